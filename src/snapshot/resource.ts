@@ -1,0 +1,34 @@
+import type { Origin } from '../config/origin.ts';
+
+/** One xDS resource, encoded once and shared by every proxy whose content is equal. */
+export interface Resource {
+  readonly typeUrl: string;
+  readonly name: string;
+  /** Hash of `bytes`: equal content has an equal version, across restarts too. */
+  readonly version: string;
+  /** The encoded protobuf message (not wrapped in Any). Never mutated. */
+  readonly bytes: Uint8Array;
+  /** The objects that made it; share arrays where possible. */
+  readonly origins: readonly Origin[];
+  /** Facts the delivery needs without decoding: a cluster that warms slowly delays its users (safe order). */
+  readonly hints?: ResourceHints;
+}
+
+export interface ResourceHints {
+  /** CDS: the cluster has active health checks or needs a secret: wait for its ACK before routes use it. */
+  readonly slowWarming?: boolean;
+  /** CDS: clusters of type EDS need their endpoints sent unasked in the same burst. */
+  readonly eds?: boolean;
+  /** VHDS/RDS: names of the clusters that are used, for make-before-break. */
+  readonly clusters?: readonly string[];
+}
+
+export const typeUrls = {
+  cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
+  endpoints: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
+  listener: 'type.googleapis.com/envoy.config.listener.v3.Listener',
+  route: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+  virtualHost: 'type.googleapis.com/envoy.config.route.v3.VirtualHost',
+  secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
+  extension: 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
+} as const;
