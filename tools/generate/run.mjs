@@ -1,0 +1,6 @@
+// `npm run generate`: rewrites everything under gen/ from the pinned modules. Twice gives the same bytes.
+import { fileURLToPath } from 'node:url';
+import { generateProto } from './proto.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+console.log(`gen/proto: ${generateProto(root)} files`);
