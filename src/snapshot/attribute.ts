@@ -26,10 +26,12 @@ export function defineAttribute<T extends string | number | boolean | undefined>
 
 /** Canonical text of a label selector, its identity as an attribute. */
 export function selectorId(labels: Readonly<Record<string, string>>): string {
-  return Object.keys(labels)
-    .sort()
-    .map((key) => `${key}=${labels[key]}`)
-    .join(',');
+  const keys = Object.keys(labels).sort();
+  const text = keys.map((key) => `${key}=${labels[key]}`).join(',');
+  // Valid labels hold neither sign; where one does, the short form would be ambiguous.
+  return text.split(',').length === keys.length && text.split('=').length === keys.length + 1
+    ? text
+    : JSON.stringify(keys.map((key) => [key, labels[key]]));
 }
 
 /** The empty selector matches everything. */

@@ -9,8 +9,11 @@ export type Key = string;
 export interface Query<A extends readonly Key[] = readonly Key[], T = unknown> {
   readonly name: string;
   readonly compute: (view: View, ...args: A) => T;
-  readonly equal: ((a: T, b: T) => boolean) | undefined;
+  readonly equal: Equal<T> | undefined;
 }
+
+/** Compared as a method is: a query of `string[]` serves where one of `readonly string[]` is asked for. */
+type Equal<T> = { bivariant(a: T, b: T): boolean }['bivariant'];
 
 /**
  * A keyed family of results: the only O(services) shape allowed at a root. Items that return undefined are absent.
