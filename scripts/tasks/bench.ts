@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { runNode, type Task } from './task.ts';
+import { benchPackages, installPackages } from './test-machine.ts';
+
+function benchTask(summary: string, program: string, prepare: () => void = () => {}): Task {
+  return {
+    summary,
+    build: true,
+    run: async ({ root, args }) => {
+      if (!existsSync(join(root, program))) {
+        process.stderr.write(`${program} does not exist in this checkout\n`);
+        return 2;
+      }
+      prepare();
+      return runNode(root, program, args);
+    },
+  };
+}
+
+const xds = benchTask(
+  'CPU, bytes and memory of the control plane (--services N --clients N)',
+  'test/bench/xds.ts',
+);
+const dataPath = benchTask(
+  'requests through two sidecars against direct ones',
+  'test/bench/data-path.ts',
+  () => installPackages(benchPackages),
+);
+const edits = benchTask('from apply to a request answered the new way', 'test/bench/edits.ts');
+
+export const benchTasks: Readonly<Record<string, Task>> = {
+  bench: {
+    summary: 'every benchmark, one JSON document each',
+    build: true,
+    run: async (context) => {
+      let code = 0;
+      for (const task of [xds, dataPath, edits]) code = (await task.run({ ...context, args: [] })) || code;
+      return code;
+    },
+  },
+  'bench:xds': xds,
+  'bench:data-path': dataPath,
+  'bench:edits': edits,
+  nightly: {
+    summary: 'every test, then every benchmark, with long property tests',
+    build: true,
+    run: async ({ root }) => {
+      const environment = { ...process.env, OSTRIA_NIGHTLY: '1' };
+      const tests = await runNode(root, 'scripts/launch.mjs', ['test'], environment);
+      const benches = await runNode(root, 'scripts/launch.mjs', ['bench'], environment);
+      return tests || benches;
+    },
+  },
+};

@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+
+export interface TaskContext {
+  /** The checkout. */
+  readonly root: string;
+  /** What followed the task's name. */
+  readonly args: readonly string[];
+}
+
+export interface Task {
+  /** One line for the list of tasks. */
+  readonly summary: string;
+  /** True: the bundles in `dist/` are brought up to date first. */
+  readonly build?: boolean;
+  /** Resolves with the exit code. */
+  run(context: TaskContext): Promise<number>;
+}
+
+/** Runs a Node program of the checkout on our terminal. Resolves with its exit code (128 + signal number where a signal ended it). */
+export function runNode(
+  root: string,
+  program: string,
+  args: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): Promise<number> {
+  return runProgram(root, process.execPath, [join(root, program), ...args], env);
+}
+
+export function runProgram(
+  root: string,
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, stdio: 'inherit', env });
+    const forward = (signal: NodeJS.Signals): void => {
+      if (signal !== 'SIGINT' || !(process.stdin.isTTY || process.stderr.isTTY)) child.kill(signal);
+    };
+    process.on('SIGINT', forward).on('SIGTERM', forward);
+    child.once('error', reject);
+    child.once('exit', (code, signal) => {
+      process.off('SIGINT', forward).off('SIGTERM', forward);
+      resolve(code ?? 128 + (signal ? constants.signals[signal] : 0));
+    });
+  });
+}
+
+/** Where the command-line programs of our development tools are. */
+export const tools = {
+  tsc: 'node_modules/typescript/bin/tsc',
+  biome: 'node_modules/@biomejs/biome/bin/biome',
+  depcruise: 'node_modules/dependency-cruiser/bin/dependency-cruiser.mjs',
+  knip: 'node_modules/knip/bin/knip.js',
+  vitest: 'node_modules/vitest/vitest.mjs',
+} as const;
