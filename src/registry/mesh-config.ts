@@ -54,3 +54,51 @@ export const defaultMeshConfig: MeshConfig = Object.freeze({
   domainSuffix: 'cluster.local',
   extra: {},
 });
+
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * Overlays Istio's MeshConfig (JSON names, as in the `istio` ConfigMap's `mesh` or `meshConfig` of an install) on settings.
+ * Fields that the compile does not read by name stay in `extra`. Values of a wrong type are ignored: admission refuses them earlier.
+ */
+export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
+  const text = <T extends string>(name: string, fallback: T): T =>
+    typeof overlay[name] === 'string' && overlay[name] !== '' ? (overlay[name] as T) : fallback;
+  const texts = (name: string, fallback: readonly string[]): readonly string[] =>
+    Array.isArray(overlay[name]) ? overlay[name].filter((item) => typeof item === 'string') : fallback;
+  const number = (name: string, fallback: number): number =>
+    typeof overlay[name] === 'number' ? overlay[name] : fallback;
+  const inner = (name: string): Json | undefined =>
+    typeof overlay[name] === 'object' && overlay[name] !== null ? (overlay[name] as Json) : undefined;
+  const flag = (value: unknown, fallback: boolean): boolean =>
+    typeof value === 'boolean' ? value : fallback;
+  const outbound = inner('outboundTrafficPolicy')?.mode;
+  return Object.freeze({
+    trustDomain: text('trustDomain', base.trustDomain),
+    trustDomainAliases: texts('trustDomainAliases', base.trustDomainAliases),
+    rootNamespace: text('rootNamespace', base.rootNamespace),
+    enableAutoMtls: flag(overlay.enableAutoMtls, base.enableAutoMtls),
+    defaultMtlsMode: base.defaultMtlsMode,
+    outboundTrafficPolicy:
+      outbound === 'ALLOW_ANY' || outbound === 'REGISTRY_ONLY' ? outbound : base.outboundTrafficPolicy,
+    connectTimeout: text('connectTimeout', base.connectTimeout),
+    accessLogFile: text('accessLogFile', base.accessLogFile),
+    accessLogFormat: text('accessLogFormat', base.accessLogFormat),
+    accessLogEncoding: text('accessLogEncoding', base.accessLogEncoding),
+    defaultServiceExportTo: texts('defaultServiceExportTo', base.defaultServiceExportTo),
+    defaultVirtualServiceExportTo: texts('defaultVirtualServiceExportTo', base.defaultVirtualServiceExportTo),
+    defaultDestinationRuleExportTo: texts(
+      'defaultDestinationRuleExportTo',
+      base.defaultDestinationRuleExportTo,
+    ),
+    h2UpgradePolicy: text('h2UpgradePolicy', base.h2UpgradePolicy),
+    protocolDetectionTimeout: text('protocolDetectionTimeout', base.protocolDetectionTimeout),
+    dnsRefreshRate: text('dnsRefreshRate', base.dnsRefreshRate),
+    defaultHttpRetryPolicy: inner('defaultHttpRetryPolicy') ?? base.defaultHttpRetryPolicy,
+    proxyListenPort: number('proxyListenPort', base.proxyListenPort),
+    proxyInboundListenPort: number('proxyInboundListenPort', base.proxyInboundListenPort),
+    localityLbEnabled: flag(inner('localityLbSetting')?.enabled, base.localityLbEnabled),
+    domainSuffix: base.domainSuffix,
+    extra: Object.freeze({ ...base.extra, ...overlay }),
+  });
+}
