@@ -1,0 +1,126 @@
+import type { ConfigObject } from '../config/object.ts';
+import type { ConfigBatch, ConfigChange } from '../config/sources/source.ts';
+import { worldKind } from '../config/world-kind.ts';
+import { type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
+import { Registry } from '../registry/registry.ts';
+import type { WorldChange } from '../snapshot/world.ts';
+import { ConfigMerge } from './config-merge.ts';
+
+/** What the state feeds: the incremental engine. */
+export interface CompileTarget {
+  apply(changes: Iterable<WorldChange>, revision: number): void;
+  setMesh(mesh: MeshConfig): void;
+}
+
+export interface MeshStateOptions {
+  /** Source names, the most authoritative first. */
+  sources: readonly string[];
+  /** Settings below the `istio` ConfigMap. */
+  mesh: MeshConfig;
+  target: CompileTarget;
+  /** Parses the ConfigMap's `mesh` text; returns the settings or what is wrong with it. */
+  parseMesh: (
+    text: string,
+  ) => { ok: true; value: Readonly<Record<string, unknown>> } | { ok: false; error: string };
+  onProblem: (message: string) => void;
+}
+
+/** Kinds that the compile never reads: kept out of the world. */
+const ignoredKinds: ReadonlySet<string> = new Set([
+  'Event',
+  'coordination.k8s.io/Lease',
+  'events.k8s.io/Event',
+  'EndpointSlice',
+  'Endpoints',
+  'Pod',
+  'Node',
+  'discovery.k8s.io/EndpointSlice',
+]);
+
+/**
+ * Carries configuration from the sources into the compile: merges sources, runs the registry, and cuts off what no result may
+ * depend on (status, managed fields, resource versions), so that writing a status moves nothing.
+ */
+export class MeshState {
+  readonly merge: ConfigMerge;
+  readonly #registry: Registry;
+  readonly #options: MeshStateOptions;
+  #mesh: MeshConfig;
+  #revision = 0;
+
+  constructor(options: MeshStateOptions) {
+    this.#options = options;
+    this.#mesh = options.mesh;
+    this.merge = new ConfigMerge(options.sources);
+    this.#registry = new Registry({ mesh: options.mesh });
+    options.target.setMesh(options.mesh);
+  }
+
+  get mesh(): MeshConfig {
+    return this.#mesh;
+  }
+
+  /** The number of batches taken, counted over all sources: the revision that pushes carry. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Takes a batch as one; returns the mesh revision that contains it. */
+  take(source: string, batch: ConfigBatch): number {
+    const changes = this.merge.take(source, batch);
+    this.#revision++;
+    const world: WorldChange[] = [];
+    for (const change of changes) {
+      const kind = worldKind(change.group, change.kind);
+      if (kind === 'ConfigMap') this.#takeConfigMap(change, world);
+      if (ignoredKinds.has(kind)) continue;
+      world.push({ kind, key: change.key, value: change.object ? forCompile(change.object) : undefined });
+    }
+    world.push(...this.#registry.apply(changes));
+    this.#options.target.apply(world, this.#revision);
+    return this.#revision;
+  }
+
+  #takeConfigMap(change: ConfigChange, world: WorldChange[]): void {
+    if (change.key !== `${this.#options.mesh.rootNamespace}/istio`) return;
+    const text = (change.object?.data as Record<string, string> | undefined)?.mesh;
+    let mesh = this.#options.mesh;
+    if (text !== undefined) {
+      const parsed = this.#options.parseMesh(text);
+      if (!parsed.ok) {
+        this.#options.onProblem(
+          `ConfigMap ${change.key}: data.mesh: ${parsed.error}; the settings in force stay`,
+        );
+        return;
+      }
+      mesh = overlayMeshConfig(mesh, parsed.value);
+    }
+    this.#mesh = mesh;
+    this.#options.target.setMesh(mesh);
+    world.push(...this.#registry.setMesh(mesh));
+  }
+}
+
+/** The object without what no result may depend on. */
+function forCompile(object: ConfigObject): ConfigObject {
+  const { status: _status, metadata, ...rest } = object;
+  return {
+    ...rest,
+    metadata: {
+      name: metadata.name,
+      ...(metadata.namespace !== undefined ? { namespace: metadata.namespace } : {}),
+      ...(metadata.labels ? { labels: metadata.labels } : {}),
+      ...annotationsForCompile(metadata.annotations),
+      ...(metadata.creationTimestamp ? { creationTimestamp: metadata.creationTimestamp } : {}),
+    },
+  };
+}
+
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
+function annotationsForCompile(annotations: Readonly<Record<string, string>> | undefined) {
+  if (!annotations) return {};
+  if (!(lastApplied in annotations)) return { annotations };
+  const { [lastApplied]: _lastApplied, ...kept } = annotations;
+  return { annotations: kept };
+}

@@ -1,0 +1,136 @@
+import type { ConfigObject, StatusCondition } from '../config/object.ts';
+import type { ObjectRef, Store } from '../config/store/store.ts';
+
+export interface StatusWriterOptions {
+  store: Store;
+  now?: () => Date;
+  /** Pause before a round of writes, so that what belongs together is written once. Milliseconds, default 100. */
+  delay?: number;
+  onError: (message: string) => void;
+}
+
+/** What one owner (the ledger, the compile) has to say of an object: its conditions by type; null takes one back. */
+type Wanted = Map<string, StatusCondition | null>;
+
+/** An object changes under us at most this often in a row before we give the write up until the next report. */
+const maxAttempts = 5;
+/** Objects that may wait; beyond, reports are dropped and said to be. */
+const maxQueued = 20_000;
+
+/**
+ * Writes status conditions to objects of the store. Reports for the same object are merged while they wait; a report that changes
+ * nothing writes nothing, so repeated reports cost one read.
+ */
+export class StatusWriter {
+  readonly #options: Required<Omit<StatusWriterOptions, 'store' | 'onError'>> & StatusWriterOptions;
+  readonly #queue = new Map<string, { ref: ObjectRef; wanted: Wanted }>();
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = { now: () => new Date(), delay: 100, ...options };
+  }
+
+  /** Asks for a condition on an object; `null` removes the condition of that type. */
+  report(ref: ObjectRef, type: string, condition: Omit<StatusCondition, 'type'> | null): void {
+    if (this.#closed) return;
+    const id = `${ref.resource}|${ref.namespace}|${ref.name}`;
+    let entry = this.#queue.get(id);
+    if (!entry) {
+      if (this.#queue.size >= maxQueued) {
+        this.#options.onError(`status of ${id} is not written: ${maxQueued} others wait already`);
+        return;
+      }
+      entry = { ref, wanted: new Map() };
+      this.#queue.set(id, entry);
+    }
+    entry.wanted.set(type, condition === null ? null : { type, ...condition });
+    this.#timer ??= setTimeout(() => this.#round(), this.#options.delay);
+  }
+
+  /** Resolves when everything reported so far is written. */
+  async flush(): Promise<void> {
+    if (this.#timer) this.#round();
+    await this.#running;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  #round(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const batch = [...this.#queue.values()];
+    this.#queue.clear();
+    this.#running = this.#running.then(async () => {
+      for (const { ref, wanted } of batch) await this.#write(ref, wanted);
+    });
+  }
+
+  async #write(ref: ObjectRef, wanted: Wanted): Promise<void> {
+    try {
+      for (let attempt = 0; attempt < maxAttempts; attempt++) {
+        const stored = await this.#options.store.get(ref);
+        if (!stored) return;
+        const object = withConditions(stored.object, wanted, this.#options.now());
+        if (object === stored.object) return;
+        const result = await this.#options.store.commit([
+          { type: 'put', ref, object, expect: stored.revision },
+        ]);
+        if (result.ok) return;
+      }
+      this.#options.onError(
+        `status of ${ref.resource} ${ref.namespace}/${ref.name}: it changed ${maxAttempts} times while it was written`,
+      );
+    } catch (error) {
+      this.#options.onError(
+        `status of ${ref.resource} ${ref.namespace}/${ref.name}: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  }
+}
+
+/** The object with the conditions wanted; the same object where they say so already. */
+export function withConditions(object: ConfigObject, wanted: Wanted, now: Date): ConfigObject {
+  const status = (object.status ?? {}) as { conditions?: StatusCondition[] };
+  const conditions = [...(status.conditions ?? [])];
+  let changed = false;
+  for (const [type, condition] of wanted) {
+    const index = conditions.findIndex((candidate) => candidate.type === type);
+    const present = conditions[index];
+    if (condition === null) {
+      if (index >= 0) {
+        conditions.splice(index, 1);
+        changed = true;
+      }
+      continue;
+    }
+    const generation = object.metadata.generation;
+    const next: StatusCondition = {
+      ...condition,
+      ...(generation !== undefined ? { observedGeneration: generation } : {}),
+      lastTransitionTime:
+        present && present.status === condition.status
+          ? (present.lastTransitionTime ?? now.toISOString())
+          : now.toISOString(),
+    };
+    if (present && sameCondition(present, next)) continue;
+    if (index >= 0) conditions[index] = next;
+    else conditions.push(next);
+    changed = true;
+  }
+  return changed ? { ...object, status: { ...status, conditions } } : object;
+}
+
+function sameCondition(a: StatusCondition, b: StatusCondition): boolean {
+  return (
+    a.status === b.status &&
+    a.reason === b.reason &&
+    a.message === b.message &&
+    a.observedGeneration === b.observedGeneration
+  );
+}
