@@ -85,7 +85,7 @@ export function* parseYamlInSteps(
   const refused = (problem: Omit<YamlProblem, 'file'>): ParsedYaml => {
     return { objects: [], problems: [{ file, ...problem }], chunks: [] };
   };
-  if (content.length > limits.bytes) return refused(tooLarge(content.length, limits.bytes));
+  if (content.length > limits.bytes) return refuseTooLarge(file, content.length, limits.bytes);
   const decoded =
     typeof content === 'string' ? { text: content.replace(/^\uFEFF/, '') } : decodeUtf8(content);
   if ('problem' in decoded) return refused(decoded.problem);
@@ -117,14 +117,11 @@ export function* parseYamlInSteps(
   return result;
 }
 
-function tooLarge(bytes: number, limit: number): Omit<YamlProblem, 'file'> {
+/** The answer for a file that is too large to be read at all. */
+export function refuseTooLarge(file: string, bytes: number, limit: number): ParsedYaml {
   const mebibytes = (n: number) => `${Math.round((n / 1024 / 1024) * 10) / 10} MiB`;
-  return {
-    line: 1,
-    column: 1,
-    code: 'YamlTooLarge',
-    message: `the file has ${mebibytes(bytes)}, more than the limit of ${mebibytes(limit)}; split it into several files`,
-  };
+  const message = `the file has ${mebibytes(bytes)}, more than the limit of ${mebibytes(limit)}; split it into several files`;
+  return { objects: [], chunks: [], problems: [{ file, line: 1, column: 1, code: 'YamlTooLarge', message }] };
 }
 
 /** Cuts at `---` lines, which end a document wherever they stand in column 1. A piece with directives stays with the next one. */

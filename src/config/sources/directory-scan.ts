@@ -1,0 +1,105 @@
+import type { BigIntStats } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { messageOf } from '../../kit/coded-error.ts';
+import type { SourceProblem } from './source-problem.ts';
+
+/** A configuration file as found: `fingerprint` changes whenever its content may have. */
+export interface ScannedFile {
+  path: string;
+  fingerprint: string;
+  /** Last change in ms since the epoch. */
+  changedAt: number;
+}
+
+export interface Scan {
+  files: ScannedFile[];
+  /** Real paths of all directories whose entries decide what the files are: those to watch. */
+  directories: Set<string>;
+  problems: SourceProblem[];
+}
+
+const configurationFile = /\.(?:yaml|yml|json)$/i;
+const deepest = 32;
+const mostFiles = 20_000;
+
+/**
+ * Finds `*.yaml`, `*.yml` and `*.json` below `root`, sorted by path. Symbolic links are followed, names with a leading dot
+ * are skipped: so a mounted ConfigMap is read once, through its links, and not again through `..data`.
+ */
+export async function scanDirectory(root: string): Promise<Scan> {
+  const scan: Scan = { files: [], directories: new Set(), problems: [] };
+  await visit(root, [], scan);
+  scan.files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  if (scan.files.length > mostFiles) {
+    scan.problems.push(
+      problem(
+        root,
+        'TooManyFiles',
+        `holds more than ${mostFiles} configuration files; put several objects into one file`,
+      ),
+    );
+  }
+  return scan;
+}
+
+async function visit(directory: string, parents: readonly string[], scan: Scan): Promise<void> {
+  let real: string;
+  let entries: string[];
+  try {
+    real = await realpath(directory);
+    entries = await readdir(directory);
+  } catch (error) {
+    scan.problems.push(unreadable(directory, error));
+    return;
+  }
+  scan.directories.add(real);
+  // A link to a directory that we are inside of would never end; the objects are read where they stand.
+  if (parents.includes(real) || parents.length >= deepest || scan.files.length > mostFiles) return;
+  const inside = [...parents, real];
+  for (const entry of entries.sort()) {
+    if (!entry.startsWith('.')) await visitEntry(join(directory, entry), inside, scan);
+  }
+}
+
+async function visitEntry(path: string, parents: readonly string[], scan: Scan): Promise<void> {
+  let found: BigIntStats;
+  try {
+    found = await stat(path, { bigint: true });
+  } catch (error) {
+    // A link to nothing, or gone since readdir. Only a configuration file is missed by anybody.
+    if (configurationFile.test(path)) scan.problems.push(unreadable(path, error));
+    return;
+  }
+  if (found.isDirectory()) return visit(path, parents, scan);
+  if (!found.isFile() || !configurationFile.test(path)) return;
+  const { dev, ino, size, mtimeNs, ctimeNs } = found;
+  const changedAt = Math.max(Number(mtimeNs / 1_000_000n), Number(ctimeNs / 1_000_000n));
+  scan.files.push({ path, fingerprint: `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`, changedAt });
+  const target = dirname(await realpath(path).catch(() => path));
+  scan.directories.add(target);
+}
+
+function unreadable(path: string, error: unknown): SourceProblem {
+  const code = (error as NodeJS.ErrnoException).code;
+  const cure =
+    code === 'EACCES'
+      ? 'give this process the right to read it'
+      : code === 'ENOENT'
+        ? 'create it, or remove the link that points to it'
+        : 'check the path';
+  return problem(path, 'FileUnreadable', `cannot be read (${messageOf(error)}); ${cure}`);
+}
+
+function problem(file: string, code: string, message: string): SourceProblem {
+  return { severity: 'error', code, file, message };
+}
+
+/** True where both scans saw the same files in the same state. */
+export function sameFiles(a: Scan, b: Scan): boolean {
+  if (a.files.length !== b.files.length) return false;
+  return a.files.every((file, i) => {
+    const other = b.files[i];
+    return file.path === other?.path && file.fingerprint === other.fingerprint;
+  });
+}

@@ -1,0 +1,62 @@
+import { type FSWatcher, watch } from 'node:fs';
+import { messageOf } from '../../kit/coded-error.ts';
+
+/** More directories than this are left to the rescan: inotify watches are a shared, limited resource. */
+const mostWatches = 1000;
+
+/**
+ * Watches a set of directories, each for itself. Not one recursive watch: that follows no links, and a mounted ConfigMap
+ * is all links.
+ */
+export class DirectoryWatch {
+  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #onChange: () => void;
+  /** Why some directory is not watched, for a warning; undefined when all are. */
+  failure: string | undefined;
+
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  /** Makes the watched set equal to `directories`. Returns whether a new one is watched: it may have changed unseen before. */
+  follow(directories: ReadonlySet<string>): boolean {
+    for (const [directory, watcher] of this.#watchers) {
+      if (directories.has(directory)) continue;
+      watcher.close();
+      this.#watchers.delete(directory);
+    }
+    this.failure = undefined;
+    let added = false;
+    for (const directory of directories) {
+      if (this.#watchers.has(directory)) continue;
+      if (this.#watchers.size >= mostWatches) {
+        this.failure = `more than ${mostWatches} directories`;
+        break;
+      }
+      if (this.#add(directory)) added = true;
+    }
+    return added;
+  }
+
+  close(): void {
+    for (const watcher of this.#watchers.values()) watcher.close();
+    this.#watchers.clear();
+  }
+
+  #add(directory: string): boolean {
+    try {
+      const watcher = watch(directory, { persistent: false }, this.#onChange);
+      watcher.on('error', (error) => {
+        this.failure = messageOf(error);
+        watcher.close();
+        this.#watchers.delete(directory);
+        this.#onChange();
+      });
+      this.#watchers.set(directory, watcher);
+      return true;
+    } catch (error) {
+      this.failure = messageOf(error);
+      return false;
+    }
+  }
+}
