@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { writeFileAtomic } from '../kit/atomic-file.ts';
+import { CodedError, messageOf } from '../kit/coded-error.ts';
+import {
+  type AuthorityOptions,
+  type CertificateAuthority,
+  createAuthority,
+  createSelfSigned,
+  type SelfSignedOptions,
+} from './authority.ts';
+import type { AuthorityMaterial } from './authority-material.ts';
+
+const FILES = {
+  certificate: 'ca-cert.pem',
+  key: 'ca-key.pem',
+  root: 'root-cert.pem',
+  chain: 'cert-chain.pem',
+} as const;
+const MAX_FILE = 1 << 20;
+
+export interface OpenAuthorityOptions extends AuthorityOptions {
+  /** Make a self-signed root when the directory is empty or absent. Default true; false for a directory that the user named. */
+  create?: boolean;
+  selfSigned?: SelfSignedOptions;
+  /** Told what is odd but works: a readable key, an end that is near. */
+  warn?: (message: string) => void;
+}
+
+/**
+ * Opens the authority in `directory` (`ca-cert.pem`, `ca-key.pem`, `root-cert.pem`, `cert-chain.pem`; the last may be absent when
+ * ca-cert.pem is the root itself). Throws `AuthorityIncomplete`, `AuthorityInvalid` or `AuthorityUnreadable`.
+ */
+export async function openAuthority(
+  directory: string,
+  options: OpenAuthorityOptions = {},
+): Promise<CertificateAuthority> {
+  const warn = options.warn ?? (() => {});
+  let present = await presentFiles(directory);
+  if (present.size === 0 && options.create !== false) {
+    await writeNew(directory, await createSelfSigned(withClock(options)));
+    present = await presentFiles(directory);
+  }
+  const missing = [FILES.certificate, FILES.key, FILES.root].filter((name) => !present.has(name));
+  if (missing.length > 0)
+    throw new CodedError(
+      'AuthorityIncomplete',
+      `${directory} lacks ${missing.join(', ')}: a certificate authority needs ca-cert.pem, ca-key.pem, root-cert.pem and (unless ca-cert.pem is the root) cert-chain.pem`,
+    );
+  await warnOfReadableKey(join(directory, FILES.key), warn);
+  const material: AuthorityMaterial = {
+    certificate: await read(directory, FILES.certificate),
+    key: await read(directory, FILES.key),
+    root: await read(directory, FILES.root),
+    chain: present.has(FILES.chain) ? await read(directory, FILES.chain) : '',
+  };
+  try {
+    const authority = await createAuthority(material, options);
+    warnOfEnd(authority, options, warn);
+    return authority;
+  } catch (error) {
+    if (error instanceof CodedError) throw new CodedError(error.code, `${directory}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** All four or none: the files are made beside and the directory is renamed into place. */
+async function writeNew(directory: string, material: AuthorityMaterial): Promise<void> {
+  await mkdir(dirname(directory), { recursive: true, mode: 0o700 });
+  const temporary = `${directory}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await mkdir(temporary, { mode: 0o700 });
+    await writeFileAtomic(join(temporary, FILES.key), material.key, 0o600);
+    await writeFileAtomic(join(temporary, FILES.certificate), material.certificate, 0o644);
+    await writeFileAtomic(join(temporary, FILES.chain), material.chain, 0o644);
+    await writeFileAtomic(join(temporary, FILES.root), material.root, 0o644);
+    await rename(temporary, directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Another process was first: its files stand.
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+async function presentFiles(directory: string): Promise<Set<string>> {
+  try {
+    const names: readonly string[] = Object.values(FILES);
+    return new Set((await readdir(directory)).filter((name) => names.includes(name)));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
+    throw new CodedError('AuthorityUnreadable', `cannot read ${directory}: ${messageOf(error)}`);
+  }
+}
+
+async function read(directory: string, name: string): Promise<string> {
+  const path = join(directory, name);
+  try {
+    const { size } = await stat(path);
+    if (size > MAX_FILE) throw new Error(`${size} bytes, more than ${MAX_FILE}`);
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new CodedError('AuthorityUnreadable', `cannot read ${path}: ${messageOf(error)}`);
+  }
+}
+
+async function warnOfReadableKey(path: string, warn: (message: string) => void): Promise<void> {
+  const info = await stat(path).catch(() => undefined);
+  if (info && (info.mode & 0o077) !== 0)
+    warn(`${path} can be read by others than its owner; mend it with: chmod 600 ${path}`);
+}
+
+function warnOfEnd(
+  authority: CertificateAuthority,
+  options: OpenAuthorityOptions,
+  warn: (message: string) => void,
+): void {
+  const left = authority.notAfter.getTime() - (options.clock?.now() ?? Date.now());
+  const days = Math.floor(left / 86_400_000);
+  if (days < 30) warn(`the signing certificate ends in ${days} days, on ${authority.notAfter.toISOString()}`);
+}
+
+function withClock(options: OpenAuthorityOptions): SelfSignedOptions {
+  return options.clock ? { clock: options.clock, ...options.selfSigned } : { ...options.selfSigned };
+}

@@ -1,0 +1,137 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { callUnary, GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
+import { createKey, createSigningRequest } from './certificate-signing-request.ts';
+import { pemBlocks } from './pem.ts';
+
+/* All that the agent sees of the authority: protobuf is read and written by hand, as it has two messages of two fields. */
+
+export { pemBlocks } from './pem.ts';
+export { formatSpiffeId, parseSpiffeId, type WorkloadIdentity } from './spiffe.ts';
+
+const PATH = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
+const MAX_RESPONSE = 256 * 1024;
+
+export interface CertificateClientOptions {
+  /** `host:port` of the control plane. */
+  address: string;
+  /** PEM: only a server whose certificate comes from these is talked to. */
+  root: string;
+  /** Name that the server's certificate must carry. */
+  serverName: string;
+  /** How the caller proves who it is: a bearer token, or the certificate it holds. */
+  credential: { token: string } | { key: string; certificateChain: string };
+  /** SPIFFE id to ask for; the authority gives the credential's identity, and another one is refused here. */
+  identity: string;
+  /** Wanted lifetime in seconds. Default 0: the authority's default. */
+  ttlSeconds?: number;
+  /** Connection and answer. Default 10,000 ms. */
+  timeoutMs?: number;
+}
+
+export interface WorkloadCertificate {
+  /** PEM PKCS #8. Secret. */
+  key: string;
+  /** PEM: certificate and intermediates, the leaf first. */
+  certificateChain: string;
+  /** PEM. */
+  root: string;
+  notBefore: Date;
+  notAfter: Date;
+}
+
+/** Makes a key and asks for its certificate. Rejects with GrpcError; the key is in no message and no error. */
+export async function requestCertificate(options: CertificateClientOptions): Promise<WorkloadCertificate> {
+  const key = await createKey();
+  const request = encodeRequest(createSigningRequest(key, options.identity), options.ttlSeconds ?? 0);
+  const timeoutMs = options.timeoutMs ?? 10_000;
+  const session = await openSession(options, timeoutMs);
+  try {
+    const { credential } = options;
+    const headers = 'token' in credential ? { authorization: `Bearer ${credential.token}` } : {};
+    const response = await callUnary(session, PATH, request, {
+      headers,
+      timeoutMs,
+      maxResponseBytes: MAX_RESPONSE,
+    });
+    return checkResponse(decodeResponse(response), key, options.identity);
+  } finally {
+    session.destroy();
+  }
+}
+
+function openSession(options: CertificateClientOptions, timeoutMs: number): Promise<ClientHttp2Session> {
+  const { credential } = options;
+  return new Promise((resolve, reject) => {
+    const session = connect(`https://${options.address}`, {
+      ca: options.root,
+      servername: options.serverName,
+      minVersion: 'TLSv1.2',
+      ...('key' in credential ? { key: credential.key, cert: credential.certificateChain } : {}),
+    });
+    const timer = setTimeout(() => fail(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
+    const fail = (error: Error) => {
+      clearTimeout(timer);
+      session.destroy();
+      reject(new GrpcError(grpcStatus.unavailable, `${options.address}: ${error.message}`));
+    };
+    session.once('error', fail);
+    session.once('connect', () => {
+      clearTimeout(timer);
+      session.off('error', fail);
+      session.on('error', () => {});
+      resolve(session);
+    });
+  });
+}
+
+/** IstioCertificateRequest: csr = 1, validity_duration = 3. */
+function encodeRequest(csr: string, ttlSeconds: number): Uint8Array {
+  const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).string(csr);
+  if (ttlSeconds > 0) writer.tag(3, WireType.Varint).int64(BigInt(Math.floor(ttlSeconds)));
+  return writer.finish();
+}
+
+/** IstioCertificateResponse: repeated cert_chain = 1. */
+function decodeResponse(bytes: Uint8Array): string[] {
+  const reader = new BinaryReader(bytes);
+  const chain: string[] = [];
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (field === 1 && wireType === WireType.LengthDelimited) chain.push(reader.string());
+    else reader.skip(wireType, field);
+  }
+  return chain;
+}
+
+function checkResponse(entries: readonly string[], key: string, identity: string): WorkloadCertificate {
+  const bad = (why: string) =>
+    new GrpcError(grpcStatus.internal, `the authority's answer is not usable: ${why}`);
+  const root = entries.at(-1);
+  const chain = entries.slice(0, -1).flatMap((entry) => pemBlocks(entry));
+  const [leaf] = chain;
+  if (!root || !leaf || pemBlocks(root).length === 0) throw bad('no certificate and root in it');
+  const certificate = new X509Certificate(leaf);
+  const problem = certificateProblem(certificate, key, identity);
+  if (problem) throw bad(problem);
+  return {
+    key,
+    certificateChain: chain.join(''),
+    root: pemBlocks(root).join(''),
+    notBefore: certificate.validFromDate,
+    notAfter: certificate.validToDate,
+  };
+}
+
+/** Why a certificate does not serve as `identity` with `key`, or undefined. Does not look at times. */
+export function certificateProblem(
+  certificate: X509Certificate,
+  key: string,
+  identity: string,
+): string | undefined {
+  if (!certificate.checkPrivateKey(createPrivateKey(key))) return 'the certificate is for another key';
+  if (certificate.subjectAltName !== `URI:${identity}`)
+    return `the certificate is for ${certificate.subjectAltName ?? 'nobody'}, expected ${identity}; the credential belongs to another identity`;
+  return undefined;
+}
