@@ -20,7 +20,7 @@ h1, h2, .brand, blockquote { font-family: var(--serif); }
 h1 { font-size: clamp(2.1rem, 1.4rem + 3.4vw, 3.5rem); line-height: 1.08; margin: .2rem 0 1rem; font-weight: 600; letter-spacing: -.01em; text-wrap: balance; }
 h2 { font-size: 1.45rem; margin: 0 0 1rem; font-weight: 600; }
 code { font: .92em ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; background: color-mix(in srgb, var(--ink) 7%, transparent); padding: .1em .4em; border-radius: 5px; }
-.bar { display: flex; align-items: center; justify-content: space-between; gap: 1rem; padding: .75rem max(1.25rem, 50vw - 34rem); background: var(--card); border-bottom: 1px solid var(--line); position: sticky; top: 0; z-index: 1; }
+.bar { display: flex; align-items: center; justify-content: space-between; gap: 1rem; padding: .75rem max(1.25rem, 50vw - 32.75rem); background: var(--card); border-bottom: 1px solid var(--line); position: sticky; top: 0; z-index: 1; }
 .brand { display: flex; align-items: center; gap: .6rem; color: inherit; text-decoration: none; font-size: 1.3rem; font-weight: 600; }
 nav { display: flex; align-items: center; gap: .9rem; }
 .who { display: flex; align-items: center; gap: .5rem; }
