@@ -1,0 +1,69 @@
+import type { Message } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
+import type { GenMessage } from '@bufbuild/protobuf/codegenv2';
+import type { Any } from '@bufbuild/protobuf/wkt';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { type Cluster, ClusterSchema } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import { type Listener, ListenerSchema } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
+import {
+  type VirtualHost,
+  VirtualHostSchema,
+} from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
+import {
+  type RouteConfiguration,
+  RouteConfigurationSchema,
+} from '../../gen/proto/envoy/config/route/v3/route_pb.js';
+import { type Resource, typeUrls } from '../snapshot/resource.ts';
+
+/** One proxy's resources by type and name, as the compile or the engine gives them. */
+export type ResourceSet = ReadonlyMap<string, ReadonlyMap<string, Resource>>;
+
+/** Decodes what a walk needs, once per resource. */
+export class DecodedResources {
+  readonly #set: ResourceSet;
+  readonly #decoded = new WeakMap<Resource, Message>();
+
+  constructor(set: ResourceSet) {
+    this.#set = set;
+  }
+
+  listeners(): Listener[] {
+    return this.#all(typeUrls.listener, ListenerSchema);
+  }
+
+  clusters(): Cluster[] {
+    return this.#all(typeUrls.cluster, ClusterSchema);
+  }
+
+  routeConfiguration(name: string): RouteConfiguration | undefined {
+    const resource = this.#set.get(typeUrls.route)?.get(name);
+    return resource ? this.#decode(resource, RouteConfigurationSchema) : undefined;
+  }
+
+  /** Virtual hosts that are delivered one by one (VHDS) to a route configuration. */
+  virtualHosts(routeConfiguration: string): VirtualHost[] {
+    const prefix = `${routeConfiguration}/`;
+    const found: VirtualHost[] = [];
+    for (const [name, resource] of this.#set.get(typeUrls.virtualHost) ?? [])
+      if (name.startsWith(prefix)) found.push(this.#decode(resource, VirtualHostSchema));
+    return found;
+  }
+
+  #all<T extends Message>(typeUrl: string, schema: GenMessage<T>): T[] {
+    return [...(this.#set.get(typeUrl)?.values() ?? [])].map((resource) => this.#decode(resource, schema));
+  }
+
+  #decode<T extends Message>(resource: Resource, schema: GenMessage<T>): T {
+    let message = this.#decoded.get(resource);
+    if (!message) {
+      message = fromBinary(schema, resource.bytes) as Message;
+      this.#decoded.set(resource, message);
+    }
+    return message as T;
+  }
+}
+
+/** The message in an Any, where it is of the type. */
+export function unpack<T extends Message>(any: Any | undefined, schema: GenMessage<T>): T | undefined {
+  return any ? (anyUnpack(any, schema) as T | undefined) : undefined;
+}
