@@ -35,6 +35,8 @@ export interface ExplicitCapture {
     readonly app: number;
     readonly protocol?: string;
   }[];
+  /** Gateways (`router`): port of a Gateway server → the local port that stands for it. A server whose port is not here is not served. */
+  readonly gateway?: Readonly<Record<string, number>>;
   /** HTTP_PROXY listener for every other host; 0: none. */
   readonly httpProxy: number;
 }
