@@ -1,0 +1,36 @@
+import { crds, type GeneratedCrd } from '../../../gen/crd/index.js';
+import type { Kind } from '../kind.ts';
+
+/** Kinds whose whole behaviour is in the mesh; the others of these groups are stored and say in their status that nothing acts on them. */
+const built = new Set([
+  'VirtualService.networking.istio.io',
+  'DestinationRule.networking.istio.io',
+  'Gateway.networking.istio.io',
+  'ServiceEntry.networking.istio.io',
+  'WorkloadEntry.networking.istio.io',
+]);
+
+/** The kinds of Istio and Gateway API, made from their CRDs. */
+export function generatedKinds(validators: Readonly<Record<string, Kind['validate']>>): Kind[] {
+  return crds.map((crd) => kindOf(crd, validators[`${crd.kind}.${crd.group}`]));
+}
+
+function kindOf(crd: GeneratedCrd, validate: Kind['validate']): Kind {
+  const { group, kind, plural, singular, shortNames, categories, namespaced } = crd;
+  return {
+    group,
+    kind,
+    plural,
+    singular,
+    shortNames,
+    categories,
+    namespaced,
+    versions: crd.versions.map(({ schema, ...version }) => {
+      const found = crd.schemas[schema];
+      if (!found) throw new Error(`gen/crd: ${plural}.${group} ${version.name} has no schema`);
+      return { ...version, schema: found };
+    }),
+    ...(validate && { validate }),
+    behaviour: built.has(`${kind}.${group}`) ? 'built' : 'planned',
+  };
+}
