@@ -1,0 +1,20 @@
+import type { Resource } from '../snapshot/resource.ts';
+import type { Trial } from './watch.ts';
+
+/** What the next response of a type holds. */
+export interface Draft {
+  readonly resources: readonly Resource[];
+  readonly removed: readonly string[];
+  /** Virtual hosts that were asked for and do not exist. */
+  readonly absent: readonly string[];
+  readonly trial: Trial | undefined;
+}
+
+export function makeDraft(
+  resources: readonly Resource[],
+  removed: readonly string[] = [],
+  absent: readonly string[] = [],
+  trial?: Trial,
+): Draft {
+  return { resources, removed, absent, trial };
+}

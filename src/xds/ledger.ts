@@ -1,0 +1,191 @@
+import type { Origin } from '../config/origin.ts';
+import type { DeliveryMark, RejectedResource } from './watch.ts';
+
+/** SYNCED: everything sent is acknowledged. STALE: something is not sent or not answered yet. NACKED: the client refused something. */
+export type SyncState = 'SYNCED' | 'STALE' | 'NOT SENT' | 'NACKED';
+
+export interface TypeStatus {
+  readonly typeUrl: string;
+  readonly state: SyncState;
+  /** Times in ms since the epoch; undefined: never. */
+  readonly sent: DeliveryMark | undefined;
+  readonly acknowledged: DeliveryMark | undefined;
+  readonly rejected: readonly RejectedResource[];
+  /** Number of resources that the client holds. */
+  readonly held: number;
+}
+
+export interface ProxyStatus {
+  readonly proxyId: string;
+  readonly namespace: string;
+  readonly protocol: 'delta' | 'sotw';
+  readonly connectedAt: number;
+  readonly address: string;
+  readonly types: readonly TypeStatus[];
+}
+
+/** Name and version of each resource that a client acknowledged last. */
+export interface HeldResources {
+  readonly typeUrl: string;
+  readonly resources: readonly { readonly name: string; readonly version: string }[];
+}
+
+export interface RejectedEvent {
+  readonly proxyId: string;
+  readonly typeUrl: string;
+  readonly resources: readonly string[];
+  /** What the client said. */
+  readonly message: string;
+  readonly origins: readonly Origin[];
+}
+
+export interface RecoveredEvent {
+  readonly proxyId: string;
+  readonly typeUrl: string;
+  readonly resources: readonly string[];
+}
+
+/** A stream, as the ledger sees it. */
+export interface LedgerStream {
+  readonly proxyId: string;
+  isSynced(revision: number): boolean;
+  status(): ProxyStatus;
+  heldResources(): readonly HeldResources[];
+  rejectedResources(): readonly RejectedEvent[];
+}
+
+export interface WaitResult {
+  /** Every proxy concerned has acknowledged; rejected resources count as answered. */
+  readonly done: boolean;
+  /** Proxies that have not acknowledged in time. */
+  readonly waiting: readonly string[];
+  /** What proxies refuse at present. */
+  readonly rejected: readonly RejectedEvent[];
+}
+
+interface Waiter {
+  readonly revision: number;
+  readonly streams: Set<LedgerStream>;
+  readonly finish: () => void;
+}
+
+/** How often a wait looks whether the source has reached a revision: a change that alters no resource makes no push. */
+const revisionPollMs = 5;
+
+/** What every connected proxy was sent, and what it said to it. */
+export class Ledger {
+  readonly #streams = new Set<LedgerStream>();
+  readonly #waiters = new Set<Waiter>();
+  readonly #onRejected = new Set<(event: RejectedEvent) => void>();
+  readonly #onRecovered = new Set<(event: RecoveredEvent) => void>();
+  #revision: () => number = () => 0;
+
+  /** For the server: where the delivered revision is read. */
+  bind(revision: () => number): void {
+    this.#revision = revision;
+  }
+
+  open(stream: LedgerStream): void {
+    this.#streams.add(stream);
+  }
+
+  close(stream: LedgerStream): void {
+    this.#streams.delete(stream);
+    this.#leave(stream, () => true);
+  }
+
+  /** For the server: a stream has acknowledged or rejected something. */
+  progress(stream: LedgerStream): void {
+    if (this.#waiters.size > 0) this.#leave(stream, (revision) => stream.isSynced(revision));
+  }
+
+  #leave(stream: LedgerStream, isDone: (revision: number) => boolean): void {
+    for (const waiter of this.#waiters) {
+      if (!waiter.streams.has(stream) || !isDone(waiter.revision)) continue;
+      waiter.streams.delete(stream);
+      if (waiter.streams.size === 0) waiter.finish();
+    }
+  }
+
+  noteRejected(event: RejectedEvent): void {
+    for (const listener of this.#onRejected) listener(event);
+  }
+
+  noteRecovered(event: RecoveredEvent): void {
+    for (const listener of this.#onRecovered) listener(event);
+  }
+
+  /** Calls back when a proxy refuses resources. Returns the unsubscribe function. */
+  onRejected(listener: (event: RejectedEvent) => void): () => void {
+    this.#onRejected.add(listener);
+    return () => this.#onRejected.delete(listener);
+  }
+
+  /** Calls back when a proxy took a newer version of what it had refused, or no longer needs it. */
+  onRecovered(listener: (event: RecoveredEvent) => void): () => void {
+    this.#onRecovered.add(listener);
+    return () => this.#onRecovered.delete(listener);
+  }
+
+  /** The state of every connected proxy, in the order of their ids. */
+  snapshot(): ProxyStatus[] {
+    const all = [...this.#streams].map((stream) => stream.status());
+    return all.sort((a, b) => (a.proxyId < b.proxyId ? -1 : a.proxyId > b.proxyId ? 1 : 0));
+  }
+
+  /** What one proxy holds, as it acknowledged it. Undefined: it is not connected. */
+  held(proxyId: string): readonly HeldResources[] | undefined {
+    const streams = [...this.#streams].filter((stream) => stream.proxyId === proxyId);
+    return streams.length === 0 ? undefined : streams.flatMap((stream) => stream.heldResources());
+  }
+
+  /**
+   * Waits until the proxies (default: all that are connected when the revision is reached) have answered everything up to a
+   * configuration revision. A proxy that disconnects is no longer waited for. Never rejects.
+   */
+  async waitFor(
+    revision: number,
+    options: { proxies?: ReadonlySet<string>; timeoutMs: number },
+  ): Promise<WaitResult> {
+    const until = performance.now() + options.timeoutMs;
+    while (this.#revision() < revision) {
+      if (performance.now() >= until) return this.#result(this.#select(options.proxies));
+      await new Promise((resolve) => setTimeout(resolve, revisionPollMs));
+    }
+    const streams = new Set(
+      [...this.#select(options.proxies)].filter((stream) => !stream.isSynced(revision)),
+    );
+    if (streams.size > 0) await this.#wait(revision, streams, Math.max(0, until - performance.now()));
+    return this.#result(streams);
+  }
+
+  #select(proxies: ReadonlySet<string> | undefined): Set<LedgerStream> {
+    if (!proxies) return new Set(this.#streams);
+    return new Set([...this.#streams].filter((stream) => proxies.has(stream.proxyId)));
+  }
+
+  #wait(revision: number, streams: Set<LedgerStream>, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.#waiters.delete(waiter);
+        resolve();
+      };
+      const timer = setTimeout(finish, timeoutMs);
+      const waiter: Waiter = { revision, streams, finish };
+      this.#waiters.add(waiter);
+    });
+  }
+
+  #result(waiting: ReadonlySet<LedgerStream>): WaitResult {
+    return {
+      done: waiting.size === 0,
+      waiting: [...new Set([...waiting].map((stream) => stream.proxyId))].sort(),
+      rejected: [...this.#streams].flatMap((stream) => stream.rejectedResources()),
+    };
+  }
+}
+
+export function createLedger(): Ledger {
+  return new Ledger();
+}

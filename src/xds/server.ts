@@ -1,0 +1,251 @@
+import {
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type SecureServerOptions,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import type { Push, ResourceSource } from '../snapshot/push.ts';
+import { Acceptor } from './acceptor.ts';
+import type { Authenticate, Credentials } from './authenticate.ts';
+import { grpcStatus } from './grpc-frames.ts';
+import { GrpcStream, refuseCall } from './grpc-stream.ts';
+import type { Ledger } from './ledger.ts';
+import { defaultLimits, type XdsLimits } from './limits.ts';
+import { findMethod } from './methods.ts';
+import { noMetrics, type XdsMetrics } from './metrics.ts';
+import { ProxyRegistry } from './proxy-registry.ts';
+import { PushQueue } from './push-queue.ts';
+import { SessionKeeper } from './session-keeper.ts';
+import { Views } from './views.ts';
+import { type StreamContext, type XdsLog, XdsStream } from './xds-stream.ts';
+
+export interface XdsListener {
+  /** Named in credentials and logs: `plaintext`, `tls`. */
+  readonly name: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Undefined: plaintext. With `ca` given, client certificates are asked for, and verified if presented. */
+  readonly tls?: Pick<SecureServerOptions, 'key' | 'cert' | 'ca' | 'SNICallback' | 'minVersion'>;
+}
+
+export interface XdsServerOptions {
+  readonly source: ResourceSource;
+  readonly authenticate: Authenticate;
+  readonly listeners: readonly XdsListener[];
+  readonly ledger: Ledger;
+  readonly log: XdsLog;
+  /** Defaults: `defaultLimits`. */
+  readonly limits?: Partial<XdsLimits>;
+  readonly metrics?: XdsMetrics;
+}
+
+export interface XdsServer {
+  /** Listens on every address. Rejects with the error of the first that fails; then nothing listens. */
+  start(): Promise<void>;
+  /** Listener name → port. */
+  readonly ports: ReadonlyMap<string, number>;
+  /** New certificates for connections to come. */
+  updateTls(listener: string, tls: NonNullable<XdsListener['tls']>): void;
+  /** Ends every stream and closes every connection; resolves when all are gone, at most after `graceMs` (default 1,000). */
+  stop(graceMs?: number): Promise<void>;
+}
+
+interface RunningListener {
+  readonly listener: XdsListener;
+  readonly server: Http2Server | Http2SecureServer;
+  readonly acceptor: Acceptor;
+}
+
+/** The xDS server: HTTP/2 with gRPC framing on plaintext and TLS listeners over one source of resources. */
+export function createXdsServer(options: XdsServerOptions): XdsServer {
+  const limits = { ...defaultLimits, ...options.limits };
+  const metrics = options.metrics ?? noMetrics;
+  const views = new Views(options.source);
+  const registry = new ProxyRegistry(options.source);
+  const context: StreamContext = {
+    views,
+    registry,
+    queue: new PushQueue(limits.sliceMs),
+    ledger: options.ledger,
+    limits,
+    metrics,
+    authenticate: options.authenticate,
+    log: options.log,
+  };
+  options.ledger.bind(() => options.source.revision);
+  const streams = new Set<XdsStream>();
+  const sessions = new SessionKeeper(limits, metrics);
+  const running = options.listeners.map((listener) => makeListener(listener, context, streams, sessions));
+  const ports = new Map<string, number>();
+  let timer: NodeJS.Timeout | undefined;
+  let unsubscribe: (() => void) | undefined;
+  return {
+    ports,
+    async start() {
+      unsubscribe = options.source.onPush((push) => distribute(push, views, registry));
+      timer = setInterval(() => tick(streams, sessions, registry, metrics), tickMs(limits));
+      timer.unref();
+      try {
+        for (const { listener, acceptor } of running) ports.set(listener.name, await acceptor.listen());
+      } catch (error) {
+        await this.stop(0);
+        throw error;
+      }
+    },
+    updateTls(name, tls) {
+      for (const { listener, server } of running)
+        if (listener.name === name && 'setSecureContext' in server) server.setSecureContext(tls);
+    },
+    async stop(graceMs = 1_000) {
+      clearInterval(timer);
+      unsubscribe?.();
+      for (const { acceptor } of running) acceptor.close();
+      for (const stream of streams) stream.end('the control plane is stopping');
+      await sessions.close(graceMs);
+    },
+  };
+}
+
+/** Often enough for the shortest of the delays that it serves. */
+function tickMs(limits: XdsLimits): number {
+  const shortest = Math.min(limits.removalGraceMs, limits.stalledMs, limits.warmingMs, limits.keepaliveMs);
+  return Math.max(10, Math.min(1_000, shortest / 8));
+}
+
+function distribute(push: Push, views: Views, registry: ProxyRegistry): void {
+  views.invalidate();
+  for (const delta of push.deltas)
+    for (const proxyId of delta.proxies)
+      for (const stream of registry.get(proxyId)?.streams ?? []) stream.note(delta, push.revision);
+}
+
+function tick(
+  streams: ReadonlySet<XdsStream>,
+  sessions: SessionKeeper,
+  registry: ProxyRegistry,
+  metrics: XdsMetrics,
+): void {
+  for (const stream of streams) stream.tick();
+  sessions.tick();
+  metrics.set('streams', streams.size);
+  metrics.set('connections', sessions.size);
+  metrics.set('proxies', registry.size);
+}
+
+function makeListener(
+  listener: XdsListener,
+  context: StreamContext,
+  streams: Set<XdsStream>,
+  sessions: SessionKeeper,
+): RunningListener {
+  const { limits, metrics, log } = context;
+  const common = {
+    settings: {
+      maxConcurrentStreams: limits.maxStreamsPerConnection,
+      maxHeaderListSize: limits.maxHeaderBytes,
+      initialWindowSize: 1024 * 1024,
+    },
+    maxHeaderListPairs: 64,
+    /** MB: what is queued for a client counts, and one response of a large mesh has several. */
+    maxSessionMemory: 256,
+  };
+  const server = listener.tls
+    ? createSecureServer({
+        ...common,
+        ...listener.tls,
+        minVersion: listener.tls.minVersion ?? 'TLSv1.2',
+        requestCert: listener.tls.ca !== undefined,
+        rejectUnauthorized: false,
+        allowHTTP1: false,
+      })
+    : createServer(common);
+  server.on('session', (session) => sessions.add(session));
+  server.on('sessionError', (error) =>
+    log.debug({ err: error, listener: listener.name }, 'xDS session error'),
+  );
+  if ('setSecureContext' in server)
+    server.on('tlsClientError', (error) => {
+      metrics.add('refused', 1, 'tls');
+      log.debug({ err: error, listener: listener.name }, 'xDS TLS handshake failed');
+    });
+  server.on('stream', (stream, headers) =>
+    accept(stream as ServerHttp2Stream, headers, listener, context, streams, sessions),
+  );
+  const acceptor = new Acceptor({
+    host: listener.host,
+    port: listener.port,
+    perSecond: limits.acceptPerSecond,
+    burst: limits.acceptBurst,
+    queue: limits.acceptQueue,
+    onSocket: (socket) => {
+      server.emit('connection', socket);
+      socket.resume();
+    },
+    onRefused: () => metrics.add('refused', 1, 'accept queue'),
+  });
+  return { listener, server, acceptor };
+}
+
+function accept(
+  http2Stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  listener: XdsListener,
+  context: StreamContext,
+  streams: Set<XdsStream>,
+  sessions: SessionKeeper,
+): void {
+  const path = String(headers[':path'] ?? '');
+  const method = findMethod(path);
+  if (!method || headers[':method'] !== 'POST') {
+    context.metrics.add('refused', 1, 'method');
+    refuseCall(http2Stream, grpcStatus.unimplemented, `there is no method ${path.slice(0, 200)}`);
+    return;
+  }
+  if (streams.size >= context.limits.maxStreams) {
+    context.metrics.add('refused', 1, 'streams');
+    refuseCall(
+      http2Stream,
+      grpcStatus.resourceExhausted,
+      `this server serves ${streams.size} streams, its limit`,
+    );
+    return;
+  }
+  const stream = new XdsStream(context, method, credentialsOf(http2Stream.session, headers, listener));
+  streams.add(stream);
+  const session = http2Stream.session;
+  if (session) sessions.bind(session, stream);
+  stream.attach(
+    new GrpcStream(http2Stream, context.limits.maxRequestBytes, {
+      onMessage: (message) => stream.onMessage(message),
+      onDrain: () => stream.onDrain(),
+      onClose: () => {
+        streams.delete(stream);
+        if (session) sessions.unbind(session, stream);
+        stream.onClose();
+      },
+    }),
+  );
+}
+
+function credentialsOf(
+  session: Http2Session | undefined,
+  headers: IncomingHttpHeaders,
+  listener: XdsListener,
+): Credentials {
+  const socket = session?.socket;
+  const tls = socket && 'authorized' in socket ? (socket as TLSSocket) : undefined;
+  const bearer = /^Bearer (.+)$/i.exec(headers.authorization ?? '')?.[1];
+  const certificate = tls?.authorized ? tls.getPeerCertificate() : undefined;
+  return {
+    listener: listener.name,
+    remoteAddress: socket?.remoteAddress ?? '',
+    peerCertificate: certificate?.raw,
+    bearerToken: bearer,
+  };
+}

@@ -1,0 +1,86 @@
+import type { ResourceSource } from '../snapshot/push.ts';
+import type { Resource } from '../snapshot/resource.ts';
+import { byName, isSorted, type ResourceList } from './held.ts';
+import { routeConfigOf } from './xds-type.ts';
+
+export type ResourceMap = ReadonlyMap<string, Resource>;
+
+interface ListEntry {
+  readonly epoch: number;
+  readonly list: ResourceList;
+}
+
+/**
+ * The source's resources as sorted lists. A source may change its maps in place at a push; a list is a fixed copy that any
+ * number of clients share, made once per map and push.
+ */
+export class Views {
+  readonly #source: ResourceSource;
+  readonly #lists = new WeakMap<ResourceMap, ListEntry>();
+  readonly #hosts = new WeakMap<ResourceList, Map<string, ResourceList>>();
+  readonly #selections = new WeakMap<ResourceList, Map<string, ResourceList>>();
+  #epoch = 0;
+
+  constructor(source: ResourceSource) {
+    this.#source = source;
+  }
+
+  /** To be called at every push. */
+  invalidate(): void {
+    this.#epoch++;
+  }
+
+  get revision(): number {
+    return this.#source.revision;
+  }
+
+  map(proxyId: string, typeUrl: string): ResourceMap {
+    return this.#source.resources(proxyId, typeUrl);
+  }
+
+  list(map: ResourceMap): ResourceList {
+    const known = this.#lists.get(map);
+    if (known && known.epoch === this.#epoch && known.list.length === map.size) return known.list;
+    const list = [...map.values()];
+    if (!isSorted(list)) list.sort(byName);
+    this.#lists.set(map, { epoch: this.#epoch, list });
+    return list;
+  }
+
+  /** The virtual hosts of one route configuration. */
+  hostsOf(list: ResourceList, routeConfig: string): ResourceList {
+    let groups = this.#hosts.get(list);
+    if (!groups) {
+      groups = groupByRouteConfig(list);
+      this.#hosts.set(list, groups);
+    }
+    return groups.get(routeConfig) ?? [];
+  }
+
+  /** The virtual hosts of several route configurations as one list, the same array for the same question. */
+  hostsOfAll(list: ResourceList, routeConfigs: readonly string[]): ResourceList {
+    const key = [...routeConfigs].sort().join('\n');
+    let selections = this.#selections.get(list);
+    if (!selections) {
+      selections = new Map();
+      this.#selections.set(list, selections);
+    }
+    const known = selections.get(key);
+    if (known) return known;
+    const hosts = routeConfigs.flatMap((routeConfig) => this.hostsOf(list, routeConfig)).sort(byName);
+    const selection = hosts.length === list.length ? list : hosts;
+    selections.set(key, selection);
+    return selection;
+  }
+}
+
+function groupByRouteConfig(list: ResourceList): Map<string, ResourceList> {
+  const groups = new Map<string, Resource[]>();
+  for (const resource of list) {
+    const routeConfig = routeConfigOf(resource.name);
+    const group = groups.get(routeConfig);
+    if (group) group.push(resource);
+    else groups.set(routeConfig, [resource]);
+  }
+  return groups;
+}

@@ -1,0 +1,378 @@
+import { parseProxy } from '../snapshot/proxy.ts';
+import type { PushDelta } from '../snapshot/push.ts';
+import { type Resource, typeUrls } from '../snapshot/resource.ts';
+import { type Authenticate, type Credentials, checkIdentity } from './authenticate.ts';
+import { collectDelta } from './collect-delta.ts';
+import { collectSotw } from './collect-sotw.ts';
+import type { Draft } from './draft.ts';
+import { GrpcError, grpcStatus } from './grpc-frames.ts';
+import type { GrpcStream } from './grpc-stream.ts';
+import type { HeldResources, Ledger, LedgerStream, ProxyStatus, RejectedEvent } from './ledger.ts';
+import type { XdsLimits } from './limits.ts';
+import type { XdsMethod } from './methods.ts';
+import type { XdsMetrics } from './metrics.ts';
+import type { ProxyRegistry, Registration } from './proxy-registry.ts';
+import type { Pushable, PushQueue } from './push-queue.ts';
+import { decodeDeltaRequest, decodeSotwRequest, type XdsRequest } from './request.ts';
+import { encodeAbsentVirtualHost, encodeBody, encodeTrailer } from './response.ts';
+import { advanceRetirement, hasWork } from './safe-order.ts';
+import { acknowledge, rejectFlight } from './settle.ts';
+import type { StreamState } from './stream-state.ts';
+import { groupRejections, heldOf, statusOf } from './stream-status.ts';
+import { noteRouteConfigs, subscribeDelta, subscribeSotw } from './subscribe.ts';
+import type { Views } from './views.ts';
+import { Watch } from './watch.ts';
+import { WireError } from './wire.ts';
+import { deliveryOrder, shortType } from './xds-type.ts';
+
+/** The part of a pino logger that is used. */
+export interface XdsLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+}
+
+/** What all streams of a server share. */
+export interface StreamContext {
+  readonly views: Views;
+  readonly registry: ProxyRegistry;
+  readonly queue: PushQueue;
+  readonly ledger: Ledger;
+  readonly limits: XdsLimits;
+  readonly metrics: XdsMetrics;
+  readonly authenticate: Authenticate;
+  readonly log: XdsLog;
+}
+
+/** Types on one stream: far more than Envoy knows. */
+const maxTypes = 64;
+/** Requests that may arrive while the first one is authenticated. */
+const maxEarlyRequests = 64;
+
+/** One xDS call of one proxy: requests in, responses in the safe order out. */
+export class XdsStream implements Pushable, LedgerStream, StreamState {
+  readonly delta: boolean;
+  readonly connectedAt = Date.now();
+  readonly openedAt = performance.now();
+  readonly watches = new Map<string, Watch>();
+  readonly routeConfigs = new Set<string>();
+  readonly freshRouteConfigs = new Set<string>();
+  readonly warmingMs: number;
+  readonly views: Views;
+  /** Endpoints that must follow clusters which were sent before the client's first request for endpoints. */
+  readonly #earlyEndpoints = new Set<string>();
+  readonly #context: StreamContext;
+  readonly #method: XdsMethod;
+  readonly #credentials: Credentials;
+  readonly #early: Buffer[] = [];
+  #transport: GrpcStream | undefined;
+  #registration: Registration | undefined;
+  #order: Watch[] = [];
+  #nonce = 0;
+  #blockedSince: number | undefined;
+  #closed = false;
+
+  constructor(context: StreamContext, method: XdsMethod, credentials: Credentials) {
+    this.#context = context;
+    this.#method = method;
+    this.#credentials = credentials;
+    this.delta = method.delta;
+    this.views = context.views;
+    this.warmingMs = context.limits.warmingMs;
+  }
+
+  attach(transport: GrpcStream): void {
+    this.#transport = transport;
+  }
+
+  get proxyId(): string {
+    return this.#registration?.id ?? '';
+  }
+
+  get now(): number {
+    return performance.now();
+  }
+
+  onMessage(message: Buffer): void {
+    if (this.#registration) {
+      this.#handle(this.#decode(message, false));
+      return;
+    }
+    if (this.#early.push(message) > maxEarlyRequests)
+      throw new GrpcError(grpcStatus.resourceExhausted, 'too many requests before the first was answered');
+    if (this.#early.length === 1)
+      this.#start(message).catch((error: unknown) => {
+        if (!(error instanceof GrpcError))
+          this.#context.log.warn({ err: error }, 'xDS stream failed to start');
+        this.#transport?.fail(error);
+      });
+  }
+
+  #decode(message: Buffer, wantNode: boolean): XdsRequest {
+    try {
+      return this.delta ? decodeDeltaRequest(message, wantNode) : decodeSotwRequest(message, wantNode);
+    } catch (error) {
+      if (error instanceof WireError)
+        throw new GrpcError(grpcStatus.invalidArgument, `malformed request: ${error.message}`);
+      throw error;
+    }
+  }
+
+  /** The first request names the node: who calls, and whether it may. */
+  async #start(message: Buffer): Promise<void> {
+    const { node } = this.#decode(message, true);
+    if (!node)
+      throw new GrpcError(grpcStatus.invalidArgument, 'the first request of a stream must carry the node');
+    const aggregated = this.#method.typeUrl === undefined;
+    const vhds = this.delta && aggregated && !node.id.startsWith('grpc~');
+    const parsed = parseProxy(node, { vhds });
+    if (!parsed.ok) throw new GrpcError(grpcStatus.invalidArgument, parsed.error);
+    this.#transport?.pause();
+    const result = await this.#context.authenticate(this.#credentials, parsed.proxy);
+    if (!result.ok) throw new GrpcError(grpcStatus.unauthenticated, result.error);
+    const mismatch = checkIdentity(parsed.proxy, result.identity);
+    if (mismatch) throw new GrpcError(grpcStatus.permissionDenied, mismatch);
+    if (this.#closed) return;
+    this.#registration = this.#context.registry.acquire(parsed.proxy, this);
+    this.#context.ledger.open(this);
+    this.#transport?.resume();
+    for (const early of this.#early.splice(0)) if (!this.#closed) this.#handle(this.#decode(early, false));
+  }
+
+  #handle(request: XdsRequest): void {
+    const watch = this.#watchOf(request);
+    const first = !watch.started;
+    watch.started = true;
+    if (watch.names.size + request.subscribe.length > this.#context.limits.maxNames)
+      throw new GrpcError(
+        grpcStatus.resourceExhausted,
+        `more than ${this.#context.limits.maxNames} names of one type`,
+      );
+    const isCurrent = this.#answer(watch, request);
+    if (this.delta) {
+      if (first || request.subscribe.length > 0 || request.unsubscribe.length > 0)
+        subscribeDelta(this, watch, request, first);
+    } else if (first || isCurrent) subscribeSotw(this, watch, request, first);
+    if (first && watch.typeUrl === typeUrls.endpoints) this.#takeEarlyEndpoints(watch);
+    if (hasWork(this, watch)) watch.oldest ??= this.views.revision;
+    this.#context.queue.add(this);
+    this.#context.ledger.progress(this);
+  }
+
+  #watchOf(request: XdsRequest): Watch {
+    const typeUrl = this.#method.typeUrl ?? request.typeUrl;
+    if (typeUrl === '' || (request.typeUrl !== '' && request.typeUrl !== typeUrl))
+      throw new GrpcError(
+        grpcStatus.invalidArgument,
+        `the type URL ${JSON.stringify(request.typeUrl)} does not belong on this stream`,
+      );
+    const known = this.watches.get(typeUrl);
+    if (known) return known;
+    if (this.watches.size >= maxTypes)
+      throw new GrpcError(grpcStatus.resourceExhausted, `more than ${maxTypes} types on one stream`);
+    const watch = new Watch(typeUrl);
+    this.watches.set(typeUrl, watch);
+    this.#order = [...this.watches.values()].sort((a, b) => rank(a.typeUrl) - rank(b.typeUrl));
+    return watch;
+  }
+
+  /**
+   * Takes an acknowledgement or rejection. Returns whether the request is up to date: a state-of-the-world request that names
+   * an older response says what the client wanted before it saw the newer one.
+   */
+  #answer(watch: Watch, request: XdsRequest): boolean {
+    if (request.nonce === '') return true;
+    const flight = watch.inFlight;
+    if (flight?.nonce !== request.nonce) {
+      if (request.nonce !== watch.lastNonce)
+        this.#context.metrics.add('stale_requests', 1, shortType(watch.typeUrl));
+      return request.nonce === watch.lastNonce && !flight;
+    }
+    watch.inFlight = undefined;
+    const type = shortType(watch.typeUrl);
+    if (request.error === undefined) {
+      this.#context.metrics.add('acks', 1, type);
+      const resources = acknowledge(this, watch, flight);
+      if (resources.length > 0)
+        this.#context.ledger.noteRecovered({ proxyId: this.proxyId, typeUrl: watch.typeUrl, resources });
+      return true;
+    }
+    this.#context.metrics.add('nacks', 1, type);
+    const rejected = rejectFlight(this, watch, flight, request.error);
+    this.#context.log.warn(
+      {
+        proxy: this.proxyId,
+        type,
+        resources: rejected.map((resource) => resource.name),
+        error: request.error.slice(0, 500),
+      },
+      'proxy rejected resources',
+    );
+    for (const event of groupRejections(this.proxyId, watch.typeUrl, rejected))
+      this.#context.ledger.noteRejected(event);
+    return true;
+  }
+
+  #takeEarlyEndpoints(watch: Watch): void {
+    for (const name of this.#earlyEndpoints) watch.forced.add(name);
+    this.#earlyEndpoints.clear();
+  }
+
+  /** Takes note of a change; the queue gives this stream its turn. */
+  note(delta: PushDelta, revision: number): void {
+    const watch = this.watches.get(delta.typeUrl);
+    if (!watch) return;
+    const busy = watch.inFlight !== undefined || (this.#transport?.blocked ?? true);
+    watch.note(delta, revision, busy);
+    this.#context.queue.add(this);
+  }
+
+  /** Sends what can be sent, in the safe order, until the connection is full. */
+  advance(): void {
+    if (this.#closed || !this.#transport) return;
+    this.#advanceOnce();
+    if (advanceRetirement(this, this.#context.limits.removalGraceMs)) this.#advanceOnce();
+  }
+
+  #advanceOnce(): void {
+    for (const watch of this.#order) {
+      if (this.#transport?.blocked || this.#closed) return;
+      if (watch.inFlight || !hasWork(this, watch)) continue;
+      const draft = this.delta ? collectDelta(this, watch) : collectSotw(this, watch);
+      if (draft) this.#send(watch, draft);
+      else if (!hasWork(this, watch)) {
+        watch.oldest = undefined;
+        this.#context.ledger.progress(this);
+      }
+    }
+  }
+
+  #send(watch: Watch, draft: Draft): void {
+    const { typeUrl } = watch;
+    const nonce = (++this.#nonce).toString(36);
+    const revision = this.views.revision;
+    const body = encodeBody(draft.resources, this.delta ? 'delta' : 'sotw');
+    const own = encodeTrailer({ typeUrl, version: String(revision), nonce, removed: draft.removed });
+    const absent = draft.absent.map(encodeAbsentVirtualHost);
+    const shared = absent.length === 0 ? body.buffers : [...body.buffers, ...absent];
+    const length = absent.reduce((sum, buffer) => sum + buffer.length, body.length);
+    watch.inFlight = {
+      nonce,
+      resources: draft.resources,
+      removed: draft.removed,
+      revision: watch.oldest ?? revision,
+      sentRevision: revision,
+      sentAt: this.now,
+      slow: this.#afterSend(watch, draft.resources),
+      trial: draft.trial,
+    };
+    watch.lastNonce = nonce;
+    watch.lastSent = { nonce, revision, at: Date.now() };
+    if (!hasWork(this, watch)) watch.oldest = undefined;
+    this.#transport?.send(shared, length, own);
+    if (this.#transport?.blocked) this.#blockedSince ??= this.now;
+    const type = shortType(typeUrl);
+    this.#context.metrics.add('pushes', 1, type);
+    this.#context.metrics.add('push_bytes', length + own.length, type);
+  }
+
+  /** What a response entails for other types. Returns the clusters in it that warm slowly. */
+  #afterSend(watch: Watch, resources: readonly Resource[]): ReadonlySet<string> | undefined {
+    if (watch.typeUrl === typeUrls.route && this.delta) noteRouteConfigs(this, resources);
+    if (watch.typeUrl !== typeUrls.cluster) return undefined;
+    const endpoints = this.watches.get(typeUrls.endpoints);
+    const isFirst = watch.lastSent === undefined && watch.held.size === 0;
+    let slow: Set<string> | undefined;
+    for (const resource of resources) {
+      const hints = resource.hints;
+      if (!hints) continue;
+      if (hints.slowWarming) {
+        slow ??= new Set();
+        slow.add(resource.name);
+      }
+      if (!hints.eds || this.#method.typeUrl !== undefined) continue;
+      if (!this.delta && watch.held.get(resource.name) === resource) continue;
+      if (endpoints) {
+        endpoints.forced.add(resource.name);
+        endpoints.oldest ??= this.views.revision;
+      } else if (!isFirst) this.#earlyEndpoints.add(resource.name);
+    }
+    return slow;
+  }
+
+  onDrain(): void {
+    this.#blockedSince = undefined;
+    this.#context.queue.add(this);
+  }
+
+  /** Called about once a second: ends streams that do not move, and resumes what waits for a time to pass. */
+  tick(): void {
+    const { limits, metrics, log } = this.#context;
+    const now = this.now;
+    if (!this.#registration && now - this.openedAt > limits.firstRequestMs) {
+      metrics.add('refused', 1, 'no first request');
+      this.#transport?.end(grpcStatus.invalidArgument, `no request came within ${limits.firstRequestMs} ms`);
+      return;
+    }
+    if (this.#blockedSince !== undefined && now - this.#blockedSince > limits.stalledMs) {
+      metrics.add('stalled', 1, 'stream');
+      log.warn({ proxy: this.proxyId }, 'proxy reads nothing: its stream is closed');
+      this.#transport?.destroy();
+      return;
+    }
+    for (const watch of this.#order)
+      if (watch.gated || watch.retiring.size > 0) {
+        this.#context.queue.add(this);
+        return;
+      }
+  }
+
+  get isIdle(): boolean {
+    return this.#order.every((watch) => !watch.inFlight && !hasWork(this, watch));
+  }
+
+  end(message: string): void {
+    this.#transport?.end(grpcStatus.unavailable, message);
+  }
+
+  onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#context.queue.remove(this);
+    this.#context.ledger.close(this);
+    if (this.#registration) this.#context.registry.release(this.#registration, this);
+  }
+
+  isSynced(revision: number): boolean {
+    return this.#order.every((watch) => {
+      const fresh = watch.typeUrl === typeUrls.virtualHost && this.freshRouteConfigs.size > 0;
+      return !fresh && watch.isSynced(revision);
+    });
+  }
+
+  status(): ProxyStatus {
+    return {
+      proxyId: this.proxyId,
+      namespace: this.#registration?.proxy.namespace ?? '',
+      protocol: this.delta ? 'delta' : 'sotw',
+      connectedAt: this.connectedAt,
+      address: this.#credentials.remoteAddress,
+      types: this.#order.map((watch) => statusOf(watch, hasWork(this, watch))),
+    };
+  }
+
+  heldResources(): readonly HeldResources[] {
+    return this.#order.map(heldOf);
+  }
+
+  rejectedResources(): readonly RejectedEvent[] {
+    return this.#order.flatMap((watch) =>
+      groupRejections(this.proxyId, watch.typeUrl, [...watch.rejected.values()]),
+    );
+  }
+}
+
+function rank(typeUrl: string): number {
+  const index = deliveryOrder.indexOf(typeUrl);
+  return index < 0 ? deliveryOrder.length : index;
+}

@@ -1,0 +1,199 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { type Resource, typeUrls } from '../../src/snapshot/resource.ts';
+import { brief, DeltaClient, SotwClient, sidecarNode, sleep } from './fake-envoy.ts';
+import { fake, type Harness, startHarness } from './harness.ts';
+
+const { cluster, endpoints, route, virtualHost } = typeUrls;
+let harness: Harness;
+let client: DeltaClient;
+
+/** A client with one cluster `old`, used by the host 80/h. */
+async function start(options: { grace?: number; warming?: number } = {}): Promise<void> {
+  harness = await startHarness({
+    resources: [
+      fake.cluster('old'),
+      fake.endpoints('old'),
+      fake.route('80'),
+      fake.host('80/h', 'to old', ['old']),
+    ],
+    limits: { removalGraceMs: options.grace ?? 150, warmingMs: options.warming ?? 15_000 },
+  });
+  client = new DeltaClient(harness.port);
+  client.request(cluster, { node: sidecarNode });
+  await client.take();
+  client.request(endpoints, { subscribe: ['old'] });
+  await client.take();
+  client.request(route, { subscribe: ['80'] });
+  await client.take();
+  client.request(virtualHost);
+  await client.take();
+}
+
+afterEach(async () => {
+  await client.close();
+  await harness.server.stop(100);
+});
+
+const toNew = (): readonly Resource[] => [
+  fake.host('80/h', 'to new', ['new']),
+  fake.endpoints('new'),
+  fake.cluster('new'),
+];
+
+describe('the safe order', () => {
+  it('sends clusters, their endpoints unasked, then hosts, without waiting for acknowledgements', async () => {
+    await start();
+    harness.source.edit({ upserts: toNew() });
+    const burst = [await client.next(), await client.next(), await client.next()];
+    expect(burst.map(brief)).toEqual([
+      { type: 'Cluster', names: ['new'], removed: [] },
+      { type: 'ClusterLoadAssignment', names: ['new'], removed: [] },
+      { type: 'VirtualHost', names: ['80/h'], removed: [] },
+    ]);
+  });
+
+  it('holds hosts back for the acknowledgement of a cluster that warms slowly, but not its endpoints', async () => {
+    await start();
+    harness.source.edit({
+      upserts: [
+        fake.cluster('new', 'health checked', { eds: true, slowWarming: true }),
+        fake.endpoints('new'),
+        fake.host('80/h', 'to new', ['new']),
+        fake.host('80/other', 'to old', ['old']),
+      ],
+    });
+    const clusters = await client.next();
+    expect(brief(clusters).names).toEqual(['new']);
+    expect(await client.take()).toEqual({ type: 'ClusterLoadAssignment', names: ['new'], removed: [] });
+    expect(await client.take(), 'hosts of other clusters do not wait').toEqual({
+      type: 'VirtualHost',
+      names: ['80/other'],
+      removed: [],
+    });
+    await client.silence();
+    client.ack(clusters);
+    expect((await client.take()).names).toEqual(['80/h']);
+  });
+
+  it('does not wait for a slow cluster forever', async () => {
+    await start({ warming: 120 });
+    harness.source.edit({
+      upserts: [
+        fake.cluster('new', 'health checked', { eds: true, slowWarming: true }),
+        fake.endpoints('new'),
+        fake.host('80/h', 'to new', ['new']),
+      ],
+    });
+    await client.next();
+    await client.take();
+    await client.silence(50);
+    expect((await client.take()).names).toEqual(['80/h']);
+  });
+
+  it('waits with hosts while their clusters wait for an earlier response', async () => {
+    await start();
+    harness.source.edit({ upserts: [fake.cluster('first', '', {})] });
+    const first = await client.next();
+    harness.source.edit({ upserts: toNew() });
+    await client.silence();
+    client.ack(first);
+    const burst = [await client.next(), await client.next(), await client.next()];
+    expect(burst.map((response) => brief(response).type)).toEqual([
+      'Cluster',
+      'ClusterLoadAssignment',
+      'VirtualHost',
+    ]);
+  });
+
+  it('sends endpoints again after the update of a live cluster', async () => {
+    await start();
+    harness.source.edit({ upserts: [fake.cluster('old', 'other settings')] });
+    expect([await client.take(), await client.take()]).toEqual([
+      { type: 'Cluster', names: ['old'], removed: [] },
+      { type: 'ClusterLoadAssignment', names: ['old'], removed: [] },
+    ]);
+  });
+
+  it('removes a cluster only after its routes are acknowledged away, and the grace', async () => {
+    await start();
+    harness.source.edit({
+      upserts: toNew(),
+      removed: { [cluster]: ['old'], [endpoints]: ['old'] },
+    });
+    await client.take();
+    await client.take();
+    const hosts = await client.next();
+    await sleep(300);
+    await client.silence(10);
+    client.ack(hosts);
+    const acknowledgedAt = performance.now();
+    expect(await client.take()).toEqual({ type: 'Cluster', names: [], removed: ['old'] });
+    expect(performance.now() - acknowledgedAt).toBeGreaterThan(120);
+  });
+
+  it('does not remove a cluster that comes back within the grace', async () => {
+    await start();
+    harness.source.edit({ removed: { [cluster]: ['old'], [endpoints]: ['old'] } });
+    await sleep(50);
+    harness.source.edit({ upserts: [fake.cluster('old'), fake.endpoints('old', 'moved')] });
+    expect(await client.take(), 'the cluster itself is as it was').toEqual({
+      type: 'ClusterLoadAssignment',
+      names: ['old'],
+      removed: [],
+    });
+    await client.silence(300);
+  });
+
+  it('sends a move of endpoints at once, whatever else waits', async () => {
+    await start();
+    harness.source.edit({
+      upserts: [fake.cluster('new', '', { slowWarming: true }), fake.host('80/h', 'to new', ['new'])],
+    });
+    await client.next();
+    harness.source.edit({ upserts: [fake.endpoints('old', 'moved')] });
+    expect(await client.take()).toEqual({ type: 'ClusterLoadAssignment', names: ['old'], removed: [] });
+    await client.silence();
+  });
+
+  it('keeps a held host at its version while its new cluster is refused, and no longer', async () => {
+    await start();
+    harness.source.edit({ upserts: [fake.cluster('new', 'bad', {})] });
+    client.nack(await client.next(), 'Error adding/updating cluster(s) new: no');
+    harness.source.edit({ upserts: [fake.host('80/h', 'to new', ['new'])] });
+    await client.silence();
+    harness.source.edit({ upserts: [fake.cluster('new', 'good', {})] });
+    expect([await client.take(), await client.take()].map((response) => response.names)).toEqual([
+      ['new'],
+      ['80/h'],
+    ]);
+  });
+});
+
+describe('the safe order of state-of-the-world streams', () => {
+  it('keeps a removed cluster in the state until routes and grace allow', async () => {
+    await start();
+    const sotw = new SotwClient(harness.port);
+    sotw.request(cluster, { node: sidecarNode });
+    const first = await sotw.next();
+    expect(first.resources.length).toBe(1);
+    sotw.ack(first);
+    sotw.request(endpoints, { subscribe: ['old'] });
+    sotw.ack(await sotw.next(), ['old']);
+    harness.source.edit({
+      upserts: [fake.cluster('new'), fake.endpoints('new')],
+      removed: { [cluster]: ['old'] },
+    });
+    const second = await sotw.next();
+    expect(second.resources.length).toBe(2);
+    const unasked = await sotw.next();
+    expect(unasked.typeUrl).toBe(endpoints);
+    sotw.ack(unasked, ['old', 'new']);
+    sotw.ack(second);
+    const rest = [await sotw.next(), await sotw.next()];
+    expect(rest.map((response) => [response.typeUrl, response.resources.length])).toContainEqual([
+      cluster,
+      1,
+    ]);
+    await sotw.close();
+  });
+});
