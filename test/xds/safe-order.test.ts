@@ -159,6 +159,7 @@ describe('the safe order', () => {
     await start();
     harness.source.edit({ upserts: [fake.cluster('new', 'bad', {})] });
     client.nack(await client.next(), 'Error adding/updating cluster(s) new: no');
+    await until(() => harness.ledger.snapshot()[0]?.types[0]?.state === 'NACKED');
     harness.source.edit({ upserts: [fake.host('80/h', 'to new', ['new'])] });
     await client.silence();
     harness.source.edit({ upserts: [fake.cluster('new', 'good', {})] });
