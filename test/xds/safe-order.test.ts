@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Resource, typeUrls } from '../../src/snapshot/resource.ts';
-import { brief, DeltaClient, SotwClient, sidecarNode, sleep } from './fake-envoy.ts';
+import { brief, DeltaClient, SotwClient, sidecarNode, sleep, until } from './fake-envoy.ts';
 import { fake, type Harness, startHarness } from './harness.ts';
 
 const { cluster, endpoints, route, virtualHost } = typeUrls;
