@@ -1,0 +1,134 @@
+import { CodedError } from '../../kit/coded-error.ts';
+import { readJsonFile, writeJsonFile } from './json-file.ts';
+import { isPortTaken, listeningPorts, type PortOwner, portOwner } from './listening-ports.ts';
+
+/** Where a mesh's ports begin unless told otherwise: below the range from which systems give out ports by themselves. */
+export const defaultPortBase = 20_000;
+/** Ports are given out from the base up to here above it. */
+const span = 12_000;
+/** Ports without a wish begin here above the base; below are those with a number that people remember. */
+const unnamedOffset = 1_000;
+
+interface Book {
+  schemaVersion: 1;
+  portBase: number;
+  ports: Record<string, number>;
+}
+
+/** A port that a mesh was given earlier and that another process now listens on. */
+export interface PortConflict {
+  readonly key: string;
+  readonly port: number;
+  readonly owner: PortOwner;
+}
+
+export interface PortWish {
+  /** What the port is for, such as `reviews-v1-0/inbound/9080`: the same key gets the same port after a restart. */
+  readonly key: string;
+  /** Taken when it is free, as an offset from the base. */
+  readonly offset?: number;
+  /** Exactly this port, whatever the base. */
+  readonly exact?: number;
+}
+
+/** The ports of a mesh, remembered across restarts in a file. */
+export class PortBook {
+  readonly #path: string;
+  #book: Book;
+
+  /** Another base than last time moves every port. */
+  constructor(path: string, portBase?: number) {
+    this.#path = path;
+    const stored = readJsonFile<Book>(path);
+    const base = portBase ?? stored?.portBase ?? defaultPortBase;
+    if (!Number.isInteger(base) || base < 1_024 || base + span > 65_535)
+      throw new CodedError(
+        'PortBaseInvalid',
+        `the port base must be a whole number from 1024 to ${65_535 - span}, not ${base}`,
+      );
+    this.#book = stored?.portBase === base ? stored : { schemaVersion: 1, portBase: base, ports: {} };
+  }
+
+  get portBase(): number {
+    return this.#book.portBase;
+  }
+
+  /** The port under a key that was assigned. */
+  port(key: string): number {
+    const port = this.#book.ports[key];
+    if (port === undefined) throw new Error(`no port was assigned to ${key}`);
+    return port;
+  }
+
+  /** Gives each wish its port, the earlier one where there is one, and remembers them. Throws `PortsExhausted`. */
+  async assign(wishes: readonly PortWish[]): Promise<void> {
+    const { ports, portBase } = this.#book;
+    const used = new Set(Object.values(ports));
+    const taken = listeningPorts();
+    const isFree = async (port: number) => !used.has(port) && !(await isPortTaken(port, taken));
+    let next = portBase + unnamedOffset;
+    let changed = false;
+    for (const { key, offset, exact } of wishes) {
+      if (exact !== undefined) {
+        changed ||= ports[key] !== exact;
+        ports[key] = exact;
+        continue;
+      }
+      if (ports[key] !== undefined) continue;
+      const wished = offset === undefined ? undefined : portBase + offset;
+      let port = wished !== undefined && (await isFree(wished)) ? wished : undefined;
+      for (; port === undefined; next++) {
+        if (next >= portBase + span)
+          throw new CodedError(
+            'PortsExhausted',
+            `no free port is left from ${portBase + unnamedOffset} to ${portBase + span - 1}; move the mesh with --port-base, or run fewer workloads`,
+          );
+        if (await isFree(next)) port = next;
+      }
+      ports[key] = port;
+      used.add(port);
+      changed = true;
+    }
+    if (changed) this.#save();
+  }
+
+  /** Forgets the ports of keys that are no longer wanted. */
+  keepOnly(isWanted: (key: string) => boolean): void {
+    const { ports } = this.#book;
+    const gone = Object.keys(ports).filter((key) => !isWanted(key));
+    for (const key of gone) delete ports[key];
+    if (gone.length > 0) this.#save();
+  }
+
+  /** Which of the keys' ports another process listens on; `isOurs` tells the processes of this mesh. */
+  async conflicts(keys: readonly string[], isOurs: (pid: number) => boolean): Promise<PortConflict[]> {
+    const taken = listeningPorts();
+    const found: PortConflict[] = [];
+    for (const key of keys) {
+      const port = this.port(key);
+      if (!(await isPortTaken(port, taken))) continue;
+      const owner = portOwner(port);
+      if (owner.pid === undefined || !isOurs(owner.pid)) found.push({ key, port, owner });
+    }
+    return found;
+  }
+
+  #save(): void {
+    writeJsonFile(this.#path, this.#book);
+  }
+}
+
+/** `PortInUse`: names every conflict with its owner and says how to mend it. */
+export function portConflictError(conflicts: readonly PortConflict[]): CodedError {
+  const lines = conflicts.map(({ key, port, owner }) => {
+    const who =
+      owner.pid === undefined
+        ? 'a process that this user may not see'
+        : `process ${owner.pid}${owner.command ? ` (${owner.command})` : ''}`;
+    return `  port ${port} (${key}) is in use by ${who}`;
+  });
+  return new CodedError(
+    'PortInUse',
+    `${conflicts.length === 1 ? 'a port of this mesh is' : 'ports of this mesh are'} in use:\n${lines.join('\n')}\nend ${conflicts.length === 1 ? 'that process' : 'those processes'}, or move the mesh: --port-base N`,
+  );
+}

@@ -1,0 +1,93 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { isAlive, type ProcessId, processId } from '../../kit/process-id.ts';
+
+/** In the environment of everything that a mesh starts: the mesh's state directory. Children of children inherit it. */
+export const markerVariable = 'OSTRIA_MESH_STATE';
+
+/** Whether a process was started by (or under) the mesh whose state is in `directory`. False where it cannot be known. */
+export function isOurs(pid: number, directory: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1')
+      .split('\0')
+      .includes(`${markerVariable}=${directory}`);
+  } catch {
+    return false;
+  }
+}
+
+/** Every process of the mesh that runs now, ourselves apart. Where there is no /proc: none. */
+export function findOurs(directory: string): ProcessId[] {
+  let names: string[];
+  try {
+    names = readdirSync('/proc');
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid && isOurs(Number(name), directory))
+    .flatMap((name) => processId(Number(name)) ?? []);
+}
+
+export interface SweepOptions {
+  /** Between SIGTERM and SIGKILL. Default 5,000 ms. */
+  readonly graceMs?: number;
+  /** Processes that are left alone. */
+  readonly except?: (id: ProcessId) => boolean;
+  /** Recorded processes: looked for besides what /proc shows. */
+  readonly recorded?: readonly ProcessId[];
+}
+
+/**
+ * Ends every process of a mesh: those that carry its marker, and those recorded, provided pid and start time are still the same.
+ * Returns those that were ended. Looks again after each round, since a dying process may have started another; bounded.
+ */
+export async function sweep(directory: string, options: SweepOptions = {}): Promise<ProcessId[]> {
+  const { graceMs = 5_000, except = () => false, recorded = [] } = options;
+  const ended = new Map<string, ProcessId>();
+  for (let round = 0; round < 5; round++) {
+    const alive = unique([...findOurs(directory), ...recorded.filter(isRecordedAlive)]).filter(
+      (id) => !except(id),
+    );
+    if (alive.length === 0) break;
+    for (const id of alive) ended.set(keyOf(id), id);
+    signalAll(alive, 'SIGTERM');
+    const left = await waitForEnd(alive, round === 0 ? graceMs : 1_000);
+    signalAll(left, 'SIGKILL');
+    await waitForEnd(left, 2_000);
+  }
+  return [...ended.values()];
+}
+
+/** A record of a system without start times (0) proves nothing: only the marker counts there. */
+function isRecordedAlive(id: ProcessId): boolean {
+  return id.startTime !== 0 && isAlive(id);
+}
+
+function keyOf({ pid, startTime }: ProcessId): string {
+  return `${pid}/${startTime}`;
+}
+
+function unique(ids: readonly ProcessId[]): ProcessId[] {
+  return [...new Map(ids.map((id) => [keyOf(id), id])).values()];
+}
+
+function signalAll(ids: readonly ProcessId[], signal: NodeJS.Signals): void {
+  for (const id of ids) {
+    if (!isAlive(id)) continue;
+    try {
+      process.kill(id.pid, signal);
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+}
+
+/** Resolves with those that still run after `ms`. */
+export async function waitForEnd(ids: readonly ProcessId[], ms: number): Promise<ProcessId[]> {
+  const deadline = Date.now() + ms;
+  for (;;) {
+    const left = ids.filter(isAlive);
+    if (left.length === 0 || Date.now() >= deadline) return left;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
