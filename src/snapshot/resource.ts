@@ -21,6 +21,8 @@ export interface ResourceHints {
   readonly eds?: boolean;
   /** VHDS/RDS: names of the clusters that are used, for make-before-break. */
   readonly clusters?: readonly string[];
+  /** RDS: the virtual hosts travel one by one (VHDS); absent: the route configuration is complete as it is. */
+  readonly vhds?: boolean;
 }
 
 export const typeUrls = {

@@ -1,0 +1,324 @@
+import type { MeshConfig } from '../../registry/mesh-config.ts';
+import { getOrMake } from '../get-or-make.ts';
+import { deepFreeze } from '../plain-data.ts';
+import type { MeshProxy } from '../proxy.ts';
+import type { CompileFailure, Push, ResourceSource } from '../push.ts';
+import type { Collection } from '../query.ts';
+import type { Resource } from '../resource.ts';
+import { World, type WorldChange } from '../world.ts';
+import { Commit } from './commit.ts';
+import { Evaluator } from './evaluator.ts';
+import { collectFailures } from './failures.ts';
+import { ProxyState } from './masks.ts';
+import type { RootClass } from './root-class.ts';
+import { Roots, type Steps } from './roots.ts';
+import { type EngineStats, engineStats } from './stats.ts';
+import { UnionMap } from './union-map.ts';
+
+export interface EngineOptions {
+  /** Every resource of a proxy comes from these. The names of one type must be unique over all of them. */
+  readonly roots: readonly Collection<Resource>[];
+  /** Milliseconds, only ever compared: for grace periods and slices. Default: Date.now. */
+  readonly clock?: () => number;
+  /** How long results that nobody uses are kept, for a proxy that reconnects. Milliseconds, default 60,000. */
+  readonly graceMs?: number;
+  /** How many classes of proxies a query (or collection) may tell apart before it is reported by name. */
+  readonly bounds?: Readonly<Record<string, number>>;
+  /** Bound of the queries that `bounds` does not name. Default: none. */
+  readonly defaultBound?: number;
+  /** Re-runs a share (0 to 1) of the reused results for the proxy that reuses them, and throws where they differ. For tests. */
+  readonly verify?: { readonly sampleRate: number };
+}
+
+export interface FlushAsyncOptions {
+  /** The longest stretch without a pause. Milliseconds, default 20. */
+  readonly sliceMs?: number;
+  /** Lets other work run, such as `setImmediate` from `node:timers/promises`. */
+  readonly pause: () => Promise<unknown>;
+}
+
+export interface Engine extends ResourceSource {
+  /** Queues changes; they take effect together at the next flush, which reaches `revision`. */
+  apply(changes: Iterable<WorldChange>, revision?: number): void;
+  /** Queues new mesh-wide settings. */
+  setMesh(mesh: MeshConfig, revision?: number): void;
+  /** Brings every proxy up to date and tells the listeners. Returns what was pushed, undefined when nothing changed. */
+  flush(): Push | undefined;
+  /**
+   * The same in slices. What is applied meanwhile waits for the next flush. Proxies may come and go: a newcomer is served at
+   * once. Until the end `resources` shows what was published before.
+   */
+  flushAsync(options: FlushAsyncOptions): Promise<Push | undefined>;
+  /** Whether changes are waiting for a flush. */
+  readonly pending: boolean;
+  readonly proxies: ReadonlyMap<string, MeshProxy>;
+  /** Calls that fail at present, with the proxies that keep their last good resources for it. */
+  failures(): CompileFailure[];
+  /** Calls back when the set of failures changed. Returns the unsubscribe function. */
+  onFailures(listener: (failures: CompileFailure[]) => void): () => void;
+  /** Drops what has been unused for longer than the grace period. Each flush does it too; call it now and then on an idle mesh. */
+  collect(): void;
+  stats(): EngineStats;
+  /** The world as of the last flush. */
+  readonly world: World;
+}
+
+const noResources: ReadonlyMap<string, Resource> = new Map();
+
+/** The incremental compile: see docs/architecture.md. */
+export function createEngine(options: EngineOptions): Engine {
+  return new IncrementalEngine(options);
+}
+
+class IncrementalEngine implements Engine {
+  readonly world = new World();
+  readonly proxies = new Map<string, MeshProxy>();
+  readonly #evaluator = new Evaluator(this.world);
+  readonly #roots: Roots;
+  readonly #options: EngineOptions;
+  readonly #clock: () => number;
+  readonly #proxies = new Map<string, ProxyState>();
+  /** Left during a flush, which may still compute on their behalf. */
+  readonly #departed: ProxyState[] = [];
+  readonly #queue = new Map<string, WorldChange>();
+  #queuedMesh: MeshConfig | undefined;
+  #queuedRevision = 0;
+  #revision = 0;
+  #running: Generator<undefined, Push | undefined, undefined> | undefined;
+  #lastPush: Push | undefined;
+  readonly #pushListeners = new Set<(push: Push) => void>();
+  readonly #failureListeners = new Set<(failures: CompileFailure[]) => void>();
+  /** Views over several classes, by type and classes. */
+  readonly #unions = new Map<string, UnionMap<string, Resource>>();
+  readonly #classIds = new WeakMap<RootClass, number>();
+  #nextClassId = 1;
+  #unionEpoch = 0;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? Date.now;
+    this.#roots = new Roots(options.roots, this.#evaluator);
+    const rate = options.verify?.sampleRate ?? 0;
+    if (rate > 0)
+      this.#evaluator.verification = {
+        every: Math.max(1, Math.round(1 / rate)),
+        hits: 0,
+        checked: 0,
+        queue: [],
+        problems: [],
+      };
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get pending(): boolean {
+    return this.#queue.size > 0 || this.#queuedMesh !== undefined || this.#queuedRevision > this.#revision;
+  }
+
+  apply(changes: Iterable<WorldChange>, revision = this.#queuedRevision): void {
+    // Nothing is queued when a value cannot be frozen (it contains itself).
+    const list = [...changes];
+    for (const change of list) deepFreeze(change.value, true);
+    for (const change of list) this.#queue.set(`${change.kind} ${change.key}`, change);
+    this.#queuedRevision = Math.max(this.#queuedRevision, revision);
+  }
+
+  setMesh(mesh: MeshConfig, revision = this.#queuedRevision): void {
+    this.#queuedMesh = mesh;
+    this.#queuedRevision = Math.max(this.#queuedRevision, revision);
+  }
+
+  connect(proxy: MeshProxy): void {
+    this.disconnect(proxy.id);
+    this.#evaluator.garbage.now = this.#clock();
+    const state = new ProxyState(proxy);
+    this.#proxies.set(proxy.id, state);
+    this.proxies.set(proxy.id, proxy);
+    this.#roots.join(state);
+    this.#settle();
+  }
+
+  disconnect(proxyId: string): void {
+    const state = this.#proxies.get(proxyId);
+    if (state === undefined) return;
+    this.#evaluator.garbage.now = this.#clock();
+    this.#proxies.delete(proxyId);
+    this.proxies.delete(proxyId);
+    this.#roots.leave(state);
+    if (this.#running === undefined) this.#evaluator.masks.forget(state);
+    else this.#departed.push(state);
+  }
+
+  resources(proxyId: string, typeUrl: string): ReadonlyMap<string, Resource> {
+    const proxy = this.#proxies.get(proxyId);
+    if (proxy === undefined) return noResources;
+    const parts = this.#roots.roots.filter((root) => root.types.has(typeUrl));
+    const classes = parts.map((root) => proxy.visible[root.index] as RootClass);
+    if (classes.length < 2) return classes[0]?.byName(typeUrl) ?? noResources;
+    if (this.#unionEpoch !== this.#roots.epoch) this.#unions.clear();
+    this.#unionEpoch = this.#roots.epoch;
+    const id = `${typeUrl} ${classes.map((item) => this.#classId(item)).join(' ')}`;
+    return getOrMake(this.#unions, id, () => new UnionMap(classes.map((item) => item.byName(typeUrl))));
+  }
+
+  #classId(item: RootClass): number {
+    let id = this.#classIds.get(item);
+    if (id === undefined) {
+      id = this.#nextClassId++;
+      this.#classIds.set(item, id);
+    }
+    return id;
+  }
+
+  flush(): Push | undefined {
+    this.#lastPush = undefined;
+    if (this.#running !== undefined) this.#finish(this.#running);
+    if (this.pending) this.#finish(this.#start());
+    return this.#lastPush;
+  }
+
+  #start(): Generator<undefined, Push | undefined, undefined> {
+    this.#running = this.#run();
+    return this.#running;
+  }
+
+  #finish(run: Generator<undefined, Push | undefined, undefined>): void {
+    while (!this.#step(run));
+  }
+
+  /** One step of a flush; true when it ended. */
+  #step(run: Generator<undefined, Push | undefined, undefined>): boolean {
+    try {
+      const result = run.next();
+      if (!result.done) return false;
+      this.#running = undefined;
+      this.#ended(result.value);
+      return true;
+    } catch (error) {
+      this.#running = undefined;
+      throw error;
+    }
+  }
+
+  async flushAsync({ sliceMs = 20, pause }: FlushAsyncOptions): Promise<Push | undefined> {
+    // One that is under way does not see what was applied after its start: let it end, then look again.
+    while (this.#running !== undefined) await this.#drive(this.#running, sliceMs, pause);
+    if (!this.pending) return undefined;
+    const run = this.#start();
+    await this.#drive(run, sliceMs, pause);
+    return this.#lastPush;
+  }
+
+  async #drive(
+    run: Generator<undefined, Push | undefined, undefined>,
+    sliceMs: number,
+    pause: () => Promise<unknown>,
+  ): Promise<void> {
+    let until = this.#clock() + sliceMs;
+    // A synchronous flush may have ended it during a pause.
+    while (this.#running === run) {
+      if (this.#step(run)) return;
+      if (this.#clock() < until) continue;
+      await pause();
+      until = this.#clock() + sliceMs;
+    }
+  }
+
+  *#run(): Generator<undefined, Push | undefined, undefined> {
+    this.#evaluator.garbage.now = this.#clock();
+    const revision = this.#queuedRevision;
+    this.#takeQueue();
+    yield;
+    yield* this.#refreshAll();
+    const commit = new Commit();
+    yield* commit.prepare(this.#roots.touched);
+    const deltas = commit.finish(this.#roots.touched);
+    this.#roots.touched.clear();
+    this.#revision = revision;
+    return deltas.length === 0 ? undefined : { revision, deltas };
+  }
+
+  *#refreshAll(): Steps {
+    const { todo } = this.#roots;
+    for (const item of todo) {
+      todo.delete(item);
+      yield* this.#roots.refresh(item);
+    }
+  }
+
+  #takeQueue(): void {
+    const changes = [...this.#queue.values()];
+    this.#queue.clear();
+    const mesh = this.#queuedMesh;
+    this.#queuedMesh = undefined;
+    this.#evaluator.tick++;
+    const evaluator = this.#evaluator;
+    const effect = {
+      object: (kind: string, key: string) => evaluator.markReaders('object', kind, key),
+      list: (index: string, key: string) => evaluator.markReaders('list', index, key),
+      mesh: (field: string) => evaluator.markReaders('mesh', '', field),
+    };
+    this.world.apply(changes, effect);
+    if (mesh !== undefined) this.world.setMesh(mesh, effect);
+  }
+
+  #ended(push: Push | undefined): void {
+    this.#lastPush = push ?? this.#lastPush;
+    for (const proxy of this.#departed) this.#evaluator.masks.forget(proxy);
+    this.#departed.length = 0;
+    this.#settle(push);
+    this.collect();
+  }
+
+  /** Tells the listeners; an error of one reaches the caller after all were told. */
+  #settle(push?: Push): void {
+    const errors: unknown[] = [];
+    const tell = <T>(listeners: ReadonlySet<(value: T) => void>, value: T) => {
+      for (const listener of listeners)
+        try {
+          listener(value);
+        } catch (error) {
+          errors.push(error);
+        }
+    };
+    if (push !== undefined) tell(this.#pushListeners, push);
+    if (this.#roots.failuresChanged && this.#running === undefined) {
+      this.#roots.failuresChanged = false;
+      if (this.#failureListeners.size > 0) tell(this.#failureListeners, this.failures());
+    }
+    if (this.#running === undefined) this.#evaluator.verifySamples();
+    errors.push(...(this.#evaluator.verification?.problems.splice(0) ?? []));
+    if (errors.length > 0) throw errors[0];
+  }
+
+  collect(): void {
+    if (this.#running !== undefined) return;
+    const { cells, garbage, masks } = this.#evaluator;
+    garbage.now = this.#clock();
+    const before = garbage.now - (this.#options.graceMs ?? 60_000);
+    this.#roots.collect(before);
+    garbage.collect(before);
+    masks.sweep();
+    cells.sweep();
+  }
+
+  onPush(listener: (push: Push) => void): () => void {
+    this.#pushListeners.add(listener);
+    return () => this.#pushListeners.delete(listener);
+  }
+
+  failures(): CompileFailure[] {
+    return collectFailures(this.#roots.roots);
+  }
+
+  onFailures(listener: (failures: CompileFailure[]) => void): () => void {
+    this.#failureListeners.add(listener);
+    return () => this.#failureListeners.delete(listener);
+  }
+
+  stats(): EngineStats {
+    return engineStats(this.#evaluator, this.#roots, this.#proxies.size, this.#options);
+  }
+}

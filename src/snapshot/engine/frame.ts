@@ -1,0 +1,114 @@
+import type { MeshConfig } from '../../registry/mesh-config.ts';
+import type { Attribute } from '../attribute.ts';
+import { CycleError, callText } from '../cycle.ts';
+import type { Key, Query } from '../query.ts';
+import { closedViewError } from '../rebuild.ts';
+import type { View } from '../view.ts';
+import type { Index, KindToken } from '../world.ts';
+import type { Cell } from './cells.ts';
+import type { Entry, Instance } from './entry.ts';
+import type { Evaluator } from './evaluator.ts';
+import { Distinct } from './links.ts';
+import type { Fact, Mask, MaskTable, ProxyState } from './masks.ts';
+
+/** A running computation and what it has read so far. */
+export class Frame {
+  readonly instance: Instance;
+  readonly proxy: ProxyState;
+  readonly depth: number;
+  readonly cells = new Distinct<Cell>();
+  readonly children = new Distinct<Entry>();
+  readonly facts = new Distinct<Fact>();
+  /** It takes part in a cycle: whatever it returns, the result is this error. */
+  cycle: CycleError | undefined;
+  /** Depth of the outermost running computation that it ran into; its own where none. */
+  reaches: number;
+
+  constructor(instance: Instance, proxy: ProxyState, depth: number) {
+    this.instance = instance;
+    this.proxy = proxy;
+    this.depth = depth;
+    this.reaches = depth;
+  }
+
+  get text(): string {
+    return callText(this.instance.query.query.name, this.instance.args);
+  }
+
+  /** Everything that the result may depend on: its own facts and its children's. */
+  mask(masks: MaskTable): Mask {
+    const below: Mask[] = [];
+    for (const child of this.children.items)
+      if (child.mask !== masks.empty && !below.includes(child.mask)) below.push(child.mask);
+    return masks.union(below, this.facts.items);
+  }
+}
+
+/** The view that a running query has; closed when the query returns. */
+export class RecordingView implements View {
+  readonly #evaluator: Evaluator;
+  readonly #frame: Frame;
+  #open = true;
+
+  constructor(evaluator: Evaluator, frame: Frame) {
+    this.#evaluator = evaluator;
+    this.#frame = frame;
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  #reads(): Frame {
+    if (!this.#open) throw closedViewError(this.#frame.text);
+    return this.#frame;
+  }
+
+  get<T>(kind: KindToken<T>, key: Key): T | undefined {
+    this.#reads().cells.add(this.#evaluator.cells.at('object', kind.name, key));
+    return this.#evaluator.world.get(kind, key);
+  }
+
+  list(index: Index, key: Key): readonly Key[] {
+    this.#reads().cells.add(this.#evaluator.cells.at('list', index.name, key));
+    return this.#evaluator.world.list(index, key);
+  }
+
+  mesh<F extends keyof MeshConfig>(field: F): MeshConfig[F] {
+    this.#reads().cells.add(this.#evaluator.cells.at('mesh', '', field));
+    return this.#evaluator.world.mesh[field];
+  }
+
+  attribute<T extends string | number | boolean | undefined>(attribute: Attribute<T>): T {
+    const frame = this.#reads();
+    frame.facts.add(this.#evaluator.masks.attribute(attribute as unknown as Attribute));
+    return attribute.value(frame.proxy.proxy);
+  }
+
+  matches(selector: Readonly<Record<string, string>>): boolean {
+    const frame = this.#reads();
+    let empty = true;
+    for (const _ in selector) {
+      empty = false;
+      break;
+    }
+    if (empty) return true;
+    const fact = this.#evaluator.masks.selector(selector);
+    frame.facts.add(fact);
+    return fact.read(frame.proxy.proxy) as boolean;
+  }
+
+  call<A extends readonly Key[], T>(query: Query<A, T>, ...args: A): T {
+    const frame = this.#reads();
+    for (const arg of args)
+      if (typeof arg !== 'string')
+        throw new TypeError(`${query.name} was called with a ${typeof arg}: query arguments are strings`);
+    const entry = this.#evaluator.evaluate(query as unknown as Query, args, frame.proxy);
+    if (!entry.transient) frame.children.add(entry);
+    if (entry.failure === undefined) return entry.value as T;
+    const { error } = entry.failure;
+    // The cycle was found and stored by another entrance; this call is on it all the same.
+    if (error instanceof CycleError && error.participants.has(frame.text)) frame.cycle ??= error;
+    throw error;
+  }
+}

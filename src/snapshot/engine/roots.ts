@@ -1,0 +1,351 @@
+import type { Collection, Key, Query } from '../query.ts';
+import type { Resource } from '../resource.ts';
+import type { Entry, Failure } from './entry.ts';
+import type { Evaluator } from './evaluator.ts';
+import { addLink } from './links.ts';
+import type { Mask, Projection, ProxyState } from './masks.ts';
+import { type ItemChange, type Root, RootClass } from './root-class.ts';
+
+/** A step of a flush: the caller may pause after each. */
+export type Steps = Generator<undefined, void, undefined>;
+
+/** Keeps the classes of the root collections: who belongs where, and which of them are to be refreshed. */
+export class Roots {
+  readonly roots: readonly Root[];
+  /** Classes with members to refresh in this flush. */
+  readonly todo = new Set<RootClass>();
+  /** Classes with something to publish or members to tell. */
+  readonly touched = new Set<RootClass>();
+  /** Classes without members, oldest first. */
+  readonly empty = new Set<RootClass>();
+  failuresChanged = false;
+  /** Counts the deaths of classes: views over several of them are made anew. */
+  epoch = 0;
+  readonly #evaluator: Evaluator;
+  readonly #onStale = (item: RootClass) => {
+    if (item.members.size > 0) this.todo.add(item);
+  };
+
+  constructor(collections: readonly Collection<Resource>[], evaluator: Evaluator) {
+    this.#evaluator = evaluator;
+    this.roots = collections.map((collection, index) => ({
+      index,
+      collection,
+      types: new Set(),
+      classes: new Map(),
+      masks: new Map(),
+      maxClasses: 0,
+    }));
+  }
+
+  /** Puts a proxy that just connected into a class of each root. */
+  join(proxy: ProxyState): void {
+    for (const root of this.roots) {
+      const item = this.#findOrMake(root, proxy);
+      this.#enter(item, proxy);
+      proxy.visible[root.index] = item;
+      if (this.#evaluator.verification !== undefined && !item.isStale)
+        for (const entry of item.items.values()) this.#evaluator.sample(entry, proxy);
+    }
+  }
+
+  leave(proxy: ProxyState): void {
+    for (const item of proxy.joined) this.#exit(item, proxy);
+    proxy.joined.length = 0;
+    proxy.visible.length = 0;
+  }
+
+  #findOrMake(root: Root, proxy: ProxyState): RootClass {
+    let item = this.#find(root, proxy);
+    // Each turn makes one class current or merges it into another, which may have slept as well.
+    while (item?.isStale && item.members.size === 0 && !item.refreshing) {
+      // It slept while it had no members: nobody is told, so what changed is published at once.
+      for (const _ of this.#refreshAs(item, proxy));
+      item.publish();
+      this.touched.delete(item);
+      if (item.dead) item = this.#find(root, proxy);
+    }
+    if (item !== undefined) return item;
+    const base = this.#someClean(root);
+    const made = base === undefined ? this.#build(root, proxy) : this.#cloneFor(base, proxy, false);
+    made.publish();
+    return made;
+  }
+
+  #find(root: Root, proxy: ProxyState): RootClass | undefined {
+    let found: RootClass | undefined;
+    for (const mask of root.masks.keys()) {
+      const item = root.classes.get(this.#evaluator.masks.projection(mask, proxy));
+      if (item === undefined) continue;
+      if (!item.isStale) return item;
+      if (found === undefined || found.members.size === 0) found = item;
+    }
+    return found;
+  }
+
+  /** The class that was made last is most likely to share items. */
+  #someClean(root: Root): RootClass | undefined {
+    let found: RootClass | undefined;
+    for (const item of root.classes.values())
+      if (!item.isStale && item.keysFailure === undefined) found = item;
+    return found;
+  }
+
+  #build(root: Root, proxy: ProxyState): RootClass {
+    const { empty, everybody } = this.#evaluator.masks;
+    const item = new RootClass(root, empty, everybody, this.#onStale);
+    const needed = new Set<Mask>();
+    for (const _ of this.#refreshItems(item, proxy, needed));
+    const mask = this.#evaluator.masks.union(needed);
+    return this.#register(item, mask, this.#evaluator.masks.projection(mask, proxy));
+  }
+
+  /**
+   * A class for a proxy, from one whose items mostly serve it too. `heir`: the proxy holds what `base` has published and keeps
+   * its last good resources; else it is a newcomer.
+   */
+  #cloneFor(base: RootClass, proxy: ProxyState, heir: boolean): RootClass {
+    const { masks } = this.#evaluator;
+    const item = new RootClass(base.root, masks.empty, masks.everybody, this.#onStale);
+    const serves = (entry: Entry) => masks.projection(entry.mask, proxy) === entry.projection;
+    for (const [typeUrl, names] of base.published) item.published.set(typeUrl, new Map(names));
+    for (const [typeUrl, names] of base.staged) item.staged.set(typeUrl, new Map(names));
+    for (const [id, claims] of base.conflicts) item.conflicts.set(id, new Map(claims));
+    item.keys = base.keys;
+    item.keysFailure = base.keysFailure;
+    if (base.keysEntry !== undefined && serves(base.keysEntry)) {
+      this.#linkKeys(item, base.keysEntry);
+      item.keysStale = false;
+    }
+    for (const [key, entry] of base.items) {
+      this.#linkItem(item, key, entry);
+      const good = base.lastGood.get(key);
+      if (good !== undefined) item.lastGood.set(key, good);
+      const failure = base.failures.get(key);
+      if (failure !== undefined) item.failures.set(key, failure);
+      if (!serves(entry)) item.stale.set(key, base.inForce(key, entry));
+    }
+    const needed = new Set([base.mask]);
+    for (const _ of this.#refreshItems(item, proxy, needed, heir));
+    if (heir) item.splitFrom = base;
+    const mask = masks.union(needed);
+    return this.#register(item, mask, masks.projection(mask, proxy));
+  }
+
+  /** Refreshes a class for its members; they may part. */
+  *refresh(item: RootClass): Steps {
+    const [first] = item.members;
+    if (first !== undefined && !item.dead && item.isStale) yield* this.#refreshAs(item, first);
+  }
+
+  *#refreshAs(item: RootClass, proxy: ProxyState): Steps {
+    const { masks } = this.#evaluator;
+    const needed = new Set([item.mask]);
+    this.touched.add(item);
+    item.refreshing = true;
+    yield* this.#refreshItems(item, proxy, needed);
+    item.refreshing = false;
+    const mask = masks.union(needed);
+    if (mask === item.mask) return;
+    const projection = masks.projection(mask, proxy);
+    const twin = item.root.classes.get(projection);
+    this.#unregister(item);
+    if (twin === undefined) this.#register(item, mask, projection);
+    for (const member of [...item.members]) {
+      if (twin === undefined && masks.projection(mask, member) === projection) continue;
+      yield;
+      // It may have left during the pause.
+      if (item.members.has(member)) this.#move(member, item);
+    }
+    if (twin !== undefined) this.#bury(item, (entry) => this.#evaluator.garbage.unlink(entry, item));
+  }
+
+  #move(proxy: ProxyState, from: RootClass): void {
+    const to = this.#find(from.root, proxy) ?? this.#cloneFor(from, proxy, true);
+    const holds = from.movedIn.get(proxy) ?? from;
+    from.movedIn.delete(proxy);
+    this.#exit(from, proxy);
+    this.#enter(to, proxy);
+    this.touched.add(to);
+    if (to.isStale) this.todo.add(to);
+    const sameStart = holds === to || (to.splitFrom === from && holds === from);
+    if (!sameStart) to.movedIn.set(proxy, holds);
+  }
+
+  #enter(item: RootClass, proxy: ProxyState): void {
+    item.addMember(proxy);
+    proxy.joined[item.root.index] = item;
+    this.empty.delete(item);
+    if (item.failures.size > 0 || item.keysFailure !== undefined) this.failuresChanged = true;
+  }
+
+  #exit(item: RootClass, proxy: ProxyState): void {
+    item.removeMember(proxy);
+    item.movedIn.delete(proxy);
+    if (item.failures.size > 0 || item.keysFailure !== undefined) this.failuresChanged = true;
+    if (item.members.size > 0 || item.dead) return;
+    item.emptySince = this.#evaluator.garbage.now;
+    this.empty.delete(item);
+    this.empty.add(item);
+  }
+
+  /** Brings keys and stale items up to date and stages what changed. `needed` collects the masks, for one union over all. */
+  *#refreshItems(item: RootClass, proxy: ProxyState, needed: Set<Mask>, keepGood = true): Steps {
+    const { collection } = item.root;
+    const changes: ItemChange[] = [];
+    if (item.keysStale) {
+      const entry = this.#evaluator.evaluate(collection.keys as unknown as Query, [], proxy);
+      needed.add(entry.mask);
+      this.#refreshKeys(item, entry, changes);
+      yield;
+    }
+    for (const [key, old] of item.stale) {
+      const entry = this.#evaluator.evaluate(collection.item as unknown as Query, [key], proxy);
+      needed.add(entry.mask);
+      this.#linkItem(item, key, entry);
+      const next = this.#settleItem(item, key, entry, keepGood ? old : undefined);
+      if (next !== old) changes.push({ key, old, next });
+      yield;
+    }
+    item.stale.clear();
+    item.stage(changes);
+    for (const typeUrl of item.staged.keys()) item.root.types.add(typeUrl);
+  }
+
+  #refreshKeys(item: RootClass, entry: Entry, changes: ItemChange[]): void {
+    this.#linkKeys(item, entry);
+    item.keysStale = false;
+    if (item.keysFailure !== entry.failure) this.failuresChanged = true;
+    item.keysFailure = entry.failure;
+    // The last good keys stay in force.
+    if (entry.failure !== undefined) return;
+    const keys = entry.value as readonly Key[];
+    const { removed, added } = diffKeys(item.keys, keys);
+    item.keys = keys;
+    for (const key of removed) changes.push({ key, old: this.#dropItem(item, key), next: undefined });
+    for (const key of added) if (!item.items.has(key)) item.stale.set(key, undefined);
+  }
+
+  #settleItem(item: RootClass, key: Key, entry: Entry, good: Resource | undefined): Resource | undefined {
+    const failure = entry.failure ?? malformed(item, key, entry.value);
+    this.#setFailure(item, key, failure);
+    if (failure === undefined) {
+      item.lastGood.delete(key);
+      return entry.value as Resource | undefined;
+    }
+    if (good === undefined) item.lastGood.delete(key);
+    else item.lastGood.set(key, good);
+    return good;
+  }
+
+  #setFailure(item: RootClass, key: Key, failure: Failure | undefined): void {
+    if (item.failures.get(key) === failure) return;
+    this.failuresChanged = true;
+    if (failure === undefined) item.failures.delete(key);
+    else item.failures.set(key, failure);
+  }
+
+  #dropItem(item: RootClass, key: Key): Resource | undefined {
+    const entry = item.items.get(key);
+    if (entry === undefined) return undefined;
+    const old = item.stale.has(key) ? item.stale.get(key) : item.inForce(key, entry);
+    item.items.delete(key);
+    item.stale.delete(key);
+    item.lastGood.delete(key);
+    this.#setFailure(item, key, undefined);
+    this.#evaluator.garbage.unlink(entry, item);
+    return old;
+  }
+
+  #linkItem(item: RootClass, key: Key, entry: Entry): void {
+    const old = item.items.get(key);
+    if (old === entry) return;
+    item.items.set(key, entry);
+    this.#link(item, entry);
+    if (old !== undefined) this.#evaluator.garbage.unlink(old, item);
+  }
+
+  #linkKeys(item: RootClass, entry: Entry): void {
+    const old = item.keysEntry;
+    if (old === entry) return;
+    item.keysEntry = entry;
+    this.#link(item, entry);
+    if (old !== undefined) this.#evaluator.garbage.unlink(old, item);
+  }
+
+  #link(item: RootClass, entry: Entry): void {
+    entry.parents = addLink(entry.parents, item);
+    this.#evaluator.garbage.held(entry);
+  }
+
+  #register(item: RootClass, mask: Mask, projection: Projection): RootClass {
+    const { root } = item;
+    item.mask = mask;
+    item.projection = projection;
+    root.classes.set(projection, item);
+    root.masks.set(mask, (root.masks.get(mask) ?? 0) + 1);
+    if (root.classes.size > root.maxClasses) root.maxClasses = root.classes.size;
+    this.#evaluator.masks.retain(mask, projection);
+    return item;
+  }
+
+  #unregister(item: RootClass): void {
+    const { root, mask, projection } = item;
+    if (root.classes.get(projection) !== item) return;
+    root.classes.delete(projection);
+    const left = (root.masks.get(mask) ?? 1) - 1;
+    if (left === 0) root.masks.delete(mask);
+    else root.masks.set(mask, left);
+    this.#evaluator.masks.release(mask, projection);
+  }
+
+  #bury(item: RootClass, unlink: (entry: Entry) => void): void {
+    item.dead = true;
+    this.epoch++;
+    this.empty.delete(item);
+    this.#unregister(item);
+    if (item.keysEntry !== undefined) unlink(item.keysEntry);
+    for (const entry of item.items.values()) unlink(entry);
+  }
+
+  /** Ends the classes that have been without members since before `before`. */
+  collect(before: number): void {
+    for (const item of this.empty) {
+      if (item.emptySince > before) break;
+      this.#bury(item, (entry) => this.#evaluator.garbage.drop(entry, item));
+    }
+  }
+}
+
+function malformed(item: RootClass, key: Key, value: unknown): Failure | undefined {
+  if (value === undefined) return undefined;
+  const { typeUrl, name, version } = (value ?? {}) as Partial<Resource>;
+  if (typeof typeUrl === 'string' && typeof name === 'string' && typeof version === 'string')
+    return undefined;
+  const query = item.root.collection.item.name;
+  return {
+    query,
+    args: [key],
+    error: new TypeError(`${query}(${key}) returned no resource (typeUrl, name, version, bytes)`),
+  };
+}
+
+/** What came and went between two key lists; only what lies between the common start and end is compared. */
+export function diffKeys(
+  before: readonly Key[],
+  after: readonly Key[],
+): { removed: readonly Key[]; added: readonly Key[] } {
+  let start = 0;
+  const shorter = Math.min(before.length, after.length);
+  while (start < shorter && before[start] === after[start]) start++;
+  let end = 0;
+  while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end++;
+  const gone = new Set(before.slice(start, before.length - end));
+  const come = new Set(after.slice(start, after.length - end));
+  const removed = [...gone].filter((key) => !come.has(key));
+  const added = [...come].filter((key) => !gone.has(key));
+  if (removed.length === 0) return { removed, added };
+  // A key that a list names twice may still stand outside the compared part.
+  const kept = removed.length < 4 ? undefined : new Set(after);
+  return { removed: removed.filter((key) => !(kept?.has(key) ?? after.includes(key))), added };
+}

@@ -1,0 +1,54 @@
+/** A read-only view over maps with disjoint keys, without copying; of a key that two hold, the first map's value shows. */
+export class UnionMap<K, V> implements ReadonlyMap<K, V> {
+  readonly #maps: readonly ReadonlyMap<K, V>[];
+
+  constructor(maps: readonly ReadonlyMap<K, V>[]) {
+    this.#maps = maps;
+  }
+
+  /** Counts all but the first map: they are small beside it. */
+  get size(): number {
+    let size = this.#maps[0]?.size ?? 0;
+    for (let i = 1; i < this.#maps.length; i++)
+      for (const key of this.#maps[i]?.keys() ?? []) if (!this.#hidden(key, i)) size++;
+    return size;
+  }
+
+  #hidden(key: K, before: number): boolean {
+    for (let i = 0; i < before; i++) if (this.#maps[i]?.has(key)) return true;
+    return false;
+  }
+
+  get(key: K): V | undefined {
+    for (const map of this.#maps) {
+      const value = map.get(key);
+      if (value !== undefined) return value;
+    }
+    return undefined;
+  }
+
+  has(key: K): boolean {
+    return this.#maps.some((map) => map.has(key));
+  }
+
+  *entries(): MapIterator<[K, V]> {
+    for (const [i, map] of this.#maps.entries())
+      for (const entry of map) if (!this.#hidden(entry[0], i)) yield entry;
+  }
+
+  *keys(): MapIterator<K> {
+    for (const [key] of this.entries()) yield key;
+  }
+
+  *values(): MapIterator<V> {
+    for (const [, value] of this.entries()) yield value;
+  }
+
+  [Symbol.iterator](): MapIterator<[K, V]> {
+    return this.entries();
+  }
+
+  forEach(callback: (value: V, key: K, map: ReadonlyMap<K, V>) => void): void {
+    for (const [key, value] of this.entries()) callback(value, key, this);
+  }
+}
