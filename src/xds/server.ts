@@ -43,6 +43,12 @@ export interface XdsServerOptions {
   /** Defaults: `defaultLimits`. */
   readonly limits?: Partial<XdsLimits>;
   readonly metrics?: XdsMetrics;
+  /** Serves calls that are not xDS, as the certificate authority's, on the same listeners; true: it took the call. */
+  readonly otherCalls?: (
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    listener: XdsListener,
+  ) => boolean;
 }
 
 export interface XdsServer {
@@ -81,7 +87,9 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
   options.ledger.bind(() => options.source.revision);
   const streams = new Set<XdsStream>();
   const sessions = new SessionKeeper(limits, metrics);
-  const running = options.listeners.map((listener) => makeListener(listener, context, streams, sessions));
+  const running = options.listeners.map((listener) =>
+    makeListener(listener, context, streams, sessions, options.otherCalls),
+  );
   const ports = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
   let unsubscribe: (() => void) | undefined;
@@ -143,6 +151,7 @@ function makeListener(
   context: StreamContext,
   streams: Set<XdsStream>,
   sessions: SessionKeeper,
+  otherCalls: XdsServerOptions['otherCalls'],
 ): RunningListener {
   const { limits, metrics, log } = context;
   const common = {
@@ -174,9 +183,11 @@ function makeListener(
       metrics.add('refused', 1, 'tls');
       log.debug({ err: error, listener: listener.name }, 'xDS TLS handshake failed');
     });
-  server.on('stream', (stream, headers) =>
-    accept(stream as ServerHttp2Stream, headers, listener, context, streams, sessions),
-  );
+  server.on('stream', (http2Stream, headers) => {
+    const stream = http2Stream as ServerHttp2Stream;
+    if (!otherCalls?.(stream, headers, listener))
+      accept(stream, headers, listener, context, streams, sessions);
+  });
   const acceptor = new Acceptor({
     host: listener.host,
     port: listener.port,
