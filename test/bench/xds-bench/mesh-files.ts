@@ -1,0 +1,157 @@
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface MeshShape {
+  readonly services: number;
+  /** Endpoints of each service. */
+  readonly endpoints: number;
+  readonly namespaces: number;
+}
+
+export interface FileEdit {
+  /** The host that it is about. */
+  readonly text: string;
+  readonly make: () => void;
+}
+
+/** Writes a mesh as YAML files, one per service, and edits them: each edit replaces one file as a whole. */
+export class MeshFiles {
+  readonly directory: string;
+  readonly #shape: MeshShape;
+  #edits = 0;
+
+  constructor(directory: string, shape: MeshShape) {
+    this.directory = directory;
+    this.#shape = shape;
+  }
+
+  namespaceOf(service: number): string {
+    return `ns-${service % this.#shape.namespaces}`;
+  }
+
+  host(service: number): string {
+    return `svc-${service}.${this.namespaceOf(service)}.svc.cluster.local`;
+  }
+
+  hosts(): string[] {
+    return Array.from({ length: this.#shape.services }, (_, i) => this.host(i));
+  }
+
+  writeAll(): void {
+    mkdirSync(this.directory, { recursive: true });
+    const namespaces = Array.from({ length: this.#shape.namespaces }, (_, i) => `ns-${i}`);
+    this.#write(
+      'namespaces',
+      ['istio-system', ...namespaces]
+        .map((name) => `apiVersion: v1\nkind: Namespace\nmetadata: {name: ${name}}\n`)
+        .join('---\n'),
+    );
+    this.#write('mesh', meshConfigMap('10s'));
+    for (let i = 0; i < this.#shape.services; i++) {
+      this.#write(`svc-${i}`, this.#service(i));
+      this.#write(`endpoints-${i}`, this.#endpoints(i, 0));
+      if (i % 5 !== 0) continue;
+      this.#write(`vs-${i}`, this.#virtualService(i, 3));
+      this.#write(`dr-${i}`, this.#destinationRule(i));
+    }
+  }
+
+  /** Changes the timeout of one VirtualService. */
+  virtualServiceEdit(): FileEdit {
+    const service = 5 * (++this.#edits % Math.ceil(this.#shape.services / 5));
+    const text = this.#virtualService(service, 3 + this.#edits);
+    return { text: this.host(service), make: () => this.#write(`vs-${service}`, text) };
+  }
+
+  /** Gives one endpoint of a service another address. */
+  endpointMove(): FileEdit {
+    const service = ++this.#edits % this.#shape.services;
+    const text = this.#endpoints(service, this.#edits);
+    return { text: this.host(service), make: () => this.#write(`endpoints-${service}`, text) };
+  }
+
+  newService(): FileEdit {
+    const service = this.#shape.services + ++this.#edits;
+    const text = `${this.#service(service)}---\n${this.#endpoints(service, 0)}`;
+    return { text: this.host(service), make: () => this.#write(`svc-${service}`, text) };
+  }
+
+  /** A setting that is in every cluster. */
+  meshSetting(): FileEdit {
+    const text = meshConfigMap(`${10 + ++this.#edits}s`);
+    return { text: this.host(1), make: () => this.#write('mesh', text) };
+  }
+
+  /** Written beside and renamed, so that no reader sees half a file. */
+  #write(name: string, text: string): void {
+    const path = join(this.directory, `${name}.yaml`);
+    writeFileSync(`${path}.tmp`, text);
+    renameSync(`${path}.tmp`, path);
+  }
+
+  #service(i: number): string {
+    return `apiVersion: v1
+kind: Service
+metadata: {name: svc-${i}, namespace: ${this.namespaceOf(i)}, labels: {app: svc-${i}}}
+spec:
+  clusterIP: 10.${96 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}
+  selector: {app: svc-${i}}
+  ports: [{name: http, port: 80, targetPort: 8080, protocol: TCP}]
+`;
+  }
+
+  #endpoints(i: number, moves: number): string {
+    const addresses = Array.from({ length: this.#shape.endpoints }, (_, n) => {
+      const last = n === 0 ? moves : 0;
+      return `  - {addresses: ["10.${128 + (n % 100)}.${(i >> 8) & 255}.${(i + last) & 255}"], conditions: {ready: true}}\n`;
+    });
+    return `apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: svc-${i}-1
+  namespace: ${this.namespaceOf(i)}
+  labels: {kubernetes.io/service-name: svc-${i}}
+addressType: IPv4
+ports: [{name: http, port: 8080, protocol: TCP}]
+endpoints:
+${addresses.join('')}`;
+  }
+
+  #virtualService(i: number, timeout: number): string {
+    return `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: vs-${i}, namespace: ${this.namespaceOf(i)}}
+spec:
+  hosts: [${this.host(i)}]
+  http:
+  - match: [{uri: {prefix: /v2/}, headers: {x-user: {exact: tester}}}]
+    timeout: ${timeout}s
+    retries: {attempts: 3, perTryTimeout: 1s, retryOn: "5xx,connect-failure"}
+    route: [{destination: {host: ${this.host(i)}, port: {number: 80}}}]
+  - timeout: ${timeout}s
+    route: [{destination: {host: ${this.host(i)}, port: {number: 80}}}]
+`;
+  }
+
+  #destinationRule(i: number): string {
+    return `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: dr-${i}, namespace: ${this.namespaceOf(i)}}
+spec:
+  host: ${this.host(i)}
+  trafficPolicy:
+    connectionPool: {tcp: {maxConnections: 100}, http: {http1MaxPendingRequests: 50}}
+    outlierDetection: {consecutive5xxErrors: 5, interval: 10s, baseEjectionTime: 30s}
+`;
+  }
+}
+
+function meshConfigMap(connectTimeout: string): string {
+  return `apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    connectTimeout: ${connectTimeout}
+`;
+}

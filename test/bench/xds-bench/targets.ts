@@ -1,0 +1,152 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:http2';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { LoadType } from './load-client.ts';
+import { MeshFiles, type MeshShape } from './mesh-files.ts';
+import type { ScriptedEdit } from './scripted-server.ts';
+
+export type EditKind = 'virtualServiceEdit' | 'endpointMove' | 'newService' | 'meshSetting';
+
+export interface EditPlan {
+  /** Part of the names of the resources that every client will be sent. */
+  readonly text: string;
+  readonly types: readonly LoadType[];
+  /** Makes the edit. */
+  readonly make: () => void;
+}
+
+/** What is measured: a process that serves xDS, and the means to change its configuration. */
+export interface BenchTarget {
+  readonly pid: number;
+  readonly url: string;
+  readonly hosts: readonly string[];
+  /** Prepares an edit. */
+  plan(kind: EditKind): EditPlan;
+  stop(): Promise<void>;
+}
+
+const heard: Readonly<Record<EditKind, readonly LoadType[]>> = {
+  virtualServiceEdit: ['virtualHost'],
+  endpointMove: ['endpoints'],
+  newService: ['cluster', 'endpoints', 'virtualHost'],
+  meshSetting: ['cluster'],
+};
+
+/** The control plane as users start it, over a directory of YAML. */
+export async function startControlPlane(root: string, shape: MeshShape): Promise<BenchTarget> {
+  const directory = mkdtempSync(join(tmpdir(), 'ostria-bench-xds-'));
+  const files = new MeshFiles(join(directory, 'config'), shape);
+  files.writeAll();
+  const port = await freePort();
+  const child = spawn(
+    process.execPath,
+    [
+      join(root, 'bin', 'ostria.mjs'),
+      'control-plane',
+      '--config',
+      files.directory,
+      '--insecure-xds',
+      `127.0.0.1:${port}`,
+    ],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, OSTRIA_HOME: join(directory, 'home'), XDG_STATE_HOME: join(directory, 'state') },
+    },
+  );
+  const log = collectLog(child);
+  const url = `http://127.0.0.1:${port}`;
+  await waitListening(url, child, log);
+  return {
+    pid: child.pid ?? 0,
+    url,
+    hosts: files.hosts(),
+    plan: (kind) => ({ ...files[kind](), types: heard[kind] }),
+    async stop() {
+      await end(child);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The delivery alone, without a compile: see scripted-server.ts. */
+export async function startScripted(shape: MeshShape): Promise<BenchTarget> {
+  const child = fork(
+    join(import.meta.dirname, 'scripted-server.ts'),
+    [String(shape.services), String(shape.endpoints)],
+    { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
+  );
+  const { port } = await new Promise<{ port: number }>((resolve) =>
+    child.once('message', (message) => resolve(message as { port: number })),
+  );
+  const host = (i: number): string => `svc-${i}.ns-0.svc.cluster.local`;
+  let edits = 0;
+  const scripted: Readonly<Record<EditKind, readonly [ScriptedEdit, () => string]>> = {
+    virtualServiceEdit: ['virtual-service', () => host(7)],
+    endpointMove: ['endpoints', () => host(8)],
+    newService: ['service', () => host(shape.services + edits)],
+    meshSetting: ['everything', () => host(1)],
+  };
+  return {
+    pid: child.pid ?? 0,
+    url: `http://127.0.0.1:${port}`,
+    hosts: Array.from({ length: shape.services }, (_, i) => host(i)),
+    plan(kind) {
+      edits++;
+      const [command, text] = scripted[kind];
+      const types: readonly LoadType[] = kind === 'meshSetting' ? ['virtualHost'] : heard[kind];
+      return { text: text(), types, make: () => child.send(command) };
+    },
+    stop: () => end(child),
+  };
+}
+
+function collectLog(child: ChildProcess): () => string {
+  let log = '';
+  const keep = (chunk: Buffer): void => {
+    log = (log + chunk.toString()).slice(-20_000);
+  };
+  child.stdout?.on('data', keep);
+  child.stderr?.on('data', keep);
+  return () => log;
+}
+
+async function waitListening(url: string, child: ChildProcess, log: () => string): Promise<void> {
+  for (let i = 0; i < 1_200; i++) {
+    if (child.exitCode !== null)
+      throw new Error(`the control plane ended with ${child.exitCode}:\n${log().slice(-4_000)}`);
+    if (await answers(url)) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`the control plane did not listen within a minute:\n${log().slice(-4_000)}`);
+}
+
+function answers(url: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const session = connect(url);
+    session.once('connect', () => {
+      session.destroy();
+      resolve(true);
+    });
+    session.once('error', () => resolve(false));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 5_000);
+  await gone;
+  clearTimeout(timer);
+}

@@ -1,0 +1,234 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { LoadAnswer, LoadCommand } from './xds-bench/load-process.ts';
+import { cpuSeconds, memoryMiB, round } from './xds-bench/process-usage.ts';
+import { type BenchTarget, type EditKind, startControlPlane, startScripted } from './xds-bench/targets.ts';
+
+/**
+ * `npm run bench:xds`: what a mesh costs the control plane. It and the load clients are processes of their own; only the
+ * control plane's CPU is counted. Prints JSON. Every client is verified to hold a cluster, the endpoints and a virtual host
+ * of every service.
+ */
+
+const usage = `bench:xds -- [options]
+  --services N     services in the mesh (1000)
+  --clients N      delta ADS clients (500)
+  --endpoints N    endpoints of each service (5)
+  --namespaces N   namespaces that services and clients are spread over (1)
+  --label-sets N   different label sets among the clients (1)
+  --edits N        edits of each kind (5)
+  --scripted       the delivery alone, without configuration and compile
+`;
+
+interface Options {
+  readonly services: number;
+  readonly clients: number;
+  readonly endpoints: number;
+  readonly namespaces: number;
+  readonly labelSets: number;
+  readonly edits: number;
+  readonly scripted: boolean;
+}
+
+function parseOptions(args: string[]): Options {
+  const text = { type: 'string' as const };
+  const { values } = parseArgs({
+    args,
+    options: {
+      services: text,
+      clients: text,
+      endpoints: text,
+      namespaces: text,
+      'label-sets': text,
+      edits: text,
+      scripted: { type: 'boolean' },
+    },
+  });
+  const count = (
+    name: 'services' | 'clients' | 'endpoints' | 'namespaces' | 'label-sets' | 'edits',
+    by: number,
+  ) => {
+    const value = Number(values[name] ?? by);
+    if (!Number.isInteger(value) || value < 1)
+      throw new Error(`--${name} must be a whole number of 1 or more, not ${values[name]}`);
+    return value;
+  };
+  return {
+    services: count('services', 1000),
+    clients: count('clients', 500),
+    endpoints: count('endpoints', 5),
+    namespaces: count('namespaces', 1),
+    labelSets: count('label-sets', 1),
+    edits: count('edits', 5),
+    scripted: values.scripted ?? false,
+  };
+}
+
+/** The other end of load-process.ts. */
+class Load {
+  readonly #child: ChildProcess;
+
+  constructor() {
+    this.#child = fork(join(import.meta.dirname, 'xds-bench', 'load-process.ts'), {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+  }
+
+  async send(command: LoadCommand): Promise<LoadAnswer> {
+    const answer = this.#next();
+    this.#child.send(command);
+    return (await answer) as LoadAnswer;
+  }
+
+  /** Sends a command that waits for a change, and makes the change once the clients listen. */
+  async during(command: LoadCommand, change: () => void): Promise<LoadAnswer> {
+    const armed = this.#next();
+    this.#child.send(command);
+    await armed;
+    const answer = this.#next();
+    change();
+    return (await answer) as LoadAnswer;
+  }
+
+  #next(): Promise<object> {
+    return new Promise((resolve, reject) => {
+      const gone = (code: number | null): void => reject(new Error(`the load process ended with ${code}`));
+      this.#child.once('exit', gone);
+      this.#child.once('message', (message: object) => {
+        this.#child.off('exit', gone);
+        const { error } = message as { error?: string };
+        if (error) reject(new Error(error));
+        else resolve(message);
+      });
+    });
+  }
+
+  stop(): void {
+    this.#child.removeAllListeners('exit');
+    this.#child.kill('SIGKILL');
+  }
+}
+
+const wallNow = (): number => performance.timeOrigin + performance.now();
+
+async function firstSync(load: Load, target: BenchTarget, options: Options) {
+  const cpuBefore = cpuSeconds(target.pid);
+  const answer = await load.send({
+    kind: 'connect',
+    url: target.url,
+    hosts: target.hosts,
+    timeoutMs: 300_000,
+    clients: Array.from({ length: options.clients }, (_, i) => clientNode(i, options)),
+  });
+  const quiet = await load.send({ kind: 'quiet', ms: 300, timeoutMs: 30_000 });
+  return {
+    cpuSeconds: round(cpuSeconds(target.pid) - cpuBefore, 3),
+    wallSeconds: round((Math.max(answer.lastAt, quiet.lastAt) - answer.firstAt) / 1000, 3),
+    bytesPerClient: Math.round((answer.bytes + quiet.bytes) / options.clients),
+    responsesPerClient: round((answer.responses + quiet.responses) / options.clients, 2),
+    heldPerClient: answer.held,
+    memoryMiB: memoryMiB(target.pid),
+  };
+}
+
+function clientNode(i: number, options: Options): { id: string; metadata: Record<string, unknown> } {
+  const namespace = `ns-${i % options.namespaces}`;
+  const address = `10.200.${(i >> 8) & 255}.${i & 255}`;
+  return {
+    id: `sidecar~${address}~client-${i}.${namespace}~${namespace}.svc.cluster.local`,
+    metadata: {
+      NAMESPACE: namespace,
+      CLUSTER_ID: 'Kubernetes',
+      ISTIO_VERSION: '1.31.0',
+      LABELS: { app: `app-${i % options.labelSets}`, version: 'v1' },
+    },
+  };
+}
+
+interface EditFigures {
+  readonly cpuSeconds: number;
+  readonly bytesPerClient: number;
+  readonly firstClientMs: number;
+  readonly lastClientMs: number;
+  readonly longestPingMs: number;
+}
+
+/** CPU is counted until all is quiet again; times run from the write of the file to the acknowledgement of the clients. */
+async function oneEdit(
+  load: Load,
+  target: BenchTarget,
+  kind: EditKind,
+  options: Options,
+): Promise<EditFigures> {
+  const cpuBefore = cpuSeconds(target.pid);
+  let writtenAt = 0;
+  const plan = target.plan(kind);
+  const answer = await load.during(
+    { kind: 'expect', text: plan.text, types: plan.types, timeoutMs: 60_000 },
+    () => {
+      writtenAt = wallNow();
+      plan.make();
+    },
+  );
+  const quiet = await load.send({ kind: 'quiet', ms: 200, timeoutMs: 30_000 });
+  return {
+    cpuSeconds: cpuSeconds(target.pid) - cpuBefore,
+    bytesPerClient: (answer.bytes + quiet.bytes) / options.clients,
+    firstClientMs: answer.firstAt - writtenAt,
+    lastClientMs: answer.lastAt - writtenAt,
+    longestPingMs: Math.max(answer.longestPingMs, quiet.longestPingMs),
+  };
+}
+
+function median(values: readonly number[], digits: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return round(sorted[sorted.length >> 1] ?? 0, digits);
+}
+
+async function edits(load: Load, target: BenchTarget, kind: EditKind, options: Options) {
+  const figures: EditFigures[] = [];
+  for (let i = 0; i < options.edits; i++) figures.push(await oneEdit(load, target, kind, options));
+  const of = (key: keyof EditFigures): number[] => figures.map((figure) => figure[key]);
+  return {
+    edits: figures.length,
+    cpuSeconds: median(of('cpuSeconds'), 4),
+    bytesPerClient: median(of('bytesPerClient'), 0),
+    firstClientMs: median(of('firstClientMs'), 1),
+    lastClientMs: median(of('lastClientMs'), 1),
+    longestPingMs: round(Math.max(...of('longestPingMs')), 1),
+  };
+}
+
+async function main(): Promise<void> {
+  if (process.argv.includes('--help')) {
+    process.stdout.write(usage);
+    return;
+  }
+  const options = parseOptions(process.argv.slice(2));
+  const root = join(import.meta.dirname, '..', '..');
+  const target = options.scripted ? await startScripted(options) : await startControlPlane(root, options);
+  const load = new Load();
+  try {
+    const started = { cpuSeconds: round(cpuSeconds(target.pid), 3), memoryMiB: memoryMiB(target.pid) };
+    const result = {
+      benchmark: 'xds',
+      options,
+      machine: { cpu: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version },
+      started,
+      firstSync: await firstSync(load, target, options),
+      virtualServiceEdit: await edits(load, target, 'virtualServiceEdit', options),
+      endpointMove: await edits(load, target, 'endpointMove', options),
+      newService: await edits(load, target, 'newService', options),
+      meshSetting: await edits(load, target, 'meshSetting', options),
+      memoryMiB: memoryMiB(target.pid),
+    };
+    process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+  } finally {
+    load.stop();
+    await target.stop();
+  }
+}
+
+await main();
