@@ -151,6 +151,8 @@ export class Roots {
     const twin = item.root.classes.get(projection);
     this.#unregister(item);
     if (twin === undefined) this.#register(item, mask, projection);
+    // Members may still be split off from it, by what it now needs.
+    else item.mask = mask;
     for (const member of [...item.members]) {
       if (twin === undefined && masks.projection(mask, member) === projection) continue;
       yield;
