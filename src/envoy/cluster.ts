@@ -1,0 +1,202 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type Cluster,
+  Cluster_CustomClusterTypeSchema,
+  Cluster_TransportSocketMatchSchema,
+  ClusterSchema,
+  Cluster_DiscoveryType as DiscoveryType,
+  Cluster_DnsLookupFamily as DnsLookupFamily,
+  Cluster_LbPolicy as LbPolicy,
+} from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import { BindConfigSchema } from '../../gen/proto/envoy/config/core/v3/address_pb.js';
+import { Http2ProtocolOptionsSchema } from '../../gen/proto/envoy/config/core/v3/protocol_pb.js';
+import { ClusterLoadAssignmentSchema } from '../../gen/proto/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ClusterConfigSchema as DynamicForwardProxySchema } from '../../gen/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
+import {
+  type HttpProtocolOptions,
+  HttpProtocolOptionsSchema,
+} from '../../gen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import {
+  type ClusterPlan,
+  type HttpOptionsPlan,
+  httpOptionsSlot,
+  type UpstreamProtocol,
+} from '../plan/cluster-plan.ts';
+import { read } from '../plan/slot.ts';
+import { adsSource } from './config-source.ts';
+import { dnsCache } from './dynamic-forward-proxy.ts';
+import { buildLocalities } from './endpoints.ts';
+import { duration, originMetadata, pack } from './pack.ts';
+import { httpAlpn, rawBuffer, upstreamTls } from './tls.ts';
+
+const httpOptionsKey = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+/** Metadata key by which endpoints that take mTLS are told from those that do not. */
+export const mtlsMatch = { tlsMode: 'istio' } as const;
+
+/** The cluster without what decorators add. */
+export function buildCluster(plan: ClusterPlan, dnsRefreshMs: number): Cluster {
+  const { service } = plan;
+  const cluster = create(ClusterSchema, {
+    name: plan.name,
+    connectTimeout: duration(plan.connectTimeoutMs),
+    lbPolicy: LbPolicy.LEAST_REQUEST,
+    metadata: originMetadata(
+      plan.origin,
+      service ? { host: service.hostname, name: service.name, namespace: service.namespace } : {},
+    ),
+  });
+  setDiscovery(cluster, plan, dnsRefreshMs);
+  if (plan.bindAddress)
+    cluster.upstreamBindConfig = create(BindConfigSchema, {
+      sourceAddress: { address: plan.bindAddress, portSpecifier: { case: 'portValue', value: 0 } },
+    });
+  setTls(cluster, plan);
+  const options = httpOptions(plan);
+  if (options)
+    cluster.typedExtensionProtocolOptions[httpOptionsKey] = pack(HttpProtocolOptionsSchema, options);
+  return cluster;
+}
+
+function setDiscovery(cluster: Cluster, plan: ClusterPlan, dnsRefreshMs: number): void {
+  const { discovery } = plan;
+  const setType = (value: DiscoveryType): void => {
+    cluster.clusterDiscoveryType = { case: 'type', value };
+  };
+  switch (discovery.type) {
+    case 'eds':
+      setType(DiscoveryType.EDS);
+      cluster.edsClusterConfig = create(ClusterSchema, {
+        edsClusterConfig: { edsConfig: adsSource(), serviceName: discovery.serviceName ?? '' },
+      }).edsClusterConfig;
+      return;
+    case 'strict-dns':
+    case 'logical-dns':
+      setType(discovery.type === 'strict-dns' ? DiscoveryType.STRICT_DNS : DiscoveryType.LOGICAL_DNS);
+      cluster.dnsLookupFamily = DnsLookupFamily.V4_PREFERRED;
+      cluster.dnsRefreshRate = duration(dnsRefreshMs);
+      cluster.respectDnsTtl = true;
+      break;
+    case 'static':
+    case 'nothing':
+      setType(DiscoveryType.STATIC);
+      break;
+    case 'original-destination':
+      setType(DiscoveryType.ORIGINAL_DST);
+      cluster.lbPolicy = LbPolicy.CLUSTER_PROVIDED;
+      return;
+    case 'dynamic-dns':
+      cluster.lbPolicy = LbPolicy.CLUSTER_PROVIDED;
+      cluster.clusterDiscoveryType = {
+        case: 'clusterType',
+        value: create(Cluster_CustomClusterTypeSchema, {
+          name: 'envoy.clusters.dynamic_forward_proxy',
+          typedConfig: pack(DynamicForwardProxySchema, {
+            clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: dnsCache() },
+          }),
+        }),
+      };
+      return;
+  }
+  if ('localities' in discovery)
+    cluster.loadAssignment = create(ClusterLoadAssignmentSchema, {
+      clusterName: plan.name,
+      endpoints: buildLocalities(discovery.localities),
+    });
+}
+
+function setTls(cluster: Cluster, plan: ClusterPlan): void {
+  const { tls } = plan;
+  if (!tls) return;
+  const socket = upstreamTls(tls, tls.type === 'mesh' ? meshAlpnFor(plan.protocol) : alpnFor(plan.protocol));
+  if (tls.type === 'mesh' && !tls.everyEndpoint)
+    cluster.transportSocketMatches = [
+      create(Cluster_TransportSocketMatchSchema, {
+        name: 'tlsMode-istio',
+        match: mtlsMatch,
+        transportSocket: socket,
+      }),
+      create(Cluster_TransportSocketMatchSchema, {
+        name: 'tlsMode-disabled',
+        match: {},
+        transportSocket: rawBuffer(),
+      }),
+    ];
+  else cluster.transportSocket = socket;
+}
+
+/**
+ * The server picks from what it knows: offer `h2` only where nothing else will be spoken. Where the client's first bytes decide,
+ * `istio-http` tells the server that they were HTTP; raw connections take it away again (see buildFilterChain).
+ */
+function meshAlpnFor(protocol: UpstreamProtocol): string[] {
+  if (protocol === 'http2') return ['h2'];
+  return protocol === 'http-auto' ? [httpAlpn] : [];
+}
+
+function alpnFor(protocol: UpstreamProtocol): string[] {
+  if (protocol === 'http2') return ['h2'];
+  return protocol === 'http1' ? ['http/1.1'] : [];
+}
+
+function httpOptions(plan: ClusterPlan): HttpProtocolOptions | undefined {
+  const settings = read(plan, httpOptionsSlot);
+  const autoSni = plan.tls?.type === 'origination' && plan.tls.autoSni;
+  if (plan.protocol === 'tcp' || (plan.protocol === 'http1' && !settings && !autoSni)) return undefined;
+  const options = create(HttpProtocolOptionsSchema, {
+    ...(settings ? { commonHttpProtocolOptions: commonOptions(settings) } : {}),
+    ...(autoSni
+      ? { upstreamHttpProtocolOptions: { autoSni: true, autoSanValidation: verifiesHost(plan) } }
+      : {}),
+  });
+  const http2 = create(Http2ProtocolOptionsSchema, {
+    // Extended CONNECT carries WebSocket upgrades between sidecars.
+    allowConnect: true,
+    ...(settings?.maxConcurrentStreams ? { maxConcurrentStreams: settings.maxConcurrentStreams } : {}),
+    ...(settings?.keepaliveIntervalMs
+      ? {
+          connectionKeepalive: {
+            interval: duration(settings.keepaliveIntervalMs),
+            timeout: duration(settings.keepaliveTimeoutMs ?? settings.keepaliveIntervalMs),
+          },
+        }
+      : {}),
+  });
+  if (plan.protocol === 'http-auto')
+    options.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions: {
+        case: 'useDownstreamProtocolConfig',
+        value: { httpProtocolOptions: {}, http2ProtocolOptions: http2 },
+      },
+    }).upstreamProtocolOptions;
+  else
+    options.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions: {
+        case: 'explicitHttpConfig',
+        value: {
+          protocolConfig:
+            plan.protocol === 'http2'
+              ? { case: 'http2ProtocolOptions', value: http2 }
+              : { case: 'httpProtocolOptions', value: {} },
+        },
+      },
+    }).upstreamProtocolOptions;
+  return options;
+}
+
+function verifiesHost(plan: ClusterPlan): boolean {
+  return (
+    plan.tls?.type === 'origination' && plan.tls.trust !== undefined && plan.tls.subjectAltNames.length === 0
+  );
+}
+
+function commonOptions(settings: HttpOptionsPlan) {
+  return {
+    ...(settings.idleTimeoutMs !== undefined ? { idleTimeout: duration(settings.idleTimeoutMs) } : {}),
+    ...(settings.maxConnectionDurationMs
+      ? { maxConnectionDuration: duration(settings.maxConnectionDurationMs) }
+      : {}),
+    ...(settings.maxRequestsPerConnection
+      ? { maxRequestsPerConnection: settings.maxRequestsPerConnection }
+      : {}),
+  };
+}

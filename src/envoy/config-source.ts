@@ -1,0 +1,46 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  ApiConfigSource_ApiType,
+  ApiVersion,
+  type ConfigSource,
+  ConfigSourceSchema,
+} from '../../gen/proto/envoy/config/core/v3/config_source_pb.js';
+import {
+  type SdsSecretConfig,
+  SdsSecretConfigSchema,
+} from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { sdsCluster } from '../plan/names.ts';
+import { duration } from './pack.ts';
+
+/** The aggregated stream that brought the configuration itself. */
+export function adsSource(): ConfigSource {
+  return create(ConfigSourceSchema, {
+    configSourceSpecifier: { case: 'ads', value: {} },
+    resourceApiVersion: ApiVersion.V3,
+  });
+}
+
+/** A workload secret from the agent on the same machine: `default` or `ROOTCA`. Envoy waits for it without limit. */
+export function agentSecret(name: string): SdsSecretConfig {
+  return create(SdsSecretConfigSchema, {
+    name,
+    sdsConfig: {
+      configSourceSpecifier: {
+        case: 'apiConfigSource',
+        value: {
+          apiType: ApiConfigSource_ApiType.GRPC,
+          transportApiVersion: ApiVersion.V3,
+          setNodeOnFirstMessageOnly: true,
+          grpcServices: [{ targetSpecifier: { case: 'envoyGrpc', value: { clusterName: sdsCluster } } }],
+        },
+      },
+      initialFetchTimeout: duration(0),
+      resourceApiVersion: ApiVersion.V3,
+    },
+  });
+}
+
+/** A secret that the control plane delivers. */
+export function deliveredSecret(name: string): SdsSecretConfig {
+  return create(SdsSecretConfigSchema, { name, sdsConfig: adsSource() });
+}

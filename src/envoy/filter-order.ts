@@ -1,0 +1,43 @@
+/**
+ * The order of HTTP filters, first to last, with the reason for each place. The only authority on order: features name a filter,
+ * this table places it.
+ */
+export const httpFilterOrder: readonly { readonly name: string; readonly reason: string }[] = [
+  {
+    name: 'envoy.filters.http.grpc_web',
+    reason: 'turns gRPC-Web into gRPC before anything looks at the call',
+  },
+  {
+    name: 'envoy.filters.http.cors',
+    reason: 'answers preflights, which carry no credentials, before they could be refused',
+  },
+  { name: 'envoy.filters.http.fault', reason: 'injects as early as a real network fault would show' },
+  {
+    name: 'envoy.filters.http.dynamic_forward_proxy',
+    reason: 'resolves the host just before the router needs an address',
+  },
+  { name: 'envoy.filters.http.router', reason: 'terminal: sends the request on' },
+];
+
+/** Network filters before the terminal one, likewise. */
+export const networkFilterOrder: readonly { readonly name: string; readonly reason: string }[] = [
+  {
+    name: 'envoy.filters.network.set_filter_state',
+    reason: 'what upstream connections depend on must be known before they open',
+  },
+  { name: 'envoy.filters.network.tcp_proxy', reason: 'terminal: opens the upstream connection' },
+  { name: 'envoy.filters.network.http_connection_manager', reason: 'terminal: parses HTTP' },
+];
+
+const place = new Map(httpFilterOrder.map(({ name }, index) => [name, index]));
+
+/** Sorts filters by the table. Throws for one that the table does not know: it would have no defined place. */
+export function inFilterOrder<T extends { readonly name: string }>(filters: readonly T[]): T[] {
+  const rank = ({ name }: T): number => {
+    const found = place.get(name);
+    if (found === undefined)
+      throw new Error(`${name} has no place in envoy/filter-order.ts: add a line with its reason`);
+    return found;
+  };
+  return [...filters].sort((a, b) => rank(a) - rank(b));
+}

@@ -1,0 +1,110 @@
+import { create } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
+import type { AccessLog } from '../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
+import type { RouteConfiguration } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
+import { FilterConfigSchema as DynamicForwardProxyFilterSchema } from '../../gen/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js';
+import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
+import {
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
+  type HttpConnectionManager,
+  type HttpConnectionManager_SetCurrentClientCertDetails,
+  HttpConnectionManager_SetCurrentClientCertDetailsSchema,
+  HttpConnectionManagerSchema,
+  type HttpFilter,
+  HttpFilterSchema,
+  RdsSchema,
+  HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
+} from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { HttpFilterFragment } from '../plan/feature.ts';
+import type { HttpChain } from '../plan/listener-plan.ts';
+import { adsSource } from './config-source.ts';
+import { dnsCache } from './dynamic-forward-proxy.ts';
+import { inFilterOrder } from './filter-order.ts';
+import { duration, pack } from './pack.ts';
+
+const router: HttpFilterFragment = {
+  name: 'envoy.filters.http.router',
+  config: pack(RouterSchema, {}),
+};
+
+/** What a chain carries beyond its plan node: assembled from all features. */
+export interface HttpChainParts {
+  readonly filters: readonly HttpFilterFragment[];
+  readonly accessLogs: readonly AccessLog[];
+  readonly inlineRoutes?: RouteConfiguration;
+}
+
+/**
+ * The HTTP connection manager. No request id and no tracing here: both cost on every request, and who asks for tracing gets them
+ * (reference measurements in docs/decisions). Paths are normalised as Istio does by default (BASE).
+ */
+export function buildConnectionManager(chain: HttpChain, parts: HttpChainParts): Any {
+  const message = create(HttpConnectionManagerSchema, {
+    statPrefix: chain.statPrefix,
+    httpFilters: httpFilters(chain, parts.filters),
+    accessLog: [...parts.accessLogs],
+    generateRequestId: false,
+    normalizePath: true,
+    streamIdleTimeout: duration(0),
+    delayedCloseTimeout: duration(1000),
+    http2ProtocolOptions: { allowConnect: true },
+    upgradeConfigs:
+      chain.role === 'forward-proxy'
+        ? [{ upgradeType: 'websocket' }, { upgradeType: 'CONNECT' }]
+        : [{ upgradeType: 'websocket' }],
+  });
+  Object.assign(message, byRole(chain));
+  if (chain.routes.type === 'discovered')
+    message.routeSpecifier = {
+      case: 'rds',
+      value: create(RdsSchema, { configSource: adsSource(), routeConfigName: chain.routes.name }),
+    };
+  else if (parts.inlineRoutes) message.routeSpecifier = { case: 'routeConfig', value: parts.inlineRoutes };
+  return pack(HttpConnectionManagerSchema, message);
+}
+
+function byRole(chain: HttpChain): Partial<HttpConnectionManager> {
+  if (chain.role === 'gateway')
+    return {
+      useRemoteAddress: true,
+      serverName: 'istio-envoy',
+      forwardClientCertDetails: ForwardClientCert.SANITIZE_SET,
+      setCurrentClientCertDetails: clientCertDetails(),
+    };
+  const sidecar: Partial<HttpConnectionManager> = {
+    useRemoteAddress: false,
+    serverHeaderTransformation: ServerHeader.PASS_THROUGH,
+  };
+  if (chain.role !== 'inbound' || !chain.mutualTls) return sidecar;
+  return {
+    ...sidecar,
+    forwardClientCertDetails: ForwardClientCert.APPEND_FORWARD,
+    setCurrentClientCertDetails: clientCertDetails(),
+  };
+}
+
+function clientCertDetails(): HttpConnectionManager_SetCurrentClientCertDetails {
+  return create(HttpConnectionManager_SetCurrentClientCertDetailsSchema, {
+    subject: true,
+    dns: true,
+    uri: true,
+  });
+}
+
+function httpFilters(chain: HttpChain, fragments: readonly HttpFilterFragment[]): HttpFilter[] {
+  const all = [...fragments, router];
+  if (chain.dynamicForwardProxy)
+    all.push({
+      name: 'envoy.filters.http.dynamic_forward_proxy',
+      config: pack(DynamicForwardProxyFilterSchema, {
+        implementationSpecifier: { case: 'dnsCacheConfig', value: dnsCache() },
+      }),
+    });
+  return inFilterOrder(all).map(({ name, config, disabled }) =>
+    create(HttpFilterSchema, {
+      name,
+      configType: { case: 'typedConfig', value: config },
+      disabled: disabled ?? false,
+    }),
+  );
+}

@@ -1,0 +1,153 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  DirectResponseActionSchema,
+  RouteAction_ClusterNotFoundResponseCode as NotFoundCode,
+  RedirectActionSchema,
+  RedirectAction_RedirectResponseCode as RedirectCode,
+  type RedirectAction as RedirectMessage,
+  type Route,
+  type RouteAction,
+  RouteAction_UpgradeConfigSchema,
+  RouteActionSchema,
+  type RouteMatch,
+  RouteMatch_ConnectMatcherSchema,
+  RouteMatchSchema,
+  RouteSchema,
+  type WeightedCluster_ClusterWeight,
+  WeightedCluster_ClusterWeightSchema,
+  WeightedClusterSchema,
+} from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
+import {
+  RegexMatchAndSubstituteSchema,
+  RegexMatcherSchema,
+} from '../../gen/proto/envoy/type/matcher/v3/regex_pb.js';
+import type {
+  Destination,
+  ForwardAction,
+  RouteMatch as MatchPlan,
+  MessageHeaders,
+  RedirectAction,
+  RoutePlan,
+} from '../plan/route-plan.ts';
+import { headerOptions } from './header-value.ts';
+import { headerMatcher, queryMatcher } from './matcher.ts';
+import { duration, originMetadata } from './pack.ts';
+
+/** The route without what decorators add. */
+export function buildRoute(plan: RoutePlan): Route {
+  const { action } = plan;
+  const route = create(RouteSchema, {
+    name: plan.name,
+    match: buildMatch(plan.match),
+    metadata: originMetadata(plan.origin),
+    statPrefix: plan.statPrefix ?? '',
+  });
+  addHeaders(route, plan.headers);
+  if (action.type === 'forward') {
+    // A route has one place for headers: those of its only destination join the route's own.
+    const [only] = action.destinations;
+    if (only && action.destinations.length === 1) addHeaders(route, only.headers);
+    route.action = { case: 'route', value: buildForward(action) };
+  } else if (action.type === 'redirect') route.action = { case: 'redirect', value: buildRedirect(action) };
+  else
+    route.action = {
+      case: 'directResponse',
+      value: create(DirectResponseActionSchema, {
+        status: action.status,
+        ...(action.body ? { body: { specifier: { case: 'inlineBytes', value: action.body } } } : {}),
+      }),
+    };
+  return route;
+}
+
+function addHeaders(
+  target: Route | WeightedCluster_ClusterWeight,
+  headers: MessageHeaders | undefined,
+): void {
+  if (!headers) return;
+  target.requestHeadersToAdd.push(...headerOptions(headers.request));
+  target.requestHeadersToRemove.push(...headers.request.remove);
+  target.responseHeadersToAdd.push(...headerOptions(headers.response));
+  target.responseHeadersToRemove.push(...headers.response.remove);
+}
+
+function buildMatch(match: MatchPlan): RouteMatch {
+  const message = create(RouteMatchSchema, {
+    headers: match.headers.map(headerMatcher),
+    queryParameters: match.queryParams.map(queryMatcher),
+    ...(match.ignoreCase ? { caseSensitive: false } : {}),
+  });
+  const { path } = match;
+  if (path.type === 'exact') message.pathSpecifier = { case: 'path', value: path.value };
+  else if (path.type === 'prefix') message.pathSpecifier = { case: 'prefix', value: path.value };
+  else if (path.type === 'regex')
+    message.pathSpecifier = {
+      case: 'safeRegex',
+      value: create(RegexMatcherSchema, { regex: path.value }),
+    };
+  else message.pathSpecifier = { case: 'connectMatcher', value: create(RouteMatch_ConnectMatcherSchema) };
+  return message;
+}
+
+function buildForward(plan: ForwardAction): RouteAction {
+  const action = create(RouteActionSchema, {
+    timeout: duration(plan.timeoutMs),
+    // A reference to nothing is an error of the configuration, not a destination that is down.
+    clusterNotFoundResponseCode: NotFoundCode.INTERNAL_SERVER_ERROR,
+  });
+  setDestinations(action, plan.destinations);
+  const [only] = plan.destinations;
+  const authority = (plan.destinations.length === 1 ? only?.headers?.authority : undefined) ?? plan.authority;
+  if (authority !== undefined) action.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: authority };
+  if (plan.rewrite?.type === 'prefix') action.prefixRewrite = plan.rewrite.value;
+  else if (plan.rewrite)
+    action.regexRewrite = create(RegexMatchAndSubstituteSchema, {
+      pattern: { regex: plan.rewrite.match },
+      substitution: plan.rewrite.substitution,
+    });
+  if (plan.connect)
+    action.upgradeConfigs = [
+      create(RouteAction_UpgradeConfigSchema, { upgradeType: 'CONNECT', connectConfig: {} }),
+    ];
+  return action;
+}
+
+function setDestinations(action: RouteAction, destinations: readonly Destination[]): void {
+  const [only] = destinations;
+  if (only && destinations.length === 1) {
+    action.clusterSpecifier = { case: 'cluster', value: only.cluster };
+    return;
+  }
+  action.clusterSpecifier = {
+    case: 'weightedClusters',
+    value: create(WeightedClusterSchema, { clusters: destinations.map(weightedCluster) }),
+  };
+}
+
+function weightedCluster({ cluster, weight, headers }: Destination): WeightedCluster_ClusterWeight {
+  const message = create(WeightedCluster_ClusterWeightSchema, { name: cluster, weight });
+  addHeaders(message, headers);
+  if (headers?.authority !== undefined)
+    message.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: headers.authority };
+  return message;
+}
+
+const redirectCodes: Readonly<Record<number, RedirectCode>> = {
+  301: RedirectCode.MOVED_PERMANENTLY,
+  302: RedirectCode.FOUND,
+  303: RedirectCode.SEE_OTHER,
+  307: RedirectCode.TEMPORARY_REDIRECT,
+  308: RedirectCode.PERMANENT_REDIRECT,
+};
+
+function buildRedirect(plan: RedirectAction): RedirectMessage {
+  const message = create(RedirectActionSchema, {
+    responseCode: redirectCodes[plan.code] ?? RedirectCode.MOVED_PERMANENTLY,
+    hostRedirect: plan.authority ?? '',
+    portRedirect: plan.port,
+  });
+  if (plan.scheme) message.schemeRewriteSpecifier = { case: 'schemeRedirect', value: plan.scheme };
+  if (plan.path) message.pathRewriteSpecifier = { case: 'pathRedirect', value: plan.path };
+  else if (plan.prefix) message.pathRewriteSpecifier = { case: 'prefixRewrite', value: plan.prefix };
+  return message;
+}

@@ -1,0 +1,184 @@
+import { create } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
+import {
+  DataSourceSchema,
+  type TransportSocket,
+  TransportSocketSchema,
+} from '../../gen/proto/envoy/config/core/v3/base_pb.js';
+import { RawBufferSchema } from '../../gen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
+import {
+  type CertificateValidationContext,
+  CertificateValidationContext_SystemRootCertsSchema,
+  CertificateValidationContextSchema,
+  SubjectAltNameMatcher_SanType as SanType,
+  type SubjectAltNameMatcher,
+  SubjectAltNameMatcherSchema,
+  TlsCertificateSchema,
+  type TlsParameters,
+  TlsParametersSchema,
+  TlsParameters_TlsProtocol as TlsProtocol,
+} from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import {
+  type CommonTlsContext,
+  CommonTlsContext_CombinedCertificateValidationContextSchema,
+  CommonTlsContextSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import type { CertificateSource, TrustSource, UpstreamTls } from '../plan/cluster-plan.ts';
+import type { DownstreamTls } from '../plan/listener-plan.ts';
+import { agentSecret, deliveredSecret } from './config-source.ts';
+import { pack } from './pack.ts';
+
+/** ALPN that marks a connection between sidecars, as Istio's do. */
+export const meshAlpn = 'istio';
+/** Besides it, where the port's protocol is not declared: HTTP was recognised. */
+export const httpAlpn = 'istio-http';
+
+export function rawBuffer(): TransportSocket {
+  return transportSocket('envoy.transport_sockets.raw_buffer', pack(RawBufferSchema, {}));
+}
+
+function transportSocket(name: string, config: Any): TransportSocket {
+  return create(TransportSocketSchema, { name, configType: { case: 'typedConfig', value: config } });
+}
+
+function exactSan(value: string): SubjectAltNameMatcher[] {
+  const types = value.includes('://') ? [SanType.URI] : [SanType.DNS, SanType.URI, SanType.IP_ADDRESS];
+  return types.map((sanType) =>
+    create(SubjectAltNameMatcherSchema, {
+      sanType,
+      matcher: { matchPattern: { case: 'exact', value } },
+    }),
+  );
+}
+
+function trustDomainSan(trustDomain: string): SubjectAltNameMatcher {
+  return create(SubjectAltNameMatcherSchema, {
+    sanType: SanType.URI,
+    matcher: { matchPattern: { case: 'prefix', value: `spiffe://${trustDomain}/` } },
+  });
+}
+
+function addCertificate(context: CommonTlsContext, source: CertificateSource): void {
+  if (source.type === 'mesh') context.tlsCertificateSdsSecretConfigs.push(agentSecret('default'));
+  else if (source.type === 'secret')
+    context.tlsCertificateSdsSecretConfigs.push(deliveredSecret(source.name));
+  else
+    context.tlsCertificates.push(
+      create(TlsCertificateSchema, {
+        certificateChain: { specifier: { case: 'filename', value: source.certificate } },
+        privateKey: { specifier: { case: 'filename', value: source.privateKey } },
+      }),
+    );
+}
+
+function setTrust(
+  context: CommonTlsContext,
+  trust: TrustSource,
+  validation: CertificateValidationContext,
+): void {
+  if (trust.type === 'system') {
+    validation.systemRootCerts = create(CertificateValidationContext_SystemRootCertsSchema);
+    context.validationContextType = { case: 'validationContext', value: validation };
+  } else if (trust.type === 'file') {
+    validation.trustedCa = create(DataSourceSchema, { specifier: { case: 'filename', value: trust.path } });
+    if (trust.crl)
+      validation.crl = create(DataSourceSchema, { specifier: { case: 'filename', value: trust.crl } });
+    context.validationContextType = { case: 'validationContext', value: validation };
+  } else {
+    context.validationContextType = {
+      case: 'combinedValidationContext',
+      value: create(CommonTlsContext_CombinedCertificateValidationContextSchema, {
+        defaultValidationContext: validation,
+        validationContextSdsSecretConfig:
+          trust.type === 'mesh' ? agentSecret('ROOTCA') : deliveredSecret(trust.name),
+      }),
+    };
+  }
+}
+
+/** The TLS of connections to a cluster. `alpn` is what is offered besides. */
+export function upstreamTls(tls: UpstreamTls, alpn: readonly string[]): TransportSocket {
+  const context = create(CommonTlsContextSchema, {});
+  if (tls.type === 'mesh') {
+    addCertificate(context, { type: 'mesh' });
+    const names =
+      tls.identities.length > 0 ? tls.identities.flatMap(exactSan) : tls.trustDomains.map(trustDomainSan);
+    setTrust(
+      context,
+      { type: 'mesh' },
+      create(CertificateValidationContextSchema, { matchTypedSubjectAltNames: names }),
+    );
+    context.alpnProtocols = [meshAlpn, ...alpn];
+    // Mesh identities are ECDSA or RSA leaves without key usage limits; TLS below 1.2 is never needed between sidecars.
+    context.tlsParams = tlsParameters('TLSV1_2', undefined, undefined);
+  } else {
+    if (tls.client) addCertificate(context, tls.client);
+    if (tls.trust)
+      setTrust(
+        context,
+        tls.trust,
+        create(CertificateValidationContextSchema, {
+          matchTypedSubjectAltNames: tls.subjectAltNames.flatMap(exactSan),
+        }),
+      );
+    context.alpnProtocols = [...alpn];
+  }
+  return transportSocket(
+    'envoy.transport_sockets.tls',
+    pack(UpstreamTlsContextSchema, { commonTlsContext: context, sni: tls.sni }),
+  );
+}
+
+function tlsParameters(
+  minimum: string | undefined,
+  maximum: string | undefined,
+  cipherSuites: readonly string[] | undefined,
+): TlsParameters {
+  return create(TlsParametersSchema, {
+    tlsMinimumProtocolVersion: protocolVersion(minimum),
+    tlsMaximumProtocolVersion: protocolVersion(maximum),
+    cipherSuites: [...(cipherSuites ?? [])],
+  });
+}
+
+function protocolVersion(name: string | undefined): TlsProtocol {
+  switch (name) {
+    case 'TLSV1_0':
+      return TlsProtocol.TLSv1_0;
+    case 'TLSV1_1':
+      return TlsProtocol.TLSv1_1;
+    case 'TLSV1_2':
+      return TlsProtocol.TLSv1_2;
+    case 'TLSV1_3':
+      return TlsProtocol.TLSv1_3;
+    default:
+      return TlsProtocol.TLS_AUTO;
+  }
+}
+
+/** The TLS of connections from clients. */
+export function downstreamTls(tls: DownstreamTls): TransportSocket {
+  const context = create(CommonTlsContextSchema, { alpnProtocols: [...tls.alpn] });
+  for (const certificate of tls.certificates) addCertificate(context, certificate);
+  const validation = create(CertificateValidationContextSchema, {
+    matchTypedSubjectAltNames: [
+      ...tls.subjectAltNames.flatMap(exactSan),
+      ...(tls.trustDomains ?? []).map(trustDomainSan),
+    ],
+    verifyCertificateHash: [...(tls.verifyHash ?? [])],
+    verifyCertificateSpki: [...(tls.verifySpki ?? [])],
+  });
+  if (tls.trust) setTrust(context, tls.trust, validation);
+  else if (validation.verifyCertificateHash.length + validation.verifyCertificateSpki.length > 0)
+    context.validationContextType = { case: 'validationContext', value: validation };
+  context.tlsParams = tlsParameters(tls.minVersion ?? 'TLSV1_2', tls.maxVersion, tls.cipherSuites);
+  return transportSocket(
+    'envoy.transport_sockets.tls',
+    pack(DownstreamTlsContextSchema, {
+      commonTlsContext: context,
+      requireClientCertificate: tls.requireClientCertificate,
+    }),
+  );
+}

@@ -1,0 +1,59 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import {
+  type Route,
+  type VirtualHost,
+  VirtualHost_TlsRequirementType,
+  VirtualHostSchema,
+} from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
+import { RouteConfigurationSchema } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
+import type { RouteConfigurationPlan, VirtualHostPlan } from '../plan/route-plan.ts';
+import { adsSource } from './config-source.ts';
+import { originMetadata } from './pack.ts';
+
+/** The virtual host without its name: it differs between a host that travels alone and one in its route configuration. */
+export function buildVirtualHost(plan: VirtualHostPlan, routes: Route[]): VirtualHost {
+  return create(VirtualHostSchema, {
+    domains: [...plan.domains],
+    routes,
+    requireTls: plan.requireTls ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
+    metadata: originMetadata(plan.origin),
+  });
+}
+
+/** Puts the name (field 1) before an encoded virtual host: concatenated messages merge, so nothing is encoded twice. */
+export function namedVirtualHost(name: string, body: Uint8Array): Uint8Array {
+  return concatenate([new BinaryWriter().tag(1, WireType.LengthDelimited).string(name).finish(), body]);
+}
+
+/** A route configuration around hosts that are encoded already (field 2). */
+export function encodeRouteConfiguration(
+  plan: RouteConfigurationPlan,
+  hosts: readonly Uint8Array[],
+  vhds: boolean,
+): Uint8Array {
+  const head = toBinary(
+    RouteConfigurationSchema,
+    create(RouteConfigurationSchema, {
+      name: plan.name,
+      validateClusters: false,
+      ignorePortInHostMatching: plan.ignorePort,
+      metadata: originMetadata(plan.origin),
+      ...(vhds ? { vhds: { configSource: adsSource() } } : {}),
+    }),
+  );
+  const chunks: Uint8Array[] = [head];
+  for (const host of hosts)
+    chunks.push(new BinaryWriter().tag(2, WireType.LengthDelimited).uint32(host.length).finish(), host);
+  return concatenate(chunks);
+}
+
+function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
+  const result = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    result.set(chunk, at);
+    at += chunk.length;
+  }
+  return result;
+}

@@ -1,0 +1,30 @@
+import type { Feature } from '../plan/feature.ts';
+import { mutualTls } from './security/mutual-tls/feature.ts';
+import { cors } from './traffic/cors/feature.ts';
+import { destinationRule } from './traffic/destination-rule/feature.ts';
+import { explicitCapture } from './traffic/explicit-capture/feature.ts';
+import { fault } from './traffic/fault/feature.ts';
+import { inbound } from './traffic/inbound/feature.ts';
+import { mirror } from './traffic/mirror/feature.ts';
+import { outbound } from './traffic/outbound/feature.ts';
+import { retry } from './traffic/retry/feature.ts';
+import { service } from './traffic/service/feature.ts';
+import { virtualService } from './traffic/virtual-service/feature.ts';
+
+/**
+ * Every capability, in the order in which decorators run: destination rules choose before automatic mTLS fills in, and retries look
+ * at what the others made of a route.
+ */
+export const features: readonly Feature[] = [
+  service,
+  outbound,
+  inbound,
+  explicitCapture,
+  virtualService,
+  destinationRule,
+  mutualTls,
+  fault,
+  cors,
+  mirror,
+  retry,
+];

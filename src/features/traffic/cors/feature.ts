@@ -1,0 +1,10 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { emitRoute, httpFilters } from './envoy.ts';
+import { decorateRoute } from './plan.ts';
+
+export const cors: Feature = {
+  name: 'traffic/cors',
+  kinds: ['VirtualService'],
+  decorate: { route: decorateRoute },
+  emit: { route: emitRoute, httpFilters },
+};

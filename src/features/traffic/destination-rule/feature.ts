@@ -1,0 +1,10 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { emitCluster } from './envoy.ts';
+import { decorateCluster } from './plan.ts';
+
+export const destinationRule: Feature = {
+  name: 'traffic/destination-rule',
+  kinds: ['DestinationRule'],
+  decorate: { cluster: decorateCluster },
+  emit: { cluster: emitCluster },
+};

@@ -1,0 +1,236 @@
+import type {
+  DestinationRuleSpec,
+  DestinationRuleSubsets,
+  DestinationRuleSubsetsTrafficPolicy,
+  DestinationRuleSubsetsTrafficPolicyPortLevelSettings,
+} from '../../../../gen/crd/types/istio/destination-rule.ts';
+import type { ConfigObject } from '../../../config/object.ts';
+import type { Origin } from '../../../config/origin.ts';
+import { compareText } from '../../../kit/maps.ts';
+import { inNamespace } from '../../../plan/attributes.ts';
+import { hostCovers, hostKey, hostKeys, isWildcard } from '../../../plan/hosts.ts';
+import { exported } from '../../../plan/service-scope.ts';
+import { defineSlot } from '../../../plan/slot.ts';
+import { configKind } from '../../../snapshot/kinds.ts';
+import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { defineIndex } from '../../../snapshot/world.ts';
+
+export type DestinationRule = ConfigObject<DestinationRuleSpec>;
+export type TrafficPolicy = DestinationRuleSubsetsTrafficPolicy;
+export type Subset = DestinationRuleSubsets;
+
+export const destinationRuleKind = configKind<DestinationRuleSpec>('DestinationRule');
+
+function namespaceOf(rule: DestinationRule): string {
+  return rule.metadata.namespace ?? 'default';
+}
+
+/** Exact hosts (see hostKey) → rules. */
+export const rulesByHost = defineIndex('destination-rules-by-host', destinationRuleKind, (rule) => {
+  const host = rule.spec?.host ?? '';
+  return host === '' || isWildcard(host) ? [] : [hostKey(host, namespaceOf(rule))];
+});
+
+/** Rules with a wildcard host, under ''. */
+export const wildcardRules = defineIndex('destination-rules-wildcard', destinationRuleKind, (rule) =>
+  isWildcard(rule.spec?.host ?? '') ? [''] : [],
+);
+
+interface RuleFacts {
+  readonly namespace: string;
+  readonly host: string;
+  readonly exportTo: readonly string[];
+  readonly selector: Readonly<Record<string, string>> | undefined;
+  readonly createdAt: string;
+}
+
+/** What the lookup needs; changes of a rule's policy stop here. */
+const ruleFacts = defineQuery('destination-rule.facts', (view, key: Key): RuleFacts | undefined => {
+  const rule = view.get(destinationRuleKind, key);
+  return rule
+    ? {
+        namespace: namespaceOf(rule),
+        host: rule.spec?.host ?? '',
+        exportTo: rule.spec?.exportTo ?? [],
+        selector: rule.spec?.workloadSelector?.matchLabels,
+        createdAt: rule.metadata.creationTimestamp ?? '',
+      }
+    : undefined;
+});
+
+/**
+ * The rules that apply to a host for the asking proxy: comma-separated keys, oldest first, '' for none. Istio's order: rules of
+ * the client's namespace, then of the service's, then of the root namespace; within one namespace the most specific host. Rules for
+ * one host in one namespace are merged. A rule with a workload selector concerns only proxies of its namespace that it selects,
+ * and goes before one without.
+ */
+export const destinationRuleFor = defineQuery(
+  'destination-rule.for',
+  (view, host: Key, serviceNamespace: Key): string => {
+    const keys = hostKeys(host, view.mesh('domainSuffix')).flatMap((key) => view.list(rulesByHost, key));
+    const wild = view
+      .list(wildcardRules, '')
+      .filter((key) => hostCovers(view.call(ruleFacts, key)?.host ?? '', host));
+    if (keys.length === 0 && wild.length === 0) return '';
+    const found = [...keys, ...wild].flatMap((key) => {
+      const facts = view.call(ruleFacts, key);
+      return facts ? [{ key, ...facts }] : [];
+    });
+    return (
+      choose(view, found, (rule) => view.attribute(inNamespace(rule.namespace))) ??
+      choose(view, found, (rule) => rule.namespace === serviceNamespace && visible(view, rule)) ??
+      choose(view, found, (rule) => rule.namespace === view.mesh('rootNamespace') && visible(view, rule)) ??
+      ''
+    );
+  },
+);
+
+type Candidate = RuleFacts & { readonly key: Key };
+
+function visible(view: View, rule: Candidate): boolean {
+  if (rule.selector) return false;
+  const exportTo = rule.exportTo.length > 0 ? rule.exportTo : view.mesh('defaultDestinationRuleExportTo');
+  return exported(view, exportTo, rule.namespace);
+}
+
+function choose(
+  view: View,
+  rules: readonly Candidate[],
+  applies: (rule: Candidate) => boolean,
+): string | undefined {
+  const inScope = rules.filter((rule) => applies(rule) && (!rule.selector || view.matches(rule.selector)));
+  if (inScope.length === 0) return undefined;
+  const host = inScope.reduce(
+    (best, rule) => (best === '' || specificity(rule.host) > specificity(best) ? rule.host : best),
+    '',
+  );
+  const best = inScope.filter((rule) => specificity(rule.host) === specificity(host));
+  const selected = best.filter((rule) => rule.selector);
+  return (selected.length > 0 ? selected : best)
+    .sort((a, b) => compareText(a.createdAt, b.createdAt) || compareText(a.key, b.key))
+    .map((rule) => rule.key)
+    .join(',');
+}
+
+function specificity(host: string): number {
+  return isWildcard(host) ? host.length : 100_000;
+}
+
+export interface SubsetPlan {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly origin: Origin;
+}
+
+/** The subsets of merged rules, first definition of a name wins. */
+export const subsetsOf = defineQuery(
+  'destination-rule.subsets',
+  (view, rules: Key): readonly SubsetPlan[] => {
+    const subsets = new Map<string, SubsetPlan>();
+    for (const key of splitRules(rules)) {
+      const rule = view.get(destinationRuleKind, key);
+      rule?.spec?.subsets?.forEach((subset, index) => {
+        if (!subsets.has(subset.name))
+          subsets.set(subset.name, {
+            name: subset.name,
+            labels: subset.labels ?? {},
+            origin: originIn(rule, `spec.subsets[${index}]`),
+          });
+      });
+    }
+    return [...subsets.values()];
+  },
+);
+
+export interface EffectivePolicy {
+  readonly policy: Pick<
+    TrafficPolicy,
+    | 'connectionPool'
+    | 'loadBalancer'
+    | 'outlierDetection'
+    | 'tls'
+    | 'retryBudget'
+    | 'proxyProtocol'
+    | 'tunnel'
+  >;
+  readonly origin: Origin;
+}
+
+/**
+ * The policy for one port and subset: the rule's own, overridden field by field by the subset's; settings for the port replace
+ * both as a whole and inherit nothing, as Istio documents it.
+ */
+export const policyFor = defineQuery(
+  'destination-rule.policy',
+  (view, rules: Key, port: Key, subset: Key): EffectivePolicy | undefined => {
+    let result: EffectivePolicy | undefined;
+    for (const key of splitRules(rules)) {
+      const rule = view.get(destinationRuleKind, key);
+      const policy = rule?.spec?.trafficPolicy;
+      if (rule && policy && !result)
+        result = { policy: atPort(policy, port), origin: originIn(rule, 'spec.trafficPolicy') };
+    }
+    if (subset === '') return result;
+    for (const key of splitRules(rules)) {
+      const rule = view.get(destinationRuleKind, key);
+      const index = rule?.spec?.subsets?.findIndex((candidate) => candidate.name === subset) ?? -1;
+      const policy = rule?.spec?.subsets?.[index]?.trafficPolicy;
+      if (rule && policy)
+        return {
+          policy: overlay(result?.policy ?? {}, policy, port),
+          origin: originIn(rule, `spec.subsets[${index}].trafficPolicy`),
+        };
+      if (index >= 0) return result;
+    }
+    return result;
+  },
+);
+
+function originIn(rule: DestinationRule, path: string): Origin {
+  return { kind: 'DestinationRule', namespace: namespaceOf(rule), name: rule.metadata.name, path };
+}
+
+function portSettings(
+  policy: TrafficPolicy,
+  port: string,
+): DestinationRuleSubsetsTrafficPolicyPortLevelSettings | undefined {
+  return policy.portLevelSettings?.find((settings) => String(settings.port?.number) === port);
+}
+
+function atPort(policy: TrafficPolicy, port: string): EffectivePolicy['policy'] {
+  const { portLevelSettings: _, ...own } = policy;
+  const settings = portSettings(policy, port);
+  if (!settings) return own;
+  const { port: __, ...replaced } = settings;
+  return { ...pick(own, ['retryBudget', 'proxyProtocol', 'tunnel']), ...replaced };
+}
+
+function overlay(
+  base: EffectivePolicy['policy'],
+  subset: TrafficPolicy,
+  port: string,
+): EffectivePolicy['policy'] {
+  const { portLevelSettings: _, ...own } = subset;
+  const merged = { ...base, ...own };
+  const settings = portSettings(subset, port);
+  if (!settings) return merged;
+  const { port: __, ...replaced } = settings;
+  return { ...pick(merged, ['retryBudget', 'proxyProtocol', 'tunnel']), ...replaced };
+}
+
+function pick<T extends object, K extends keyof T>(value: T, keys: readonly K[]): Pick<T, K> {
+  const result: Partial<T> = {};
+  for (const key of keys) if (value[key] !== undefined) result[key] = value[key];
+  return result as Pick<T, K>;
+}
+
+export function splitRules(rules: string): string[] {
+  return rules === '' ? [] : rules.split(',');
+}
+
+/** On outbound cluster plans: the rules that their shaper found, for the decorators. */
+export const appliedRulesSlot = defineSlot<string>('appliedRules', { visible: false });
+
+/** On outbound cluster plans: what a rule says of TLS; unset: nothing, automatic mTLS decides. */
+export const tlsChoiceSlot = defineSlot<'none' | 'mesh' | 'origination'>('tlsChoice', { visible: false });

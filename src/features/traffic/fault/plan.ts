@@ -1,0 +1,61 @@
+import type { VirtualServiceHttpFault } from '../../../../gen/crd/types/istio/virtual-service.ts';
+import { parseDuration } from '../../../plan/duration.ts';
+import type { RoutePlan } from '../../../plan/route-plan.ts';
+import { fill, originOf, read } from '../../../plan/slot.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { httpRouteSlot } from '../virtual-service/schema.ts';
+import { type FaultPlan, faultSlot } from './schema.ts';
+
+/** gRPC status names in the order of their codes. @see https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+const grpcCodes = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+];
+
+/** A fault concerns the routes of its own HTTP route only. */
+export function decorateRoute(_: View, route: RoutePlan): void {
+  const fault = read(route, httpRouteSlot)?.fault;
+  const origin = originOf(route, httpRouteSlot);
+  if (!fault || !origin) return;
+  const plan = planFault(fault);
+  if (plan.delay || plan.abort) fill(route, faultSlot, plan, { ...origin, path: `${origin.path}.fault` });
+}
+
+export function planFault({ delay, abort }: VirtualServiceHttpFault): FaultPlan {
+  const milliseconds = parseDuration(delay?.fixedDelay);
+  const status = abort && abortStatus(abort);
+  return {
+    ...(delay && milliseconds !== undefined && milliseconds > 0
+      ? {
+          delay: {
+            milliseconds,
+            percent: delay.percentage ? (delay.percentage.value ?? 0) : (delay.percent ?? 100),
+          },
+        }
+      : {}),
+    ...(abort && status
+      ? { abort: { status, percent: abort.percentage ? (abort.percentage.value ?? 0) : 100 } }
+      : {}),
+  };
+}
+
+function abortStatus(abort: NonNullable<VirtualServiceHttpFault['abort']>) {
+  if (abort.httpStatus) return { type: 'http' as const, code: abort.httpStatus };
+  const code = grpcCodes.indexOf((abort.grpcStatus ?? '').toUpperCase());
+  return code < 0 ? undefined : { type: 'grpc' as const, code };
+}

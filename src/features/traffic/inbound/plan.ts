@@ -1,0 +1,169 @@
+import type { Origin } from '../../../config/origin.ts';
+import { meshAlpn } from '../../../envoy/tls.ts';
+import { captureMode, proxyAddresses, proxyType, workloadId } from '../../../plan/attributes.ts';
+import { type ClusterPlan, clusterPlan, type UpstreamProtocol } from '../../../plan/cluster-plan.ts';
+import type { Shaper } from '../../../plan/feature.ts';
+import {
+  type FilterChainPlan,
+  filterChainPlan,
+  type ListenerPlan,
+  listenerPlan,
+} from '../../../plan/listener-plan.ts';
+import { blackHoleCluster, inboundCluster, inboundPassthroughCluster } from '../../../plan/names.ts';
+import { findPort, isSniffed, speaksHttp2 } from '../../../plan/service-scope.ts';
+import type { Endpoint, Protocol } from '../../../registry/service.ts';
+import {
+  endpointsByAddress,
+  endpointsByWorkload,
+  endpointsKind,
+  serviceKind,
+} from '../../../snapshot/kinds.ts';
+import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { inboundMtlsMode } from '../../security/mutual-tls/schema.ts';
+import { type InboundPort, inboundChains, meshServerTls } from './schema.ts';
+
+const meshOrigin: Origin = { kind: 'MeshConfig', namespace: '', name: 'mesh', path: '' };
+/** The kernel's capture rules let connections from this address through to the application. */
+const loopbackSource = '127.0.0.6';
+
+function isCaptured(view: View): boolean {
+  return view.attribute(proxyType) === 'sidecar' && view.attribute(captureMode) !== 'explicit';
+}
+
+/** The application's own ports, as `port|service port|service`; per workload, so it stays this small. */
+const ownPorts = defineQuery('inbound.own-ports', (view): readonly string[] => {
+  if (!isCaptured(view)) return [];
+  const id = view.attribute(workloadId);
+  const found = collect(
+    view,
+    view.list(endpointsByWorkload, id),
+    (endpoint) => `${endpoint.namespace}/${endpoint.workload}` === id,
+  );
+  if (found.length > 0) return found;
+  // Endpoints written by hand name no workload: the address must do, which no other proxy shares where traffic is captured.
+  const addresses = view.attribute(proxyAddresses).split(',');
+  const services = addresses.flatMap((address) => [...view.list(endpointsByAddress, address)]);
+  return collect(
+    view,
+    services,
+    (endpoint) => endpoint.workload === '' && addresses.includes(endpoint.address),
+  );
+});
+
+function collect(view: View, services: readonly Key[], isOwn: (endpoint: Endpoint) => boolean): string[] {
+  const ports = new Map<number, string>();
+  for (const service of [...new Set(services)].sort())
+    for (const endpoint of view.get(endpointsKind, service)?.endpoints ?? [])
+      if (isOwn(endpoint) && !ports.has(endpoint.port))
+        ports.set(endpoint.port, `${endpoint.port}|${endpoint.servicePort}|${service}`);
+  return [...ports.entries()].sort(([a], [b]) => a - b).map(([, entry]) => entry);
+}
+
+function inboundPort(view: View, entry: string): InboundPort | undefined {
+  const [port, servicePort, key = ''] = entry.split('|');
+  const service = view.get(serviceKind, key);
+  const found = service && findPort(service, Number(servicePort));
+  return service && found
+    ? { port: Number(port), protocol: found.protocol, origin: service.origin }
+    : undefined;
+}
+
+const listenerNames = defineQuery('inbound.listeners', (view): readonly Key[] =>
+  isCaptured(view) ? ['virtualInbound'] : [],
+);
+
+function resolveListener(view: View): readonly Key[] {
+  return [view.call(ownPorts).join(','), view.attribute(captureMode)];
+}
+
+function planListener(view: View, entries: Key, capture: Key): ListenerPlan {
+  const port = view.mesh('proxyInboundListenPort');
+  const ports = entries === '' ? [] : entries.split(',').flatMap((entry) => inboundPort(view, entry) ?? []);
+  return listenerPlan({
+    name: 'virtualInbound',
+    address: '0.0.0.0',
+    port,
+    direction: 'inbound',
+    bind: true,
+    originalDestination: false,
+    ...(capture === 'tproxy' ? { transparent: true } : {}),
+    chains: [
+      tcp('virtualInbound-loop', { port }, blackHoleCluster),
+      ...ports.flatMap((own) => inboundChains(view, own, { port: own.port })),
+      ...unknownSecured(view),
+    ],
+    defaultChain: unknownDefault(view),
+    detectionTimeoutMs: 0,
+    origin: ports[0]?.origin ?? meshOrigin,
+  });
+}
+
+function tcp(name: string, match: FilterChainPlan['match'], cluster: string): FilterChainPlan {
+  return filterChainPlan({
+    name,
+    match,
+    network: {
+      type: 'tcp',
+      statPrefix: cluster,
+      destinations: [{ cluster, weight: 1, origin: meshOrigin }],
+      idleTimeoutMs: 0,
+    },
+    direction: 'inbound',
+    origin: meshOrigin,
+  });
+}
+
+/** Ports that no service declares: mTLS is taken off in PERMISSIVE mode too. */
+function unknownSecured(view: View): FilterChainPlan[] {
+  if (view.call(inboundMtlsMode, '') !== 'PERMISSIVE') return [];
+  const match = { transport: 'tls', applicationProtocols: [meshAlpn] } as const;
+  return [
+    { ...tcp('virtualInbound-mtls', match, inboundPassthroughCluster), tls: meshServerTls(view, [meshAlpn]) },
+  ];
+}
+
+function unknownDefault(view: View): FilterChainPlan {
+  const chain = tcp('virtualInbound', {}, inboundPassthroughCluster);
+  return view.call(inboundMtlsMode, '') === 'STRICT'
+    ? { ...chain, tls: meshServerTls(view, [meshAlpn]) }
+    : chain;
+}
+
+export const inboundListeners: Shaper<ListenerPlan> = {
+  name: 'inbound',
+  keys: listenerNames,
+  resolve: resolveListener,
+  plan: planListener,
+};
+
+/** What the application is spoken to: as it declares; a sniffed port gets what the client spoke. */
+export function appProtocol(protocol: Protocol): UpstreamProtocol {
+  if (speaksHttp2({ protocol })) return 'http2';
+  if (protocol === 'HTTP') return 'http1';
+  return isSniffed({ protocol }) ? 'http-auto' : 'tcp';
+}
+
+const clusterNames = defineQuery('inbound.clusters', (view): readonly Key[] =>
+  isCaptured(view) ? [...view.call(ownPorts), inboundPassthroughCluster] : [],
+);
+
+function planCluster(view: View, entry: Key): ClusterPlan | undefined {
+  const own = entry === inboundPassthroughCluster ? undefined : inboundPort(view, entry);
+  if (!own && entry !== inboundPassthroughCluster) return undefined;
+  return clusterPlan({
+    name: own ? inboundCluster(own.port) : inboundPassthroughCluster,
+    direction: 'inbound',
+    discovery: { type: 'original-destination' },
+    protocol: own ? appProtocol(own.protocol) : 'http-auto',
+    connectTimeoutMs: 10_000,
+    bindAddress: loopbackSource,
+    origin: own?.origin ?? meshOrigin,
+  });
+}
+
+export const inboundClusters: Shaper<ClusterPlan> = {
+  name: 'inbound',
+  keys: clusterNames,
+  plan: planCluster,
+};

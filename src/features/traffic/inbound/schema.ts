@@ -1,0 +1,143 @@
+import type { Origin } from '../../../config/origin.ts';
+import { sniffedHttp } from '../../../envoy/listener.ts';
+import { httpAlpn, meshAlpn } from '../../../envoy/tls.ts';
+import {
+  type ChainMatch,
+  type DownstreamTls,
+  type FilterChainPlan,
+  filterChainPlan,
+} from '../../../plan/listener-plan.ts';
+import { inboundCluster } from '../../../plan/names.ts';
+import { anyPath, forwardTo, routePlan, virtualHostPlan } from '../../../plan/route-plan.ts';
+import { isHttp, isSniffed } from '../../../plan/service-scope.ts';
+import type { Protocol } from '../../../registry/service.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { inboundMtlsMode } from '../../security/mutual-tls/schema.ts';
+
+/** A port of the application behind the proxy. */
+export interface InboundPort {
+  /** Names the cluster and the route configuration. */
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly origin: Origin;
+}
+
+/** TLS of connections from other sidecars: they must prove an identity of the mesh. */
+export function meshServerTls(view: View, alpn: readonly string[]): DownstreamTls {
+  return {
+    certificates: [{ type: 'mesh' }],
+    trust: { type: 'mesh' },
+    requireClientCertificate: true,
+    subjectAltNames: [],
+    trustDomains: [view.mesh('trustDomain'), ...view.mesh('trustDomainAliases')],
+    alpn,
+  };
+}
+
+/**
+ * The chains of one port. STRICT: mTLS alone, no inspector needed. PERMISSIVE: mTLS is recognised by its ALPN, other TLS is the
+ * application's own and passes untouched. `base` is what tells the port from others on the same listener.
+ */
+export function inboundChains(view: View, port: InboundPort, base: ChainMatch): FilterChainPlan[] {
+  const mode = view.call(inboundMtlsMode, String(port.port));
+  const chains: FilterChainPlan[] = [];
+  if (mode !== 'DISABLE') chains.push(...securedChains(view, port, base, mode === 'PERMISSIVE'));
+  if (mode !== 'STRICT') chains.push(...plainChains(port, base, mode === 'PERMISSIVE'));
+  return chains;
+}
+
+function securedChains(
+  view: View,
+  port: InboundPort,
+  base: ChainMatch,
+  permissive: boolean,
+): FilterChainPlan[] {
+  const name = `${port.port}-mtls`;
+  const match: ChainMatch = permissive
+    ? { ...base, transport: 'tls', applicationProtocols: [meshAlpn] }
+    : base;
+  if (isHttp(port)) return [httpChain(name, port, match, meshServerTls(view, ['h2', 'http/1.1']))];
+  const tcp = tcpChain(name, port, match, meshServerTls(view, [meshAlpn]));
+  if (!isSniffed(port)) return [tcp];
+  // Nothing is negotiated on recognised HTTP: the codec goes by the first bytes.
+  const http = httpChain(
+    `${name}-http`,
+    port,
+    { ...base, transport: 'tls', applicationProtocols: [httpAlpn, 'h2', 'istio-h2', 'istio-http/1.1'] },
+    meshServerTls(view, ['h2']),
+  );
+  return [
+    http,
+    permissive ? tcp : tcpChain(name, port, { ...base, transport: 'tls' }, meshServerTls(view, [meshAlpn])),
+  ];
+}
+
+function plainChains(port: InboundPort, base: ChainMatch, permissive: boolean): FilterChainPlan[] {
+  const plain: ChainMatch = permissive ? { ...base, transport: 'raw_buffer' } : base;
+  const name = `${port.port}-plain`;
+  const chains: FilterChainPlan[] = [];
+  if (isHttp(port)) chains.push(httpChain(name, port, plain, undefined));
+  else if (isSniffed(port))
+    chains.push(
+      httpChain(
+        `${name}-http`,
+        port,
+        { ...base, transport: 'raw_buffer', applicationProtocols: sniffedHttp },
+        undefined,
+      ),
+      tcpChain(name, port, plain, undefined),
+    );
+  else chains.push(tcpChain(name, port, plain, undefined));
+  if (permissive) chains.push(tcpChain(`${port.port}-tls`, port, { ...base, transport: 'tls' }, undefined));
+  return chains;
+}
+
+function httpChain(
+  name: string,
+  { port, origin }: InboundPort,
+  match: ChainMatch,
+  tls: DownstreamTls | undefined,
+): FilterChainPlan {
+  const cluster = inboundCluster(port);
+  const route = routePlan({ name: 'default', match: anyPath, action: forwardTo(cluster, origin), origin });
+  return filterChainPlan({
+    name,
+    match,
+    ...(tls ? { tls } : {}),
+    network: {
+      type: 'http',
+      routes: {
+        type: 'inline',
+        name: cluster,
+        hosts: [virtualHostPlan({ name: `inbound|http|${port}`, domains: ['*'], routes: [route], origin })],
+      },
+      statPrefix: `inbound_${port}`,
+      role: 'inbound',
+      mutualTls: tls !== undefined,
+    },
+    direction: 'inbound',
+    origin,
+  });
+}
+
+function tcpChain(
+  name: string,
+  { port, origin }: InboundPort,
+  match: ChainMatch,
+  tls: DownstreamTls | undefined,
+): FilterChainPlan {
+  const cluster = inboundCluster(port);
+  return filterChainPlan({
+    name,
+    match,
+    ...(tls ? { tls } : {}),
+    network: {
+      type: 'tcp',
+      statPrefix: cluster,
+      destinations: [{ cluster, weight: 1, origin }],
+      idleTimeoutMs: 0,
+    },
+    direction: 'inbound',
+    origin,
+  });
+}

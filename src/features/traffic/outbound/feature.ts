@@ -1,0 +1,11 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { addressListeners, catchAllListeners, sharedPortListeners } from './listeners.ts';
+import { catchAllClusters, outboundRoutes } from './plan.ts';
+
+export const outbound: Feature = {
+  name: 'traffic/outbound',
+  kinds: [],
+  clusters: [catchAllClusters],
+  listeners: [catchAllListeners, sharedPortListeners, addressListeners],
+  routes: [outboundRoutes],
+};

@@ -1,0 +1,270 @@
+import type { Origin } from '../../../config/origin.ts';
+import { sniffedHttp } from '../../../envoy/listener.ts';
+import { meshAlpn } from '../../../envoy/tls.ts';
+import { captureMode } from '../../../plan/attributes.ts';
+import { parseDuration } from '../../../plan/duration.ts';
+import type { Shaper } from '../../../plan/feature.ts';
+import {
+  type FilterChainPlan,
+  filterChainPlan,
+  type ListenerPlan,
+  listenerPlan,
+  type TcpChain,
+} from '../../../plan/listener-plan.ts';
+import { blackHoleCluster, outboundCluster, passthroughCluster } from '../../../plan/names.ts';
+import type { Destination } from '../../../plan/route-plan.ts';
+import {
+  findPort,
+  isCarried,
+  isHttp,
+  isSniffed,
+  isTlsPort,
+  ownsVirtualIp,
+  portsOf,
+  serviceFor,
+  servicesOnPort,
+  visibleHosts,
+} from '../../../plan/service-scope.ts';
+import type { MeshService, ServicePort } from '../../../registry/service.ts';
+import { serviceKind } from '../../../snapshot/kinds.ts';
+import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { connectionDestinations } from '../virtual-service/schema.ts';
+import { isCaptured, meshOrigin } from './plan.ts';
+
+/** `port/how` of each port: `http` shares a port by Host, `address` has a virtual IP of its own, `shared` has not. */
+const portKinds = defineQuery('outbound.port-kinds', (view, service: Key): readonly string[] =>
+  view
+    .call(portsOf, service)
+    .filter(isCarried)
+    .map((port) => `${port.port}/${howCaptured(view, service, port)}`),
+);
+
+function howCaptured(view: View, service: Key, port: ServicePort): 'http' | 'address' | 'shared' {
+  if (isHttp(port)) return 'http';
+  return virtualIps(view, service).length > 0 ? 'address' : 'shared';
+}
+
+/** Single addresses that no other service claims. */
+function virtualIps(view: View, service: Key): string[] {
+  return (view.get(serviceKind, service)?.addresses ?? []).filter(
+    (address) => !address.includes('/') && address !== '0.0.0.0' && ownsVirtualIp(view, service, address),
+  );
+}
+
+/** Ports on which services share the wildcard address, `port` each. */
+const sharedPorts = defineQuery('outbound.shared-ports', (view): readonly Key[] => {
+  if (!isCaptured(view)) return [];
+  const ports = new Set<string>();
+  for (const host of view.call(visibleHosts))
+    for (const entry of view.call(portKinds, view.call(serviceFor, host))) {
+      const [port = '', how] = entry.split('/');
+      if (how !== 'address') ports.add(port);
+    }
+  return [...ports].sort();
+});
+
+/** port, `1` where HTTP is spoken, services that are told apart by address range or server name */
+function resolveSharedPort(view: View, port: Key): readonly Key[] {
+  let http = '';
+  const others: Key[] = [];
+  for (const key of servicesOnPort(view, port)) {
+    const how = view.call(portKinds, key).find((entry) => entry.startsWith(`${port}/`));
+    if (how === `${port}/http`) http = '1';
+    else if (how === `${port}/shared`) others.push(key);
+  }
+  return [port, http, others.join(',')];
+}
+
+function planSharedPort(view: View, portText: Key, http: Key, keys: Key): ListenerPlan | undefined {
+  const port = Number(portText);
+  const chains: FilterChainPlan[] = [];
+  let fallback: FilterChainPlan | undefined;
+  let origin: Origin = meshOrigin('');
+  let sniffed = false;
+  const taken = new Set<string>();
+  for (const key of keys === '' ? [] : keys.split(',')) {
+    const service = view.get(serviceKind, key);
+    const found = service && findPort(service, port);
+    if (!service || !found) continue;
+    if (http === '' && chains.length === 0) origin = service.origin;
+    if (isSniffed(found)) sniffed = true;
+    const match = sharedMatch(service, found);
+    const id = JSON.stringify(match);
+    // Equal matches would make Envoy refuse the listener: the first by key has them.
+    if (match && !taken.has(id)) {
+      taken.add(id);
+      chains.push(tcpChain(view, service, found, match));
+    } else if (!match && !isSniffed(found)) fallback ??= tcpChain(view, service, found, {});
+  }
+  if (http !== '') chains.push(httpChain(portText, {}, origin));
+  else if (sniffed) chains.push(httpChain(portText, { applicationProtocols: sniffedHttp }, origin));
+  const defaultChain = http !== '' ? undefined : (fallback ?? unknownChain(view));
+  return listenerPlan({
+    name: `0.0.0.0_${port}`,
+    address: '0.0.0.0',
+    port,
+    direction: 'outbound',
+    bind: false,
+    originalDestination: false,
+    chains,
+    ...(defaultChain ? { defaultChain } : {}),
+    detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
+    origin,
+  });
+}
+
+/** How a service without an address of its own is recognised: by address ranges, or by the server name that TLS clients send. */
+function sharedMatch(service: MeshService, port: ServicePort): FilterChainPlan['match'] | undefined {
+  const ranges = service.addresses.filter((address) => address.includes('/'));
+  if (ranges.length > 0) return { ranges };
+  return isTlsPort(port) && service.hostname !== '*' ? { serverNames: [service.hostname] } : undefined;
+}
+
+export const sharedPortListeners: Shaper<ListenerPlan> = {
+  name: 'outbound-shared',
+  keys: sharedPorts,
+  resolve: resolveSharedPort,
+  plan: planSharedPort,
+};
+
+/** `host|port` of each service port with a virtual IP of its own. */
+const addressKeys = defineQuery('outbound.address-listeners', (view): readonly Key[] =>
+  isCaptured(view)
+    ? view.call(visibleHosts).flatMap((host) =>
+        view
+          .call(portKinds, view.call(serviceFor, host))
+          .filter((entry) => entry.endsWith('/address'))
+          .map((entry) => `${host}|${entry.slice(0, entry.indexOf('/'))}`),
+      )
+    : [],
+);
+
+function resolveAddress(view: View, key: Key): readonly Key[] {
+  const [host = '', port = ''] = key.split('|');
+  return [view.call(serviceFor, host), port];
+}
+
+function planAddress(view: View, key: Key, portText: Key): ListenerPlan | undefined {
+  const service = view.get(serviceKind, key);
+  const port = service && findPort(service, Number(portText));
+  if (!service || !port) return undefined;
+  const [address, ...additionalAddresses] = virtualIps(view, key);
+  if (address === undefined) return undefined;
+  const tcp = tcpChain(view, service, port, {});
+  return listenerPlan({
+    name: `${address}_${port.port}`,
+    address,
+    ...(additionalAddresses.length > 0 ? { additionalAddresses } : {}),
+    port: port.port,
+    direction: 'outbound',
+    bind: false,
+    originalDestination: false,
+    chains: isSniffed(port)
+      ? [httpChain(portText, { applicationProtocols: sniffedHttp }, service.origin)]
+      : [tcp],
+    ...(isSniffed(port) ? { defaultChain: tcp } : {}),
+    detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
+    origin: service.origin,
+  });
+}
+
+export const addressListeners: Shaper<ListenerPlan> = {
+  name: 'outbound-address',
+  keys: addressKeys,
+  resolve: resolveAddress,
+  plan: planAddress,
+};
+
+function httpChain(port: string, match: FilterChainPlan['match'], origin: Origin): FilterChainPlan {
+  return filterChainPlan({
+    name: `http_${port}`,
+    match,
+    network: {
+      type: 'http',
+      routes: { type: 'discovered', name: port },
+      statPrefix: `outbound_0.0.0.0_${port}`,
+      role: 'outbound',
+      mutualTls: false,
+    },
+    direction: 'outbound',
+    origin,
+  });
+}
+
+export function tcpChain(
+  view: View,
+  service: MeshService,
+  port: ServicePort,
+  match: FilterChainPlan['match'],
+): FilterChainPlan {
+  const cluster = outboundCluster(port.port, '', service.hostname);
+  const own: Destination = { cluster, weight: 1, origin: service.origin };
+  const routed = connectionDestinations(view, service.hostname, port.port, isTlsPort(port) ? 'tls' : 'tcp');
+  return filterChainPlan({
+    name: cluster,
+    match,
+    network: {
+      ...tcpTo(cluster, routed.length > 0 ? routed : [own]),
+      ...(isSniffed(port) ? { offerOnly: meshAlpn } : {}),
+    },
+    direction: 'outbound',
+    origin: routed[0]?.origin ?? service.origin,
+  });
+}
+
+function tcpTo(statPrefix: string, destinations: readonly Destination[]): TcpChain {
+  return { type: 'tcp', statPrefix, destinations, idleTimeoutMs: 0 };
+}
+
+/** Connections to what nobody configured. */
+function unknownChain(view: View): FilterChainPlan {
+  const allow = view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY';
+  const cluster = allow ? passthroughCluster : blackHoleCluster;
+  const origin = meshOrigin('outboundTrafficPolicy');
+  return filterChainPlan({
+    name: allow ? 'virtualOutbound-catchall-tcp' : 'virtualOutbound-blackhole',
+    match: {},
+    network: tcpTo(cluster, [{ cluster, weight: 1, origin }]),
+    direction: 'outbound',
+    origin,
+  });
+}
+
+const catchAllNames = defineQuery('outbound.catch-all-listeners', (view): readonly Key[] =>
+  isCaptured(view) ? ['virtualOutbound'] : [],
+);
+
+/** Where the kernel sends every outbound connection; hands it to the listener of its original destination. */
+function planCatchAll(view: View, name: Key): ListenerPlan {
+  const port = view.mesh('proxyListenPort');
+  const origin = meshOrigin('proxyListenPort');
+  return listenerPlan({
+    name,
+    address: '0.0.0.0',
+    port,
+    direction: 'outbound',
+    bind: true,
+    originalDestination: true,
+    ...(view.attribute(captureMode) === 'tproxy' ? { transparent: true } : {}),
+    chains: [
+      // A connection to the proxy's own port would be forwarded to itself for ever.
+      filterChainPlan({
+        name: 'virtualOutbound-loop',
+        match: { port },
+        network: tcpTo(blackHoleCluster, [{ cluster: blackHoleCluster, weight: 1, origin }]),
+        direction: 'outbound',
+        origin,
+      }),
+    ],
+    defaultChain: unknownChain(view),
+    detectionTimeoutMs: 0,
+    origin,
+  });
+}
+
+export const catchAllListeners: Shaper<ListenerPlan> = {
+  name: 'outbound-catch-all',
+  keys: catchAllNames,
+  plan: planCatchAll,
+};

@@ -1,0 +1,138 @@
+import type { Origin } from '../../../config/origin.ts';
+import { captureMode, proxyType } from '../../../plan/attributes.ts';
+import { type ClusterPlan, clusterPlan } from '../../../plan/cluster-plan.ts';
+import { parseDuration } from '../../../plan/duration.ts';
+import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
+import { blackHoleCluster, passthroughCluster } from '../../../plan/names.ts';
+import {
+  anyPath,
+  forwardTo,
+  type RouteConfigurationPlan,
+  routeConfigurationPlan,
+  routePlan,
+  type VirtualHostPlan,
+  virtualHostPlan,
+} from '../../../plan/route-plan.ts';
+import { serviceFor } from '../../../plan/service-scope.ts';
+import { serviceKind } from '../../../snapshot/kinds.ts';
+import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { hostRoutes, originIn, virtualServiceFor, virtualServiceKind } from '../virtual-service/schema.ts';
+import { hostDomains, httpHosts, httpPorts, isNear } from './schema.ts';
+
+/** The mesh's own settings. */
+export function meshOrigin(path: string): Origin {
+  return { kind: 'MeshConfig', namespace: '', name: 'mesh', path };
+}
+
+/** A sidecar to which the kernel redirects traffic. */
+export function isCaptured(view: View): boolean {
+  return view.attribute(proxyType) === 'sidecar' && view.attribute(captureMode) !== 'explicit';
+}
+
+const routeNames = defineQuery('outbound.route-configurations', (view): readonly Key[] =>
+  isCaptured(view) ? view.call(httpPorts) : [],
+);
+
+function planRouteConfiguration(view: View, port: Key): RouteConfigurationPlan {
+  return routeConfigurationPlan({
+    name: port,
+    inlineHosts: [unknownHosts(view)],
+    allowVhds: true,
+    ignorePort: true,
+    origin: meshOrigin('outboundTrafficPolicy'),
+  });
+}
+
+/** What happens to requests for hosts that nobody configured. */
+function unknownHosts(view: View): VirtualHostPlan {
+  const allow = view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY';
+  const origin = meshOrigin('outboundTrafficPolicy');
+  return virtualHostPlan({
+    name: allow ? 'allow_any' : 'block_all',
+    domains: ['*'],
+    routes: [
+      routePlan({
+        name: allow ? 'allow_any' : 'block_all',
+        match: anyPath,
+        action: allow ? forwardTo(passthroughCluster, origin) : { type: 'direct-response', status: 502 },
+        origin,
+      }),
+    ],
+    origin,
+  });
+}
+
+/** port, host, service, virtual service, near */
+function resolveHost(view: View, port: Key, host: Key): readonly Key[] {
+  return [port, host, view.call(serviceFor, host), view.call(virtualServiceFor, host), isNear(view, host)];
+}
+
+function planHost(
+  view: View,
+  port: Key,
+  host: Key,
+  service: Key,
+  virtualService: Key,
+  near: Key,
+): VirtualHostPlan | undefined {
+  const routes = hostRoutes(view, {
+    host,
+    service,
+    virtualService,
+    port: Number(port),
+    gateways: ['mesh'],
+    tls: false,
+  });
+  if (routes.length === 0) return undefined;
+  const object = view.get(virtualServiceKind, virtualService);
+  const origin = view.get(serviceKind, service)?.origin ?? (object && originIn(object, 'spec.hosts'));
+  if (!origin) return undefined;
+  return virtualHostPlan({
+    name: `${host}:${port}`,
+    domains: hostDomains(view, host, service, near),
+    routes,
+    origin,
+  });
+}
+
+export const outboundRoutes: RouteShaper = {
+  name: 'outbound',
+  keys: routeNames,
+  plan: planRouteConfiguration,
+  hosts: httpHosts,
+  resolveHost,
+  planHost,
+};
+
+const catchAllNames = defineQuery('outbound.catch-all-clusters', (view): readonly Key[] => {
+  if (view.attribute(proxyType) !== 'sidecar') return [blackHoleCluster];
+  return [blackHoleCluster, passthroughCluster];
+});
+
+/** name, capture */
+function resolveCatchAll(view: View, name: Key): readonly Key[] {
+  return [name, name === passthroughCluster && view.attribute(captureMode) === 'explicit' ? 'explicit' : ''];
+}
+
+/** In explicit capture nobody knows an original destination: unknown hosts are found by DNS. */
+function planCatchAll(view: View, name: Key, capture: Key): ClusterPlan {
+  return clusterPlan({
+    name,
+    direction: 'passthrough',
+    discovery:
+      name === blackHoleCluster
+        ? { type: 'nothing' }
+        : { type: capture === 'explicit' ? 'dynamic-dns' : 'original-destination' },
+    protocol: name === blackHoleCluster ? 'http1' : 'http-auto',
+    connectTimeoutMs: parseDuration(view.mesh('connectTimeout')) ?? 10_000,
+    origin: meshOrigin('outboundTrafficPolicy'),
+  });
+}
+
+export const catchAllClusters: Shaper<ClusterPlan> = {
+  name: 'catch-all',
+  keys: catchAllNames,
+  resolve: resolveCatchAll,
+  plan: planCatchAll,
+};

@@ -1,0 +1,10 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { emitRoute } from './envoy.ts';
+import { decorateRoute } from './plan.ts';
+
+export const retry: Feature = {
+  name: 'traffic/retry',
+  kinds: ['VirtualService'],
+  decorate: { route: decorateRoute },
+  emit: { route: emitRoute },
+};

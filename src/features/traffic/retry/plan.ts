@@ -1,0 +1,76 @@
+import type { VirtualServiceHttpRetries } from '../../../../gen/crd/types/istio/virtual-service.ts';
+import { parseDuration } from '../../../plan/duration.ts';
+import type { RoutePlan } from '../../../plan/route-plan.ts';
+import { fill, originOf, read } from '../../../plan/slot.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { httpRouteSlot } from '../virtual-service/schema.ts';
+import { type RetryPlan, retrySlot } from './schema.ts';
+
+/**
+ * Without the user asking, only what the destination cannot have begun to work on is sent again: safe for POST too
+ * (docs/decisions, "retries never replay").
+ */
+export const safeConditions = 'connect-failure,refused-stream,reset-before-request';
+/** Istio's conditions where `retries` names none. */
+const requestedConditions = 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes';
+const defaultAttempts = 2;
+
+export function decorateRoute(view: View, route: RoutePlan): void {
+  if (route.action.type !== 'forward' || route.action.connect) return;
+  const inbound = route.action.destinations.some(({ cluster }) => cluster.startsWith('inbound|'));
+  if (inbound) {
+    fill(route, retrySlot, inboundRetry, route.origin);
+    return;
+  }
+  const own = read(route, httpRouteSlot)?.retries;
+  const httpOrigin = originOf(route, httpRouteSlot);
+  if (own && httpOrigin) {
+    const plan = planRetry(own);
+    if (plan) fill(route, retrySlot, plan, { ...httpOrigin, path: `${httpOrigin.path}.retries` });
+    return;
+  }
+  const mesh = view.mesh('defaultHttpRetryPolicy') as VirtualServiceHttpRetries | null;
+  const plan = mesh ? planRetry(mesh) : defaultRetry;
+  if (plan) fill(route, retrySlot, plan, route.origin);
+}
+
+const defaultRetry: RetryPlan = Object.freeze({
+  attempts: defaultAttempts,
+  on: safeConditions,
+  statusCodes: [],
+  avoidTriedHosts: true,
+  remoteLocalities: false,
+});
+
+/** The application's own connection may close just as it is used again; there is no other host to try. */
+const inboundRetry: RetryPlan = Object.freeze({
+  attempts: defaultAttempts,
+  on: 'reset-before-request',
+  statusCodes: [],
+  avoidTriedHosts: false,
+  remoteLocalities: false,
+});
+
+/** undefined: no retries (`attempts: 0`). */
+export function planRetry(retries: VirtualServiceHttpRetries): RetryPlan | undefined {
+  if (retries.attempts === 0) return undefined;
+  const conditions = (retries.retryOn || requestedConditions)
+    .split(',')
+    .map((condition) => condition.trim())
+    .filter((condition) => condition !== '');
+  const statusCodes = conditions.filter((condition) => /^\d{3}$/.test(condition)).map(Number);
+  const names = conditions.filter((condition) => !/^\d+$/.test(condition));
+  if (statusCodes.length > 0 && !names.includes('retriable-status-codes'))
+    names.push('retriable-status-codes');
+  const perTryTimeoutMs = parseDuration(retries.perTryTimeout);
+  const backoffMs = parseDuration(retries.backoff);
+  return {
+    attempts: retries.attempts ?? defaultAttempts,
+    on: names.join(','),
+    statusCodes,
+    ...(perTryTimeoutMs !== undefined ? { perTryTimeoutMs } : {}),
+    ...(backoffMs ? { backoffMs } : {}),
+    avoidTriedHosts: retries.retryIgnorePreviousHosts ?? true,
+    remoteLocalities: retries.retryRemoteLocalities ?? false,
+  };
+}

@@ -1,0 +1,17 @@
+import { defineSlot } from '../../../plan/slot.ts';
+
+export interface RetryPlan {
+  /** Further attempts after the first. */
+  readonly attempts: number;
+  /** Envoy's and gRPC's condition names, comma-separated. */
+  readonly on: string;
+  readonly statusCodes: readonly number[];
+  readonly perTryTimeoutMs?: number;
+  readonly backoffMs?: number;
+  /** Look for a host that this request has not tried yet. */
+  readonly avoidTriedHosts: boolean;
+  /** Let attempts move to other localities. */
+  readonly remoteLocalities: boolean;
+}
+
+export const retrySlot = defineSlot<RetryPlan>('retry');

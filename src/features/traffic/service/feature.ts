@@ -1,0 +1,9 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { outboundClusters, outboundEndpoints } from './plan.ts';
+
+export const service: Feature = {
+  name: 'traffic/service',
+  kinds: ['Service', 'EndpointSlice', 'ServiceEntry', 'WorkloadEntry'],
+  clusters: [outboundClusters],
+  endpoints: [outboundEndpoints],
+};

@@ -1,0 +1,228 @@
+import { splitKey } from '../../../config/object.ts';
+import { captureMode, proxyLocality, proxyType } from '../../../plan/attributes.ts';
+import {
+  type ClusterPlan,
+  clusterPlan,
+  type Discovery,
+  type EndpointsPlan,
+  endpointsPlan,
+  singleEndpoint,
+  type UpstreamProtocol,
+} from '../../../plan/cluster-plan.ts';
+import { parseDuration } from '../../../plan/duration.ts';
+import type { Shaper } from '../../../plan/feature.ts';
+import { outboundCluster, parseClusterName } from '../../../plan/names.ts';
+import {
+  findPort,
+  isCarried,
+  isSniffed,
+  portsOf,
+  serviceFor,
+  speaksHttp2,
+  visibleHosts,
+} from '../../../plan/service-scope.ts';
+import { fill } from '../../../plan/slot.ts';
+import type { Endpoint, MeshService, ServicePort } from '../../../registry/service.ts';
+import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
+import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { appliedRulesSlot, destinationRuleFor, subsetsOf } from '../destination-rule/schema.ts';
+import { localities } from './localities.ts';
+import { localityPolicy } from './locality-policy.ts';
+
+/** The clusters of one host: a port each, and each port's subsets. */
+const clustersOfHost = defineQuery('service.clusters-of-host', (view, host: Key): readonly Key[] => {
+  const service = view.call(serviceFor, host);
+  if (service === '') return [];
+  const rules = view.call(destinationRuleFor, host, splitKey(service).namespace);
+  const subsets = rules === '' ? [] : view.call(subsetsOf, rules);
+  return view
+    .call(portsOf, service)
+    .filter(isCarried)
+    .flatMap(({ port }) => [
+      outboundCluster(port, '', host),
+      ...subsets.map((subset) => outboundCluster(port, subset.name, host)),
+    ]);
+});
+
+const clusterKeys = defineQuery('service.clusters', (view): readonly Key[] =>
+  view.call(visibleHosts).flatMap((host) => view.call(clustersOfHost, host)),
+);
+
+/** service key, port, subset, rules, how passthrough services are reached. */
+function resolveCluster(view: View, name: Key): readonly Key[] | undefined {
+  const parsed = parseClusterName(name);
+  if (!parsed) return undefined;
+  const service = view.call(serviceFor, parsed.host);
+  if (service === '') return undefined;
+  const rules = view.call(destinationRuleFor, parsed.host, splitKey(service).namespace);
+  return [service, String(parsed.port), parsed.subset, rules, reach(view, service)];
+}
+
+const resolutionOf = defineQuery(
+  'service.resolution',
+  (view, key: Key) => view.get(serviceKind, key)?.resolution,
+);
+
+/**
+ * `original` where the proxy knows which address the application called (transparent capture of a headless service), else
+ * `balanced` over the endpoints. Only headless services ask.
+ */
+function reach(view: View, service: Key): Key {
+  if (view.call(resolutionOf, service) !== 'passthrough') return '';
+  const captured = view.attribute(captureMode);
+  const original = view.attribute(proxyType) !== 'router' && captured !== 'explicit' && captured !== 'none';
+  return original ? 'original' : 'balanced';
+}
+
+function planCluster(
+  view: View,
+  key: Key,
+  portText: Key,
+  subset: Key,
+  rules: Key,
+  reached: Key,
+): ClusterPlan | undefined {
+  const service = view.get(serviceKind, key);
+  const port = service && findPort(service, Number(portText));
+  if (!service || !port) return undefined;
+  const found = subset === '' ? undefined : view.call(subsetsOf, rules).find((s) => s.name === subset);
+  const plan = clusterPlan({
+    name: outboundCluster(port.port, subset, service.hostname),
+    direction: 'outbound',
+    discovery: discoveryOf(view, service, key, port, found?.labels ?? {}, reached),
+    protocol: protocolOf(port),
+    service: {
+      hostname: service.hostname,
+      name: service.name,
+      namespace: service.namespace,
+      port: port.port,
+      subset,
+    },
+    connectTimeoutMs: parseDuration(view.mesh('connectTimeout')) ?? 10_000,
+    origin: found?.origin ?? service.origin,
+  });
+  fill(plan, appliedRulesSlot, rules, service.origin);
+  return plan;
+}
+
+function protocolOf(port: ServicePort): UpstreamProtocol {
+  if (speaksHttp2(port)) return 'http2';
+  if (port.protocol === 'HTTP') return 'http1';
+  return isSniffed(port) ? 'http-auto' : 'tcp';
+}
+
+function discoveryOf(
+  view: View,
+  service: MeshService,
+  key: Key,
+  port: ServicePort,
+  labels: Readonly<Record<string, string>>,
+  reached: Key,
+): Discovery {
+  switch (service.resolution) {
+    case 'passthrough':
+      return reached === 'original' ? { type: 'original-destination' } : { type: 'eds' };
+    case 'dns':
+    case 'dns-round-robin': {
+      const endpoints = select(view, key, port.port, labels);
+      if (endpoints.length === 0) return { type: 'nothing' };
+      // Envoy resolves exactly one name for a logical DNS cluster.
+      return service.resolution === 'dns'
+        ? { type: 'strict-dns', localities: localities(view, key, port.port, endpoints, '', undefined) }
+        : {
+            type: 'logical-dns',
+            localities: localities(view, key, port.port, endpoints.slice(0, 1), '', undefined),
+          };
+    }
+    case 'dynamic-dns':
+      return { type: 'dynamic-dns' };
+    case 'alias':
+      return aliasOf(view, service, port);
+    default:
+      return { type: 'eds' };
+  }
+}
+
+/** An ExternalName service: the endpoints of the service that it names, or that name in DNS. */
+function aliasOf(view: View, service: MeshService, port: ServicePort): Discovery {
+  const target = service.externalName ?? '';
+  if (target === '') return { type: 'nothing' };
+  const known = view.call(serviceFor, target);
+  if (known !== '' && view.call(portsOf, known).some((candidate) => candidate.port === port.port))
+    return { type: 'eds', serviceName: outboundCluster(port.port, '', target) };
+  return { type: 'strict-dns', localities: singleEndpoint(target, port.port) };
+}
+
+/** The healthy endpoints of a port whose labels the subset asks for. */
+function select(
+  view: View,
+  service: Key,
+  port: number,
+  labels: Readonly<Record<string, string>>,
+): readonly Endpoint[] {
+  const wanted = Object.entries(labels);
+  return (view.get(endpointsKind, service)?.endpoints ?? []).filter(
+    (endpoint) =>
+      endpoint.servicePort === port &&
+      endpoint.healthy &&
+      wanted.every(([name, value]) => endpoint.labels[name] === value),
+  );
+}
+
+export const outboundClusters: Shaper<ClusterPlan> = {
+  name: 'outbound',
+  keys: clusterKeys,
+  resolve: resolveCluster,
+  plan: planCluster,
+};
+
+/** Only clusters whose endpoints are delivered. */
+const endpointKeys = defineQuery('service.endpoint-sets', (view): readonly Key[] =>
+  view.call(clusterKeys).filter((name) => {
+    const host = parseClusterName(name)?.host ?? '';
+    const service = view.call(serviceFor, host);
+    const resolution = view.call(resolutionOf, service);
+    if (resolution === 'passthrough') return reach(view, service) !== 'original';
+    return resolution === 'static';
+  }),
+);
+
+/** service key, port, subset, rules, the proxy's locality where it matters. */
+function resolveEndpoints(view: View, name: Key): readonly Key[] | undefined {
+  const parsed = parseClusterName(name);
+  if (!parsed) return undefined;
+  const service = view.call(serviceFor, parsed.host);
+  if (service === '') return undefined;
+  const port = String(parsed.port);
+  const rules = view.call(destinationRuleFor, parsed.host, splitKey(service).namespace);
+  const near = view.call(localityPolicy, service, port, parsed.subset, rules) !== undefined;
+  return [service, port, parsed.subset, rules, near ? view.attribute(proxyLocality) : ''];
+}
+
+function planEndpoints(
+  view: View,
+  key: Key,
+  portText: Key,
+  subset: Key,
+  rules: Key,
+  locality: Key,
+): EndpointsPlan | undefined {
+  const service = view.get(serviceKind, key);
+  if (!service) return undefined;
+  const found = subset === '' ? undefined : view.call(subsetsOf, rules).find((s) => s.name === subset);
+  const port = Number(portText);
+  const policy = view.call(localityPolicy, key, portText, subset, rules);
+  return endpointsPlan({
+    cluster: outboundCluster(port, subset, service.hostname),
+    localities: localities(view, key, port, select(view, key, port, found?.labels ?? {}), locality, policy),
+    origin: found?.origin ?? service.origin,
+  });
+}
+
+export const outboundEndpoints: Shaper<EndpointsPlan> = {
+  name: 'outbound',
+  keys: endpointKeys,
+  resolve: resolveEndpoints,
+  plan: planEndpoints,
+};

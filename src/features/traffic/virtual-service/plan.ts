@@ -1,0 +1,319 @@
+import type {
+  VirtualServiceHttpCorsPolicyAllowOrigins,
+  VirtualServiceHttpHeaders,
+  VirtualServiceHttpHeadersRequest,
+  VirtualServiceHttpMirror,
+} from '../../../../gen/crd/types/istio/virtual-service.ts';
+import { inNamespace } from '../../../plan/attributes.ts';
+import { parseDuration } from '../../../plan/duration.ts';
+import { resolveHost } from '../../../plan/hosts.ts';
+import { outboundCluster } from '../../../plan/names.ts';
+import {
+  anyPath,
+  type Destination,
+  type ForwardAction,
+  forwardTo,
+  type HeaderOperations,
+  type MessageHeaders,
+  type NamedMatch,
+  type PathMatch,
+  type RouteAction,
+  type RouteMatch,
+  type RoutePlan,
+  routePlan,
+  type TextMatch,
+} from '../../../plan/route-plan.ts';
+import { portsOf, serviceFor } from '../../../plan/service-scope.ts';
+import { fill } from '../../../plan/slot.ts';
+import { serviceKind } from '../../../snapshot/kinds.ts';
+import type { Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { authorityHolds } from './authority.ts';
+import {
+  gatewayKey,
+  type HttpMatch,
+  type HttpRoute,
+  httpRouteSlot,
+  namespaceOf,
+  originIn,
+  type VirtualService,
+  virtualServiceKind,
+} from './virtual-service.ts';
+
+/** Where routes are made for. */
+export interface RouteContext {
+  /** The port that the request came to. */
+  readonly port: number;
+  /** `mesh`, or the keys of the gateways that the listener belongs to. */
+  readonly gateways: readonly string[];
+  readonly tls: boolean;
+  /** The host that is asked for is known beforehand (explicit capture): authority conditions are decided here. */
+  readonly knownHost?: string;
+}
+
+/** The routes of a virtual service, in order, cut after the first that takes everything. Empty: none applies here. */
+export function planHttpRoutes(view: View, key: Key, context: RouteContext): RoutePlan[] {
+  const service = view.get(virtualServiceKind, key);
+  const routes: RoutePlan[] = [];
+  if (!service) return routes;
+  for (const [index, http] of (service.spec?.http ?? []).entries()) {
+    const path = `spec.http[${index}]`;
+    const matches = http.match ?? [];
+    if (matches.length === 0) {
+      routes.push(planRoute(view, service, http, undefined, path, path, context));
+      return routes;
+    }
+    for (const [matchIndex, match] of matches.entries()) {
+      if (!applies(view, service, match, context)) continue;
+      const route = planRoute(view, service, http, match, path, `${path}.match[${matchIndex}]`, context);
+      routes.push(route);
+      if (takesEverything(route.match)) return routes;
+    }
+  }
+  return routes;
+}
+
+function takesEverything(match: RouteMatch): boolean {
+  const { path } = match;
+  const anywhere =
+    (path.type === 'prefix' && path.value === '/') || (path.type === 'regex' && path.value === '.*');
+  return anywhere && match.headers.length === 0 && match.queryParams.length === 0;
+}
+
+/** The conditions on the caller and the listener, which hold or not before any request comes. */
+function applies(view: View, service: VirtualService, match: HttpMatch, context: RouteContext): boolean {
+  if (match.port !== undefined && match.port !== 0 && match.port !== context.port) return false;
+  if (match.gateways && match.gateways.length > 0) {
+    const named = match.gateways.map((gateway) => gatewayKey(gateway, namespaceOf(service)));
+    if (!named.some((gateway) => context.gateways.includes(gateway))) return false;
+  }
+  if (context.knownHost !== undefined && match.authority) {
+    const condition = textMatch(match.authority);
+    if (condition && !authorityHolds(condition, context.knownHost, context.port)) return false;
+  }
+  if (match.sourceNamespace && !view.attribute(inNamespace(match.sourceNamespace))) return false;
+  return !match.sourceLabels || view.matches(match.sourceLabels);
+}
+
+function planRoute(
+  view: View,
+  service: VirtualService,
+  http: HttpRoute,
+  match: HttpMatch | undefined,
+  httpPath: string,
+  path: string,
+  context: RouteContext,
+): RoutePlan {
+  const headers = messageHeaders(http.headers);
+  const plan = routePlan({
+    name: [http.name, match?.name].filter(Boolean).join('.'),
+    match: match ? routeMatch(match, context) : anyPath,
+    action: planAction(view, service, http, httpPath, headers, context),
+    ...(headers ? { headers } : {}),
+    ...(match?.statPrefix ? { statPrefix: match.statPrefix } : {}),
+    origin: originIn(service, path),
+  });
+  fill(plan, httpRouteSlot, http, originIn(service, httpPath));
+  return plan;
+}
+
+function routeMatch(match: HttpMatch, context: RouteContext): RouteMatch {
+  const headers: NamedMatch[] = [];
+  const condition = (name: string, value: VirtualServiceHttpCorsPolicyAllowOrigins | undefined): void => {
+    const found = value && textMatch(value);
+    if (found) headers.push({ name, match: found });
+  };
+  for (const [name, value] of sorted(match.headers)) headers.push({ name, match: presenceOr(value) });
+  for (const [name, value] of sorted(match.withoutHeaders))
+    headers.push({ name, match: presenceOr(value), invert: true });
+  condition(':method', match.method);
+  if (context.knownHost === undefined) condition(':authority', match.authority);
+  condition(':scheme', match.scheme);
+  return {
+    path: pathMatch(match),
+    ignoreCase: match.ignoreUriCase ?? false,
+    headers,
+    queryParams: sorted(match.queryParams).map(([name, value]) => ({ name, match: presenceOr(value) })),
+  };
+}
+
+function pathMatch(match: HttpMatch): PathMatch {
+  const { uri } = match;
+  if (uri?.exact !== undefined) return { type: 'exact', value: uri.exact };
+  if (uri?.prefix !== undefined) return { type: 'prefix', value: uri.prefix };
+  if (uri?.regex !== undefined) return { type: 'regex', value: uri.regex };
+  return { type: 'prefix', value: '/' };
+}
+
+function textMatch(value: VirtualServiceHttpCorsPolicyAllowOrigins): TextMatch | undefined {
+  if (value.exact !== undefined) return { exact: value.exact };
+  if (value.prefix !== undefined) return { prefix: value.prefix };
+  if (value.regex !== undefined) return { regex: value.regex };
+  return undefined;
+}
+
+/** A name without a value asks for presence only; so does a regular expression that takes anything. */
+function presenceOr(value: VirtualServiceHttpCorsPolicyAllowOrigins): TextMatch {
+  const match = textMatch(value ?? {});
+  return !match || ('regex' in match && match.regex === '*') ? { present: true } : match;
+}
+
+function planAction(
+  view: View,
+  service: VirtualService,
+  http: HttpRoute,
+  path: string,
+  headers: MessageHeaders | undefined,
+  context: RouteContext,
+): RouteAction {
+  if (http.redirect) {
+    const { redirect } = http;
+    const scheme = redirect.scheme || (context.tls ? 'https' : 'http');
+    const wanted = redirect.derivePort === 'FROM_REQUEST_PORT' ? context.port : (redirect.port ?? 0);
+    const implied = (wanted === 80 && scheme === 'http') || (wanted === 443 && scheme === 'https');
+    const prefix = redirect.prefixRewrite ?? prefixOf(redirect.uri);
+    return {
+      type: 'redirect',
+      code: redirect.redirectCode || 301,
+      port: implied ? 0 : wanted,
+      ...(redirect.scheme ? { scheme: redirect.scheme } : {}),
+      ...(redirect.authority ? { authority: redirect.authority } : {}),
+      ...(prefix !== undefined ? { prefix } : redirect.uri ? { path: redirect.uri } : {}),
+    };
+  }
+  if (http.directResponse) {
+    const { status, body } = http.directResponse;
+    const bytes = body?.string !== undefined ? utf8.encode(body.string) : base64(body?.bytes);
+    return { type: 'direct-response', status, ...(bytes ? { body: bytes } : {}) };
+  }
+  if (http.delegate)
+    return {
+      type: 'direct-response',
+      status: 500,
+      body: utf8.encode('delegation to another virtual service is not carried out yet'),
+    };
+  return forwardAction(view, service, http, path, headers, context);
+}
+
+const utf8 = new TextEncoder();
+
+/** `%PREFIX()%` at the start keeps what follows the matched prefix, as Envoy's prefix rewrite does. */
+function prefixOf(uri: string | undefined): string | undefined {
+  return uri?.startsWith('%PREFIX()%') ? uri.slice('%PREFIX()%'.length) : undefined;
+}
+
+function base64(text: string | undefined): Uint8Array | undefined {
+  return text === undefined ? undefined : Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+}
+
+function forwardAction(
+  view: View,
+  service: VirtualService,
+  http: HttpRoute,
+  path: string,
+  headers: MessageHeaders | undefined,
+  context: RouteContext,
+): ForwardAction {
+  const namespace = namespaceOf(service);
+  const all = http.route ?? [];
+  const destinations = all.map((route, index): Destination => {
+    const own = messageHeaders(route.headers);
+    return {
+      cluster: destinationCluster(view, route.destination, namespace, context.port),
+      // A single destination takes everything, whatever its weight says; otherwise no weight means none.
+      weight: all.length === 1 ? 1 : (route.weight ?? 0),
+      ...(own ? { headers: own } : {}),
+      origin: originIn(service, `${path}.route[${index}]`),
+    };
+  });
+  const used = destinations.filter((destination) => destination.weight > 0);
+  const authority = http.rewrite?.authority || headers?.authority;
+  const rewrite = http.rewrite?.uriRegexRewrite;
+  return {
+    type: 'forward',
+    destinations: used.length > 0 ? used : destinations.slice(0, 1),
+    timeoutMs: parseDuration(http.timeout) ?? 0,
+    ...(authority ? { authority } : {}),
+    ...(rewrite?.match
+      ? { rewrite: { type: 'regex', match: rewrite.match, substitution: rewrite.rewrite ?? '' } }
+      : http.rewrite?.uri
+        ? { rewrite: { type: 'prefix', value: http.rewrite.uri } }
+        : {}),
+  };
+}
+
+/** The cluster of a destination: its port, else the only one that the service has, else the port of the request. */
+export function destinationCluster(
+  view: View,
+  destination: VirtualServiceHttpMirror,
+  namespace: string,
+  requestPort: number,
+): string {
+  const host = resolveHost(destination.host, namespace, view.mesh('domainSuffix'));
+  let port = destination.port?.number ?? 0;
+  if (port === 0) {
+    const service = view.call(serviceFor, host);
+    const ports = service === '' ? [] : view.call(portsOf, service);
+    port = ports.length === 1 ? (ports[0]?.port ?? requestPort) : requestPort;
+  }
+  return outboundCluster(port, destination.subset ?? '', host);
+}
+
+function messageHeaders(headers: VirtualServiceHttpHeaders | undefined): MessageHeaders | undefined {
+  if (!headers) return undefined;
+  const request = headerOperations(headers.request);
+  const authority = request.set
+    .concat(request.add)
+    .find(([name]) => name.toLowerCase() === 'host' || name.toLowerCase() === ':authority')?.[1];
+  return {
+    request: withoutHost(request),
+    response: headerOperations(headers.response),
+    ...(authority !== undefined ? { authority } : {}),
+  };
+}
+
+function headerOperations(operations: VirtualServiceHttpHeadersRequest | undefined): HeaderOperations {
+  return {
+    add: sorted(operations?.add),
+    set: sorted(operations?.set),
+    remove: [...(operations?.remove ?? [])].sort(),
+  };
+}
+
+/** Envoy refuses to change Host among headers: it is a rewrite of the route. */
+function withoutHost(operations: HeaderOperations): HeaderOperations {
+  const other = ([name]: readonly [string, string]): boolean => !/^(host|:authority)$/i.test(name);
+  return {
+    add: operations.add.filter(other),
+    set: operations.set.filter(other),
+    remove: operations.remove.filter((name) => !/^(host|:.*)$/i.test(name)),
+  };
+}
+
+function sorted<T>(record: Readonly<Record<string, T>> | undefined): (readonly [string, T])[] {
+  return Object.entries(record ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+export interface HostRoutesOptions extends RouteContext {
+  readonly host: string;
+  /** The service's key, '' where the host is only a virtual service's. */
+  readonly service: Key;
+  /** The virtual service's key, '' for none. */
+  readonly virtualService: Key;
+}
+
+/** What a host answers with: the routes of its virtual service, else everything to the service. */
+export function hostRoutes(view: View, options: HostRoutesOptions): RoutePlan[] {
+  const routes = options.virtualService === '' ? [] : planHttpRoutes(view, options.virtualService, options);
+  if (routes.length > 0 || options.service === '') return routes;
+  const service = view.get(serviceKind, options.service);
+  if (!service) return [];
+  return [
+    routePlan({
+      name: 'default',
+      match: anyPath,
+      action: forwardTo(outboundCluster(options.port, '', options.host), service.origin),
+      origin: service.origin,
+    }),
+  ];
+}

@@ -1,0 +1,24 @@
+/** The public face of the feature: what gateways, capture modes and route decorators need of virtual services. */
+export { connectionDestinations } from './connections.ts';
+export {
+  destinationCluster,
+  type HostRoutesOptions,
+  hostRoutes,
+  planHttpRoutes,
+  type RouteContext,
+} from './plan.ts';
+export {
+  gatewayKey,
+  type HttpRoute,
+  httpRouteSlot,
+  inPrecedence,
+  meshVirtualServices,
+  originIn,
+  type VirtualService,
+  type VirtualServiceFacts,
+  virtualServiceFacts,
+  virtualServiceFor,
+  virtualServiceKind,
+  virtualServicesByGateway,
+  virtualServicesByHost,
+} from './virtual-service.ts';

@@ -1,0 +1,28 @@
+import { type Attribute, defineAttribute } from '../snapshot/attribute.ts';
+
+export const proxyType = defineAttribute('type', (proxy) => proxy.type);
+export const proxyNamespace = defineAttribute('namespace', (proxy) => proxy.namespace);
+/** How traffic reaches the proxy; few values, so it splits few classes. */
+export const captureMode = defineAttribute('capture', (proxy) => proxy.capture);
+/** Whether virtual hosts travel one by one. */
+export const usesVhds = defineAttribute('vhds', (proxy) => proxy.vhds);
+/** `namespace/name`: one value per workload. Read it only in queries that are small and per proxy by nature. */
+export const workloadId = defineAttribute('workload', (proxy) => `${proxy.namespace}/${proxy.name}`);
+/** The proxy's addresses, comma-separated: per proxy by nature too. */
+export const proxyAddresses = defineAttribute('addresses', (proxy) => proxy.addresses.join(','));
+/** The explicit capture's allocation as canonical JSON; '' without one. Per proxy by nature. */
+export const explicitCapture = defineAttribute('explicit', (proxy) =>
+  proxy.explicit ? JSON.stringify(proxy.explicit) : '',
+);
+/** `region/zone/subzone`, '' where unknown. */
+export const proxyLocality = defineAttribute('locality', ({ locality }) =>
+  locality.region === '' ? '' : `${locality.region}/${locality.zone}/${locality.subZone}`,
+);
+
+/**
+ * Whether the proxy runs in one given namespace: two classes, where reading the namespace itself would make one per namespace.
+ * Attributes are identified by `id`, so making one on the fly is as good as a constant.
+ */
+export function inNamespace(namespace: string): Attribute<boolean> {
+  return { id: `namespace=${namespace}`, value: (proxy) => proxy.namespace === namespace };
+}

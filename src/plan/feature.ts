@@ -1,0 +1,88 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
+import type { AccessLog } from '../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
+import type { Cluster } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import type { Route, VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
+import type { Issue } from '../config/kind.ts';
+import type { ConfigObject } from '../config/object.ts';
+import type { Origin } from '../config/origin.ts';
+import type { Key, Query } from '../snapshot/query.ts';
+import type { View } from '../snapshot/view.ts';
+import type { ClusterPlan, EndpointsPlan } from './cluster-plan.ts';
+import type { FilterChainPlan, ListenerPlan, SecretPlan } from './listener-plan.ts';
+import type { RouteConfigurationPlan, RoutePlan, VirtualHostPlan } from './route-plan.ts';
+
+/**
+ * Makes plan nodes of one sort. `keys` names them for the asking proxy; `resolve` finds out, with few reads, what a node is made
+ * from, and `plan` makes it from those arguments alone: proxies for which `resolve` says the same share the result.
+ */
+export interface Shaper<P> {
+  /** Unique among the shapers of its type; part of query names. */
+  readonly name: string;
+  readonly keys: Query<[], readonly Key[]>;
+  /** Default: the key itself. undefined: no such node for this proxy. */
+  readonly resolve?: (view: View, key: Key) => readonly Key[] | undefined;
+  readonly plan: (view: View, ...ids: Key[]) => P | undefined;
+}
+
+/** Route configurations with hosts that may be delivered one by one. Host keys hold no `/`. */
+export interface RouteShaper extends Shaper<RouteConfigurationPlan> {
+  /** The keys of the hosts in the route configuration of that name, sorted. */
+  readonly hosts: Query<[name: Key], readonly Key[]>;
+  readonly resolveHost: (view: View, name: Key, host: Key) => readonly Key[] | undefined;
+  readonly planHost: (view: View, ...ids: Key[]) => VirtualHostPlan | undefined;
+}
+
+/** What decorators may fill, in the order of the feature list. */
+export interface Decorators {
+  readonly cluster?: (view: View, plan: ClusterPlan) => void;
+  readonly route?: (view: View, plan: RoutePlan) => void;
+  readonly virtualHost?: (view: View, plan: VirtualHostPlan) => void;
+  readonly listener?: (view: View, plan: ListenerPlan) => void;
+  readonly chain?: (view: View, plan: FilterChainPlan) => void;
+}
+
+/** An HTTP filter that a feature wants in a chain; its place is decided by envoy/filter-order.ts alone. */
+export interface HttpFilterFragment {
+  readonly name: string;
+  readonly config: Any;
+  /** Off unless a route's own configuration turns it on: costs nothing on other routes. */
+  readonly disabled?: boolean;
+}
+
+/** Where slots become Envoy messages. */
+export interface Emitters {
+  readonly cluster?: (plan: ClusterPlan, message: Cluster) => void;
+  readonly route?: (plan: RoutePlan, message: Route) => void;
+  readonly virtualHost?: (plan: VirtualHostPlan, message: VirtualHost) => void;
+  readonly httpFilters?: (chain: FilterChainPlan) => readonly HttpFilterFragment[];
+  readonly accessLogs?: (chain: FilterChainPlan) => readonly AccessLog[];
+}
+
+/** Something that an object asks for and that cannot be done: becomes a status condition. */
+export interface Problem {
+  readonly origin: Origin;
+  /** Stable: `ReferencedHostNotFound`, `ReferencedSubsetNotFound`, `CredentialNotFound`, `NotActedOn`, … */
+  readonly code: string;
+  /** What, why, how to mend it. */
+  readonly message: string;
+}
+
+/** One capability: a folder under features/. */
+export interface Feature {
+  readonly name: string;
+  /** Kinds that it acts upon. */
+  readonly kinds: readonly string[];
+  /** Rules beyond the schema, for the admission. */
+  readonly validate?: (object: ConfigObject) => Issue[];
+  readonly clusters?: readonly Shaper<ClusterPlan>[];
+  readonly endpoints?: readonly Shaper<EndpointsPlan>[];
+  readonly listeners?: readonly Shaper<ListenerPlan>[];
+  readonly routes?: readonly RouteShaper[];
+  readonly secrets?: readonly Shaper<SecretPlan>[];
+  readonly decorate?: Decorators;
+  readonly emit?: Emitters;
+  /** Problems of every object of its kinds. Reads no attribute of the proxy. */
+  readonly problems?: Query<[], readonly Problem[]>;
+  /** Words for the decision that an origin path of its kinds stands for; undefined where it is not this feature's. */
+  readonly explain?: (origin: Origin) => string | undefined;
+}

@@ -1,0 +1,112 @@
+import type { Origin } from '../config/origin.ts';
+import type { CertificateSource, TrustSource } from './cluster-plan.ts';
+import type { Destination, VirtualHostPlan } from './route-plan.ts';
+import type { Slotted } from './slot.ts';
+
+/** Which connections a filter chain takes; what is absent is not looked at. */
+export interface ChainMatch {
+  /** The original destination port. */
+  readonly port?: number;
+  /** Destination ranges in CIDR form. */
+  readonly ranges?: readonly string[];
+  /** Source ranges in CIDR form. */
+  readonly sourceRanges?: readonly string[];
+  /** Exact names or `*.example.com`. */
+  readonly serverNames?: readonly string[];
+  readonly transport?: 'tls' | 'raw_buffer';
+  /** ALPN of TLS connections, or what the HTTP inspector detected. */
+  readonly applicationProtocols?: readonly string[];
+}
+
+export interface DownstreamTls {
+  readonly certificates: readonly CertificateSource[];
+  /** Trust anchors for client certificates; absent: none is asked for. */
+  readonly trust?: TrustSource;
+  readonly requireClientCertificate: boolean;
+  /** Client identities that are accepted: exact subject alternative names; empty: all that the anchors vouch for. */
+  readonly subjectAltNames: readonly string[];
+  /** Trust domains that clients must belong to (mesh identities). */
+  readonly trustDomains?: readonly string[];
+  readonly verifySpki?: readonly string[];
+  readonly verifyHash?: readonly string[];
+  readonly alpn: readonly string[];
+  readonly minVersion?: string;
+  readonly maxVersion?: string;
+  readonly cipherSuites?: readonly string[];
+}
+
+export interface HttpChain {
+  readonly type: 'http';
+  /** The route configuration: delivered by RDS, or part of the listener. */
+  readonly routes:
+    | { readonly type: 'discovered'; readonly name: string }
+    | { readonly type: 'inline'; readonly name: string; readonly hosts: readonly VirtualHostPlan[] };
+  readonly statPrefix: string;
+  readonly role: 'inbound' | 'outbound' | 'gateway' | 'forward-proxy';
+  /** Peers present a client certificate, to be told on in x-forwarded-client-cert. */
+  readonly mutualTls: boolean;
+  /** Requests may go to hosts that only DNS knows. */
+  readonly dynamicForwardProxy?: boolean;
+}
+
+export interface TcpChain {
+  readonly type: 'tcp';
+  readonly statPrefix: string;
+  readonly destinations: readonly Destination[];
+  /** Upstream TLS offers this protocol instead of the cluster's: raw bytes on a port that could carry HTTP. */
+  readonly offerOnly?: string;
+  /** 0: none. */
+  readonly idleTimeoutMs: number;
+}
+
+export interface FilterChainPlan extends Slotted {
+  /** Unique in its listener. */
+  readonly name: string;
+  readonly match: ChainMatch;
+  readonly tls?: DownstreamTls;
+  readonly network: HttpChain | TcpChain;
+  readonly direction: 'inbound' | 'outbound' | 'gateway';
+  readonly origin: Origin;
+}
+
+export interface ListenerPlan extends Slotted {
+  readonly name: string;
+  /** IP; further addresses of the same port listen too. */
+  readonly address: string;
+  readonly additionalAddresses?: readonly string[];
+  readonly port: number;
+  readonly direction: 'inbound' | 'outbound';
+  /** False: only connections that another listener hands over (transparent capture). */
+  readonly bind: boolean;
+  /** Connections go to the listener of their original destination. */
+  readonly originalDestination: boolean;
+  readonly transparent?: boolean;
+  readonly chains: readonly FilterChainPlan[];
+  /** Takes what no chain matches. */
+  readonly defaultChain?: FilterChainPlan;
+  /** Listener filters beyond those that the chains' matches need. */
+  readonly origin: Origin;
+  /** How long an inspector waits for the client's first bytes, in milliseconds; 0: until they come. */
+  readonly detectionTimeoutMs: number;
+}
+
+/** A secret delivered by the control plane to a gateway. */
+export interface SecretPlan extends Slotted {
+  readonly name: string;
+  readonly content:
+    | { readonly type: 'certificate'; readonly certificate: Uint8Array; readonly privateKey: Uint8Array }
+    | { readonly type: 'trust'; readonly certificates: Uint8Array; readonly crl?: Uint8Array };
+  readonly origin: Origin;
+}
+
+export function listenerPlan(fields: Omit<ListenerPlan, 'slots'>): ListenerPlan {
+  return { ...fields, slots: new Map() };
+}
+
+export function filterChainPlan(fields: Omit<FilterChainPlan, 'slots'>): FilterChainPlan {
+  return { ...fields, slots: new Map() };
+}
+
+export function secretPlan(fields: Omit<SecretPlan, 'slots'>): SecretPlan {
+  return { ...fields, slots: new Map() };
+}

@@ -1,0 +1,155 @@
+import type { Origin } from '../config/origin.ts';
+import { defineSlot, type Slotted } from './slot.ts';
+
+/** How a text must look; `present`: any value will do. Regular expressions are RE2 and match the whole text. */
+export type TextMatch =
+  | { readonly exact: string }
+  | { readonly prefix: string }
+  | { readonly regex: string }
+  | { readonly present: true };
+
+export interface NamedMatch {
+  readonly name: string;
+  readonly match: TextMatch;
+  /** Matches requests for which `match` does not hold, absent values included. */
+  readonly invert?: boolean;
+}
+
+export type PathMatch =
+  | { readonly type: 'prefix' | 'exact' | 'regex'; readonly value: string }
+  /** CONNECT requests, which have no path. */
+  | { readonly type: 'connect' };
+
+export interface RouteMatch {
+  readonly path: PathMatch;
+  /** Exact and prefix paths only. */
+  readonly ignoreCase: boolean;
+  /** Pseudo headers (`:method`, `:authority`, `:scheme`) included. */
+  readonly headers: readonly NamedMatch[];
+  readonly queryParams: readonly NamedMatch[];
+}
+
+export const anyPath: RouteMatch = Object.freeze<RouteMatch>({
+  path: { type: 'prefix', value: '/' },
+  ignoreCase: false,
+  headers: [],
+  queryParams: [],
+});
+
+export interface HeaderOperations {
+  readonly add: readonly (readonly [name: string, value: string])[];
+  readonly set: readonly (readonly [name: string, value: string])[];
+  readonly remove: readonly string[];
+}
+
+export interface MessageHeaders {
+  readonly request: HeaderOperations;
+  readonly response: HeaderOperations;
+  /** New `Host`, where a header operation sets it. */
+  readonly authority?: string;
+}
+
+export interface Destination {
+  readonly cluster: string;
+  /** Relative to the sum over the route's destinations. */
+  readonly weight: number;
+  readonly headers?: MessageHeaders;
+  readonly origin: Origin;
+}
+
+export type PathRewrite =
+  | { readonly type: 'prefix'; readonly value: string }
+  | { readonly type: 'regex'; readonly match: string; readonly substitution: string };
+
+export interface ForwardAction {
+  readonly type: 'forward';
+  readonly destinations: readonly Destination[];
+  readonly rewrite?: PathRewrite;
+  /** New `Host` towards the destination. */
+  readonly authority?: string;
+  /** Milliseconds until the response must be complete; 0: no limit. */
+  readonly timeoutMs: number;
+  /** Terminates CONNECT and tunnels its payload. */
+  readonly connect?: boolean;
+}
+
+export interface RedirectAction {
+  readonly type: 'redirect';
+  /** 301, 302, 303, 307 or 308. */
+  readonly code: number;
+  readonly scheme?: string;
+  readonly authority?: string;
+  /** 0: the default of the scheme. */
+  readonly port: number;
+  readonly path?: string;
+  readonly prefix?: string;
+}
+
+export interface DirectResponseAction {
+  readonly type: 'direct-response';
+  readonly status: number;
+  readonly body?: Uint8Array;
+}
+
+export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction;
+
+/** One entry of a virtual host. Routes are tried in order; the first whose match holds decides. */
+export interface RoutePlan extends Slotted {
+  readonly name: string;
+  readonly match: RouteMatch;
+  readonly action: RouteAction;
+  readonly headers?: MessageHeaders;
+  readonly statPrefix?: string;
+  readonly origin: Origin;
+}
+
+export interface VirtualHostPlan extends Slotted {
+  /** Unique in its route configuration. */
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly routes: readonly RoutePlan[];
+  /** Plain HTTP is redirected to HTTPS. */
+  readonly requireTls?: boolean;
+  readonly origin: Origin;
+}
+
+export interface RouteConfigurationPlan extends Slotted {
+  readonly name: string;
+  /** Always part of the route configuration itself, never delivered one by one. */
+  readonly inlineHosts: readonly VirtualHostPlan[];
+  /** Whether the hosts that the shaper lists may travel one by one (VHDS). */
+  readonly allowVhds: boolean;
+  /** The `:port` of a Host header is no part of the comparison with domains. */
+  readonly ignorePort: boolean;
+  readonly origin: Origin;
+}
+
+export function routePlan(fields: Omit<RoutePlan, 'slots'>): RoutePlan {
+  return { ...fields, slots: new Map() };
+}
+
+export function virtualHostPlan(fields: Omit<VirtualHostPlan, 'slots'>): VirtualHostPlan {
+  return { ...fields, slots: new Map() };
+}
+
+export function routeConfigurationPlan(
+  fields: Omit<RouteConfigurationPlan, 'slots'>,
+): RouteConfigurationPlan {
+  return { ...fields, slots: new Map() };
+}
+
+/** A plain forward of everything to one cluster. */
+export function forwardTo(cluster: string, origin: Origin): ForwardAction {
+  return { type: 'forward', destinations: [{ cluster, weight: 1, origin }], timeoutMs: 0 };
+}
+
+/** The clusters that a virtual host sends requests to, mirrors excluded (a decorator knows them). */
+export function clustersOf(host: VirtualHostPlan): string[] {
+  const clusters = new Set<string>();
+  for (const { action } of host.routes)
+    if (action.type === 'forward') for (const { cluster } of action.destinations) clusters.add(cluster);
+  return [...clusters].sort();
+}
+
+/** Clusters that a host uses beyond its destinations (mirrors): they must exist before the host is sent. */
+export const usedClustersSlot = defineSlot<readonly string[]>('usedClusters', { visible: false });
