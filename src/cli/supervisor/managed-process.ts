@@ -18,6 +18,8 @@ export interface ProcessSpec {
   readonly workingDirectory: string;
   /** The whole environment of the process. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Names in it that differ between terminals without meaning: another value is no reason for a restart. */
+  readonly inherited?: readonly string[];
   /** File that its output is appended to. */
   readonly log: string;
   readonly restart: RestartPolicy;
@@ -43,8 +45,14 @@ const settledMs = 30_000;
 const adoptedPollMs = 250;
 
 export function specHash(spec: ProcessSpec): string {
-  const { name: _, ...rest } = spec;
-  return createHash('sha256').update(JSON.stringify(rest)).digest('hex').slice(0, 16);
+  const { name: _, inherited = [], ...rest } = spec;
+  const environment = Object.entries(spec.environment)
+    .filter(([name]) => !inherited.includes(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256')
+    .update(JSON.stringify({ ...rest, environment }))
+    .digest('hex')
+    .slice(0, 16);
 }
 
 /** Keeps one process running: adopts the one that an earlier supervisor left, restarts with backoff, stops its whole group. */
@@ -82,11 +90,14 @@ export class ManagedProcess {
     });
   }
 
-  /** Ends the process and its group, SIGKILL after the grace time. Resolves when it is gone. */
-  async stop(): Promise<void> {
+  /**
+   * Ends the process and its group, SIGKILL after the grace time. Resolves when it is gone. `hurry`: asks twice, which
+   * agents take as "do not drain".
+   */
+  async stop(options: { hurry?: boolean } = {}): Promise<void> {
     this.#abort.abort();
     const current = this.#current ?? this.#table.alive(this.spec.name);
-    if (current) await this.#end(current);
+    if (current) await this.#end(current, options.hurry);
     await this.#running;
     this.#table.delete(this.spec.name);
     this.#change({ state: 'stopped' });
@@ -192,8 +203,9 @@ export class ManagedProcess {
     this.#change({ state: 'running', pid: id.pid, restarts: this.#restarts, since: this.#clock.now() });
   }
 
-  async #end(id: ProcessId): Promise<void> {
+  async #end(id: ProcessId, hurry = false): Promise<void> {
     signalGroup(id, 'SIGTERM');
+    if (hurry && (await waitForEnd([id], 100)).length > 0) signalGroup(id, 'SIGTERM');
     const left = await waitForEnd([id], this.spec.stopGraceMs);
     if (left.length === 0) return;
     signalGroup(id, 'SIGKILL');

@@ -1,0 +1,125 @@
+import type { ConfigObject } from '../../config/object.ts';
+import type { ParsedObject, YamlProblem } from '../../config/yaml-documents.ts';
+import { messageOf } from '../../kit/coded-error.ts';
+import { type ApiClient, ApiError } from '../api/api-client.ts';
+import { type ApiResource, discover, isNotFound, resourceOfObject, resourcePath } from '../api/discovery.ts';
+
+export interface ApplyOptions {
+  readonly fieldManager: string;
+  /** Take over fields that another manager owns. */
+  readonly force: boolean;
+  readonly dryRun: boolean;
+  /** For namespaced objects without one. */
+  readonly namespace: string;
+  readonly signal?: AbortSignal;
+}
+
+/** What became of one object. */
+export interface Applied {
+  /** `virtualservice.networking.istio.io/reviews`, as kubectl says it. */
+  readonly name: string;
+  readonly outcome: 'created' | 'configured' | 'unchanged' | 'failed';
+  readonly warnings: readonly string[];
+  /** Of `failed`: lines for people, with file:line:column where known. */
+  readonly problems: readonly string[];
+}
+
+/** Applies objects one after the other, namespaces and CRDs first; yields as it goes. */
+export async function* applyObjects(
+  client: ApiClient,
+  parsed: readonly ParsedObject[],
+  options: ApplyOptions,
+): AsyncGenerator<Applied> {
+  let resources = await discover(client);
+  for (const one of inOrder(parsed)) {
+    let resource = resourceOfObject(resources, one.object);
+    if (!resource) {
+      // A CRD applied a moment ago may have brought it.
+      resources = await discover(client);
+      resource = resourceOfObject(resources, one.object);
+    }
+    yield resource ? await applyOne(client, one, resource, options) : unknownKind(one);
+  }
+}
+
+const first = ['Namespace', 'CustomResourceDefinition', 'ServiceAccount'];
+
+function inOrder(parsed: readonly ParsedObject[]): ParsedObject[] {
+  const rank = ({ object }: ParsedObject): number => {
+    const at = first.indexOf(object.kind);
+    return at < 0 ? first.length : at;
+  };
+  return [...parsed].sort((a, b) => rank(a) - rank(b));
+}
+
+function displayName(resource: Pick<ApiResource, 'singular' | 'group'>, object: ConfigObject): string {
+  return `${resource.singular}${resource.group === '' ? '' : `.${resource.group}`}/${object.metadata.name}`;
+}
+
+function unknownKind({ object, positions }: ParsedObject): Applied {
+  const message = `the API server has no kind ${object.kind} of ${object.apiVersion}; check apiVersion and kind, or apply its CustomResourceDefinition first`;
+  return {
+    name: `${object.kind.toLowerCase()}/${object.metadata.name}`,
+    outcome: 'failed',
+    warnings: [],
+    problems: [formatProblem({ ...positions.at('kind'), code: '', message })],
+  };
+}
+
+async function applyOne(
+  client: ApiClient,
+  parsed: ParsedObject,
+  resource: ApiResource,
+  options: ApplyOptions,
+): Promise<Applied> {
+  const { object } = parsed;
+  const namespace = resource.namespaced ? object.metadata.namespace || options.namespace : undefined;
+  const name = displayName(resource, object);
+  const path = resourcePath(resource, namespace, object.metadata.name);
+  const body = namespace === undefined ? object : { ...object, metadata: { ...object.metadata, namespace } };
+  try {
+    const before = await versionOf(client, path);
+    const { json, warnings } = await client.apply(path, body, {
+      fieldManager: options.fieldManager,
+      force: options.force,
+      dryRun: options.dryRun,
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    const after = (json as ConfigObject).metadata.resourceVersion;
+    const outcome = before === undefined ? 'created' : before === after ? 'unchanged' : 'configured';
+    return { name, outcome, warnings, problems: [] };
+  } catch (error) {
+    return { name, outcome: 'failed', warnings: [], problems: explainRefusal(parsed, error) };
+  }
+}
+
+async function versionOf(client: ApiClient, path: string): Promise<string | undefined> {
+  try {
+    return (await client.get<ConfigObject>(path)).metadata.resourceVersion;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A refusal as `file:line:column: object: field: why`, one line per cause. */
+export function explainRefusal({ object, positions }: ParsedObject, error: unknown): string[] {
+  const who = `${object.kind} ${object.metadata.namespace ? `${object.metadata.namespace}/` : ''}${object.metadata.name}`;
+  const causes = error instanceof ApiError ? (error.details.causes ?? []) : [];
+  const located = causes.filter(({ message }) => message !== undefined);
+  if (located.length === 0)
+    return [
+      formatProblem({ ...positions.at('metadata.name'), code: '', message: `${who}: ${messageOf(error)}` }),
+    ];
+  return located.map(({ field, message = '' }) =>
+    formatProblem({
+      ...positions.at(field ?? ''),
+      code: '',
+      message: `${who}: ${field && !message.includes(field) ? `${field}: ` : ''}${message}`,
+    }),
+  );
+}
+
+export function formatProblem({ file, line, column, message }: YamlProblem): string {
+  return `${file}:${line}:${column}: ${message}`;
+}

@@ -1,0 +1,79 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { type ParsedObject, parseYamlDocuments, type YamlProblem } from '../../config/yaml-documents.ts';
+import { CodedError, messageOf } from '../../kit/coded-error.ts';
+
+export interface CollectedObjects {
+  readonly objects: readonly ParsedObject[];
+  readonly problems: readonly YamlProblem[];
+}
+
+const configurationFile = /\.(ya?ml|json)$/i;
+const mostFiles = 5_000;
+
+/**
+ * Reads the objects of files and directories, in the order given; a directory's files by name, without its subdirectories unless
+ * `recursive`, as kubectl does. `-` is standard input. Throws `FileNotFound` for a path that is not there.
+ */
+export function collectObjects(
+  paths: readonly string[],
+  options: { recursive?: boolean } = {},
+): CollectedObjects {
+  const objects: ParsedObject[] = [];
+  const problems: YamlProblem[] = [];
+  for (const file of paths.flatMap((path) => filesOf(path, options.recursive ?? false))) {
+    const name = file === '-' ? '<standard input>' : shortPath(file);
+    const parsed = parseYamlDocuments(readInput(file), name);
+    objects.push(...parsed.objects);
+    problems.push(...parsed.problems);
+  }
+  return { objects, problems };
+}
+
+function filesOf(path: string, recursive: boolean): string[] {
+  if (path === '-') return ['-'];
+  if (/^https?:\/\//.test(path))
+    throw new CodedError(
+      'UrlNotRead',
+      `${path}: Ostria reads files, not URLs; download it first and look at it`,
+    );
+  let isDirectory: boolean;
+  try {
+    isDirectory = statSync(path).isDirectory();
+  } catch (error) {
+    throw new CodedError('FileNotFound', `${path} cannot be read: ${messageOf(error)}`);
+  }
+  if (!isDirectory) return [path];
+  const entries = readdirSync(path, { withFileTypes: true, recursive })
+    .filter((entry) => !entry.isDirectory() && configurationFile.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  if (entries.length > mostFiles)
+    throw new CodedError(
+      'TooManyFiles',
+      `${path} holds more than ${mostFiles} files; name the ones that are meant`,
+    );
+  if (entries.length === 0)
+    throw new CodedError(
+      'FileNotFound',
+      `${path} holds no .yaml, .yml or .json file${recursive ? '' : ' (-R looks into subdirectories too)'}`,
+    );
+  return entries;
+}
+
+function readInput(file: string): Uint8Array {
+  try {
+    return readFileSync(file === '-' ? 0 : file);
+  } catch (error) {
+    throw new CodedError(
+      'FileNotFound',
+      `${file === '-' ? 'standard input' : file} cannot be read: ${messageOf(error)}`,
+    );
+  }
+}
+
+/** Relative where that is shorter to read. */
+export function shortPath(file: string): string {
+  const near = relative(process.cwd(), file);
+  return near === '' || near.startsWith('..') ? file : near;
+}

@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** True when the sources run, not the bundle. */
+const fromSource = import.meta.filename.endsWith('.ts');
+
+/** The command line that runs one of Ostria's programs with the Node that runs this. */
+export function programCommand(program: 'cli' | 'control-plane' | 'agent'): string[] {
+  const path = fromSource
+    ? join(import.meta.dirname, '..', program, 'main.ts')
+    : join(import.meta.dirname, `${program}.js`);
+  return [process.execPath, path];
+}
+
+/** Changes with the programs' code: a process of another build is not adopted. '' where it is not known. */
+export function buildId(): string {
+  if (fromSource) return '';
+  try {
+    return readFileSync(join(import.meta.dirname, '.sources'), 'utf8').slice(0, 16);
+  } catch {
+    return '';
+  }
+}
+
+declare const __OSTRIA_VERSION__: string | undefined;
+
+/** Ostria's version; the bundler writes it in. */
+export function ostriaVersion(): string {
+  if (typeof __OSTRIA_VERSION__ === 'string') return __OSTRIA_VERSION__;
+  const manifest = readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}

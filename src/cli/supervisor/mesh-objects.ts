@@ -1,0 +1,175 @@
+import type { ConfigObject } from '../../config/object.ts';
+import type { MeshFile } from '../mesh-file/mesh-file.ts';
+import type { InstancePlan } from './mesh-plan.ts';
+
+/** Field manager of everything that `mesh.yaml` owns. */
+export const fieldManager = 'ostria-mesh';
+/** Label on the same objects, by which those that are no longer wanted are found. */
+export const managedByLabel = 'app.kubernetes.io/managed-by';
+
+const managed = { [managedByLabel]: fieldManager };
+
+/** Namespaces, service accounts and services of a mesh, in the order in which they must be written. */
+export function sharedObjects(mesh: MeshFile, instances: readonly InstancePlan[]): ConfigObject[] {
+  const objects = new Map<string, ConfigObject>();
+  const add = (object: ConfigObject): void => {
+    const key = `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`;
+    if (!objects.has(key)) objects.set(key, object);
+  };
+  const members = [
+    ...mesh.workloads,
+    ...mesh.gateways,
+    ...instances.flatMap(({ workload }) => workload ?? []),
+  ];
+  for (const { namespace } of members)
+    add({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels: { ...managed } } });
+  for (const { namespace, serviceAccount } of members)
+    add({
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: serviceAccount, namespace, labels: { ...managed } },
+    });
+  for (const workload of [...mesh.workloads, ...instances.flatMap(({ workload }) => workload ?? [])])
+    if (workload.ports.length > 0)
+      add({
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: {
+          name: workload.service,
+          namespace: workload.namespace,
+          labels: { app: workload.service, service: workload.service, ...managed },
+        },
+        spec: {
+          // Members are known by the label `app`, as in Istio's samples; `labels` may say otherwise.
+          selector: { app: workload.labels.app ?? workload.service },
+          ports: workload.ports.map(({ name, port, protocol }) => ({
+            name,
+            port,
+            protocol: 'TCP',
+            appProtocol: protocol,
+            targetPort: port,
+          })),
+        },
+      });
+  for (const gateway of mesh.gateways)
+    add({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: {
+        name: gateway.name,
+        namespace: gateway.namespace,
+        labels: { ...gateway.labels, ...managed },
+      },
+      spec: {
+        type: 'LoadBalancer',
+        selector: { ...gateway.labels },
+        ports: gateway.ports.map(({ name, port }) => ({ name, port, protocol: 'TCP', targetPort: port })),
+      },
+    });
+  return [...objects.values()];
+}
+
+/** What an instance is at a moment. */
+export interface InstanceHealth {
+  readonly ready: boolean;
+  /** Why not; '' when it is. */
+  readonly why: string;
+  /** RFC 3339: since when. */
+  readonly since: string;
+  readonly restarts: number;
+  /** RFC 3339; '' before the first start. */
+  readonly startedAt: string;
+}
+
+const loopback = '127.0.0.1';
+
+function labelsOf(instance: InstancePlan): Record<string, string> {
+  return {
+    ...instance.labels,
+    'security.istio.io/tlsMode': 'istio',
+    'service.istio.io/canonical-name': instance.labels.app ?? instance.name,
+    'service.istio.io/canonical-revision': instance.labels.version ?? 'latest',
+  };
+}
+
+/** Labels that an instance's Envoy reports: those of its pod. */
+export const podLabels = labelsOf;
+
+/** The pod and, where it serves something, the WorkloadEntry of an instance. */
+export function instanceObjects(instance: InstancePlan): ConfigObject[] {
+  const metadata = {
+    name: instance.name,
+    namespace: instance.namespace,
+    labels: { ...labelsOf(instance), ...managed },
+  };
+  const pod: ConfigObject = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata,
+    spec: {
+      serviceAccountName: instance.serviceAccount,
+      containers: [
+        {
+          name: instance.workload?.service ?? 'istio-proxy',
+          image: 'ostria.dev/process',
+          ...(instance.workload ? { command: [...instance.workload.command] } : {}),
+          ports: instance.endpoints.map(({ name, servicePort }) => ({ name, containerPort: servicePort })),
+        },
+        ...(instance.workload ? [{ name: 'istio-proxy', image: 'ostria.dev/process' }] : []),
+      ],
+    },
+  };
+  if (instance.endpoints.length === 0) return [pod];
+  const entry: ConfigObject = {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'WorkloadEntry',
+    metadata: {
+      ...metadata,
+      // Out of the endpoints until its condition `Healthy` says otherwise.
+      annotations: { 'proxy.istio.io/health-checks-enabled': 'true' },
+    },
+    spec: {
+      address: loopback,
+      ports: Object.fromEntries(instance.endpoints.map(({ name, listen }) => [name, listen])),
+      labels: labelsOf(instance),
+      serviceAccount: instance.serviceAccount,
+    },
+  };
+  return [pod, entry];
+}
+
+/** The status of the same objects: what makes an instance an endpoint, or withdraws it. */
+export function instanceStatuses(instance: InstancePlan, health: InstanceHealth): ConfigObject[] {
+  const status = health.ready ? 'True' : 'False';
+  const conditions = (types: readonly string[]) =>
+    types.map((type) => ({
+      type,
+      status,
+      lastTransitionTime: health.since,
+      ...(health.ready ? {} : { reason: 'NotReady', message: health.why }),
+    }));
+  return instanceObjects(instance).map(({ apiVersion, kind, metadata }): ConfigObject => {
+    const head = { apiVersion, kind, metadata: { name: metadata.name, namespace: metadata.namespace ?? '' } };
+    if (kind === 'WorkloadEntry') return { ...head, status: { conditions: conditions(['Healthy']) } };
+    const containerNames = instance.workload ? [instance.workload.service, 'istio-proxy'] : ['istio-proxy'];
+    return {
+      ...head,
+      status: {
+        phase: health.startedAt === '' ? 'Pending' : 'Running',
+        podIP: loopback,
+        podIPs: [{ ip: loopback }],
+        hostIP: loopback,
+        ...(health.startedAt === '' ? {} : { startTime: health.startedAt }),
+        conditions: conditions(['Ready', 'ContainersReady']),
+        containerStatuses: containerNames.map((name, index) => ({
+          name,
+          ready: health.ready,
+          restartCount: index === 0 ? health.restarts : 0,
+          image: 'ostria.dev/process',
+          imageID: '',
+          ...(health.startedAt === '' ? {} : { state: { running: { startedAt: health.startedAt } } }),
+        })),
+      },
+    };
+  });
+}

@@ -1,0 +1,280 @@
+import type { ExplicitCapture } from '../../snapshot/proxy.ts';
+import type { MeshFile, MeshGateway, MeshPort, MeshWorkload } from '../mesh-file/mesh-file.ts';
+import type { PortBook, PortWish } from '../state/port-book.ts';
+
+/** One replica of a workload, or a gateway: an Envoy with its agent, and for workloads the application. */
+export interface InstancePlan {
+  /** Pod name: `reviews-v1-0`. Unique in the mesh. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Absent for gateways. */
+  readonly workload?: MeshWorkload;
+  readonly gateway?: MeshGateway;
+  /** Service that it is part of; '' where it listens nowhere. */
+  readonly service: string;
+  /** Of the agent. */
+  readonly readinessPort: number;
+  readonly metricsPort: number;
+  /** Where the application listens; 0: nowhere. Given to it as `PORT`. */
+  readonly appPort: number;
+  /** What others call: name and number of the service port, and the sidecar's (or gateway's) port for it. */
+  readonly endpoints: readonly {
+    readonly name: string;
+    readonly servicePort: number;
+    readonly listen: number;
+  }[];
+  readonly capture: ExplicitCapture;
+  /** What the application finds in its environment, the user's own settings included. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export interface MeshPlan {
+  readonly mesh: MeshFile;
+  readonly instances: readonly InstancePlan[];
+  readonly ports: { readonly api: number; readonly xds: number; readonly monitoring: number };
+}
+
+/** A service of the mesh file with its ports. */
+interface PlannedService {
+  readonly name: string;
+  readonly namespace: string;
+  readonly ports: readonly MeshPort[];
+}
+
+export const controlPlanePorts = {
+  api: 'control-plane/api',
+  xds: 'control-plane/xds',
+  monitoring: 'control-plane/monitoring',
+} as const;
+
+const controlPlaneWishes: readonly PortWish[] = [
+  { key: controlPlanePorts.api, offset: 0 },
+  { key: controlPlanePorts.xds, offset: 12 },
+  { key: controlPlanePorts.monitoring, offset: 14 },
+];
+
+/** Offsets from the port base above this are for workloads' ports. */
+const namedOffsets = 12_000;
+
+/** Kubernetes' conventional cluster domain. */
+const clusterDomain = 'cluster.local';
+
+export function serviceHost(service: { readonly name: string; readonly namespace: string }): string {
+  return `${service.name}.${service.namespace}.svc.${clusterDomain}`;
+}
+
+/** Assigns every port that a mesh needs and says what is to run. Pure but for the port book. */
+export async function planMesh(mesh: MeshFile, book: PortBook): Promise<MeshPlan> {
+  const services = servicesOf(mesh.workloads);
+  const replicas = mesh.workloads.flatMap((workload) =>
+    Array.from({ length: workload.replicas }, (_, index) => ({
+      workload,
+      name: `${workload.name}-${index}`,
+    })),
+  );
+  const wishes = [
+    ...controlPlaneWishes,
+    ...mesh.gateways.flatMap(gatewayWishes),
+    ...replicas.flatMap(({ workload, name }) => workloadWishes(workload, name, services)),
+  ];
+  const wanted = new Set(wishes.map(({ key }) => key));
+  book.keepOnly((key) => wanted.has(key) || key.startsWith(runKeyPrefix));
+  await book.assign(wishes);
+  return {
+    mesh,
+    instances: [
+      ...mesh.gateways.map((gateway) => planGateway(gateway, book)),
+      ...replicas.map(({ workload, name }) => planReplica(workload, name, services, book)),
+    ],
+    ports: {
+      api: book.port(controlPlanePorts.api),
+      xds: book.port(controlPlanePorts.xds),
+      monitoring: book.port(controlPlanePorts.monitoring),
+    },
+  };
+}
+
+/** Keys of ports of processes that `ostria run` joins begin with it: they are not in the mesh file. */
+const runKeyPrefix = 'run/';
+
+/** Plans one process that joins a mesh (`ostria run`). */
+export async function planJoined(
+  workload: MeshWorkload,
+  mesh: MeshFile,
+  book: PortBook,
+): Promise<InstancePlan> {
+  const services = servicesOf([...mesh.workloads, workload]);
+  await book.assign(workloadWishes(workload, workload.name, services, runKeyPrefix));
+  return planReplica(workload, workload.name, services, book, runKeyPrefix);
+}
+
+function servicesOf(workloads: readonly MeshWorkload[]): PlannedService[] {
+  const services = new Map<string, PlannedService>();
+  for (const { service, namespace, ports } of workloads) {
+    const key = `${namespace}/${service}`;
+    if (ports.length > 0 && !services.has(key)) services.set(key, { name: service, namespace, ports });
+  }
+  return [...services.values()];
+}
+
+function workloadWishes(
+  workload: MeshWorkload,
+  name: string,
+  services: readonly PlannedService[],
+  prefix = '',
+): PortWish[] {
+  const at = `${prefix}${name}`;
+  return [
+    { key: `${at}/readiness` },
+    { key: `${at}/metrics` },
+    { key: `${at}/http-proxy` },
+    ...workload.ports.flatMap(({ port, target }) => [
+      { key: `${at}/inbound/${port}` },
+      { key: `${at}/app/${port}`, ...(target === undefined ? {} : { exact: target }) },
+    ]),
+    ...services.flatMap((service) =>
+      service.ports.map(({ port }) => ({ key: `${at}/outbound/${serviceHost(service)}:${port}` })),
+    ),
+  ];
+}
+
+function gatewayWishes(gateway: MeshGateway): PortWish[] {
+  return [
+    { key: `${gateway.name}/readiness` },
+    { key: `${gateway.name}/metrics` },
+    ...gateway.ports.map(({ port, published }) => ({
+      key: `${gateway.name}/gateway/${port}`,
+      ...(published !== undefined ? { exact: published } : port < namedOffsets ? { offset: port } : {}),
+    })),
+  ];
+}
+
+function planGateway(gateway: MeshGateway, book: PortBook): InstancePlan {
+  const endpoints = gateway.ports.map(({ name, port }) => ({
+    name,
+    servicePort: port,
+    listen: book.port(`${gateway.name}/gateway/${port}`),
+  }));
+  return {
+    name: gateway.name,
+    namespace: gateway.namespace,
+    serviceAccount: gateway.serviceAccount,
+    labels: gateway.labels,
+    gateway,
+    service: gateway.name,
+    readinessPort: book.port(`${gateway.name}/readiness`),
+    metricsPort: book.port(`${gateway.name}/metrics`),
+    appPort: 0,
+    endpoints,
+    capture: {
+      outbound: {},
+      inbound: [],
+      gateway: Object.fromEntries(endpoints.map(({ servicePort, listen }) => [String(servicePort), listen])),
+      httpProxy: 0,
+    },
+    environment: {},
+  };
+}
+
+function planReplica(
+  workload: MeshWorkload,
+  name: string,
+  services: readonly PlannedService[],
+  book: PortBook,
+  prefix = '',
+): InstancePlan {
+  const at = `${prefix}${name}`;
+  const inbound = workload.ports.map(({ port, protocol }) => ({
+    servicePort: port,
+    listen: book.port(`${at}/inbound/${port}`),
+    app: book.port(`${at}/app/${port}`),
+    protocol,
+  }));
+  const outbound = Object.fromEntries(
+    services.flatMap((service) =>
+      service.ports.map(({ port }) => {
+        const host = `${serviceHost(service)}:${port}`;
+        return [host, book.port(`${at}/outbound/${host}`)];
+      }),
+    ),
+  );
+  const capture = { outbound, inbound, httpProxy: book.port(`${at}/http-proxy`) };
+  const appPort = inbound[0]?.app ?? 0;
+  return {
+    name,
+    namespace: workload.namespace,
+    serviceAccount: workload.serviceAccount,
+    labels: workload.labels,
+    workload,
+    service: workload.ports.length > 0 ? workload.service : '',
+    readinessPort: book.port(`${at}/readiness`),
+    metricsPort: book.port(`${at}/metrics`),
+    appPort,
+    endpoints: workload.ports.map(({ name: portName, port }, index) => ({
+      name: portName,
+      servicePort: port,
+      listen: inbound[index]?.listen ?? 0,
+    })),
+    capture,
+    environment: {
+      ...meshEnvironment(workload, name, services, capture),
+      // What the user wrote wins.
+      ...workload.environment,
+    },
+  };
+}
+
+/**
+ * How an application finds its port and the others: `PORT` (further ones `PORT_<NAME>`), for each service of its namespace the
+ * Kubernetes convention `<SERVICE>_SERVICE_HOST`, `_PORT`, `_PORT_<NAME>` and `<SERVICE>_URL`, and a proxy for every other host.
+ */
+function meshEnvironment(
+  workload: MeshWorkload,
+  name: string,
+  services: readonly PlannedService[],
+  capture: ExplicitCapture,
+): Record<string, string> {
+  const environment: Record<string, string> = {
+    HOSTNAME: name,
+    POD_NAME: name,
+    POD_NAMESPACE: workload.namespace,
+    SERVICE_NAME: workload.service,
+    SERVICE_VERSION: workload.version,
+    CLUSTER_NAME: 'local',
+  };
+  capture.inbound.forEach(({ app }, index) => {
+    if (index === 0) environment.PORT = String(app);
+    environment[`PORT_${variableName(workload.ports[index]?.name ?? '')}`] = String(app);
+  });
+  for (const service of services) {
+    if (service.namespace !== workload.namespace) continue;
+    const variable = variableName(service.name);
+    for (const [index, { name: portName, port, protocol }] of service.ports.entries()) {
+      const local = capture.outbound[`${serviceHost(service)}:${port}`];
+      if (local === undefined) continue;
+      if (index === 0) {
+        environment[`${variable}_SERVICE_HOST`] = '127.0.0.1';
+        environment[`${variable}_SERVICE_PORT`] = String(local);
+        environment[`${variable}_URL`] = `${scheme(protocol)}://127.0.0.1:${local}`;
+      }
+      environment[`${variable}_SERVICE_PORT_${variableName(portName)}`] = String(local);
+    }
+  }
+  if (capture.httpProxy > 0) {
+    const proxy = `http://127.0.0.1:${capture.httpProxy}`;
+    const direct = 'localhost,127.0.0.1,::1';
+    Object.assign(environment, { HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: direct, no_proxy: direct });
+  }
+  return environment;
+}
+
+function variableName(name: string): string {
+  return name.toUpperCase().replace(/[^A-Z0-9]/g, '_');
+}
+
+/** Towards the sidecar an application speaks plaintext; the sidecar makes it mTLS. */
+function scheme(protocol: string): string {
+  return ['tcp', 'tls', 'mongo', 'mysql', 'redis'].includes(protocol) ? 'tcp' : 'http';
+}

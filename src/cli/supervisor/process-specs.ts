@@ -1,0 +1,140 @@
+import { join } from 'node:path';
+import { buildId, programCommand } from '../programs.ts';
+import type { StatePaths } from '../state/state-directory.ts';
+import type { ProcessSpec } from './managed-process.ts';
+import { podLabels } from './mesh-objects.ts';
+import type { InstancePlan, MeshPlan } from './mesh-plan.ts';
+import { markerVariable } from './ours.ts';
+import type { SupervisorConfig } from './supervisor-config.ts';
+
+/** Variables that programs of ours read; applications get everything that `up` had. */
+const passedOn = /^(PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_.*|TZ|XDG_.*|NODE_EXTRA_CA_CERTS|OSTRIA_.*)$/;
+/** Of the terminal or of npm, and no business of a background process. */
+const notPassedOn =
+  /^(npm_.*|INIT_CWD|TERM|COLUMNS|LINES|SHLVL|PWD|OLDPWD|_|SSH_.*|PORT|HTTP_PROXY|http_proxy|HTTPS_PROXY|https_proxy|NO_PROXY|no_proxy|HOSTNAME)$/;
+
+function inheritedBy(test: (name: string) => boolean): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && test(entry[0]),
+    ),
+  );
+}
+
+function marker(paths: StatePaths): Record<string, string> {
+  return { [markerVariable]: paths.directory };
+}
+
+/** Environment and start of a program of ours. */
+function ownProgram(paths: StatePaths): Pick<ProcessSpec, 'environment' | 'inherited' | 'workingDirectory'> {
+  const inherited = inheritedBy((name) => passedOn.test(name));
+  return {
+    environment: { ...inherited, ...marker(paths), OSTRIA_BUILD: buildId() },
+    inherited: Object.keys(inherited),
+    workingDirectory: paths.directory,
+  };
+}
+
+export function supervisorEnvironment(paths: StatePaths): Record<string, string> {
+  return { ...inheritedBy(() => true), ...marker(paths) };
+}
+
+export function controlPlaneSpec(plan: MeshPlan, paths: StatePaths, config: SupervisorConfig): ProcessSpec {
+  const local = (port: number) => `127.0.0.1:${port}`;
+  return {
+    name: 'control-plane',
+    command: [
+      ...programCommand('control-plane'),
+      ...['--state', paths.controlPlane],
+      ...['--api', local(plan.ports.api)],
+      ...['--xds', local(plan.ports.xds)],
+      ...['--monitoring', local(plan.ports.monitoring)],
+      ...['--kubeconfig', paths.kubeconfig],
+      ...config.controlPlaneFlags,
+    ],
+    ...ownProgram(paths),
+    log: join(paths.logs, 'control-plane.log'),
+    restart: { when: 'always' },
+    stopGraceMs: 10_000,
+  };
+}
+
+const drainSeconds = 10;
+
+/** Where an agent's configuration is. */
+export function agentConfigPath(paths: StatePaths, instance: string): string {
+  return join(paths.workload(instance), 'agent.json');
+}
+
+export function joinTokenPath(paths: StatePaths, instance: string): string {
+  return join(paths.workload(instance), 'join-token');
+}
+
+/** The agent's configuration file (src/agent/agent-config.ts). */
+export function agentConfig(
+  instance: InstancePlan,
+  plan: Pick<MeshPlan, 'ports'>,
+  paths: StatePaths,
+  config: SupervisorConfig,
+): Record<string, unknown> {
+  const applicationMetrics = instance.labels['prometheus.io/port'];
+  return {
+    workload: instance.name,
+    namespace: instance.namespace,
+    serviceAccount: instance.serviceAccount,
+    labels: podLabels(instance),
+    proxyType: instance.gateway ? 'router' : 'sidecar',
+    metadata: { WORKLOAD_NAME: instance.workload?.name ?? instance.name },
+    capture: instance.capture,
+    stateDirectory: paths.workload(instance.name),
+    controlPlane: { address: `127.0.0.1:${plan.ports.xds}`, rootFile: meshRootPath(paths) },
+    credential: { joinTokenFile: joinTokenPath(paths, instance.name) },
+    ports: { readiness: instance.readinessPort, metrics: instance.metricsPort },
+    envoy: { path: config.envoyPath },
+    drain: { seconds: drainSeconds, minimumSeconds: 1 },
+    ...(applicationMetrics === undefined ? {} : { applicationMetrics: { port: Number(applicationMetrics) } }),
+  };
+}
+
+/** The mesh's root certificate, as the control plane writes it. */
+export function meshRootPath(paths: StatePaths): string {
+  return join(paths.controlPlane, 'ca', 'root-cert.pem');
+}
+
+export function agentSpec(instance: InstancePlan, paths: StatePaths): ProcessSpec {
+  return {
+    name: `${instance.name}/agent`,
+    command: [...programCommand('agent'), '--config', agentConfigPath(paths, instance.name)],
+    ...ownProgram(paths),
+    log: join(paths.logs, `${instance.name}.agent.log`),
+    restart: { when: 'always' },
+    stopGraceMs: (drainSeconds + 5) * 1_000,
+  };
+}
+
+/** What an application finds in its environment: what `up` had, then what the mesh and the user set. */
+export function appEnvironment(
+  instance: InstancePlan,
+  paths: StatePaths,
+): { environment: Record<string, string>; inherited: string[] } {
+  const inherited = inheritedBy((name) => !notPassedOn.test(name));
+  const own = { ...marker(paths), ...instance.environment };
+  return {
+    environment: { ...inherited, ...own },
+    inherited: Object.keys(inherited).filter((name) => !Object.hasOwn(own, name)),
+  };
+}
+
+export function appSpec(instance: InstancePlan, paths: StatePaths): ProcessSpec | undefined {
+  const { workload } = instance;
+  if (!workload) return undefined;
+  return {
+    name: `${instance.name}/app`,
+    command: workload.command,
+    workingDirectory: workload.workingDirectory,
+    ...appEnvironment(instance, paths),
+    log: join(paths.logs, `${instance.name}.app.log`),
+    restart: workload.restart,
+    stopGraceMs: 5_000,
+  };
+}

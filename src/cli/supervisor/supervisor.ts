@@ -1,0 +1,386 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openJoinTokens } from '../../ca/join-token.ts';
+import { makePrivateDirectory } from '../../kit/atomic-file.ts';
+import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { isAlive, type ProcessId } from '../../kit/process-id.ts';
+import { ApiClient } from '../api/api-client.ts';
+import { readKubeconfig } from '../api/kubeconfig.ts';
+import type { Dependency, MeshFile, MeshWorkload } from '../mesh-file/mesh-file.ts';
+import { readMeshFile } from '../mesh-file/parse-mesh-file.ts';
+import { formatProblems } from '../mesh-file/problems.ts';
+import { ostriaVersion } from '../programs.ts';
+import { writeJsonFile } from '../state/json-file.ts';
+import { PortBook } from '../state/port-book.ts';
+import type { StatePaths } from '../state/state-directory.ts';
+import { agentHasCertificate } from './agent-certificate.ts';
+import { applyFiles } from './apply-files.ts';
+import { getStatus } from './healthcheck.ts';
+import { Instance, type InstanceStatus } from './instance.ts';
+import { boundLog } from './log-file.ts';
+import { ManagedProcess, type ProcessState, specHash } from './managed-process.ts';
+import { fieldManager, managedByLabel, sharedObjects } from './mesh-objects.ts';
+import { type InstancePlan, type MeshPlan, planJoined, planMesh } from './mesh-plan.ts';
+import { ObjectPublisher } from './object-publisher.ts';
+import { sweep } from './ours.ts';
+import {
+  agentConfig,
+  agentConfigPath,
+  agentSpec,
+  appEnvironment,
+  appSpec,
+  controlPlaneSpec,
+  joinTokenPath,
+} from './process-specs.ts';
+import { ProcessTable } from './process-table.ts';
+import { readSupervisorConfig, type SupervisorConfig } from './supervisor-config.ts';
+
+/** What `ostria ps` and `ostria up` show. */
+export interface MeshStatus {
+  readonly mesh: string;
+  readonly meshFile: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly phase: 'starting' | 'running' | 'stopping';
+  readonly ports: MeshPlan['ports'];
+  readonly controlPlane: { readonly state: ProcessState; readonly ready: boolean; readonly why: string };
+  readonly kubeconfig: string;
+  readonly envoyPath: string;
+  readonly instances: readonly InstanceStatus[];
+  /** What could not be applied of the files under `apply`. */
+  readonly problems: readonly string[];
+}
+
+/** A process outside that takes part while it runs (`ostria run`). */
+export interface JoinRequest {
+  readonly workload: MeshWorkload;
+  /** Whoever asks: when it is gone, so is the workload. */
+  readonly owner: ProcessId;
+}
+
+export interface JoinAnswer {
+  readonly name: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+const logCheckMs = 5_000;
+
+/** Runs a mesh: the control plane, and an agent, an Envoy and an application for each replica. */
+export class Supervisor {
+  readonly #paths: StatePaths;
+  readonly #table: ProcessTable;
+  readonly #log: (line: string) => void;
+  readonly #instances = new Map<string, Instance>();
+  readonly #owners = new Map<string, ProcessId>();
+  readonly #abort = new AbortController();
+  #config: SupervisorConfig;
+  #plan!: MeshPlan;
+  #controlPlane!: ManagedProcess;
+  #controlPlaneWhy = 'starting';
+  #client: ApiClient | undefined;
+  #publisher: ObjectPublisher | undefined;
+  #phase: MeshStatus['phase'] = 'starting';
+  #problems: readonly string[] = [];
+  #busy: Promise<unknown> = Promise.resolve();
+  #timers: NodeJS.Timeout[] = [];
+
+  constructor(paths: StatePaths, log: (line: string) => void) {
+    this.#paths = paths;
+    this.#log = log;
+    this.#config = readSupervisorConfig(paths.directory);
+    this.#table = new ProcessTable(paths.processes);
+  }
+
+  /** Starts (or adopts) everything; resolves when all has been started, not when it is ready. */
+  async start(): Promise<void> {
+    this.#plan = await this.#makePlan();
+    this.#controlPlane = this.#makeControlPlane();
+    this.#controlPlane.start();
+    this.#timers.push(
+      setInterval(() => this.#boundLogs(), logCheckMs),
+      setInterval(() => this.#checkOwners(), 500),
+    );
+    await this.#waitForControlPlane();
+    if (this.#abort.signal.aborted) return;
+    await this.#exclusively(() => this.#reconcile());
+    this.#phase = 'running';
+    void this.#watchControlPlane();
+  }
+
+  status(): MeshStatus {
+    return {
+      mesh: this.#plan?.mesh.name ?? '',
+      meshFile: this.#config.meshFile,
+      version: ostriaVersion(),
+      pid: process.pid,
+      phase: this.#phase,
+      ports: this.#plan?.ports ?? { api: 0, xds: 0, monitoring: 0 },
+      controlPlane: {
+        state: this.#controlPlane?.state ?? { state: 'stopped' },
+        ready: this.#controlPlaneWhy === '',
+        why: this.#controlPlaneWhy,
+      },
+      kubeconfig: this.#paths.kubeconfig,
+      envoyPath: this.#config.envoyPath,
+      instances: [...this.#instances.values()].map((instance) => instance.status()),
+      problems: this.#problems,
+    };
+  }
+
+  /** Takes over what `up` wrote meanwhile: starts what is new, ends what is gone, restarts what changed. */
+  reload(): Promise<void> {
+    return this.#exclusively(async () => {
+      this.#config = readSupervisorConfig(this.#paths.directory);
+      this.#plan = await this.#makePlan();
+      const controlPlane = controlPlaneSpec(this.#plan, this.#paths, this.#config);
+      if (specHash(controlPlane) !== specHash(this.#controlPlane.spec)) {
+        this.#log('the control plane starts anew: its settings changed');
+        await this.#controlPlane.stop();
+        this.#controlPlane = this.#makeControlPlane();
+        this.#controlPlane.start();
+        this.#closeClient();
+        await this.#waitForControlPlane();
+      }
+      await this.#reconcile();
+    });
+  }
+
+  /** Restarts the control plane (its code changed) or the application of a workload. */
+  async restart(name: string): Promise<void> {
+    if (name !== 'control-plane')
+      throw new CodedError('RestartUnknown', `only the control-plane can be restarted, not ${name}`);
+    this.#controlPlane.signal('SIGTERM');
+  }
+
+  /** Gives a process of somebody else's a place in the mesh. */
+  join({ workload, owner }: JoinRequest): Promise<JoinAnswer> {
+    return this.#exclusively(async () => {
+      if (this.#phase !== 'running')
+        throw new CodedError('MeshNotRunning', 'the mesh is not running yet; wait for ostria up');
+      if (this.#instances.has(workload.name))
+        throw new CodedError(
+          'NameTaken',
+          `a workload named ${workload.name} runs already; choose another name with --name`,
+        );
+      const plan = await planJoined(workload, this.#plan.mesh, this.#book());
+      for (const object of sharedObjects({ ...this.#plan.mesh, workloads: [], gateways: [] }, [plan]))
+        this.#publisher?.want(object);
+      this.#startInstance(plan, false);
+      this.#owners.set(plan.name, owner);
+      return { name: plan.name, environment: appEnvironment(plan, this.#paths).environment };
+    });
+  }
+
+  leave(name: string): Promise<void> {
+    return this.#exclusively(async () => {
+      if (!this.#owners.delete(name)) return;
+      await this.#stopInstance(name);
+    });
+  }
+
+  /** Ends everything. */
+  async stop(): Promise<void> {
+    if (this.#phase === 'stopping') return;
+    this.#phase = 'stopping';
+    this.#abort.abort();
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#log('ending the mesh');
+    await Promise.all([...this.#instances.values()].map((instance) => instance.stop({ hurry: true })));
+    this.#publisher?.close();
+    this.#client?.close();
+    await this.#controlPlane?.stop();
+    const left = await sweep(this.#paths.directory, { recorded: this.#table.all(), graceMs: 2_000 });
+    if (left.length > 0) this.#log(`ended ${left.length} processes that were left over`);
+  }
+
+  async #makePlan(): Promise<MeshPlan> {
+    return planMesh(loadMesh(this.#config), this.#book());
+  }
+
+  #book(): PortBook {
+    return new PortBook(this.#paths.ports, this.#config.portBase);
+  }
+
+  #makeControlPlane(): ManagedProcess {
+    makePrivateDirectory(this.#paths.controlPlane);
+    return new ManagedProcess(controlPlaneSpec(this.#plan, this.#paths, this.#config), this.#table, {
+      onChange: (state) => {
+        if (state.state === 'waiting') this.#log(`control-plane ${state.why}; starting it again`);
+      },
+    });
+  }
+
+  async #checkControlPlane(): Promise<void> {
+    const why = await getStatus(this.#plan.ports.monitoring, '/readyz', 1_000, this.#abort.signal);
+    this.#controlPlaneWhy = why ?? '';
+  }
+
+  async #waitForControlPlane(): Promise<void> {
+    for (;;) {
+      await this.#checkControlPlane();
+      if (this.#controlPlaneWhy === '' || this.#abort.signal.aborted) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  async #watchControlPlane(): Promise<void> {
+    while (!this.#abort.signal.aborted) {
+      await this.#checkControlPlane();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+
+  #connect(): ObjectPublisher {
+    this.#client ??= new ApiClient(readKubeconfig(this.#paths.kubeconfig));
+    this.#publisher ??= new ObjectPublisher(this.#client, this.#log);
+    return this.#publisher;
+  }
+
+  #closeClient(): void {
+    this.#publisher?.close();
+    this.#client?.close();
+    this.#publisher = undefined;
+    this.#client = undefined;
+  }
+
+  /** Makes what runs, and the objects that say so, equal to the plan. */
+  async #reconcile(): Promise<void> {
+    const publisher = this.#connect();
+    const { mesh, instances } = this.#plan;
+    const wanted = new Map(instances.map((plan) => [plan.name, plan]));
+    const stale = [...this.#instances.values()].filter((instance) => {
+      const plan = wanted.get(instance.plan.name);
+      return !this.#owners.has(instance.plan.name) && JSON.stringify(plan) !== JSON.stringify(instance.plan);
+    });
+    await Promise.all(
+      stale.map((instance) => this.#stopInstance(instance.plan.name, wanted.has(instance.plan.name))),
+    );
+    await this.#endForgotten(wanted);
+    for (const object of sharedObjects(mesh, instances)) publisher.want(object);
+    await publisher.settled(AbortSignal.any([this.#abort.signal, AbortSignal.timeout(30_000)]));
+    await this.#removeForgotten(wanted);
+    for (const plan of instances) if (!this.#instances.has(plan.name)) this.#startInstance(plan, true);
+    this.#problems = await applyFiles(this.#client as ApiClient, mesh.apply, this.#abort.signal);
+    for (const problem of this.#problems) this.#log(problem);
+  }
+
+  /** Processes that an earlier supervisor ran for what is no longer in the mesh file. */
+  async #endForgotten(wanted: ReadonlyMap<string, InstancePlan>): Promise<void> {
+    for (const name of this.#table.names()) {
+      const [instance = ''] = name.split('/');
+      if (name === 'control-plane' || wanted.has(instance) || this.#instances.has(instance)) continue;
+      const recorded = this.#table.alive(name);
+      if (recorded) process.kill(recorded.pid, 'SIGTERM');
+      this.#table.delete(name);
+    }
+  }
+
+  /** Pods and WorkloadEntries of ours that stand for nothing any more. */
+  async #removeForgotten(wanted: ReadonlyMap<string, InstancePlan>): Promise<void> {
+    const selector = encodeURIComponent(`${managedByLabel}=${fieldManager}`);
+    for (const [path, apiVersion, kind] of [
+      ['/apis/networking.istio.io/v1/workloadentries', 'networking.istio.io/v1', 'WorkloadEntry'],
+      ['/api/v1/pods', 'v1', 'Pod'],
+    ] as const)
+      try {
+        const list = await this.#client?.get<{ items: { metadata: { name: string; namespace: string } }[] }>(
+          `${path}?labelSelector=${selector}`,
+        );
+        const gone = (list?.items ?? []).filter(
+          ({ metadata }) => !wanted.has(metadata.name) && !this.#instances.has(metadata.name),
+        );
+        await this.#publisher?.remove(gone.map(({ metadata }) => ({ apiVersion, kind, metadata })));
+      } catch (error) {
+        this.#log(`objects of earlier workloads could not be listed: ${messageOf(error)}`);
+      }
+  }
+
+  #startInstance(plan: InstancePlan, withApp: boolean): void {
+    const app = withApp ? appSpec(plan, this.#paths) : undefined;
+    const instance = new Instance({
+      plan,
+      agent: agentSpec(plan, this.#paths),
+      ...(app ? { app } : {}),
+      table: this.#table,
+      publisher: this.#connect(),
+      prepareAgent: () => this.#prepareAgent(plan),
+      isFulfilled: (dependency) => this.#isFulfilled(dependency),
+      log: this.#log,
+    });
+    this.#instances.set(plan.name, instance);
+    instance.start();
+  }
+
+  async #stopInstance(name: string, comesAgain = false): Promise<void> {
+    const instance = this.#instances.get(name);
+    if (!instance) return;
+    await instance.stop({ hurry: false });
+    this.#instances.delete(name);
+    if (comesAgain) return;
+    const { namespace } = instance.plan;
+    await this.#publisher?.remove([
+      { apiVersion: 'networking.istio.io/v1', kind: 'WorkloadEntry', metadata: { name, namespace } },
+      { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace } },
+    ]);
+    rmSync(this.#paths.workload(name), { recursive: true, force: true });
+  }
+
+  /** The agent's configuration, and a join token where it has no certificate that still serves. */
+  #prepareAgent(plan: InstancePlan): void {
+    mkdirSync(this.#paths.workload(plan.name), { recursive: true, mode: 0o700 });
+    writeJsonFile(
+      agentConfigPath(this.#paths, plan.name),
+      agentConfig(plan, this.#plan, this.#paths, this.#config),
+    );
+    if (agentHasCertificate(this.#paths.workload(plan.name))) return;
+    const tokens = openJoinTokens({ directory: join(this.#paths.controlPlane, 'join-tokens') });
+    tokens.sweep();
+    const { token } = tokens.mint({
+      trustDomain: 'cluster.local',
+      namespace: plan.namespace,
+      serviceAccount: plan.serviceAccount,
+    });
+    writeFileSync(joinTokenPath(this.#paths, plan.name), token, { mode: 0o600 });
+  }
+
+  #isFulfilled({ name, condition }: Dependency): boolean {
+    const replicas = [...this.#instances.values()].filter(({ plan }) => plan.workload?.name === name);
+    // A workload without replicas, or of a profile that was not asked for, is not waited for.
+    if (condition === 'service_completed_successfully') return replicas.every(({ completed }) => completed);
+    return replicas.every((replica) => (condition === 'service_healthy' ? replica.ready : replica.started));
+  }
+
+  #checkOwners(): void {
+    for (const [name, owner] of this.#owners)
+      if (!isAlive(owner)) {
+        this.#log(`${name} leaves: the process that ran it is gone`);
+        void this.leave(name);
+      }
+  }
+
+  #boundLogs(): void {
+    for (const name of readdirSync(this.#paths.logs))
+      if (name.endsWith('.log')) boundLog(join(this.#paths.logs, name));
+  }
+
+  /** One change at a time. */
+  #exclusively<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#busy.then(action);
+    this.#busy = result.catch(() => {});
+    return result;
+  }
+}
+
+/** The mesh file with only the workloads whose profiles were asked for. Throws `MeshFileInvalid`. */
+export function loadMesh(config: Pick<SupervisorConfig, 'meshFile' | 'profiles'>): MeshFile {
+  const result = readMeshFile(config.meshFile);
+  if (!result.ok) throw new CodedError('MeshFileInvalid', formatProblems(result.problems));
+  const { mesh } = result;
+  return {
+    ...mesh,
+    workloads: mesh.workloads.filter(
+      ({ profiles }) =>
+        profiles.length === 0 || profiles.some((profile) => config.profiles.includes(profile)),
+    ),
+  };
+}
