@@ -4,7 +4,7 @@ import { type Draft, makeDraft } from './draft.ts';
 import { emptyAssignment } from './response.ts';
 import { type RouteGate, routeGate } from './safe-order.ts';
 import { listOf, mapOf, type StreamState } from './stream-state.ts';
-import type { ResourceMap } from './views.ts';
+import { type ResourceMap, routeConfigsOf } from './views.ts';
 import type { Watch } from './watch.ts';
 import { routeConfigOf, routingTypes } from './xds-type.ts';
 
@@ -75,6 +75,7 @@ function collectQuick(stream: StreamState, watch: Watch, gate: RouteGate | undef
 }
 
 function wantedUpserts(stream: StreamState, watch: Watch, delta: PushDelta): readonly Resource[] {
+  if (watch.wildcard && servesAll(stream, watch, delta.upserts)) return delta.upserts;
   const unwanted = delta.upserts.some((resource) => !isWanted(stream, watch, resource.name));
   return unwanted
     ? delta.upserts.filter((resource) => isWanted(stream, watch, resource.name))
@@ -181,6 +182,11 @@ function isWanted(stream: StreamState, watch: Watch, name: string): boolean {
 function isServed(stream: StreamState, watch: Watch, name: string): boolean {
   if (watch.typeUrl !== typeUrls.virtualHost || !stream.watches.has(typeUrls.route)) return true;
   return stream.routeConfigs.has(routeConfigOf(name));
+}
+
+function servesAll(stream: StreamState, watch: Watch, hosts: readonly Resource[]): boolean {
+  if (watch.typeUrl !== typeUrls.virtualHost || !stream.watches.has(typeUrls.route)) return true;
+  return routeConfigsOf(hosts).every((name) => stream.routeConfigs.has(name));
 }
 
 type Fate = 'remove' | 'absent' | Resource | undefined;

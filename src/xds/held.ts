@@ -36,9 +36,13 @@ export class Held {
       this.#base = resources;
       return;
     }
-    if (resources.length === 0 && removed.length === 0) return;
-    this.#overlay ??= new Map();
-    for (const resource of resources) this.#overlay.set(resource.name, resource);
+    if (resources.length > overlayLimit && isSorted(resources)) {
+      this.#merge();
+      this.#base = mergeOnce(this.#base, resources);
+    } else if (resources.length > 0) {
+      this.#overlay ??= new Map();
+      for (const resource of resources) this.#overlay.set(resource.name, resource);
+    }
     for (const name of removed) this.delete(name);
     if (this.#overlay && this.#overlay.size > overlayLimit) this.#merge();
   }
@@ -78,6 +82,34 @@ export class Held {
     if (!twin) merged.set(this.#base, [list, ...siblings.slice(0, 3)]);
     this.reset(twin ?? list);
   }
+}
+
+/** By the list and what was merged into it: a change that concerns a whole class is merged once. */
+const mergedWith = new WeakMap<ResourceList, WeakMap<ResourceList, ResourceList>>();
+
+function mergeOnce(base: ResourceList, changes: ResourceList): ResourceList {
+  let byChanges = mergedWith.get(base);
+  if (!byChanges) {
+    byChanges = new WeakMap();
+    mergedWith.set(base, byChanges);
+  }
+  const known = byChanges.get(changes);
+  if (known) return known;
+  const list = mergeSorted(base, changes);
+  byChanges.set(changes, list);
+  return list;
+}
+
+/** Both in the order of names; of equal names the second list's. */
+function mergeSorted(base: ResourceList, changes: ResourceList): Resource[] {
+  const list: Resource[] = [];
+  let at = 0;
+  for (const change of changes) {
+    for (let old = base[at]; old && old.name <= change.name; old = base[++at])
+      if (old.name !== change.name) list.push(old);
+    list.push(change);
+  }
+  return list.concat(base.slice(at));
 }
 
 export function byName(a: Resource, b: Resource): number {

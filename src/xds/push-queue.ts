@@ -1,7 +1,11 @@
 /** Anything that can be asked to send what it has. */
 export interface Pushable {
-  advance(): void;
+  /** Returns how many bytes it wrote. */
+  advance(): number;
 }
+
+/** Bytes written in one slice: the kernel takes about 1 ms for a MiB, after the slice and beyond its clock. */
+const sliceBytes = 2 * 1024 * 1024;
 
 /**
  * Lets many streams send in turn: first come, first served, each once, in slices of time between which the event loop reads
@@ -39,10 +43,11 @@ export class PushQueue {
     this.#scheduled = false;
     const until = performance.now() + this.#sliceMs;
     let left = this.#waiting.size;
+    let bytes = 0;
     for (const stream of this.#waiting) {
       this.#waiting.delete(stream);
-      stream.advance();
-      if (--left <= 0 || performance.now() > until) break;
+      bytes += stream.advance();
+      if (--left <= 0 || bytes > sliceBytes || performance.now() > until) break;
     }
     this.#schedule();
   }

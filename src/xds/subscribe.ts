@@ -24,11 +24,16 @@ export function subscribeDelta(stream: StreamState, watch: Watch, request: XdsRe
   if (first && watch.wildcard && !claimed && hostsArriveAlone(stream, watch)) watch.everything = true;
 }
 
-/** All names known, and as many as there are: the class's own list describes the set. */
+/** Every resource there is, each once: the class's own list describes the set. */
 function isWholeClass(names: readonly string[], map: ReadonlyMap<string, Resource>): boolean {
-  return (
-    names.length === map.size && new Set(names).size === names.length && names.every((name) => map.has(name))
-  );
+  if (names.length !== map.size) return false;
+  const known = new Set<Resource>();
+  for (const name of names) {
+    const resource = map.get(name);
+    if (!resource) return false;
+    known.add(resource);
+  }
+  return known.size === names.length;
 }
 
 /** Virtual hosts come with their route configurations, unless the stream has none. */

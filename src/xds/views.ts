@@ -74,6 +74,18 @@ export class Views {
   }
 }
 
+const routeConfigsByList = new WeakMap<readonly Resource[], readonly string[]>();
+
+/** The route configurations that a list of virtual hosts belongs to. */
+export function routeConfigsOf(hosts: readonly Resource[]): readonly string[] {
+  let names = routeConfigsByList.get(hosts);
+  if (!names) {
+    names = [...new Set(hosts.map((host) => routeConfigOf(host.name)))];
+    routeConfigsByList.set(hosts, names);
+  }
+  return names;
+}
+
 function groupByRouteConfig(list: ResourceList): Map<string, ResourceList> {
   const groups = new Map<string, Resource[]>();
   for (const resource of list) {

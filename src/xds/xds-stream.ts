@@ -228,10 +228,12 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   }
 
   /** Sends what can be sent, in the safe order, until the connection is full. */
-  advance(): void {
-    if (this.#closed || !this.#transport) return;
+  advance(): number {
+    if (this.#closed || !this.#transport) return 0;
+    const before = this.#transport.bytesWritten;
     this.#advanceOnce();
     if (advanceRetirement(this, this.#context.limits.removalGraceMs)) this.#advanceOnce();
+    return this.#transport.bytesWritten - before;
   }
 
   #advanceOnce(): void {

@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { LoadAnswer, LoadCommand } from './xds-bench/load-process.ts';
+import { Pinger } from './xds-bench/pinger.ts';
 import { cpuSeconds, memoryMiB, round } from './xds-bench/process-usage.ts';
 import { type BenchTarget, type EditKind, startControlPlane, startScripted } from './xds-bench/targets.ts';
 
@@ -111,9 +112,16 @@ class Load {
   }
 }
 
+interface Bench {
+  readonly load: Load;
+  readonly target: BenchTarget;
+  readonly pinger: Pinger;
+}
+
 const wallNow = (): number => performance.timeOrigin + performance.now();
 
-async function firstSync(load: Load, target: BenchTarget, options: Options) {
+async function firstSync({ load, target, pinger }: Bench, options: Options) {
+  pinger.takeLongest();
   const cpuBefore = cpuSeconds(target.pid);
   const answer = await load.send({
     kind: 'connect',
@@ -129,6 +137,7 @@ async function firstSync(load: Load, target: BenchTarget, options: Options) {
     bytesPerClient: Math.round((answer.bytes + quiet.bytes) / options.clients),
     responsesPerClient: round((answer.responses + quiet.responses) / options.clients, 2),
     heldPerClient: answer.held,
+    longestPingMs: round(pinger.takeLongest(), 1),
     memoryMiB: memoryMiB(target.pid),
   };
 }
@@ -156,12 +165,9 @@ interface EditFigures {
 }
 
 /** CPU is counted until all is quiet again; times run from the write of the file to the acknowledgement of the clients. */
-async function oneEdit(
-  load: Load,
-  target: BenchTarget,
-  kind: EditKind,
-  options: Options,
-): Promise<EditFigures> {
+async function oneEdit(bench: Bench, kind: EditKind, options: Options): Promise<EditFigures> {
+  const { load, target, pinger } = bench;
+  pinger.takeLongest();
   const cpuBefore = cpuSeconds(target.pid);
   let writtenAt = 0;
   const plan = target.plan(kind);
@@ -178,7 +184,7 @@ async function oneEdit(
     bytesPerClient: (answer.bytes + quiet.bytes) / options.clients,
     firstClientMs: answer.firstAt - writtenAt,
     lastClientMs: answer.lastAt - writtenAt,
-    longestPingMs: Math.max(answer.longestPingMs, quiet.longestPingMs),
+    longestPingMs: pinger.takeLongest(),
   };
 }
 
@@ -187,9 +193,9 @@ function median(values: readonly number[], digits: number): number {
   return round(sorted[sorted.length >> 1] ?? 0, digits);
 }
 
-async function edits(load: Load, target: BenchTarget, kind: EditKind, options: Options) {
+async function edits(bench: Bench, kind: EditKind, options: Options) {
   const figures: EditFigures[] = [];
-  for (let i = 0; i < options.edits; i++) figures.push(await oneEdit(load, target, kind, options));
+  for (let i = 0; i < options.edits; i++) figures.push(await oneEdit(bench, kind, options));
   const of = (key: keyof EditFigures): number[] => figures.map((figure) => figure[key]);
   return {
     edits: figures.length,
@@ -210,6 +216,8 @@ async function main(): Promise<void> {
   const root = join(import.meta.dirname, '..', '..');
   const target = options.scripted ? await startScripted(options) : await startControlPlane(root, options);
   const load = new Load();
+  const pinger = new Pinger(target.url);
+  const bench: Bench = { load, target, pinger };
   try {
     const started = { cpuSeconds: round(cpuSeconds(target.pid), 3), memoryMiB: memoryMiB(target.pid) };
     const result = {
@@ -217,15 +225,16 @@ async function main(): Promise<void> {
       options,
       machine: { cpu: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version },
       started,
-      firstSync: await firstSync(load, target, options),
-      virtualServiceEdit: await edits(load, target, 'virtualServiceEdit', options),
-      endpointMove: await edits(load, target, 'endpointMove', options),
-      newService: await edits(load, target, 'newService', options),
-      meshSetting: await edits(load, target, 'meshSetting', options),
+      firstSync: await firstSync(bench, options),
+      virtualServiceEdit: await edits(bench, 'virtualServiceEdit', options),
+      endpointMove: await edits(bench, 'endpointMove', options),
+      newService: await edits(bench, 'newService', options),
+      meshSetting: await edits(bench, 'meshSetting', options),
       memoryMiB: memoryMiB(target.pid),
     };
     process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
   } finally {
+    pinger.close();
     load.stop();
     await target.stop();
   }

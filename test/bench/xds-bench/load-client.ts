@@ -98,11 +98,6 @@ export class LoadClient {
     this.#session.destroy();
   }
 
-  /** Round trip of an HTTP/2 ping, ms: how long the server's event loop was busy. */
-  ping(): Promise<number> {
-    return new Promise((resolve) => this.#session.ping((_error, duration) => resolve(duration)));
-  }
-
   #request(
     type: LoadType,
     options: { subscribe?: readonly string[]; unsubscribe?: readonly string[]; nonce?: string } = {},

@@ -29,8 +29,6 @@ export interface LoadAnswer {
   readonly firstAt: number;
   readonly bytes: number;
   readonly responses: number;
-  /** Longest ping round trip while the command ran, ms. */
-  readonly longestPingMs: number;
   /** Number of resources at the first client, by type. */
   readonly held: Readonly<Record<string, number>>;
 }
@@ -38,8 +36,6 @@ export interface LoadAnswer {
 let clients: LoadClient[] = [];
 let bytesBefore = 0;
 let responsesBefore = 0;
-let longestPingMs = 0;
-let pinging = false;
 
 process.on('message', (command: LoadCommand) => {
   run(command).then(
@@ -62,7 +58,6 @@ async function run(command: LoadCommand): Promise<LoadAnswer> {
 function mark(): void {
   bytesBefore = sum((client) => client.bytes);
   responsesBefore = sum((client) => client.responses);
-  longestPingMs = 0;
 }
 
 function sum(of: (client: LoadClient) => number): number {
@@ -76,7 +71,6 @@ function answerOf(firstAt: number, lastAt: number): LoadAnswer {
     lastAt,
     bytes: sum((client) => client.bytes) - bytesBefore,
     responses: sum((client) => client.responses) - responsesBefore,
-    longestPingMs,
     held,
   };
 }
@@ -100,7 +94,6 @@ async function connectAll(command: Extract<LoadCommand, { kind: 'connect' }>): P
   }
   const late = clients.find((client) => missingHosts(client, command.hosts).length > 0);
   if (late) throw new Error(describeMissing(new Set([late]), command.hosts));
-  void keepPinging();
   const lastAt = performance.timeOrigin + Math.max(...clients.map((client) => client.lastAckAt));
   return answerOf(firstAt, lastAt);
 }
@@ -174,16 +167,6 @@ async function waitQuiet(ms: number, timeoutMs: number): Promise<LoadAnswer> {
     firstAt,
     performance.timeOrigin + Math.max(0, ...clients.map((client) => client.lastAckAt)),
   );
-}
-
-/** One client pings all the time. */
-async function keepPinging(): Promise<void> {
-  if (pinging) return;
-  pinging = true;
-  while (clients[0]) {
-    longestPingMs = Math.max(longestPingMs, await clients[0].ping());
-    await sleep(5);
-  }
 }
 
 function sleep(ms: number): Promise<void> {

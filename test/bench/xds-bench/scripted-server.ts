@@ -56,3 +56,5 @@ process.on('message', (edit: ScriptedEdit) => {
     source.edit({ upserts: hosts.map((_, i) => hostOf(i, clusterName(i + count))) });
   }
 });
+
+process.on('SIGTERM', () => process.exit(0));

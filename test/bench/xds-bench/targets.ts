@@ -76,7 +76,9 @@ export async function startScripted(shape: MeshShape): Promise<BenchTarget> {
   const child = fork(
     join(import.meta.dirname, 'scripted-server.ts'),
     [String(shape.services), String(shape.endpoints)],
-    { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
+    {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    },
   );
   const { port } = await new Promise<{ port: number }>((resolve) =>
     child.once('message', (message) => resolve(message as { port: number })),
