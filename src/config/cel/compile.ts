@@ -53,6 +53,16 @@ export function compileCel(
   };
 }
 
+/** What is wrong with an expression's syntax; undefined where nothing is. Names and functions are not looked up. */
+export function celSyntaxProblem(text: string): string | undefined {
+  try {
+    parse(text);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 function parse(text: string): ASTNode {
   try {
     return parser.parse(text).ast;
