@@ -28,7 +28,7 @@ export type SimulationError =
   | 'multiple filter chains matched'
   | 'no virtual host matched'
   | 'no route matched'
-  | 'tls required sending 301'
+  | 'tls required, sending 301'
   | 'protocol error'
   | 'invalid TLS'
   | 'invalid mTLS';

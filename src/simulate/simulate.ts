@@ -200,7 +200,7 @@ function walkHttp(walk: Walk, manager: HttpConnectionManager): SimulationResult 
 
 function walkVirtualHost(walk: Walk, host: VirtualHost): SimulationResult {
   if (host.requireTls === VirtualHost_TlsRequirementType.ALL && walk.call.tls === 'plaintext')
-    return fail(walk, 'tls required sending 301');
+    return fail(walk, 'tls required, sending 301');
   const route = matchRoute(host.routes, walk.call);
   if (!route) return fail(walk, 'no route matched');
   walk.result.route = route.name;

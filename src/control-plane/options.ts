@@ -1,0 +1,180 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { CodedError, messageOf } from '../kit/coded-error.ts';
+
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** What a control plane is told. Every server listens only where it is told to. */
+export interface ControlPlaneOptions {
+  /** Keys, certificates, the embedded store and tokens live here (0700). Needed for `api`, `xds` and the embedded store. */
+  state?: string;
+  /** A directory of YAML as a source. */
+  config?: string;
+  /** The configuration API (TLS). */
+  api?: Address;
+  /** xDS and the certificate authority (TLS). */
+  xds?: Address;
+  /** xDS without authentication or encryption: loopback only unless `allowInsecureRemote`. */
+  insecureXds?: Address;
+  /** `/metrics`, `/healthz`, `/readyz`. */
+  monitoring?: Address;
+  /** Default `embedded` with `api`, else none. `etcd`: see `etcd`. */
+  store: 'embedded' | 'etcd' | 'none';
+  etcd?: { endpoints: string[]; prefix?: string; caFile?: string; certFile?: string; keyFile?: string };
+  /** A directory with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem; default: a self-signed root in `state`. */
+  ca?: string;
+  /** MeshConfig, in its JSON form. */
+  meshConfig: Record<string, unknown>;
+  /** Peer authentication where no PeerAuthentication says otherwise. Default STRICT. */
+  defaultMtlsMode: 'STRICT' | 'PERMISSIVE' | 'DISABLE';
+  /** Where clients reach the API: written into the kubeconfig. Default: the address that it listens on. */
+  kubeconfig?: string;
+  logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
+}
+
+/** Command-line help of `ostria control-plane`. */
+export const controlPlaneHelp = `Usage: ostria control-plane [options]
+
+Runs the control plane in the foreground.
+
+  --config DIR               read YAML from a directory and follow its changes
+  --state DIR                keys, certificates and the embedded store (0700)
+  --api HOST:PORT            serve the configuration API (TLS); needs --state
+  --xds HOST:PORT            serve xDS and the certificate authority (TLS); needs --state
+  --insecure-xds HOST:PORT   serve xDS without authentication (loopback)
+  --monitoring HOST:PORT     serve /metrics, /healthz and /readyz
+  --store embedded|etcd      where the API keeps objects (default embedded)
+  --etcd URL[,URL]           endpoints of etcd
+  --ca DIR                   ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem
+  --mtls strict|permissive|disable   default peer authentication (default strict)
+  --kubeconfig FILE          write the admin's kubeconfig here (0600)
+  --settings FILE            the same settings as JSON; flags win
+  --log-level LEVEL          trace, debug, info (default), warn, error
+
+Examples:
+  ostria control-plane --config ./mesh --insecure-xds 127.0.0.1:15010
+  ostria control-plane --state ./state --api 127.0.0.1:6443 --xds 127.0.0.1:15012
+`;
+
+const flags = {
+  config: { type: 'string' },
+  state: { type: 'string' },
+  api: { type: 'string' },
+  xds: { type: 'string' },
+  'insecure-xds': { type: 'string' },
+  monitoring: { type: 'string' },
+  store: { type: 'string' },
+  etcd: { type: 'string' },
+  ca: { type: 'string' },
+  mtls: { type: 'string' },
+  kubeconfig: { type: 'string' },
+  settings: { type: 'string' },
+  'log-level': { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** Reads flags and the settings file. Throws `OptionInvalid` with what to mend. Undefined: help was asked for. */
+export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneOptions | undefined {
+  let values: ReturnType<typeof parse>['values'];
+  try {
+    values = parse(args).values;
+  } catch (error) {
+    throw invalid(messageOf(error));
+  }
+  if (values.help) return undefined;
+  const settings = values.settings === undefined ? {} : readSettings(values.settings);
+  const etcd = values.etcd !== undefined ? { endpoints: values.etcd.split(',') } : settings.etcd;
+  const api = address('--api', values.api) ?? settings.api;
+  const options: ControlPlaneOptions = {
+    store:
+      oneOf('--store', values.store, ['embedded', 'etcd', 'none']) ??
+      settings.store ??
+      (etcd ? 'etcd' : api ? 'embedded' : 'none'),
+    meshConfig: settings.meshConfig ?? {},
+    defaultMtlsMode:
+      oneOf('--mtls', values.mtls?.toUpperCase(), ['STRICT', 'PERMISSIVE', 'DISABLE']) ??
+      settings.defaultMtlsMode ??
+      'STRICT',
+    logLevel:
+      oneOf('--log-level', values['log-level'], ['trace', 'debug', 'info', 'warn', 'error']) ??
+      settings.logLevel ??
+      'info',
+    ...given({
+      config: values.config ?? settings.config,
+      state: values.state ?? settings.state,
+      api,
+      xds: address('--xds', values.xds) ?? settings.xds,
+      insecureXds: address('--insecure-xds', values['insecure-xds']) ?? settings.insecureXds,
+      monitoring: address('--monitoring', values.monitoring) ?? settings.monitoring,
+      etcd,
+      ca: values.ca ?? settings.ca,
+      kubeconfig: values.kubeconfig ?? settings.kubeconfig,
+    }),
+  };
+  check(options);
+  return options;
+}
+
+function parse(args: readonly string[]) {
+  return parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false });
+}
+
+function check(options: ControlPlaneOptions): void {
+  if (!options.api && !options.xds && !options.insecureXds)
+    throw invalid('nothing to serve: give --api, --xds or --insecure-xds');
+  if ((options.api || options.xds) && options.state === undefined)
+    throw invalid('--api and --xds need --state DIR: their keys and certificates are kept there');
+  if (options.api && options.store === 'none') throw invalid('--api needs a store: embedded or etcd');
+  if (!options.api && options.config === undefined && options.store === 'none')
+    throw invalid('no configuration: give --config DIR, or --api with a store');
+  if (options.insecureXds && !isLoopback(options.insecureXds.host))
+    throw invalid(
+      `--insecure-xds ${options.insecureXds.host} is not a loopback address: anybody who reaches it gets every proxy's configuration; use --xds`,
+    );
+  if (options.store === 'etcd' && !options.etcd?.endpoints.length)
+    throw invalid('--store etcd needs --etcd URL');
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function address(flag: string, text: string | undefined): Address | undefined {
+  if (text === undefined) return undefined;
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535) throw invalid(`${flag} ${text}: must be host:port, as 127.0.0.1:15010`);
+  return { host: match[1] ?? (match[2] || '127.0.0.1'), port };
+}
+
+function oneOf<T extends string>(
+  flag: string,
+  text: string | undefined,
+  allowed: readonly T[],
+): T | undefined {
+  if (text === undefined) return undefined;
+  const found = allowed.find((candidate) => candidate === text);
+  if (!found) throw invalid(`${flag} ${text}: must be one of ${allowed.join(', ')}`);
+  return found;
+}
+
+function readSettings(file: string): Partial<ControlPlaneOptions> {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Partial<ControlPlaneOptions>;
+  } catch (error) {
+    throw invalid(`--settings ${file}: ${messageOf(error)}`);
+  }
+}
+
+function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
+}
+
+function invalid(message: string): CodedError {
+  return new CodedError('OptionInvalid', message);
+}

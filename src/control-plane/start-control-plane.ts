@@ -1,0 +1,207 @@
+import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
+import { DirectorySource } from '../config/sources/directory-source.ts';
+import type { ConfigSource } from '../config/sources/source.ts';
+import { formatProblem } from '../config/sources/source-problem.ts';
+import { parseYamlDocuments } from '../config/yaml-documents.ts';
+import { messageOf } from '../kit/coded-error.ts';
+import { roots } from '../pipeline/roots.ts';
+import { defaultMeshConfig, type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
+import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
+import { createLedger, type Ledger } from '../xds/ledger.ts';
+import { createXdsServer, type XdsListener, type XdsServer } from '../xds/server.ts';
+import { createAdmitObject } from './admit-object.ts';
+import { Flusher } from './flusher.ts';
+import { type IdentityService, openIdentityService } from './identity-service.ts';
+import type { Logger } from './log.ts';
+import { MeshState } from './mesh-state.ts';
+import { createMonitoring, type Monitoring } from './monitoring.ts';
+import type { ControlPlaneOptions } from './options.ts';
+import { describeFailure } from './status-reporter.ts';
+
+export interface ControlPlane {
+  readonly engine: Engine;
+  readonly ledger: Ledger;
+  /** Ports by server: `xds`, `insecure-xds`, `api`, `monitoring`. */
+  readonly ports: ReadonlyMap<string, number>;
+  stop(): Promise<void>;
+}
+
+/** How often unused results of the compile are looked for on an idle mesh, in ms. */
+const collectEveryMs = 30_000;
+
+/** Starts everything, in this order: compile, identity, sources, xDS, API, monitoring. Throws what the first failing part throws. */
+export async function startControlPlane(options: ControlPlaneOptions, log: Logger): Promise<ControlPlane> {
+  const stops: (() => void | Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const one of stops.splice(0).reverse()) await one();
+  };
+  try {
+    return await start(options, log, stops, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(
+  options: ControlPlaneOptions,
+  log: Logger,
+  stops: (() => void | Promise<void>)[],
+  stop: () => Promise<void>,
+): Promise<ControlPlane> {
+  const kinds = createBuiltInRegistry();
+  const { engine, flusher } = startCompile(log, stops);
+  const mesh = meshOf(options);
+  const ending = new AbortController();
+  stops.push(() => ending.abort());
+
+  const identity = await openIdentity(options, mesh, log, stops);
+  const ledger = createLedger();
+  const parts = ['configuration', ...(options.xds || options.insecureXds ? ['xds'] : [])];
+  const monitoring = createMonitoring(engine, parts);
+
+  const state = new MeshState({
+    sources: ['files', 'store'],
+    mesh,
+    target: engine,
+    parseMesh: parseMeshText,
+    onProblem: (message) => log.warn(message),
+  });
+  const startSource = (name: string, source: ConfigSource): Promise<void> =>
+    source.start((batch) => {
+      state.take(name, batch);
+      flusher.request();
+    }, ending.signal);
+
+  const ready: Promise<void>[] = [];
+  if (options.config !== undefined)
+    ready.push(startSource('files', directorySource(options.config, kinds, log)));
+
+  await Promise.all(ready);
+  await flusher.settled();
+  monitoring.setReady('configuration');
+
+  const xds = await startXds(options, { engine, ledger, identity, monitoring, log });
+  if (xds) stops.push(() => xds.stop());
+  const ports = new Map<string, number>();
+  if (xds) {
+    for (const [name, port] of xds.ports) ports.set(name === 'tls' ? 'xds' : 'insecure-xds', port);
+    monitoring.setReady('xds');
+  }
+  if (options.monitoring) {
+    await monitoring.start(options.monitoring);
+    ports.set('monitoring', monitoring.port());
+    stops.push(() => monitoring.stop());
+  }
+  return { engine, ledger, ports, stop };
+}
+
+function startCompile(log: Logger, stops: (() => void)[]): { engine: Engine; flusher: Flusher } {
+  const engine = createEngine({ roots: roots.collections });
+  const flusher = new Flusher(engine, (error) =>
+    log.error({ err: error }, 'the compile failed; proxies keep what they have'),
+  );
+  const collect = setInterval(() => engine.collect(), collectEveryMs).unref();
+  const unsubscribe = engine.onFailures((failures) => {
+    for (const failure of failures) log.warn(describeFailure(failure));
+  });
+  stops.push(
+    () => clearInterval(collect),
+    () => flusher.close(),
+    () => unsubscribe(),
+  );
+  return { engine, flusher };
+}
+
+function meshOf(options: ControlPlaneOptions): MeshConfig {
+  return overlayMeshConfig(
+    { ...defaultMeshConfig, defaultMtlsMode: options.defaultMtlsMode },
+    options.meshConfig,
+  );
+}
+
+async function openIdentity(
+  options: ControlPlaneOptions,
+  mesh: MeshConfig,
+  log: Logger,
+  stops: (() => void)[],
+): Promise<IdentityService | undefined> {
+  if (!options.xds || options.state === undefined) return undefined;
+  const identity = await openIdentityService({
+    state: options.state,
+    ...(options.ca !== undefined ? { ca: options.ca } : {}),
+    trustDomain: mesh.trustDomain,
+    trustDomainAliases: mesh.trustDomainAliases,
+    host: options.xds.host,
+    log,
+  });
+  stops.push(() => identity.close());
+  return identity;
+}
+
+function directorySource(
+  directory: string,
+  kinds: ReturnType<typeof createBuiltInRegistry>,
+  log: Logger,
+): DirectorySource {
+  return new DirectorySource({
+    directory,
+    admit: createAdmitObject(kinds),
+    namespaced: (group, kind) => kinds.byKind(group, kind)?.namespaced,
+    onProblem: (problems) => {
+      if (problems.length === 0) log.info(`${directory}: all well again`);
+      for (const problem of problems)
+        log[problem.severity === 'error' ? 'error' : 'warn'](formatProblem(problem));
+    },
+  });
+}
+
+async function startXds(
+  options: ControlPlaneOptions,
+  parts: {
+    engine: Engine;
+    ledger: Ledger;
+    identity: IdentityService | undefined;
+    monitoring: Monitoring;
+    log: Logger;
+  },
+): Promise<XdsServer | undefined> {
+  const { engine, ledger, identity, monitoring, log } = parts;
+  const listeners: XdsListener[] = [];
+  if (options.xds && identity) listeners.push({ name: 'tls', ...options.xds, tls: identity.tls });
+  if (options.insecureXds) listeners.push({ name: 'plaintext', ...options.insecureXds });
+  if (listeners.length === 0) return undefined;
+  const xds = createXdsServer({
+    source: engine,
+    authenticate: identity?.authenticate ?? (() => ({ ok: true, identity: undefined })),
+    listeners,
+    ledger,
+    log,
+    metrics: monitoring.xds,
+    ...(identity ? { otherCalls: identity.otherCalls } : {}),
+  });
+  await xds.start();
+  identity?.keep((tls) => xds.updateTls('tls', tls));
+  ledger.onRejected((event) =>
+    log.warn(
+      { proxy: event.proxyId, resources: event.resources },
+      `a proxy refused ${event.resources.length} resources: ${event.message}`,
+    ),
+  );
+  return xds;
+}
+
+function parseMeshText(
+  text: string,
+): { ok: true; value: Readonly<Record<string, unknown>> } | { ok: false; error: string } {
+  try {
+    // The reader wants objects with apiVersion and kind: mesh settings are wrapped into one.
+    const wrapped = `apiVersion: v1\nkind: MeshConfig\nmetadata: {name: mesh}\nspec:\n${text.replaceAll(/^/gm, '  ')}`;
+    const parsed = parseYamlDocuments(wrapped, 'mesh');
+    const problem = parsed.problems[0];
+    if (problem) return { ok: false, error: `line ${Math.max(1, problem.line - 4)}: ${problem.message}` };
+    return { ok: true, value: (parsed.objects[0]?.object.spec ?? {}) as Readonly<Record<string, unknown>> };
+  } catch (error) {
+    return { ok: false, error: messageOf(error) };
+  }
+}
