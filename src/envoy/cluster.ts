@@ -91,6 +91,8 @@ function setDiscovery(cluster: Cluster, plan: ClusterPlan, dnsRefreshMs: number)
         value: create(Cluster_CustomClusterTypeSchema, {
           name: 'envoy.clusters.dynamic_forward_proxy',
           typedConfig: pack(DynamicForwardProxySchema, {
+            // Plain HTTP and tunnels have no certificate to look at; with TLS, automatic SNI and its validation are on.
+            allowInsecureClusterOptions: true,
             clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: dnsCache() },
           }),
         }),

@@ -31,7 +31,18 @@ export function agentSecret(name: string): SdsSecretConfig {
           apiType: ApiConfigSource_ApiType.GRPC,
           transportApiVersion: ApiVersion.V3,
           setNodeOnFirstMessageOnly: true,
-          grpcServices: [{ targetSpecifier: { case: 'envoyGrpc', value: { clusterName: sdsCluster } } }],
+          grpcServices: [
+            {
+              targetSpecifier: {
+                case: 'envoyGrpc',
+                value: {
+                  clusterName: sdsCluster,
+                  // Envoy's own pause before it asks again grows to 30 s: too long where a renewed certificate waits.
+                  retryPolicy: { retryBackOff: { baseInterval: duration(100), maxInterval: duration(1000) } },
+                },
+              },
+            },
+          ],
         },
       },
       initialFetchTimeout: duration(0),

@@ -1,0 +1,205 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Secret } from '../../src/agent/sds-messages.ts';
+import { startSdsServer } from '../../src/agent/sds-server.ts';
+import { worldKind } from '../../src/config/world-kind.ts';
+import { parseYamlDocuments } from '../../src/config/yaml-documents.ts';
+import { roots } from '../../src/pipeline/roots.ts';
+import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
+import { Registry } from '../../src/registry/registry.ts';
+import { createEngine, type Engine } from '../../src/snapshot/engine/engine.ts';
+import { createLedger, type Ledger } from '../../src/xds/ledger.ts';
+import { createXdsServer } from '../../src/xds/server.ts';
+import { nodeId, nodeMetadata, type ProxySpec } from '../golden/mesh.ts';
+import { type OpensslAuthority, openssl, opensslCertificate } from './authority.ts';
+import { startEnvoy, type TestEnvoy } from './envoy.ts';
+
+/** A mesh compiled from YAML, served over xDS to real Envoys with real certificates. */
+export interface CompiledMesh {
+  readonly engine: Engine;
+  readonly ledger: Ledger;
+  /** What proxies refused, with their words. */
+  readonly refusals: readonly string[];
+  /** Objects that come or change; those of `remove` (`Kind/namespace/name`) go. Pushed when this returns. */
+  apply(yaml: string, remove?: readonly string[]): void;
+  envoy(spec: ProxySpec, options?: { delta?: boolean; serviceAccount?: string }): Promise<TestEnvoy>;
+  stop(): Promise<void>;
+}
+
+const silent = {
+  info: () => undefined,
+  warn: () => undefined,
+  debug: () => undefined,
+  error: () => undefined,
+};
+
+export async function startCompiledMesh(yaml: string, mesh: Partial<MeshConfig> = {}): Promise<CompiledMesh> {
+  const directory = await mkdtemp(join(tmpdir(), 'ostria-mesh-'));
+  const settings = { ...defaultMeshConfig, ...mesh };
+  const engine = createEngine({ roots: roots.collections });
+  const registry = new Registry({ mesh: settings });
+  engine.setMesh(settings);
+  const failures: unknown[] = [];
+  engine.onFailures((found) => failures.push(...found));
+  const ledger = createLedger();
+  const refusals: string[] = [];
+  ledger.onRejected((event) => refusals.push(JSON.stringify(event)));
+  const server = createXdsServer({
+    source: engine,
+    ledger,
+    authenticate: () => ({ ok: true, identity: undefined }),
+    listeners: [{ name: 'plaintext', host: '127.0.0.1', port: 0 }],
+    limits: { removalGraceMs: 150 },
+    log: silent,
+  });
+  await server.start();
+  const authority = opensslCertificate({ directory, name: 'root' });
+  const stops: (() => Promise<unknown>)[] = [() => server.stop()];
+
+  const apply: CompiledMesh['apply'] = (text, remove = []) => {
+    const { objects, problems } = parseYamlDocuments(text, 'test.yaml');
+    if (problems.length > 0) throw new Error(JSON.stringify(problems));
+    const changes = objects.map(({ object }) => ({
+      group: object.apiVersion.includes('/') ? (object.apiVersion.split('/')[0] ?? '') : '',
+      kind: object.kind,
+      key: `${object.metadata.namespace ?? 'default'}/${object.metadata.name}`,
+      object: { ...object, metadata: { namespace: 'default', ...object.metadata } },
+    }));
+    const gone = remove.map((id) => {
+      const [kind = '', namespace, name] = id.split('/');
+      const group = kind === 'ServiceEntry' || kind === 'WorkloadEntry' ? 'networking.istio.io' : '';
+      return { group, kind, key: `${namespace}/${name}` };
+    });
+    engine.apply(
+      changes.map(({ group, kind, key, object }) => ({ kind: worldKind(group, kind), key, value: object })),
+    );
+    engine.apply(gone.map(({ kind, key }) => ({ kind, key, value: undefined })));
+    engine.apply(registry.apply([...changes, ...gone]));
+    engine.flush();
+    if (failures.length > 0) throw new Error(`the compile failed: ${JSON.stringify(failures, describe)}`);
+  };
+  apply(yaml);
+
+  return {
+    engine,
+    ledger,
+    refusals,
+    apply,
+    async envoy(spec, options = {}) {
+      const id = `${spec.namespace ?? 'default'}-${spec.name ?? 'client'}-${stops.length}`;
+      const socket = join(directory, `${id}.sock`);
+      const sds = await startSdsServer(socket, silent as never);
+      sds.set(workloadSecrets(directory, authority, id, spec.namespace ?? 'default', options.serviceAccount));
+      stops.unshift(() => sds.close());
+      const envoy = await startEnvoy({
+        bootstrap: bootstrap(spec, [...server.ports.values()][0] ?? 0, socket, options.delta ?? true),
+        until: 'live',
+      });
+      stops.unshift(() => envoy.stop());
+      return envoy;
+    },
+    async stop() {
+      for (const stop of stops) await stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function describe(_key: string, value: unknown): unknown {
+  if (value instanceof Error) return value.stack;
+  return value instanceof Set ? [...value] : value;
+}
+
+/** The secrets that an agent would hold: a certificate with the workload's identity, and the trust bundle. */
+function workloadSecrets(
+  directory: string,
+  authority: OpensslAuthority,
+  id: string,
+  namespace: string,
+  serviceAccount = 'default',
+): Secret[] {
+  const file = (suffix: string) => join(directory, `${id}${suffix}`);
+  writeFileSync(file('.ca.pem'), authority.certificate);
+  writeFileSync(file('.ca.key'), authority.key, { mode: 0o600 });
+  openssl(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', file('.key')]);
+  openssl(['req', '-new', '-key', file('.key'), '-subj', '/O=test', '-out', file('.csr')]);
+  writeFileSync(
+    file('.ext'),
+    `subjectAltName=critical,URI:spiffe://cluster.local/ns/${namespace}/sa/${serviceAccount}\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n`,
+  );
+  openssl([
+    ...['x509', '-req', '-in', file('.csr'), '-CA', file('.ca.pem'), '-CAkey', file('.ca.key')],
+    ...['-days', '2', '-extfile', file('.ext'), '-out', file('.pem')],
+  ]);
+  return [
+    {
+      name: 'default',
+      certificateChain: readFileSync(file('.pem'), 'utf8'),
+      key: readFileSync(file('.key'), 'utf8'),
+    },
+    { name: 'ROOTCA', trustedRoots: authority.certificate },
+  ];
+}
+
+function bootstrap(
+  spec: ProxySpec,
+  xdsPort: number,
+  sdsSocket: string,
+  delta: boolean,
+): Record<string, unknown> {
+  const http2 = {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+      '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  };
+  const cluster = (name: string, address: unknown) => ({
+    name,
+    type: 'STATIC',
+    connect_timeout: '1s',
+    typed_extension_protocol_options: http2,
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+  });
+  const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
+  return {
+    node: {
+      id: nodeId(spec),
+      cluster: spec.name ?? 'client',
+      metadata: nodeMetadata(spec),
+      ...(spec.locality
+        ? {
+            locality: {
+              region: spec.locality.region ?? '',
+              zone: spec.locality.zone ?? '',
+              sub_zone: spec.locality.subZone ?? '',
+            },
+          }
+        : {}),
+    },
+    dynamic_resources: {
+      ads_config: {
+        api_type: delta ? 'DELTA_GRPC' : 'GRPC',
+        transport_api_version: 'V3',
+        set_node_on_first_message_only: true,
+        grpc_services: [{ envoy_grpc: { cluster_name: 'xds-grpc' } }],
+      },
+      cds_config: ads,
+      lds_config: ads,
+    },
+    static_resources: {
+      clusters: [
+        cluster('xds-grpc', { socket_address: { address: '127.0.0.1', port_value: xdsPort } }),
+        cluster('sds-grpc', { pipe: { path: sdsSocket } }),
+      ],
+    },
+    stats_flush_interval: '1s',
+  };
+}
+
+/** Updates that Envoy refused so far, of every kind. */
+export async function rejectedUpdates(envoy: TestEnvoy): Promise<number> {
+  const { body } = await envoy.admin('/stats?filter=update_rejected');
+  return [...body.matchAll(/: (\d+)/g)].reduce((sum, match) => sum + Number(match[1]), 0);
+}
