@@ -1,0 +1,159 @@
+import { rmSync } from 'node:fs';
+import { makePrivateDirectory } from '../kit/atomic-file.ts';
+import { type AgentConfig, agentFiles } from './agent-config.ts';
+import { type AgentLog, createAgentLog } from './agent-log.ts';
+import { CertificateKeeper } from './certificate-keeper.ts';
+import { drainEnvoy } from './drain.ts';
+import { createEnvoyAdmin } from './envoy-admin.ts';
+import { buildBootstrap } from './envoy-bootstrap.ts';
+import { EnvoyProcess } from './envoy-process.ts';
+import { startEndpoints } from './http-endpoints.ts';
+import type { HeldCertificate } from './identity-store.ts';
+import { constantLabels } from './metrics-merge.ts';
+import { readinessProblem } from './readiness.ts';
+import { startSdsServer } from './sds-server.ts';
+import { socketPaths } from './socket-paths.ts';
+
+/** `needs-join-token`: the certificate has ended and the token is spent; Envoy runs on, and a new start with a new token mends it. */
+export type AgentEnd = 'stopped' | 'left' | 'needs-join-token';
+
+export interface Agent {
+  /** Resolves when the agent has ended, by `stop`, `leave` or `/quitquitquit`, or for want of a join token. */
+  readonly done: Promise<AgentEnd>;
+  /** Drains, ends Envoy, ends. A second call does not wait for the drain. */
+  stop(): void;
+  /** Ends and leaves Envoy running for the next agent. */
+  leave(): void;
+}
+
+/**
+ * Starts everything beside one workload: SDS first (an Envoy that runs already is waiting for it), then the certificate, then Envoy,
+ * then the ports. Throws before anything runs when a port or the state directory cannot be used.
+ */
+export async function startAgent(
+  config: AgentConfig,
+  options: { envoyPath: string; log?: AgentLog },
+): Promise<Agent> {
+  const log = options.log ?? createAgentLog(config.logLevel);
+  makePrivateDirectory(config.stateDirectory);
+  const files = agentFiles(config);
+  const sockets = socketPaths(config.stateDirectory);
+  const sds = await startSdsServer(sockets.sds, log);
+  const admin = createEnvoyAdmin(sockets.admin);
+  const keeper = new CertificateKeeper(config, log, { onCredentialLost: () => finish('needs-join-token') });
+  const envoy = new EnvoyProcess({
+    path: options.envoyPath,
+    args: envoyArguments(config),
+    bootstrapFile: files.bootstrap,
+    bootstrap: JSON.stringify(
+      buildBootstrap(config, { adminSocket: sockets.admin, sdsSocket: sockets.sds }),
+      null,
+      1,
+    ),
+    logFile: files.envoyLog,
+    maxLogBytes: config.envoy.maxLogBytes,
+    stateFile: files.process,
+    log,
+  });
+
+  const hurry = new AbortController();
+  const ended = Promise.withResolvers<AgentEnd>();
+  let draining: Promise<unknown> | undefined;
+  let ending = false;
+  const drain = async () => {
+    draining ??= drainEnvoy(config, admin, log, { signal: hurry.signal });
+    await draining;
+  };
+  const end = async (stopEnvoy: boolean) => {
+    keeper.stop();
+    if (stopEnvoy) {
+      if (envoy.id) await drain();
+      await envoy.stop();
+      rmSync(files.process, { force: true });
+    } else await envoy.leave();
+    await endpoints.close();
+    await sds.close();
+  };
+  function finish(how: AgentEnd): void {
+    if (ending) {
+      hurry.abort();
+      return;
+    }
+    ending = true;
+    log.info(how === 'stopped' ? 'draining, then ending' : 'ending; Envoy runs on', { why: how });
+    end(how === 'stopped').then(() => ended.resolve(how), ended.reject);
+  }
+
+  const endpoints = await startEndpoints({
+    bindAddress: config.bindAddress,
+    ports: config.ports,
+    admin,
+    labels: constantLabels({ ...config, principal: keeper.identity }),
+    ...(config.applicationMetrics ? { applicationMetrics: config.applicationMetrics } : {}),
+    readiness: () =>
+      readinessProblem({
+        admin,
+        certificateProblem: () => keeper.problem,
+        draining: () => draining !== undefined || ending,
+      }),
+    ownMetrics: () => ownMetrics(keeper.current, envoy.restarts),
+    drain,
+    quit: () => finish('stopped'),
+    log,
+  }).catch(async (error) => {
+    await sds.close();
+    throw error;
+  });
+
+  const found = envoy.findRunning();
+  let started = false;
+  const startEnvoy = async () => {
+    if (started || ending) return;
+    started = true;
+    if (found && !found.same) {
+      log.info('replacing the running Envoy: its configuration is not the present one', {
+        pid: found.id.pid,
+      });
+      await drainEnvoy(config, admin, log);
+      await envoy.end(found.id);
+    }
+    if (!ending) envoy.start(found?.same ? found.id : undefined);
+  };
+  keeper.onChange((certificate) => {
+    sds.set([
+      { name: 'default', certificateChain: certificate.certificateChain, key: certificate.key },
+      { name: 'ROOTCA', trustedRoots: certificate.root },
+    ]);
+    void startEnvoy();
+  });
+  // One that runs is taken over at once; a new one without a certificate could only wait for it.
+  if (found?.same) void startEnvoy();
+  await keeper.start();
+  return { done: ended.promise, stop: () => finish('stopped'), leave: () => finish('left') };
+}
+
+function envoyArguments(config: AgentConfig): string[] {
+  return [
+    ...['--concurrency', String(config.envoy.concurrency)],
+    ...['--log-level', config.envoy.logLevel],
+    // With hot restart Envoy asks the kernel for SIGTERM when its parent dies, so a dead agent would take its Envoy along. Without,
+    // there is no shared memory either, and any number of Envoys run side by side.
+    '--disable-hot-restart',
+    ...['--drain-time-s', String(Math.max(1, Math.round(config.drain.seconds)))],
+    ...['--drain-strategy', 'immediate'],
+    ...['--file-flush-interval-msec', '1000'],
+  ];
+}
+
+function ownMetrics(certificate: HeldCertificate | undefined, restarts: number): string {
+  const left = certificate ? (certificate.notAfter.getTime() - Date.now()) / 1000 : 0;
+  return [
+    '# TYPE istio_agent_cert_expiry_seconds gauge',
+    `istio_agent_cert_expiry_seconds{resource_name="default"} ${left.toFixed(0)}`,
+    '# TYPE ostria_agent_envoy_restarts_total counter',
+    `ostria_agent_envoy_restarts_total ${restarts}`,
+    '# TYPE process_resident_memory_bytes gauge',
+    `process_resident_memory_bytes ${process.memoryUsage.rss()}`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,55 @@
+import { parseArgs } from 'node:util';
+import { CodedError, messageOf } from '../kit/coded-error.ts';
+import { startAgent } from './agent.ts';
+import {
+  type AgentConfig,
+  agentConfigFromEnvironment,
+  parseAgentConfig,
+  readAgentConfig,
+} from './agent-config.ts';
+
+/*
+ * `agent --config FILE`, or in a pod the environment variables of Istio's agent. Signals: SIGTERM and SIGINT drain and end Envoy (twice:
+ * without waiting), SIGHUP ends the agent alone. Exit codes: 0 ended as asked, 1 our failure, 2 bad arguments or configuration, 3 start again with a new join token (Envoy runs on).
+ */
+
+async function main(): Promise<number> {
+  // Sockets, logs and the bootstrap are for this user alone; Envoy inherits it.
+  process.umask(0o077);
+  const { values } = parseArgs({
+    options: { config: { type: 'string', short: 'c' }, envoy: { type: 'string' } },
+    strict: true,
+  });
+  const config = values.config ? await readAgentConfig(values.config) : fromEnvironment();
+  const agent = await startAgent(config, { envoyPath: await envoyOf(config, values.envoy) });
+  process.on('SIGTERM', agent.stop);
+  process.on('SIGINT', agent.stop);
+  process.on('SIGHUP', agent.leave);
+  return (await agent.done) === 'needs-join-token' ? 3 : 0;
+}
+
+function fromEnvironment(): AgentConfig {
+  const parsed = parseAgentConfig(JSON.parse(JSON.stringify(agentConfigFromEnvironment(process.env))));
+  if (parsed.ok) return parsed.config;
+  throw new CodedError(
+    'AgentConfigInvalid',
+    `from the environment: ${parsed.errors.join('; ')}; or give --config FILE`,
+  );
+}
+
+async function envoyOf(config: AgentConfig, flag: string | undefined): Promise<string> {
+  const given = flag ?? config.envoy.path;
+  if (given) return given;
+  // Loaded only when needed: it is no part of a running agent.
+  const { findEnvoy } = await import('./envoy-binary.ts');
+  return (await findEnvoy({ log: (line) => process.stderr.write(`${line}\n`) })).path;
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  process.stderr.write(`agent: ${messageOf(error)}\n`);
+  const usage =
+    error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+  process.exit(usage || (error instanceof CodedError && error.code === 'AgentConfigInvalid') ? 2 : 1);
+}
