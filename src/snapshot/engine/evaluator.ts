@@ -1,5 +1,4 @@
 import { CycleError, callText } from '../cycle.ts';
-import { getOrMake } from '../get-or-make.ts';
 import { deepEqual, deepFreeze } from '../plain-data.ts';
 import type { Key, Query } from '../query.ts';
 import type { World } from '../world.ts';
@@ -84,14 +83,18 @@ export class Evaluator {
   }
 
   #instance(query: Query, args: readonly Key[]): Instance {
-    const state = getOrMake(this.queries, query, () => ({
-      query,
-      instances: new Map(),
-      maxClasses: 0,
-      computed: 0,
-    }));
+    let state = this.queries.get(query);
+    if (state === undefined) {
+      state = { query, instances: new Map(), maxClasses: 0, computed: 0 };
+      this.queries.set(query, state);
+    }
     const key = args.length === 1 ? (args[0] as string) : args.join('\u0000');
-    return getOrMake(state.instances, key, () => new Instance(state, args, key));
+    let instance = state.instances.get(key);
+    if (instance === undefined) {
+      instance = new Instance(state, args, key);
+      state.instances.set(key, instance);
+    }
+    return instance;
   }
 
   #refresh(entry: Entry, proxy: ProxyState): Entry {
@@ -162,8 +165,8 @@ export class Evaluator {
         entry.changedAt = this.tick;
       }
     }
-    this.#relinkCells(entry, trim(frame.cells.items));
-    this.#relinkChildren(entry, trim(frame.children.items));
+    this.#relinkCells(entry, frame.cells.trimmed());
+    this.#relinkChildren(entry, frame.children.trimmed());
     entry.state = clean;
     entry.verifiedAt = this.tick;
     if (old !== undefined && old !== entry) {
@@ -300,12 +303,6 @@ export class Evaluator {
       verification.problems.push(new ReuseError(frame.text, proxy.proxy.id, readsMore));
   }
 }
-
-function trim<T>(items: readonly T[]): readonly T[] {
-  return items.length === 0 ? none : items.slice();
-}
-
-const none: readonly never[] = Object.freeze([]);
 
 /** A result was shared with a proxy for which the query answers something else. */
 export class ReuseError extends Error {

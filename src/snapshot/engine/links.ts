@@ -22,19 +22,32 @@ export function eachLink<T extends object>(links: Links<T>, visit: (item: T) => 
   else if (links !== undefined) visit(links);
 }
 
+const none: readonly never[] = Object.freeze([]);
+
 /** Distinct items in the order of their first addition; a set beside the array once it is long. */
 export class Distinct<T> {
-  readonly items: T[] = [];
+  #items: T[] | undefined;
   #set: Set<T> | undefined;
 
+  get items(): readonly T[] {
+    return this.#items ?? none;
+  }
+
+  /** The items without the room to grow that the array has. */
+  trimmed(): readonly T[] {
+    const items = this.#items;
+    return items === undefined ? none : items.length === 1 ? items : items.slice();
+  }
+
   add(item: T): void {
-    if (this.#set === undefined) {
-      if (this.items.includes(item)) return;
-      this.items.push(item);
-      if (this.items.length > 16) this.#set = new Set(this.items);
+    if (this.#items === undefined) this.#items = [item];
+    else if (this.#set === undefined) {
+      if (this.#items.includes(item)) return;
+      this.#items.push(item);
+      if (this.#items.length > 16) this.#set = new Set(this.#items);
     } else if (!this.#set.has(item)) {
       this.#set.add(item);
-      this.items.push(item);
+      this.#items.push(item);
     }
   }
 }

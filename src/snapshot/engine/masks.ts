@@ -45,6 +45,8 @@ export class Mask {
   refs = 0;
   readonly byProxy = new Map<ProxyState, Projection>();
   readonly projections = new Map<string, Projection>();
+  lastProxy: ProxyState | undefined;
+  lastProjection: Projection | undefined;
 
   constructor(key: string, facts: readonly Fact[]) {
     this.key = key;
@@ -128,8 +130,15 @@ export class MaskTable {
 
   projection(mask: Mask, proxy: ProxyState): Projection {
     if (mask === this.empty) return this.everybody;
-    const known = mask.byProxy.get(proxy);
-    if (known !== undefined) return known;
+    // Work is done for one proxy at a time, thousands of questions in a row.
+    if (mask.lastProxy === proxy && mask.lastProjection !== undefined) return mask.lastProjection;
+    const projection = mask.byProxy.get(proxy) ?? this.#project(mask, proxy);
+    mask.lastProxy = proxy;
+    mask.lastProjection = projection;
+    return projection;
+  }
+
+  #project(mask: Mask, proxy: ProxyState): Projection {
     let key = '';
     for (const fact of mask.facts) key += token(fact, proxy);
     const projection = getOrMake(mask.projections, key, () => ({ mask, key, refs: 0 }));
@@ -156,6 +165,7 @@ export class MaskTable {
       const projection = mask.byProxy.get(proxy);
       if (projection === undefined) continue;
       mask.byProxy.delete(proxy);
+      if (mask.lastProxy === proxy) mask.lastProxy = undefined;
       releaseProjection(projection);
     }
   }

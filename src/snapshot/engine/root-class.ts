@@ -41,6 +41,8 @@ export class RootClass {
   readonly failures = new Map<Key, Failure>();
   /** Of failing keys: the resource that stays in force. */
   readonly lastGood = new Map<Key, Resource>();
+  /** Of the keys that this flush changed: what was published before. */
+  readonly before = new Map<Key, Resource | undefined>();
   /** Names that several keys make, with every claim; the smallest key wins. */
   readonly conflicts = new Map<string, Map<Key, Resource>>();
   readonly published = new Map<string, Map<string, Resource>>();
@@ -180,6 +182,7 @@ export class RootClass {
         else published.set(name, resource);
     }
     this.staged.clear();
+    this.before.clear();
     this.movedIn.clear();
     this.splitFrom = undefined;
   }

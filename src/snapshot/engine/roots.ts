@@ -6,6 +6,10 @@ import { addLink } from './links.ts';
 import type { Mask, Projection, ProxyState } from './masks.ts';
 import { type ItemChange, type Root, RootClass } from './root-class.ts';
 
+type Good = (key: Key, old: Resource | undefined) => Resource | undefined;
+const same: Good = (_, old) => old;
+const none: Good = () => undefined;
+
 /** A step of a flush: the caller may pause after each. */
 export type Steps = Generator<undefined, void, undefined>;
 
@@ -126,7 +130,9 @@ export class Roots {
       if (!serves(entry)) item.stale.set(key, base.inForce(key, entry));
     }
     const needed = new Set([base.mask]);
-    for (const _ of this.#refreshItems(item, proxy, needed, heir));
+    // What an heir holds is what the base has published, not what it is about to.
+    const held = (key: Key, old: Resource | undefined) => (base.before.has(key) ? base.before.get(key) : old);
+    for (const _ of this.#refreshItems(item, proxy, needed, heir ? held : none));
     if (heir) item.splitFrom = base;
     const mask = masks.union(needed);
     return this.#register(item, mask, masks.projection(mask, proxy));
@@ -192,7 +198,7 @@ export class Roots {
   }
 
   /** Brings keys and stale items up to date and stages what changed. `needed` collects the masks, for one union over all. */
-  *#refreshItems(item: RootClass, proxy: ProxyState, needed: Set<Mask>, keepGood = true): Steps {
+  *#refreshItems(item: RootClass, proxy: ProxyState, needed: Set<Mask>, good = same): Steps {
     const { collection } = item.root;
     const changes: ItemChange[] = [];
     if (item.keysStale) {
@@ -205,11 +211,12 @@ export class Roots {
       const entry = this.#evaluator.evaluate(collection.item as unknown as Query, [key], proxy);
       needed.add(entry.mask);
       this.#linkItem(item, key, entry);
-      const next = this.#settleItem(item, key, entry, keepGood ? old : undefined);
+      const next = this.#settleItem(item, key, entry, good(key, old));
       if (next !== old) changes.push({ key, old, next });
       yield;
     }
     item.stale.clear();
+    for (const { key, old } of changes) if (!item.before.has(key)) item.before.set(key, old);
     item.stage(changes);
     for (const typeUrl of item.staged.keys()) item.root.types.add(typeUrl);
   }
