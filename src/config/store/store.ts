@@ -15,7 +15,11 @@ export type WriteOp =
   | { type: 'put'; ref: ObjectRef; object: ConfigObject; expect?: number }
   | { type: 'delete'; ref: ObjectRef; expect?: number };
 
-/** An object as stored, with `metadata.resourceVersion` set from `revision` (the revision that last wrote it). */
+/**
+ * An object as stored, with `metadata.resourceVersion` set from `revision` (the revision that last wrote it).
+ * Objects that a store hands out are shared by all its readers and watchers and therefore frozen, with all they hold:
+ * copy what is to be changed. What is given to `commit` is copied at once and stays the caller's.
+ */
 export interface StoredObject {
   ref: ObjectRef;
   revision: number;
@@ -28,10 +32,11 @@ export type CommitResult =
   | { ok: false; conflict: { index: number; current: StoredObject | undefined } };
 
 export interface ListOptions {
-  resource: string;
-  /** Absent: all namespaces. */
+  /** Absent: every resource; `namespace` must then be absent too. */
+  resource?: string;
+  /** Absent: all namespaces; '' gives the cluster-scoped objects. */
   namespace?: string;
-  /** Page size; absent: everything. */
+  /** Page size; absent or 0: everything. */
   limit?: number;
   /** Opaque token of the previous page; the list stays at the first page's revision. */
   continue?: string;
@@ -40,9 +45,13 @@ export interface ListOptions {
 }
 
 export interface ListResult {
+  /** In the order of resource, then of the text `namespace/name`. */
   items: StoredObject[];
+  /** The state that was listed: a watch from here misses nothing. */
   revision: number;
+  /** There is more: give this to the next call, with the same resource and namespace. */
   continue?: string;
+  /** How many objects follow; with `continue` only. */
   remaining?: number;
 }
 
@@ -60,8 +69,9 @@ export interface WatchOptions {
   /** Absent: every resource. */
   resource?: string;
   namespace?: string;
-  /** Events after this revision. Throws `RevisionCompacted` when they are gone. */
+  /** Events after this revision. Throws `RevisionCompacted` when they are gone, `RevisionInFuture` when it was never given out. */
   from: number;
+  /** Ends the iteration, without an error. */
   signal: AbortSignal;
   /** Ends the watch with `WatchOverflow` when this many events wait unread (default 10,000). */
   maxQueued?: number;
@@ -69,33 +79,51 @@ export interface WatchOptions {
 
 export type WatchItem =
   | { type: 'events'; revision: number; events: readonly StoreEvent[] }
-  /** Nothing of interest happened up to `revision`: lets a watcher resume from there. */
+  /**
+   * Nothing else of interest happened up to `revision`: lets a watcher resume from there. One comes as soon as the watch
+   * has caught up with the state at its start, later ones now and then.
+   */
   | { type: 'progress'; revision: number };
 
 /**
- * Where configuration lives. Implementations: embedded (SQLite) and etcd; one contract test suite for both.
+ * Where configuration lives. Failures are `StoreError`s; a failed precondition is none, but a result. Implementations: embedded (SQLite) and etcd; one contract test suite for both.
  * `commit` resolves only when the write is durable. One revision per commit, strictly increasing, never reused.
  */
 export interface Store {
   get(ref: ObjectRef): Promise<StoredObject | undefined>;
   list(options: ListOptions): Promise<ListResult>;
+  /**
+   * All operations or none. Each object may be named once. A commit that changes nothing (no operations, or only deletes
+   * of what is not there) succeeds with the newest revision.
+   */
   commit(ops: readonly WriteOp[]): Promise<CommitResult>;
   /** One `events` item carries all events of one commit (filtered): a transaction is seen whole or not at all. */
   watch(options: WatchOptions): AsyncIterable<WatchItem>;
   /** The newest committed revision. */
   revision(): Promise<number>;
-  /** Forgets history before `revision`. Done by itself as well (default: history of 10,000 commits is kept, at least 5 minutes). */
+  /**
+   * Forgets history before `revision`: the state at it can still be listed, and watched from. Done by itself as well
+   * (default: history of 10,000 commits is kept, at least 5 minutes).
+   */
   compact(revision: number): Promise<void>;
+  /** Ends watches with `StoreClosed`, after the writes under way. Twice is harmless. */
   close(): Promise<void>;
 }
 
 export type StoreErrorCode =
+  /** The caller's mistake: a bad reference, an object named twice in a commit, a continue token that is none. */
+  | 'RequestInvalid'
+  /** Another process has the store open. */
+  | 'StoreLocked'
+  /** The stored data is not ours, or of a newer version than this program knows. */
+  | 'StoreFormat'
   | 'RevisionCompacted'
   | 'RevisionInFuture'
   | 'WatchOverflow'
   | 'ContinueExpired'
   | 'ObjectTooLarge'
   | 'StoreClosed'
+  /** The write may or may not have happened, or could not be tried; trying again is sensible. */
   | 'StoreUnavailable';
 
 export class StoreError extends Error {
