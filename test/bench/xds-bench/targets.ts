@@ -1,5 +1,5 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:http2';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -43,14 +43,7 @@ export async function startControlPlane(root: string, shape: MeshShape): Promise
   const port = await freePort();
   const child = spawn(
     process.execPath,
-    [
-      join(root, 'bin', 'ostria.mjs'),
-      'control-plane',
-      '--config',
-      files.directory,
-      '--insecure-xds',
-      `127.0.0.1:${port}`,
-    ],
+    [controlPlaneProgram(root), '--config', files.directory, '--insecure-xds', `127.0.0.1:${port}`],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, OSTRIA_HOME: join(directory, 'home'), XDG_STATE_HOME: join(directory, 'state') },
@@ -69,6 +62,12 @@ export async function startControlPlane(root: string, shape: MeshShape): Promise
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** The bundle that users run, or the sources of a checkout that is not built. */
+function controlPlaneProgram(root: string): string {
+  const bundle = join(root, 'dist', 'control-plane.js');
+  return existsSync(bundle) ? bundle : join(root, 'src', 'control-plane', 'main.ts');
 }
 
 /** The delivery alone, without a compile: see scripted-server.ts. */
