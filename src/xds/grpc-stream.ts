@@ -122,6 +122,10 @@ export class GrpcStream {
       'grpc-status': String(status),
       ...(message === '' ? {} : { 'grpc-message': encodeGrpcMessage(message) }),
     });
+    // The peer's half may stay open for as long as it likes: RST_STREAM with NO_ERROR tells it that nobody reads it (RFC 9113, 8.1).
+    setImmediate(() => {
+      if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    });
   }
 
   #close(): void {

@@ -55,7 +55,7 @@ export interface LedgerStream {
 }
 
 export interface WaitResult {
-  /** Every proxy concerned has acknowledged; rejected resources count as answered. */
+  /** The revision is compiled and every proxy concerned has answered; rejected resources count as answered. */
   readonly done: boolean;
   /** Proxies that have not acknowledged in time. */
   readonly waiting: readonly string[];
@@ -149,7 +149,7 @@ export class Ledger {
   ): Promise<WaitResult> {
     const until = performance.now() + options.timeoutMs;
     while (this.#revision() < revision) {
-      if (performance.now() >= until) return this.#result(this.#select(options.proxies));
+      if (performance.now() >= until) return this.#result(this.#select(options.proxies), false);
       await new Promise((resolve) => setTimeout(resolve, revisionPollMs));
     }
     const streams = new Set(
@@ -177,9 +177,9 @@ export class Ledger {
     });
   }
 
-  #result(waiting: ReadonlySet<LedgerStream>): WaitResult {
+  #result(waiting: ReadonlySet<LedgerStream>, isReached = true): WaitResult {
     return {
-      done: waiting.size === 0,
+      done: isReached && waiting.size === 0,
       waiting: [...new Set([...waiting].map((stream) => stream.proxyId))].sort(),
       rejected: [...this.#streams].flatMap((stream) => stream.rejectedResources()),
     };

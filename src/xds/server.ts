@@ -218,6 +218,15 @@ function accept(
     refuseCall(http2Stream, grpcStatus.unimplemented, `there is no method ${path.slice(0, 200)}`);
     return;
   }
+  if (headerBytes(headers) > context.limits.maxHeaderBytes) {
+    context.metrics.add('refused', 1, 'headers');
+    refuseCall(
+      http2Stream,
+      grpcStatus.resourceExhausted,
+      `the headers are over ${context.limits.maxHeaderBytes} bytes`,
+    );
+    return;
+  }
   if (streams.size >= context.limits.maxStreams) {
     context.metrics.add('refused', 1, 'streams');
     refuseCall(
@@ -244,13 +253,20 @@ function accept(
   );
 }
 
+/** As HTTP/2 counts a header list: names, values, and 32 for each. nghttp2 only tells the peer of the limit. */
+function headerBytes(headers: IncomingHttpHeaders): number {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(headers)) bytes += 32 + name.length + String(value ?? '').length;
+  return bytes;
+}
+
 function credentialsOf(
   session: Http2Session | undefined,
   headers: IncomingHttpHeaders,
   listener: XdsListener,
 ): Credentials {
   const socket = session?.socket;
-  const tls = socket && 'authorized' in socket ? (socket as TLSSocket) : undefined;
+  const tls = session?.encrypted ? (socket as TLSSocket) : undefined;
   const bearer = /^Bearer (.+)$/i.exec(headers.authorization ?? '')?.[1];
   const certificate = tls?.authorized ? tls.getPeerCertificate() : undefined;
   return {

@@ -33,6 +33,8 @@ export interface CallOptions {
   readonly tls?: ConnectionOptions;
   /** Bytes that may be in flight before the client reads; small for a slow reader. */
   readonly window?: number;
+  /** Opens the call on another client's connection. */
+  readonly session?: ClientHttp2Session;
 }
 
 /** What every kind of fake client shares: a call, frames, waiting. */
@@ -47,13 +49,7 @@ class Call<Response> {
   #taken = 0;
 
   constructor(url: string, path: string, options: CallOptions, decode: (bytes: Buffer) => Response) {
-    this.session = connect(url, {
-      ...options.tls,
-      settings: { initialWindowSize: options.window ?? 16 * 1024 * 1024 },
-    });
-    this.session.on('error', () => undefined);
-    if (options.window === undefined)
-      this.session.on('connect', () => this.session.setLocalWindowSize(64 * 1024 * 1024));
+    this.session = options.session ?? openSession(url, options);
     this.stream = this.session.request(
       {
         [constants.HTTP2_HEADER_METHOD]: 'POST',
@@ -116,6 +112,17 @@ class Call<Response> {
     this.session.destroy();
     await sleep(5);
   }
+}
+
+function openSession(url: string, options: CallOptions): ClientHttp2Session {
+  const session = connect(url, {
+    ...options.tls,
+    settings: { initialWindowSize: options.window ?? 16 * 1024 * 1024 },
+  });
+  session.on('error', () => undefined);
+  session.setMaxListeners(0);
+  if (options.window === undefined) session.on('connect', () => session.setLocalWindowSize(64 * 1024 * 1024));
+  return session;
 }
 
 export class DeltaClient extends Call<DeltaDiscoveryResponse> {
