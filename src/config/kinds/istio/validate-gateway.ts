@@ -56,7 +56,7 @@ export function checkTlsPort(
   if (isTls(parseProtocol(port.protocol))) {
     if (!tls) report.required(path.field('tls'), `a port with protocol ${port.protocol} needs TLS settings`);
     else if (tls.httpsRedirect)
-      report.invalid(
+      report.warn(
         path.field('tls').field('httpsRedirect'),
         'a port with TLS has nothing to redirect from; use it on the HTTP port',
       );

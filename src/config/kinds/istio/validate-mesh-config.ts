@@ -1,4 +1,3 @@
-import { fromJson, type JsonValue } from '@bufbuild/protobuf';
 import { MeshConfigSchema } from '../../../../gen/proto/istio/mesh/v1alpha1/config_pb.js';
 import { type FieldPath, rootPath } from '../../field-path.ts';
 import type { Issue } from '../../kind.ts';
@@ -15,6 +14,7 @@ import {
 import { checkExtensionProviders } from './extension-providers.ts';
 import { checkPort, checkWildcardDomain, fqdnProblem, hostPortProblem } from './hosts.ts';
 import { checkLocalitySetting, type LocalitySetting } from './localities.ts';
+import { checkProtoJson } from './proto-json.ts';
 import { checkRetries, type RetrySpec } from './retries.ts';
 import { checkTrafficPolicy, type TrafficPolicy } from './traffic-policy.ts';
 
@@ -47,23 +47,8 @@ export function validateMeshConfig(config: Json): Issue[] {
 
 /** Field names and types, by the message itself. */
 function checkTypes(report: Report, config: Json): void {
-  try {
-    const known = Object.entries(config).filter(([name]) => !NEWER_FIELDS.includes(name));
-    fromJson(MeshConfigSchema, Object.fromEntries(known) as JsonValue);
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    const message = text.replaceAll('istio.mesh.v1alpha1.', '');
-    const field = /cannot decode field \S*?\.(\w+) from JSON/.exec(text)?.[1];
-    report.error(
-      field ? rootPath.field(camelCase(field)) : rootPath,
-      text.includes('unknown') ? 'UnknownField' : 'FieldValueTypeInvalid',
-      message,
-    );
-  }
-}
-
-function camelCase(name: string): string {
-  return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  const known = Object.entries(config).filter(([name]) => !NEWER_FIELDS.includes(name));
+  checkProtoJson(report, rootPath, MeshConfigSchema, Object.fromEntries(known));
 }
 
 function list(config: Json, name: string): Json[] | undefined {
