@@ -90,7 +90,7 @@ export function ownableFields(object: ConfigObject | JsonObject): JsonObject {
   const { apiVersion: _version, kind: _kind, metadata, ...rest } = object as JsonObject;
   if (!isObject(metadata)) return rest;
   const kept = Object.entries(metadata).filter(([name]) => !unowned.has(name));
-  return { metadata: Object.fromEntries(kept), ...rest };
+  return kept.length === 0 ? rest : { metadata: Object.fromEntries(kept), ...rest };
 }
 
 const metadataMember = new FieldSet();

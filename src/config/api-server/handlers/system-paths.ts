@@ -38,6 +38,8 @@ export interface SystemRequest {
 }
 
 const protobufV2 = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+/** The same without the @, which is not a legal media type: clients refuse to read an answer that carries it. */
+const protobufV2Legal = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 const healthPath = /^\/(healthz|livez|readyz)(?:\/([^/]+))?$/;
 
 /** Paths that anyone may read without credentials. */
@@ -186,7 +188,9 @@ function openApiV2(v2: OpenApiV2, request: SystemRequest): Answer {
   for (const { type } of entries) {
     if (type === 'application/json' || type === '*/*' || type === 'application/*')
       return taggedText(text, hash, request, 'application/json');
-    if (type === protobufV2) return taggedText(encodeOpenApiV2(value), hash, request, protobufV2);
+    if (type === protobufV2 || type === protobufV2Legal) {
+      return taggedText(encodeOpenApiV2(value), hash, request, protobufV2Legal);
+    }
   }
   throw notAcceptable(['application/json', protobufV2]);
 }

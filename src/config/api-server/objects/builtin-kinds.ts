@@ -5,6 +5,8 @@ import { isObject, type JsonObject } from '../json.ts';
 /** What Kubernetes adds to new objects of some built-in kinds. */
 export function prepareNew(kind: Kind, object: ConfigObject): ConfigObject {
   if (kind.group === '' && kind.kind === 'Namespace') return prepareNamespace(object);
+  // Nothing runs pods that are only stored; one that an agent runs gets its phase from there.
+  if (kind.group === '' && kind.kind === 'Pod') return { ...object, status: { phase: 'Pending' } };
   return prepareAny(kind, object);
 }
 

@@ -3,6 +3,7 @@ import type { Http2ServerRequest } from 'node:http2';
 import type { ApiLimits } from '../limits.ts';
 import { ApiError, badRequest, timedOut, tooLarge, unsupportedMediaType } from '../status.ts';
 import { scanJson } from './json-scan.ts';
+import { parseProtobufBody, protobufType } from './protobuf-body.ts';
 import { type ParsedBody, parseYamlBody } from './yaml-body.ts';
 
 export type ApiRequest = IncomingMessage | Http2ServerRequest;
@@ -62,7 +63,7 @@ function firstBadByte(bytes: Uint8Array): number {
   return at < 0 ? 0 : Buffer.byteLength(lossy.slice(0, at));
 }
 
-const objectTypes = ['application/json', 'application/yaml'];
+const objectTypes = ['application/json', 'application/yaml', protobufType];
 
 /** Parses the body of a create, update or delete. Absent Content-Type means JSON. */
 export function parseObjectBody(
@@ -73,6 +74,7 @@ export function parseObjectBody(
   const type = mediaType(contentType) || 'application/json';
   if (type === 'application/json') return parseJsonBody(decodeUtf8(bytes), limits);
   if (type === 'application/yaml') return parseYamlOrJson(decodeUtf8(bytes), limits);
+  if (type === protobufType) return { value: parseProtobufBody(bytes), duplicates: [] };
   throw unsupportedMediaType(type, objectTypes);
 }
 
