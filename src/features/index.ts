@@ -4,6 +4,7 @@ import { cors } from './traffic/cors/feature.ts';
 import { destinationRule } from './traffic/destination-rule/feature.ts';
 import { explicitCapture } from './traffic/explicit-capture/feature.ts';
 import { fault } from './traffic/fault/feature.ts';
+import { gateway } from './traffic/gateway/feature.ts';
 import { inbound } from './traffic/inbound/feature.ts';
 import { mirror } from './traffic/mirror/feature.ts';
 import { outbound } from './traffic/outbound/feature.ts';
@@ -20,6 +21,7 @@ export const features: readonly Feature[] = [
   outbound,
   inbound,
   explicitCapture,
+  gateway,
   virtualService,
   destinationRule,
   mutualTls,

@@ -10,6 +10,8 @@ export const usesVhds = defineAttribute('vhds', (proxy) => proxy.vhds);
 export const workloadId = defineAttribute('workload', (proxy) => `${proxy.namespace}/${proxy.name}`);
 /** The proxy's addresses, comma-separated: per proxy by nature too. */
 export const proxyAddresses = defineAttribute('addresses', (proxy) => proxy.addresses.join(','));
+/** Whether the proxy has an IPv6 address. */
+export const hasIpv6 = defineAttribute('ipv6', (proxy) => proxy.addresses.some((ip) => ip.includes(':')));
 /** The explicit capture's allocation as canonical JSON; '' without one. Per proxy by nature. */
 export const explicitCapture = defineAttribute('explicit', (proxy) =>
   proxy.explicit ? JSON.stringify(proxy.explicit) : '',

@@ -1,7 +1,7 @@
 import type { Origin } from '../../../config/origin.ts';
 import { sniffedHttp } from '../../../envoy/listener.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
-import { explicitCapture, proxyType, workloadId } from '../../../plan/attributes.ts';
+import { explicitCapture, proxyType } from '../../../plan/attributes.ts';
 import {
   type ClusterPlan,
   clusterPlan,
@@ -11,6 +11,7 @@ import {
 import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
 import { filterChainPlan, type ListenerPlan, listenerPlan } from '../../../plan/listener-plan.ts';
 import { inboundCluster, outboundCluster, passthroughCluster } from '../../../plan/names.ts';
+import { ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
 import {
   anyPath,
   type ForwardAction,
@@ -35,7 +36,7 @@ import {
 } from '../../../plan/service-scope.ts';
 import { parseProtocol } from '../../../registry/protocol.ts';
 import type { Protocol } from '../../../registry/service.ts';
-import { endpointsByWorkload, endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
+import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { ExplicitCapture } from '../../../snapshot/proxy.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
@@ -81,14 +82,7 @@ const outboundMappings = defineQuery('explicit.outbound', (view): readonly Key[]
 const inboundMappings = defineQuery('explicit.inbound', (view): readonly Key[] => {
   const mappings = captureOf(view)?.inbound ?? [];
   if (mappings.length === 0) return [];
-  const id = view.attribute(workloadId);
-  const own = view
-    .list(endpointsByWorkload, id)
-    .flatMap((service) =>
-      (view.get(endpointsKind, service)?.endpoints ?? [])
-        .filter((endpoint) => `${endpoint.namespace}/${endpoint.workload}` === id)
-        .map((endpoint) => ({ service, servicePort: endpoint.servicePort })),
-    );
+  const own = view.call(ownEndpoints).map(splitOwnEndpoint);
   const seen = new Set<number>();
   return mappings.flatMap(({ servicePort, listen, app, protocol }) => {
     if (seen.has(servicePort)) return [];

@@ -1,6 +1,6 @@
 import type { Origin } from '../../../config/origin.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
-import { captureMode, proxyAddresses, proxyType, workloadId } from '../../../plan/attributes.ts';
+import { captureMode, proxyType } from '../../../plan/attributes.ts';
 import { type ClusterPlan, clusterPlan, type UpstreamProtocol } from '../../../plan/cluster-plan.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import {
@@ -10,14 +10,10 @@ import {
   listenerPlan,
 } from '../../../plan/listener-plan.ts';
 import { blackHoleCluster, inboundCluster, inboundPassthroughCluster } from '../../../plan/names.ts';
+import { ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
 import { findPort, isSniffed, speaksHttp2 } from '../../../plan/service-scope.ts';
-import type { Endpoint, Protocol } from '../../../registry/service.ts';
-import {
-  endpointsByAddress,
-  endpointsByWorkload,
-  endpointsKind,
-  serviceKind,
-} from '../../../snapshot/kinds.ts';
+import type { Protocol } from '../../../registry/service.ts';
+import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { inboundMtlsMode } from '../../security/mutual-tls/schema.ts';
@@ -31,42 +27,22 @@ function isCaptured(view: View): boolean {
   return view.attribute(proxyType) === 'sidecar' && view.attribute(captureMode) !== 'explicit';
 }
 
-/** The application's own ports, as `port|service port|service`; per workload, so it stays this small. */
+/** The application's own ports, one entry of ownEndpoints each: the first service that has the port decides its protocol. */
 const ownPorts = defineQuery('inbound.own-ports', (view): readonly string[] => {
   if (!isCaptured(view)) return [];
-  const id = view.attribute(workloadId);
-  const found = collect(
-    view,
-    view.list(endpointsByWorkload, id),
-    (endpoint) => `${endpoint.namespace}/${endpoint.workload}` === id,
-  );
-  if (found.length > 0) return found;
-  // Endpoints written by hand name no workload: the address must do, which no other proxy shares where traffic is captured.
-  const addresses = view.attribute(proxyAddresses).split(',');
-  const services = addresses.flatMap((address) => [...view.list(endpointsByAddress, address)]);
-  return collect(
-    view,
-    services,
-    (endpoint) => endpoint.workload === '' && addresses.includes(endpoint.address),
-  );
+  const ports = new Map<number, string>();
+  for (const entry of view.call(ownEndpoints)) {
+    const { port } = splitOwnEndpoint(entry);
+    if (!ports.has(port)) ports.set(port, entry);
+  }
+  return [...ports.entries()].sort(([a], [b]) => a - b).map(([, entry]) => entry);
 });
 
-function collect(view: View, services: readonly Key[], isOwn: (endpoint: Endpoint) => boolean): string[] {
-  const ports = new Map<number, string>();
-  for (const service of [...new Set(services)].sort())
-    for (const endpoint of view.get(endpointsKind, service)?.endpoints ?? [])
-      if (isOwn(endpoint) && !ports.has(endpoint.port))
-        ports.set(endpoint.port, `${endpoint.port}|${endpoint.servicePort}|${service}`);
-  return [...ports.entries()].sort(([a], [b]) => a - b).map(([, entry]) => entry);
-}
-
 function inboundPort(view: View, entry: string): InboundPort | undefined {
-  const [port, servicePort, key = ''] = entry.split('|');
-  const service = view.get(serviceKind, key);
-  const found = service && findPort(service, Number(servicePort));
-  return service && found
-    ? { port: Number(port), protocol: found.protocol, origin: service.origin }
-    : undefined;
+  const own = splitOwnEndpoint(entry);
+  const service = view.get(serviceKind, own.service);
+  const found = service && findPort(service, own.servicePort);
+  return service && found ? { port: own.port, protocol: found.protocol, origin: service.origin } : undefined;
 }
 
 const listenerNames = defineQuery('inbound.listeners', (view): readonly Key[] =>

@@ -1,7 +1,8 @@
 import type { Origin } from '../../../config/origin.ts';
 import { sniffedHttp } from '../../../envoy/listener.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
-import { captureMode } from '../../../plan/attributes.ts';
+import { parseCidr, parseIp } from '../../../kit/ip.ts';
+import { captureMode, hasIpv6 } from '../../../plan/attributes.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import {
@@ -26,13 +27,16 @@ import {
   visibleHosts,
 } from '../../../plan/service-scope.ts';
 import type { MeshService, ServicePort } from '../../../registry/service.ts';
-import { serviceKind } from '../../../snapshot/kinds.ts';
+import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { connectionDestinations } from '../virtual-service/schema.ts';
 import { isCaptured, meshOrigin } from './plan.ts';
 
-/** `port/how` of each port: `http` shares a port by Host, `address` has a virtual IP of its own, `shared` has not. */
+/**
+ * `port/how` of each port: `http` shares a port by Host, `address` has a virtual IP of its own, `pods` is reached at its endpoints'
+ * own addresses (headless), `shared` has no address at all.
+ */
 const portKinds = defineQuery('outbound.port-kinds', (view, service: Key): readonly string[] =>
   view
     .call(portsOf, service)
@@ -40,9 +44,21 @@ const portKinds = defineQuery('outbound.port-kinds', (view, service: Key): reado
     .map((port) => `${port.port}/${howCaptured(view, service, port)}`),
 );
 
-function howCaptured(view: View, service: Key, port: ServicePort): 'http' | 'address' | 'shared' {
+function howCaptured(view: View, service: Key, port: ServicePort): 'http' | 'address' | 'pods' | 'shared' {
   if (isHttp(port)) return 'http';
-  return virtualIps(view, service).length > 0 ? 'address' : 'shared';
+  if (virtualIps(view, service).length > 0) return 'address';
+  return view.get(serviceKind, service)?.resolution === 'passthrough' &&
+    podAddresses(view, service, port.port).length > 0
+    ? 'pods'
+    : 'shared';
+}
+
+/** The endpoints' addresses that take a port under its own number: others are not what applications call. */
+function podAddresses(view: View, service: Key, port: number): string[] {
+  const addresses = (view.get(endpointsKind, service)?.endpoints ?? [])
+    .filter((endpoint) => endpoint.servicePort === port && endpoint.port === port && endpoint.healthy)
+    .map((endpoint) => endpoint.address);
+  return [...new Set(addresses)].filter((address) => parseIp(address) !== undefined).sort();
 }
 
 /** Single addresses that no other service claims. */
@@ -59,7 +75,7 @@ const sharedPorts = defineQuery('outbound.shared-ports', (view): readonly Key[] 
   for (const host of view.call(visibleHosts))
     for (const entry of view.call(portKinds, view.call(serviceFor, host))) {
       const [port = '', how] = entry.split('/');
-      if (how !== 'address') ports.add(port);
+      if (how === 'http' || how === 'shared') ports.add(port);
     }
   return [...ports].sort();
 });
@@ -97,18 +113,19 @@ function planSharedPort(view: View, portText: Key, http: Key, keys: Key): Listen
       chains.push(tcpChain(view, service, found, match));
     } else if (!match && !isSniffed(found)) fallback ??= tcpChain(view, service, found, {});
   }
-  if (http !== '') chains.push(httpChain(portText, {}, origin));
-  else if (sniffed) chains.push(httpChain(portText, { applicationProtocols: sniffedHttp }, origin));
-  const defaultChain = http !== '' ? undefined : (fallback ?? unknownChain(view));
+  // Applications also call hosts outside the mesh on this port, by whatever protocol: only HTTP is routed by Host.
+  if (http !== '' || sniffed) chains.push(httpChain(portText, { applicationProtocols: sniffedHttp }, origin));
+  const defaultChain = fallback ?? unknownChain(view);
   return listenerPlan({
     name: `0.0.0.0_${port}`,
     address: '0.0.0.0',
+    ...(view.attribute(hasIpv6) ? { additionalAddresses: ['::'] } : {}),
     port,
     direction: 'outbound',
     bind: false,
     originalDestination: false,
     chains,
-    ...(defaultChain ? { defaultChain } : {}),
+    defaultChain,
     detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
     origin,
   });
@@ -116,9 +133,10 @@ function planSharedPort(view: View, portText: Key, http: Key, keys: Key): Listen
 
 /** How a service without an address of its own is recognised: by address ranges, or by the server name that TLS clients send. */
 function sharedMatch(service: MeshService, port: ServicePort): FilterChainPlan['match'] | undefined {
-  const ranges = service.addresses.filter((address) => address.includes('/'));
-  if (ranges.length > 0) return { ranges };
-  return isTlsPort(port) && service.hostname !== '*' ? { serverNames: [service.hostname] } : undefined;
+  const ranges = service.addresses.filter((address) => address.includes('/')).map(canonicalRange);
+  const names = isTlsPort(port) && service.hostname !== '*' ? { serverNames: [service.hostname] } : {};
+  if (ranges.length > 0) return { ranges, ...names };
+  return names.serverNames ? names : undefined;
 }
 
 export const sharedPortListeners: Shaper<ListenerPlan> = {
@@ -128,28 +146,51 @@ export const sharedPortListeners: Shaper<ListenerPlan> = {
   plan: planSharedPort,
 };
 
-/** `host|port` of each service port with a virtual IP of its own. */
+/** A range without the bits that its length does not cover: Envoy takes two ranges for equal that differ only there. */
+function canonicalRange(range: string): string {
+  const cidr = parseCidr(range);
+  if (!cidr) return range;
+  const bytes = cidr.address.bytes.map((byte, index) => {
+    const bits = Math.max(0, Math.min(8, cidr.prefixLength - index * 8));
+    return byte & (0xff << (8 - bits)) & 0xff;
+  });
+  if (cidr.address.version === 4) return `${bytes.join('.')}/${cidr.prefixLength}`;
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    (((bytes[index * 2] ?? 0) << 8) | (bytes[index * 2 + 1] ?? 0)).toString(16),
+  );
+  return `${groups.join(':')}/${cidr.prefixLength}`;
+}
+
+/** `host|port|address`: one listener for a service port's virtual IPs, one for each pod of a headless service. */
 const addressKeys = defineQuery('outbound.address-listeners', (view): readonly Key[] =>
   isCaptured(view)
-    ? view.call(visibleHosts).flatMap((host) =>
-        view
-          .call(portKinds, view.call(serviceFor, host))
-          .filter((entry) => entry.endsWith('/address'))
-          .map((entry) => `${host}|${entry.slice(0, entry.indexOf('/'))}`),
-      )
+    ? view.call(visibleHosts).flatMap((host) => view.call(addressKeysOf, host, view.call(serviceFor, host)))
     : [],
 );
 
+const addressKeysOf = defineQuery(
+  'outbound.address-keys-of',
+  (view, host: Key, service: Key): readonly Key[] =>
+    view.call(portKinds, service).flatMap((entry) => {
+      const [port = '', how] = entry.split('/');
+      if (how === 'address') return [`${host}|${port}|`];
+      return how === 'pods'
+        ? podAddresses(view, service, Number(port)).map((address) => `${host}|${port}|${address}`)
+        : [];
+    }),
+);
+
+/** service, port, the pod's address or '' */
 function resolveAddress(view: View, key: Key): readonly Key[] {
-  const [host = '', port = ''] = key.split('|');
-  return [view.call(serviceFor, host), port];
+  const [host = '', port = '', address = ''] = key.split('|');
+  return [view.call(serviceFor, host), port, address];
 }
 
-function planAddress(view: View, key: Key, portText: Key): ListenerPlan | undefined {
+function planAddress(view: View, key: Key, portText: Key, pod: Key): ListenerPlan | undefined {
   const service = view.get(serviceKind, key);
   const port = service && findPort(service, Number(portText));
   if (!service || !port) return undefined;
-  const [address, ...additionalAddresses] = virtualIps(view, key);
+  const [address, ...additionalAddresses] = pod === '' ? virtualIps(view, key) : [pod];
   if (address === undefined) return undefined;
   const tcp = tcpChain(view, service, port, {});
   return listenerPlan({
@@ -242,6 +283,7 @@ function planCatchAll(view: View, name: Key): ListenerPlan {
   return listenerPlan({
     name,
     address: '0.0.0.0',
+    ...(view.attribute(hasIpv6) ? { additionalAddresses: ['::'] } : {}),
     port,
     direction: 'outbound',
     bind: true,

@@ -177,15 +177,17 @@ export const outboundClusters: Shaper<ClusterPlan> = {
   plan: planCluster,
 };
 
-/** Only clusters whose endpoints are delivered. */
+/** The clusters of one host if their endpoints are delivered. */
+const endpointSetsOfHost = defineQuery('service.endpoint-sets-of-host', (view, host: Key): readonly Key[] => {
+  const service = view.call(serviceFor, host);
+  const resolution = service === '' ? undefined : view.call(resolutionOf, service);
+  const delivered =
+    resolution === 'static' || (resolution === 'passthrough' && reach(view, service) !== 'original');
+  return delivered ? view.call(clustersOfHost, host) : [];
+});
+
 const endpointKeys = defineQuery('service.endpoint-sets', (view): readonly Key[] =>
-  view.call(clusterKeys).filter((name) => {
-    const host = parseClusterName(name)?.host ?? '';
-    const service = view.call(serviceFor, host);
-    const resolution = view.call(resolutionOf, service);
-    if (resolution === 'passthrough') return reach(view, service) !== 'original';
-    return resolution === 'static';
-  }),
+  view.call(visibleHosts).flatMap((host) => view.call(endpointSetsOfHost, host)),
 );
 
 /** service key, port, subset, rules, the proxy's locality where it matters. */

@@ -10,11 +10,13 @@ import type { View } from '../../../snapshot/view.ts';
 import { destinationCluster } from './plan.ts';
 import {
   gatewayKey,
+  inPrecedence,
   namespaceOf,
   originIn,
   type VirtualService,
   virtualServiceFor,
   virtualServiceKind,
+  virtualServicesByGateway,
 } from './virtual-service.ts';
 
 /**
@@ -60,4 +62,38 @@ function applies(
   if ('sniHosts' in match && !match.sniHosts.some((name) => hostCovers(name, host))) return false;
   if (match.sourceNamespace && !view.attribute(inNamespace(match.sourceNamespace))) return false;
   return !match.sourceLabels || view.matches(match.sourceLabels);
+}
+
+export interface GatewayConnection {
+  /** Names that the client asks for by SNI; `*` for TCP routes. */
+  readonly serverNames: readonly string[];
+  readonly destinations: readonly Destination[];
+}
+
+/** The TCP and TLS routes of the virtual services bound to a gateway, for one of its ports, in order of precedence. */
+export function gatewayConnections(view: View, gateway: string, port: number): GatewayConnection[] {
+  const found: GatewayConnection[] = [];
+  for (const key of inPrecedence(view, view.list(virtualServicesByGateway, gateway))) {
+    const service = view.get(virtualServiceKind, key);
+    if (!service) continue;
+    const at = (route: VirtualServiceTcpRoute[] | undefined, path: string): Destination[] =>
+      (route ?? []).map((target, index, all) => ({
+        cluster: destinationCluster(view, target.destination, namespaceOf(service), port),
+        weight: all.length === 1 ? 1 : (target.weight ?? 0),
+        origin: originIn(service, `${path}.route[${index}]`),
+      }));
+    const here = (match: { port?: number; gateways?: string[] }): boolean => {
+      const named = (match.gateways ?? []).map((name) => gatewayKey(name, namespaceOf(service)));
+      return (!match.port || match.port === port) && (named.length === 0 || named.includes(gateway));
+    };
+    for (const [index, route] of (service.spec?.tls ?? []).entries()) {
+      const names = route.match.filter(here).flatMap((match) => match.sniHosts);
+      if (names.length > 0)
+        found.push({ serverNames: [...new Set(names)], destinations: at(route.route, `spec.tls[${index}]`) });
+    }
+    for (const [index, route] of (service.spec?.tcp ?? []).entries())
+      if (!route.match?.length || route.match.some(here))
+        found.push({ serverNames: ['*'], destinations: at(route.route, `spec.tcp[${index}]`) });
+  }
+  return found;
 }

@@ -1,0 +1,12 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { gatewayListeners } from './listeners.ts';
+import { gatewayRoutes } from './routes.ts';
+import { gatewaySecrets } from './secrets.ts';
+
+export const gateway: Feature = {
+  name: 'traffic/gateway',
+  kinds: ['Gateway', 'Secret'],
+  listeners: [gatewayListeners],
+  routes: [gatewayRoutes],
+  secrets: [gatewaySecrets],
+};
