@@ -1,6 +1,6 @@
 import type { FieldPath } from '../../field-path.ts';
 import { quote, type Report } from '../../report.ts';
-import { checkPort, isDnsLabel } from './hosts.ts';
+import { isDnsLabel } from './hosts.ts';
 
 export const PROTOCOLS = [
   'HTTP',
@@ -36,13 +36,6 @@ export function isTls(protocol: ProtocolName | undefined): boolean {
   return protocol === 'HTTPS' || protocol === 'TLS';
 }
 
-export interface PortSpec {
-  number?: number;
-  protocol?: string;
-  name?: string;
-  targetPort?: number;
-}
-
 export function checkProtocol(report: Report, path: FieldPath, word: string | undefined): void {
   if (parseProtocol(word) === undefined)
     report.error(
@@ -56,13 +49,4 @@ export function checkPortName(report: Report, path: FieldPath, name: string | un
   if (name === undefined || name === '') report.required(path, 'a port needs a name');
   else if (!isDnsLabel(name))
     report.invalid(path, `${quote(name)} must be letters, digits and -, at most 63`);
-}
-
-/** Name, protocol and number of a port. */
-export function checkPortSpec(report: Report, path: FieldPath, port: PortSpec): void {
-  checkPortName(report, path.field('name'), port.name);
-  checkProtocol(report, path.field('protocol'), port.protocol);
-  checkPort(report, path.field('number'), port.number);
-  if (port.targetPort !== undefined && port.targetPort !== 0)
-    checkPort(report, path.field('targetPort'), port.targetPort);
 }

@@ -7,7 +7,8 @@ import { checkWildcardDomain } from './hosts.ts';
 import { checkTrafficPolicy } from './traffic-policy.ts';
 
 export const validateDestinationRule = specValidator<DestinationRuleSpec>((spec, path, report) => {
-  checkWildcardDomain(report, path.field('host'), spec.host);
+  // The CRD lets an object without a spec pass.
+  checkWildcardDomain(report, path.field('host'), spec.host ?? '');
   checkTrafficPolicy(report, path.field('trafficPolicy'), spec.trafficPolicy);
   checkSubsets(report, path.field('subsets'), spec);
   checkExportTo(report, path.field('exportTo'), spec.exportTo);
