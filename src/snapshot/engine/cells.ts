@@ -8,6 +8,8 @@ export class Cell {
   readonly home: Map<Key, Cell>;
   readonly key: Key;
   readers: Links<Entry>;
+  /** The last computation that read it. */
+  readBy = 0;
 
   constructor(home: Map<Key, Cell>, key: Key) {
     this.home = home;

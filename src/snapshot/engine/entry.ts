@@ -42,6 +42,8 @@ export class Entry {
   children: readonly Entry[] = [];
   parents: Links<Entry | RootClass>;
   state: State = clean;
+  /** The last computation that called it. */
+  calledBy = 0;
   /** The tick at which value or failure last changed. */
   changedAt: number;
   verifiedAt: number;
@@ -88,6 +90,7 @@ export class Instance {
   /** An entry that is valid for the proxy. Two may be: a clean one is preferred. */
   find(proxy: ProxyState, project: (mask: Mask, proxy: ProxyState) => Projection): Entry | undefined {
     const single = this.#single;
+    if (single !== undefined && single.mask.facts.length === 0) return single;
     if (single !== undefined) return project(single.mask, proxy) === single.projection ? single : undefined;
     if (this.#many === undefined || this.#masks === undefined) return undefined;
     let found: Entry | undefined;

@@ -6,7 +6,7 @@ import { type Cell, CellTable } from './cells.ts';
 import { check, clean, dead, dirty, Entry, type Failure, Instance, type QueryState } from './entry.ts';
 import { Frame, RecordingView } from './frame.ts';
 import { Garbage } from './garbage.ts';
-import { addLink, eachLink, sameItems } from './links.ts';
+import { addLink, eachChange, eachLink, trimmed } from './links.ts';
 import { type Mask, MaskTable, type ProxyState } from './masks.ts';
 
 /** Calls nest a dozen deep at most; a query that recurses over growing arguments is stopped here. */
@@ -165,8 +165,8 @@ export class Evaluator {
         entry.changedAt = this.tick;
       }
     }
-    this.#relinkCells(entry, frame.cells.trimmed());
-    this.#relinkChildren(entry, frame.children.trimmed());
+    this.#relinkCells(entry, trimmed(frame.cells));
+    this.#relinkChildren(entry, trimmed(frame.children));
     entry.state = clean;
     entry.verifiedAt = this.tick;
     if (old !== undefined && old !== entry) {
@@ -205,9 +205,9 @@ export class Evaluator {
   #handOver(frame: Frame, outcome: Outcome): Entry {
     const caller = this.#stack.at(-1);
     if (caller !== undefined) {
-      for (const cell of frame.cells.items) caller.cells.add(cell);
-      for (const child of frame.children.items) caller.children.add(child);
-      for (const fact of frame.facts.items) caller.facts.add(fact);
+      for (const cell of frame.cells) caller.addCell(cell);
+      for (const child of frame.children) caller.addChild(child);
+      for (const fact of frame.facts) caller.addFact(fact);
     }
     if (frame.instance.size === 0) frame.instance.query.instances.delete(frame.instance.key);
     const entry = new Entry(frame.instance, this.masks.empty, this.masks.everybody, this.tick);
@@ -253,25 +253,23 @@ export class Evaluator {
 
   #relinkCells(entry: Entry, next: readonly Cell[]): void {
     const old = entry.cells;
-    if (sameItems(old, next)) return;
     entry.cells = next;
-    for (const cell of next) cell.addReader(entry);
-    if (old.length === 0) return;
-    const kept = new Set(next);
-    for (const cell of old) if (!kept.has(cell)) this.cells.removeReader(cell, entry);
+    eachChange(old, next, {
+      added: (cell) => cell.addReader(entry),
+      removed: (cell) => this.cells.removeReader(cell, entry),
+    });
   }
 
   #relinkChildren(entry: Entry, next: readonly Entry[]): void {
     const old = entry.children;
-    if (sameItems(old, next)) return;
     entry.children = next;
-    for (const child of next) {
-      child.parents = addLink(child.parents, entry);
-      this.garbage.held(child);
-    }
-    if (old.length === 0) return;
-    const kept = new Set(next);
-    for (const child of old) if (!kept.has(child)) this.garbage.unlink(child, entry);
+    eachChange(old, next, {
+      added: (child) => {
+        child.parents = addLink(child.parents, entry);
+        this.garbage.held(child);
+      },
+      removed: (child) => this.garbage.unlink(child, entry),
+    });
   }
 
   /** Notes every n-th reuse for verification. */
@@ -297,7 +295,7 @@ export class Evaluator {
     verification.checked++;
     const frame = new Frame(entry.instance, proxy, 0);
     const outcome = this.#run(frame);
-    for (const cell of frame.cells.items) this.cells.release(cell);
+    for (const cell of frame.cells) this.cells.release(cell);
     const readsMore = !frame.mask(this.masks).within(entry.mask);
     if (readsMore || !sameOutcome(entry.instance.query.query, entry, outcome))
       verification.problems.push(new ReuseError(frame.text, proxy.proxy.id, readsMore));
@@ -335,7 +333,7 @@ function sameOutcome(query: Query, entry: Entry, outcome: Outcome): boolean {
 
 /** An error that came up from a called query keeps the name of the query that threw it. */
 function failureOf(frame: Frame, error: unknown): Failure {
-  for (const { failure } of frame.children.items)
+  for (const { failure } of frame.children)
     if (failure !== undefined && failure.error === error) return failure;
   return { query: frame.instance.query.query.name, args: frame.instance.args, error };
 }

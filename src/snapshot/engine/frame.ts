@@ -8,17 +8,20 @@ import type { Index, KindToken } from '../world.ts';
 import type { Cell } from './cells.ts';
 import type { Entry, Instance } from './entry.ts';
 import type { Evaluator } from './evaluator.ts';
-import { Distinct } from './links.ts';
 import type { Fact, Mask, MaskTable, ProxyState } from './masks.ts';
+
+let nextFrameId = 1;
 
 /** A running computation and what it has read so far. */
 export class Frame {
   readonly instance: Instance;
   readonly proxy: ProxyState;
   readonly depth: number;
-  readonly cells = new Distinct<Cell>();
-  readonly children = new Distinct<Entry>();
-  readonly facts = new Distinct<Fact>();
+  /** In the order of reading. What was read again after another computation touched it may stand here twice. */
+  readonly cells: Cell[] = [];
+  readonly children: Entry[] = [];
+  readonly facts: Fact[] = [];
+  readonly #id = nextFrameId++;
   /** It takes part in a cycle: whatever it returns, the result is this error. */
   cycle: CycleError | undefined;
   /** Depth of the outermost running computation that it ran into; its own where none. */
@@ -31,6 +34,23 @@ export class Frame {
     this.reaches = depth;
   }
 
+  /** The marks on cells and entries spare a set per computation: queries that list every service read thousands. */
+  addCell(cell: Cell): void {
+    if (cell.readBy === this.#id) return;
+    cell.readBy = this.#id;
+    this.cells.push(cell);
+  }
+
+  addChild(child: Entry): void {
+    if (child.calledBy === this.#id) return;
+    child.calledBy = this.#id;
+    this.children.push(child);
+  }
+
+  addFact(fact: Fact): void {
+    if (!this.facts.includes(fact)) this.facts.push(fact);
+  }
+
   get text(): string {
     return callText(this.instance.query.query.name, this.instance.args);
   }
@@ -38,9 +58,13 @@ export class Frame {
   /** Everything that the result may depend on: its own facts and its children's. */
   mask(masks: MaskTable): Mask {
     const below: Mask[] = [];
-    for (const child of this.children.items)
-      if (child.mask !== masks.empty && !below.includes(child.mask)) below.push(child.mask);
-    return masks.union(below, this.facts.items);
+    let last = masks.empty;
+    for (const { mask } of this.children) {
+      if (mask === masks.empty || mask === last) continue;
+      last = mask;
+      if (!below.includes(mask)) below.push(mask);
+    }
+    return masks.union(below, this.facts);
   }
 }
 
@@ -65,23 +89,23 @@ export class RecordingView implements View {
   }
 
   get<T>(kind: KindToken<T>, key: Key): T | undefined {
-    this.#reads().cells.add(this.#evaluator.cells.at('object', kind.name, key));
+    this.#reads().addCell(this.#evaluator.cells.at('object', kind.name, key));
     return this.#evaluator.world.get(kind, key);
   }
 
   list(index: Index, key: Key): readonly Key[] {
-    this.#reads().cells.add(this.#evaluator.cells.at('list', index.name, key));
+    this.#reads().addCell(this.#evaluator.cells.at('list', index.name, key));
     return this.#evaluator.world.list(index, key);
   }
 
   mesh<F extends keyof MeshConfig>(field: F): MeshConfig[F] {
-    this.#reads().cells.add(this.#evaluator.cells.at('mesh', '', field));
+    this.#reads().addCell(this.#evaluator.cells.at('mesh', '', field));
     return this.#evaluator.world.mesh[field];
   }
 
   attribute<T extends string | number | boolean | undefined>(attribute: Attribute<T>): T {
     const frame = this.#reads();
-    frame.facts.add(this.#evaluator.masks.attribute(attribute as unknown as Attribute));
+    frame.addFact(this.#evaluator.masks.attribute(attribute as unknown as Attribute));
     return attribute.value(frame.proxy.proxy);
   }
 
@@ -94,7 +118,7 @@ export class RecordingView implements View {
     }
     if (empty) return true;
     const fact = this.#evaluator.masks.selector(selector);
-    frame.facts.add(fact);
+    frame.addFact(fact);
     return fact.read(frame.proxy.proxy) as boolean;
   }
 
@@ -104,7 +128,7 @@ export class RecordingView implements View {
       if (typeof arg !== 'string')
         throw new TypeError(`${query.name} was called with a ${typeof arg}: query arguments are strings`);
     const entry = this.#evaluator.evaluate(query as unknown as Query, args, frame.proxy);
-    if (!entry.transient) frame.children.add(entry);
+    if (!entry.transient) frame.addChild(entry);
     if (entry.failure === undefined) return entry.value as T;
     const { error } = entry.failure;
     // The cycle was found and stored by another entrance; this call is on it all the same.
