@@ -6,6 +6,7 @@ import { compileSchema } from '../schema/compile-schema.ts';
 import type { SchemaNode } from '../schema/schema-node.ts';
 import { builtInKinds, createBuiltInRegistry } from './built-in-kinds.ts';
 import { reviewKinds } from './core/access-kinds.ts';
+import { describedKinds, strayDescriptions } from './descriptions.ts';
 
 const registry = createBuiltInRegistry();
 
@@ -56,6 +57,15 @@ test('lists of map items name keys that their items have', () => {
   };
   for (const kind of builtInKinds())
     for (const version of kind.versions) visit(version.schema as SchemaNode, kind.kind);
+});
+
+test('every description is for a field that there is', () => {
+  for (const name of describedKinds) {
+    const kind = builtInKinds().find((one) => `${one.kind}.${one.group}` === name);
+    const schema = kind?.versions.find((version) => version.storage)?.schema;
+    expect(schema, name).toBeDefined();
+    expect(schema && strayDescriptions(name, schema), name).toEqual([]);
+  }
 });
 
 test('Istio kinds are served in all their versions', () => {

@@ -1,5 +1,6 @@
 import { crds, type GeneratedCrd } from '../../../gen/crd/index.js';
-import type { Kind } from '../kind.ts';
+import type { Kind, StructuralSchema } from '../kind.ts';
+import { withDescriptions } from './descriptions.ts';
 
 /** Kinds whose whole behaviour is in the mesh; the others of these groups are stored and say in their status that nothing acts on them. */
 const built = new Set([
@@ -10,13 +11,26 @@ const built = new Set([
   'WorkloadEntry.networking.istio.io',
 ]);
 
+/** Schemas are compiled once each, so all registries share them. */
+const described = new Map<GeneratedCrd, StructuralSchema[]>();
+
 /** The kinds of Istio and Gateway API, made from their CRDs. */
 export function generatedKinds(validators: Readonly<Record<string, Kind['validate']>>): Kind[] {
   return crds.map((crd) => kindOf(crd, validators[`${crd.kind}.${crd.group}`]));
 }
 
+function schemasOf(crd: GeneratedCrd): StructuralSchema[] {
+  let schemas = described.get(crd);
+  if (!schemas) {
+    schemas = crd.schemas.map((schema) => withDescriptions(`${crd.kind}.${crd.group}`, schema));
+    described.set(crd, schemas);
+  }
+  return schemas;
+}
+
 function kindOf(crd: GeneratedCrd, validate: Kind['validate']): Kind {
   const { group, kind, plural, singular, shortNames, categories, namespaced } = crd;
+  const schemas = schemasOf(crd);
   return {
     group,
     kind,
@@ -26,7 +40,7 @@ function kindOf(crd: GeneratedCrd, validate: Kind['validate']): Kind {
     categories,
     namespaced,
     versions: crd.versions.map(({ schema, ...version }) => {
-      const found = crd.schemas[schema];
+      const found = schemas[schema];
       if (!found) throw new Error(`gen/crd: ${plural}.${group} ${version.name} has no schema`);
       return { ...version, schema: found };
     }),
