@@ -33,21 +33,17 @@ export interface SweepOptions {
   readonly graceMs?: number;
   /** Processes that are left alone. */
   readonly except?: (id: ProcessId) => boolean;
-  /** Recorded processes: looked for besides what /proc shows. */
-  readonly recorded?: readonly ProcessId[];
 }
 
 /**
- * Ends every process of a mesh: those that carry its marker, and those recorded, provided pid and start time are still the same.
- * Returns those that were ended. Looks again after each round, since a dying process may have started another; bounded.
+ * Ends every process that carries a mesh's marker; each is signalled only while pid and start time are still the same. Returns
+ * those that were ended. Looks again after each round, since a dying process may have started another; bounded.
  */
 export async function sweep(directory: string, options: SweepOptions = {}): Promise<ProcessId[]> {
-  const { graceMs = 5_000, except = () => false, recorded = [] } = options;
+  const { graceMs = 5_000, except = () => false } = options;
   const ended = new Map<string, ProcessId>();
   for (let round = 0; round < 5; round++) {
-    const alive = unique([...findOurs(directory), ...recorded.filter(isRecordedAlive)]).filter(
-      (id) => !except(id),
-    );
+    const alive = findOurs(directory).filter((id) => !except(id));
     if (alive.length === 0) break;
     for (const id of alive) ended.set(keyOf(id), id);
     signalAll(alive, 'SIGTERM');
@@ -58,17 +54,8 @@ export async function sweep(directory: string, options: SweepOptions = {}): Prom
   return [...ended.values()];
 }
 
-/** A record of a system without start times (0) proves nothing: only the marker counts there. */
-function isRecordedAlive(id: ProcessId): boolean {
-  return id.startTime !== 0 && isAlive(id);
-}
-
 function keyOf({ pid, startTime }: ProcessId): string {
   return `${pid}/${startTime}`;
-}
-
-function unique(ids: readonly ProcessId[]): ProcessId[] {
-  return [...new Map(ids.map((id) => [keyOf(id), id])).values()];
 }
 
 function signalAll(ids: readonly ProcessId[], signal: NodeJS.Signals): void {

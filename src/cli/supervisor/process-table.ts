@@ -1,5 +1,6 @@
 import { isAlive, type ProcessId } from '../../kit/process-id.ts';
 import { readJsonFile, writeJsonFile } from '../state/json-file.ts';
+import { isOurs } from './ours.ts';
 
 /** A process that was started, as kept on disk for whoever comes after us. */
 export interface RecordedProcess extends ProcessId {
@@ -15,25 +16,20 @@ interface Table {
 /** Which processes the mesh runs, by name; survives the supervisor. */
 export class ProcessTable {
   readonly #path: string;
+  readonly #directory: string;
   readonly #processes: Map<string, RecordedProcess>;
 
-  constructor(path: string) {
+  /** `directory`: the mesh's state, whose marker its processes carry. */
+  constructor(path: string, directory: string) {
     this.#path = path;
+    this.#directory = directory;
     this.#processes = new Map(Object.entries(readJsonFile<Table>(path)?.processes ?? {}));
   }
 
-  /** The process under a name when it still runs. */
+  /** The process under a name when it still runs: same pid, same start, and of this mesh (after a reboot the first two can agree). */
   alive(name: string): RecordedProcess | undefined {
     const recorded = this.#processes.get(name);
-    return recorded && isAlive(recorded) ? recorded : undefined;
-  }
-
-  get(name: string): RecordedProcess | undefined {
-    return this.#processes.get(name);
-  }
-
-  all(): RecordedProcess[] {
-    return [...this.#processes.values()];
+    return recorded && isAlive(recorded) && isOurs(recorded.pid, this.#directory) ? recorded : undefined;
   }
 
   names(): string[] {

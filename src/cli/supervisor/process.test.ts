@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { isAlive, processId } from '../../kit/process-id.ts';
+import { processId } from '../../kit/process-id.ts';
 import { checkHealth } from './healthcheck.ts';
 import { boundLog, olderLog } from './log-file.ts';
 import { ManagedProcess, type ProcessSpec, type ProcessState } from './managed-process.ts';
@@ -38,7 +37,7 @@ function spec(script: string, more: Partial<ProcessSpec> = {}): ProcessSpec {
   };
 }
 
-const table = () => new ProcessTable(join(scratch, 'processes.json'));
+const table = () => new ProcessTable(join(scratch, 'processes.json'), scratch);
 const forever = 'setInterval(() => {}, 1000); console.log("up")';
 
 function managed(what: ProcessSpec, from = table()) {
@@ -145,8 +144,7 @@ describe('sweep', () => {
     });
     try {
       await vi.waitFor(() => expect(findOurs(scratch)).toHaveLength(2), { timeout: 5_000 });
-      const stale = { pid: other.pid ?? 0, startTime: 1 };
-      const ended = await sweep(scratch, { recorded: [stale] });
+      const ended = await sweep(scratch);
       expect(ended.map(({ pid }) => pid)).toContain(ours.pid);
       expect(findOurs(scratch)).toEqual([]);
       expect(processId(other.pid ?? 0)).toBeDefined();
@@ -155,14 +153,6 @@ describe('sweep', () => {
       other.kill('SIGKILL');
       foreign.kill('SIGKILL');
     }
-  });
-
-  test('a recorded process is ended by pid and start time', async () => {
-    const child = spawn(node, ['-e', 'setInterval(()=>{},1000)'], { stdio: 'ignore', detached: true });
-    const id = processId(child.pid ?? 0);
-    if (!id) throw new Error('not started');
-    await sweep(scratch, { recorded: [id] });
-    expect(isAlive(id)).toBe(false);
   });
 });
 
@@ -225,15 +215,19 @@ test('a log is cut while its writer goes on', async () => {
   expect(readFileSync(olderLog(log), 'utf8')).toContain('line');
 });
 
-test('the table survives, and a broken one says so', () => {
+test('the table survives, knows its own processes only, and a broken one says so', async () => {
   const path = join(scratch, 'processes.json');
+  const child = spawn(node, ['-e', forever], { env: environment(), stdio: 'ignore' });
+  const id = await vi.waitFor(() => findOurs(scratch)[0] ?? expect.unreachable(), { timeout: 5_000 });
   const first = table();
-  const id = processId(process.pid);
-  if (!id) throw new Error('unreachable');
-  first.set('a', { ...id, specHash: createHash('sha256').update('x').digest('hex') });
+  first.set('a', { ...id, specHash: 'x' });
   expect(table().alive('a')).toMatchObject(id);
-  first.set('b', { pid: process.pid, startTime: 1, specHash: '' });
+  first.set('b', { ...id, startTime: 1, specHash: 'x' });
   expect(table().alive('b')).toBeUndefined();
+  const self = processId(process.pid);
+  first.set('c', { pid: process.pid, startTime: self?.startTime ?? 0, specHash: 'x' });
+  expect(table().alive('c')).toBeUndefined();
+  child.kill('SIGKILL');
   writeFileSync(path, '{');
   expect(() => table()).toThrow(/is not JSON/);
 });

@@ -88,7 +88,7 @@ export class Supervisor {
     this.#paths = paths;
     this.#log = log;
     this.#config = readSupervisorConfig(paths.directory);
-    this.#table = new ProcessTable(paths.processes);
+    this.#table = new ProcessTable(paths.processes, paths.directory);
   }
 
   /** Starts (or adopts) everything; resolves when all has been started, not when it is ready. */
@@ -189,7 +189,7 @@ export class Supervisor {
     this.#publisher?.close();
     this.#client?.close();
     await this.#controlPlane?.stop();
-    const left = await sweep(this.#paths.directory, { recorded: this.#table.all(), graceMs: 2_000 });
+    const left = await sweep(this.#paths.directory, { graceMs: 2_000 });
     if (left.length > 0) this.#log(`ended ${left.length} processes that were left over`);
   }
 

@@ -1,0 +1,130 @@
+import type { Command } from 'commander';
+import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import type { ApiClient } from '../api/api-client.ts';
+import {
+  type ApiResource,
+  discover,
+  isNotFound,
+  resourceOfName,
+  resourceOfObject,
+  resourcePath,
+} from '../api/discovery.ts';
+import { formatProblem } from '../apply/apply-objects.ts';
+import { collectObjects } from '../apply/collect-objects.ts';
+import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
+import { exitCodeOf, exitCodes } from '../exit-codes.ts';
+import { err } from '../output/style.ts';
+
+interface DeleteFlags extends ConnectionFlags {
+  readonly filename?: string[];
+  readonly recursive?: boolean;
+  readonly all?: boolean;
+  readonly selector?: string;
+  readonly ignoreNotFound?: boolean;
+}
+
+interface Target {
+  readonly resource: ApiResource;
+  readonly namespace: string | undefined;
+  readonly name: string;
+}
+
+export function registerDelete(program: Command): void {
+  const command = program
+    .command('delete')
+    .summary('delete objects')
+    .argument('[type]', 'resource type, or TYPE/NAME')
+    .argument('[names...]', 'names')
+    .option('-f, --filename <path...>', 'the objects of files, directories, or - for standard input')
+    .option('-R, --recursive', 'look into subdirectories too')
+    .option('--all', 'every object of the type in the namespace')
+    .option('-l, --selector <labels>', 'objects with these labels')
+    .option('--ignore-not-found', 'what is not there counts as deleted');
+  addConnectionFlags(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ostria delete virtualservice reviews
+  ostria delete vs/reviews dr/reviews
+  ostria delete -f networking/
+  ostria delete virtualservices --all`,
+    )
+    .action(runDelete);
+}
+
+async function runDelete(type: string | undefined, names: string[], flags: DeleteFlags): Promise<void> {
+  const { client, namespace } = connect(flags);
+  try {
+    const resources = await discover(client);
+    const targets = flags.filename
+      ? targetsOfFiles(resources, flags, namespace)
+      : await targetsOfNames(client, resources, type, names, flags, namespace);
+    for (const target of targets) await deleteOne(client, target, flags.ignoreNotFound ?? false);
+  } finally {
+    client.close();
+  }
+}
+
+function targetsOfFiles(resources: readonly ApiResource[], flags: DeleteFlags, namespace: string): Target[] {
+  const { objects, problems } = collectObjects(flags.filename ?? [], { recursive: flags.recursive ?? false });
+  if (problems.length > 0)
+    throw new CodedError('MeshFileInvalid', `${problems.map(formatProblem).join('\n')}\nnothing was deleted`);
+  // What came last may need what came first: the other way round from apply.
+  return objects.toReversed().map(({ object, positions }) => {
+    const resource = resourceOfObject(resources, object);
+    if (resource)
+      return {
+        resource,
+        namespace: resource.namespaced ? object.metadata.namespace || namespace : undefined,
+        name: object.metadata.name,
+      };
+    const message = `the API server has no kind ${object.kind} of ${object.apiVersion}`;
+    throw new CodedError('MeshFileInvalid', formatProblem({ ...positions.at('kind'), code: '', message }));
+  });
+}
+
+async function targetsOfNames(
+  client: ApiClient,
+  resources: readonly ApiResource[],
+  type: string | undefined,
+  names: readonly string[],
+  flags: DeleteFlags,
+  namespace: string,
+): Promise<Target[]> {
+  if (type === undefined)
+    throw new CodedError('UsageInvalid', 'delete what? Give a type and names, or -f FILE');
+  const inScope = (resource: ApiResource) => (resource.namespaced ? namespace : undefined);
+  if (type.includes('/'))
+    return [type, ...names].map((pair) => {
+      const [typeName = '', name = ''] = pair.split('/');
+      const resource = resourceOfName(resources, typeName);
+      if (name === '') throw new CodedError('UsageInvalid', `${pair} is not TYPE/NAME`);
+      return { resource, namespace: inScope(resource), name };
+    });
+  const resource = resourceOfName(resources, type);
+  if (names.length > 0) return names.map((name) => ({ resource, namespace: inScope(resource), name }));
+  if (!flags.all && !flags.selector)
+    throw new CodedError('UsageInvalid', `delete which ${resource.plural}? Give names, -l LABELS or --all`);
+  const query = flags.selector ? `?labelSelector=${encodeURIComponent(flags.selector)}` : '';
+  const list = await client.get<{ items: { metadata: { name: string } }[] }>(
+    `${resourcePath(resource, inScope(resource))}${query}`,
+  );
+  return list.items.map(({ metadata }) => ({ resource, namespace: inScope(resource), name: metadata.name }));
+}
+
+async function deleteOne(
+  client: ApiClient,
+  { resource, namespace, name }: Target,
+  ignoreNotFound: boolean,
+): Promise<void> {
+  const label = `${resource.singular}${resource.group === '' ? '' : `.${resource.group}`} "${name}"`;
+  try {
+    await client.request({ method: 'DELETE', path: resourcePath(resource, namespace, name) });
+    process.stdout.write(`${label} deleted\n`);
+  } catch (error) {
+    if (isNotFound(error) && ignoreNotFound) return;
+    process.stderr.write(`${err.red('error')}: ${label}: ${messageOf(error)}\n`);
+    process.exitCode = Math.max(Number(process.exitCode ?? exitCodes.ok), exitCodeOf(error));
+  }
+}

@@ -1,0 +1,197 @@
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, statSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { CodedError } from '../../kit/coded-error.ts';
+import { chooseMesh } from '../meshes.ts';
+import { out } from '../output/style.ts';
+import { type StatePaths, stateDirectory, statePaths } from '../state/state-directory.ts';
+
+interface LogsFlags {
+  readonly mesh?: string;
+  readonly follow?: boolean;
+  readonly tail?: number;
+  readonly container?: string;
+}
+
+const parts = ['app', 'agent', 'envoy', 'all'] as const;
+type Part = (typeof parts)[number];
+
+export function registerLogs(program: Command): void {
+  program
+    .command('logs')
+    .summary('show the logs of workloads, sidecars and the control plane')
+    .argument(
+      '[names...]',
+      'workloads (reviews-v1), replicas (reviews-v1-0), control-plane or supervisor; default: all',
+    )
+    .option('-f, --follow', 'go on with what is written from now on')
+    .option('--tail <lines>', 'at most so many last lines of each', lines)
+    .option('-c, --container <part>', 'app, agent, envoy or all (default: app, for those that have one)')
+    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ostria logs
+  ostria logs -f productpage
+  ostria logs reviews-v1-0 -c envoy --tail 20
+  ostria logs control-plane`,
+    )
+    .action(async (names: string[], flags: LogsFlags) => {
+      const paths = statePaths(stateDirectory(chooseMesh(flags.mesh)));
+      const part = parsePart(flags.container);
+      const logs = findLogs(paths, names, part);
+      const followers = logs.map((log) => new LogReader(log, logs));
+      for (const follower of followers) follower.printTail(flags.tail ?? (flags.follow ? 10 : undefined));
+      if (flags.follow) await follow(followers);
+    });
+}
+
+function lines(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('it must be a whole number.');
+  return Number(text);
+}
+
+function parsePart(text: string | undefined): Part | undefined {
+  if (text === undefined) return undefined;
+  const found = parts.find((part) => part === text || (text === 'istio-proxy' && part === 'envoy'));
+  if (found) return found;
+  throw new CodedError('UsageInvalid', `-c ${text} is not known; it can be ${parts.join(', ')}`);
+}
+
+interface Log {
+  readonly label: string;
+  readonly path: string;
+}
+
+/** The log files that are meant. Throws `WorkloadUnknown` for a name without any. */
+export function findLogs(paths: StatePaths, names: readonly string[], part: Part | undefined): Log[] {
+  const all = allLogs(paths);
+  const chosen = names.length === 0 ? all : names.flatMap((name) => logsOf(all, name));
+  const wanted = chosen.filter((log) => {
+    if (part === 'all') return true;
+    if (log.part !== undefined && part !== undefined) return log.part === part;
+    if (log.part === undefined) return part === undefined;
+    // By default what the application writes; of a gateway, which has none, what its agent writes.
+    return (
+      log.part === 'app' ||
+      (log.part === 'agent' &&
+        !all.some(({ instance, part: other }) => instance === log.instance && other === 'app'))
+    );
+  });
+  return [...new Map(wanted.map((log) => [log.path, log])).values()];
+}
+
+interface KnownLog extends Log {
+  readonly instance: string;
+  readonly part: Exclude<Part, 'all'> | undefined;
+}
+
+function allLogs(paths: StatePaths): KnownLog[] {
+  const found: KnownLog[] = [];
+  const list = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory).sort() : []);
+  for (const file of list(paths.logs)) {
+    const match = /^(?<instance>.+?)(?:\.(?<part>app|agent))?\.log$/.exec(file);
+    if (!match?.groups) continue;
+    const { instance = '', part } = match.groups;
+    found.push({
+      instance,
+      part: part as KnownLog['part'],
+      label: part === 'agent' ? `${instance}/agent` : instance,
+      path: join(paths.logs, file),
+    });
+  }
+  for (const instance of list(paths.workloads)) {
+    const path = join(paths.workload(instance), 'envoy.log');
+    if (existsSync(path)) found.push({ instance, part: 'envoy', label: `${instance}/envoy`, path });
+  }
+  return found;
+}
+
+function logsOf(all: readonly KnownLog[], name: string): KnownLog[] {
+  const exact = all.filter(({ instance }) => instance === name);
+  const found =
+    exact.length > 0
+      ? exact
+      : all.filter(({ instance }) => new RegExp(`^${escapeText(name)}(-.+)?-\\d+$`).test(instance));
+  if (found.length > 0) return found;
+  const known = [...new Set(all.map(({ instance }) => instance))];
+  throw new CodedError(
+    'WorkloadUnknown',
+    `there are no logs of ${name}; there are some of ${known.join(', ') || 'nothing yet'}`,
+  );
+}
+
+function escapeText(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+/** Prints a file's lines with its label before each, also after the file was cut. */
+class LogReader {
+  readonly path: string;
+  readonly #prefix: string;
+  #position = 0;
+  #rest = '';
+
+  constructor({ label, path }: Log, all: readonly Log[]) {
+    this.path = path;
+    const width = Math.max(...all.map((log) => log.label.length));
+    this.#prefix = all.length > 1 ? `${out.dim(label.padEnd(width))} ${out.dim('|')} ` : '';
+  }
+
+  printTail(count: number | undefined): void {
+    const text = this.#read();
+    const all = text.split('\n');
+    this.#rest = all.pop() ?? '';
+    for (const line of count === undefined ? all : all.slice(Math.max(0, all.length - count)))
+      this.#print(line);
+  }
+
+  printNew(): void {
+    const all = (this.#rest + this.#read()).split('\n');
+    this.#rest = all.pop() ?? '';
+    for (const line of all) this.#print(line);
+  }
+
+  #print(line: string): void {
+    process.stdout.write(`${this.#prefix}${line}\n`);
+  }
+
+  #read(): string {
+    let descriptor: number;
+    try {
+      descriptor = openSync(this.path, 'r');
+    } catch {
+      return '';
+    }
+    try {
+      const { size } = fstatSync(descriptor);
+      if (size < this.#position) this.#position = 0;
+      const buffer = Buffer.alloc(size - this.#position);
+      const length = readSync(descriptor, buffer, 0, buffer.length, this.#position);
+      this.#position += length;
+      return buffer.toString('utf8', 0, length);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+}
+
+/** Until Ctrl-C. Watches directories where the system can, and looks every half second in any case. */
+function follow(readers: readonly LogReader[]): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      for (const reader of readers) reader.printNew();
+    };
+    const timer = setInterval(look, 500);
+    const watchers = [...new Set(readers.map(({ path }) => join(path, '..')))]
+      .filter((directory) => existsSync(directory) && statSync(directory).isDirectory())
+      .map((directory) => watch(directory, look));
+    const end = (): void => {
+      clearInterval(timer);
+      for (const watcher of watchers) watcher.close();
+      resolve();
+    };
+    process.once('SIGINT', end).once('SIGTERM', end);
+  });
+}

@@ -1,0 +1,178 @@
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { requireRunning } from '../meshes.ts';
+import { formatStructured, parseOutput } from '../output/structured.ts';
+import {
+  bootstrapOf,
+  type ConfigDump,
+  clustersOf,
+  listenersOf,
+  routesOf,
+  secretsOf,
+} from '../proxy/config-dump.ts';
+import { askEnvoy, findProxy } from '../proxy/envoy-admin-client.ts';
+import {
+  type ClusterFilter,
+  type ClusterStatuses,
+  clusterTable,
+  type EndpointFilter,
+  endpointRows,
+  endpointTable,
+  filterClusters,
+  filterListeners,
+  type ListenerFilter,
+  listenerTable,
+  routeTable,
+  secretTable,
+} from '../proxy/summaries.ts';
+
+interface CommonFlags {
+  readonly output?: string;
+  readonly file?: string;
+  readonly mesh?: string;
+}
+
+/** What a subcommand shows: as data for -o json and yaml, or as istioctl's table. */
+interface View {
+  readonly data: unknown;
+  readonly table: string;
+}
+
+interface Source {
+  dump(query?: string): Promise<ConfigDump>;
+  clusters(): Promise<ClusterStatuses>;
+}
+
+export function registerProxyConfig(program: Command): void {
+  const group = program
+    .command('proxy-config')
+    .alias('pc')
+    .summary('show what an Envoy of the mesh is configured with')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ostria proxy-config cluster productpage-v1-0
+  ostria proxy-config routes productpage-v1-0 -o json
+  ostria pc endpoint productpage-v1-0 --cluster 'outbound|9080||reviews.default.svc.cluster.local'
+  ostria pc secret istio-ingressgateway`,
+    );
+
+  add(group, 'cluster', ['clusters', 'c'], 'clusters: where calls can go')
+    .option('--fqdn <text>', 'only clusters of a host that contains this')
+    .option('--port <number>', 'only clusters of this port', port)
+    .option('--subset <name>', 'only clusters of this subset')
+    .option('--direction <direction>', 'inbound or outbound')
+    .action((name: string | undefined, flags: CommonFlags & ClusterFilter) =>
+      show(name, flags, async (source) => {
+        const data = filterClusters(clustersOf(await source.dump()), flags);
+        return { data, table: clusterTable(data) };
+      }),
+    );
+  add(group, 'listener', ['listeners', 'l'], 'listeners: where traffic comes in')
+    .option('--address <ip>', 'only listeners on this address')
+    .option('--port <number>', 'only listeners on this port', port)
+    .option('--type <type>', 'HTTP, TCP or HTTP+TCP')
+    .action((name: string | undefined, flags: CommonFlags & ListenerFilter) =>
+      show(name, flags, async (source) => {
+        const data = filterListeners(listenersOf(await source.dump()), flags);
+        return { data, table: listenerTable(data) };
+      }),
+    );
+  add(group, 'route', ['routes', 'r'], 'routes: what goes where')
+    .option('--name <name>', 'only the route configuration of this name')
+    .action((name: string | undefined, flags: CommonFlags & { name?: string }) =>
+      show(name, flags, async (source) => {
+        const data = routesOf(await source.dump()).filter(
+          (config) => flags.name === undefined || config.name === flags.name,
+        );
+        return { data, table: routeTable(data) };
+      }),
+    );
+  add(group, 'endpoint', ['endpoints', 'ep'], 'endpoints: who answers')
+    .option('--address <ip>', 'only endpoints with this address')
+    .option('--port <number>', 'only endpoints with this port', port)
+    .option('--cluster <name>', 'only endpoints of this cluster')
+    .option('--status <status>', 'healthy or unhealthy')
+    .action((name: string | undefined, flags: CommonFlags & EndpointFilter) =>
+      show(name, flags, async (source) => {
+        const data = endpointRows(await source.clusters(), flags);
+        return { data, table: endpointTable(data) };
+      }),
+    );
+  add(group, 'secret', ['secrets', 's'], 'certificates; private keys are never shown').action(
+    (name: string | undefined, flags: CommonFlags) =>
+      show(name, flags, async (source) => {
+        const data = secretsOf(await source.dump());
+        return { data, table: secretTable(data) };
+      }),
+  );
+  add(group, 'bootstrap', ['b'], 'what Envoy was started with').action(
+    (name: string | undefined, flags: CommonFlags) =>
+      show(name, flags, async (source) => {
+        const data = bootstrapOf(await source.dump());
+        return { data, table: formatStructured(data, 'json') };
+      }),
+  );
+}
+
+function add(group: Command, name: string, aliases: readonly string[], summary: string): Command {
+  return group
+    .command(name)
+    .aliases(aliases)
+    .summary(summary)
+    .description(`Shows the ${summary}.`)
+    .argument('[workload]', 'workload or replica: reviews-v1, reviews-v1-0, reviews-v1-0.default')
+    .option('-o, --output <format>', 'short (default), json or yaml')
+    .option('--file <path>', 'a config dump in a file instead of a running Envoy')
+    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `\nExamples:\n  ostria proxy-config ${name} productpage-v1-0\n  ostria proxy-config ${name} productpage-v1-0 -o json`,
+    );
+}
+
+function port(text: string): number {
+  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError('it must be a port number.');
+  return Number(text);
+}
+
+async function show(
+  name: string | undefined,
+  flags: CommonFlags,
+  view: (source: Source) => Promise<View>,
+): Promise<void> {
+  const output = parseOutput(flags.output, ['short', 'json', 'yaml']);
+  const { data, table } = await view(flags.file === undefined ? ofEnvoy(name, flags) : ofFile(flags.file));
+  process.stdout.write(output === 'json' || output === 'yaml' ? formatStructured(data, output) : table);
+}
+
+function ofEnvoy(name: string | undefined, flags: CommonFlags): Source {
+  if (name === undefined)
+    throw new CodedError('UsageInvalid', 'which workload? Give its name (ostria ps lists them), or --file');
+  const { socket } = findProxy(requireRunning(flags.mesh).paths, name);
+  return {
+    dump: async () => JSON.parse(await askEnvoy(socket, '/config_dump')) as ConfigDump,
+    clusters: async () => JSON.parse(await askEnvoy(socket, '/clusters?format=json')) as ClusterStatuses,
+  };
+}
+
+function ofFile(path: string): Source {
+  const read = (): unknown => {
+    try {
+      return JSON.parse(readFileSync(path === '-' ? 0 : path, 'utf8'));
+    } catch (error) {
+      throw new CodedError('FileNotFound', `${path} cannot be read as JSON: ${messageOf(error)}`);
+    }
+  };
+  return {
+    dump: async () => {
+      const value = read() as Partial<ConfigDump>;
+      if (Array.isArray(value.configs)) return value as ConfigDump;
+      throw new CodedError('UsageInvalid', `${path} is no config dump of Envoy: it has no "configs"`);
+    },
+    clusters: async () => read() as ClusterStatuses,
+  };
+}

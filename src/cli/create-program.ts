@@ -1,0 +1,74 @@
+import { Command } from 'commander';
+import { registerApply } from './commands/apply.ts';
+import { registerCompletion } from './commands/completion.ts';
+import { registerDelete } from './commands/delete.ts';
+import { registerDown } from './commands/down.ts';
+import { registerGet } from './commands/get.ts';
+import { registerLogs } from './commands/logs.ts';
+import { registerPrograms } from './commands/programs.ts';
+import { registerProxyConfig } from './commands/proxy-config.ts';
+import { registerProxyStatus } from './commands/proxy-status.ts';
+import { registerPs } from './commands/ps.ts';
+import { registerRun } from './commands/run.ts';
+import { registerUp } from './commands/up.ts';
+import { registerVersion } from './commands/version.ts';
+import { exitCodes, exitCodesHelp } from './exit-codes.ts';
+
+/** Every command of `ostria`. */
+export function createProgram(): Command {
+  const program = new Command('ostria')
+    .description('A service mesh that speaks Istio’s APIs, drives stock Envoy and runs anywhere Node runs.')
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .showHelpAfterError('Run with --help for what it takes.')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ostria up -f samples/bookinfo/mesh.yaml --detach
+  ostria apply -f reviews-v3.yaml
+  ostria proxy-config routes productpage-v1-0
+  ostria down
+
+Exit codes: ostria help exit-codes`,
+    );
+  registerUp(program);
+  registerDown(program);
+  registerPs(program);
+  registerLogs(program);
+  registerRun(program);
+  registerApply(program);
+  registerGet(program);
+  registerDelete(program);
+  registerProxyStatus(program);
+  registerProxyConfig(program);
+  registerVersion(program);
+  registerCompletion(program);
+  registerPrograms(program);
+  registerHelp(program);
+  for (const command of program.commands) command.exitOverride();
+  return program;
+}
+
+/** `ostria help [command]`, and topics that are no command. */
+function registerHelp(program: Command): void {
+  program
+    .helpCommand(false)
+    .command('help')
+    .summary('show help of a command, or the exit codes')
+    .argument('[topic]', 'a command, or exit-codes')
+    .action((topic?: string) => {
+      if (topic === 'exit-codes') {
+        process.stdout.write(exitCodesHelp);
+        return;
+      }
+      const command =
+        topic === undefined ? program : program.commands.find((candidate) => candidate.name() === topic);
+      if (command) command.outputHelp();
+      else {
+        process.stderr.write(`there is no command ${topic}; ostria help lists them\n`);
+        process.exitCode = exitCodes.usage;
+      }
+    });
+}
