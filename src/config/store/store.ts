@@ -45,7 +45,7 @@ export interface ListOptions {
 }
 
 export interface ListResult {
-  /** In the order of resource, then of the text `namespace/name`. */
+  /** Within a resource in the order of the text `namespace/name`; resources in an order of the store's own. */
   items: StoredObject[];
   /** The state that was listed: a watch from here misses nothing. */
   revision: number;

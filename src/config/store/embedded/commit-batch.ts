@@ -1,6 +1,6 @@
 import type { CommitResult, ObjectRef, StoredObject, StoreEvent, WriteOp } from '../store.ts';
 import { encodeObject, refKey, storedObject, storeEvent } from '../stored-value.ts';
-import type { Commit } from './history.ts';
+import type { Commit } from '../watch-hub.ts';
 import type { Keyspace } from './keyspace.ts';
 import type { VersionRow } from './writer.ts';
 

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { makePrivateDirectory } from '../../../kit/atomic-file.ts';
-import { type Clock, systemClock } from '../../../kit/clock.ts';
 import { decodeContinue, encodeContinue, type ListPosition } from '../continue-token.ts';
+import { Retention, type RetentionOptions } from '../retention.ts';
 import {
   type CommitResult,
   type ListOptions,
@@ -16,23 +16,19 @@ import {
   type WriteOp,
 } from '../store.ts';
 import { checkOps, checkRef, defaultObjectLimit, refKey } from '../stored-value.ts';
+import { WatchHub } from '../watch-hub.ts';
 import { CommitBatch, type EncodedOp, encodeOps } from './commit-batch.ts';
 import { History } from './history.ts';
 import { Keyspace } from './keyspace.ts';
 import { lockStore, type StoreLock } from './lock.ts';
 import { createPrivateFile, migrate, pragmas } from './schema.ts';
-import { WatchHub } from './watch-hub.ts';
 import { inlineWriter, ThreadWriter, type Writer } from './writer.ts';
 
-export interface EmbeddedStoreOptions {
+export interface EmbeddedStoreOptions extends RetentionOptions {
   /** The database file, made with its directory when absent (0600, 0700); or `:memory:`, which forgets all at close. */
   path: string;
   /** Largest object as JSON, in bytes (default 1.5 MiB). */
   objectLimit?: number;
-  /** History that is kept: at least this many commits (default 10,000) … */
-  historyCommits?: number;
-  /** … and at least what is younger than this, in ms (default 5 minutes). */
-  historyMs?: number;
   /** How often, in ms, history is compacted (default 30,000) … */
   maintenanceMs?: number;
   /** … and idle watchers are told how far they are (default 1,000). */
@@ -42,7 +38,6 @@ export interface EmbeddedStoreOptions {
    * not given out again.
    */
   firstRevision?: number;
-  clock?: Clock;
 }
 
 interface PendingCommit {
@@ -100,11 +95,9 @@ export class EmbeddedStore implements Store {
   readonly #newest = new Keyspace();
   readonly #history: History;
   readonly #hub = new WatchHub();
-  readonly #clock: Clock;
-  readonly #options: Required<Pick<EmbeddedStoreOptions, 'objectLimit' | 'historyCommits' | 'historyMs'>>;
+  readonly #objectLimit: number;
   readonly #timers: NodeJS.Timeout[] = [];
-  /** When which revision was the newest: tells how old history is. Oldest first. */
-  #ages: { at: number; revision: number }[] = [];
+  readonly #retention: Retention;
   /** The newest durable revision: what readers see. */
   #revision: number;
   /** The newest revision given to a batch. Those of a failed batch are never used again. */
@@ -125,13 +118,8 @@ export class EmbeddedStore implements Store {
     this.#database = database;
     this.#writer = writer;
     this.#lock = lock;
-    this.#clock = options.clock ?? systemClock;
-    this.#options = {
-      objectLimit: defaultObjectLimit,
-      historyCommits: 10_000,
-      historyMs: 5 * 60_000,
-      ...options,
-    };
+    this.#retention = new Retention(options);
+    this.#objectLimit = options.objectLimit ?? defaultObjectLimit;
     this.#history = new History(database, this.#newest);
     const { revision, compacted } = this.#history.state();
     this.#revision = revision;
@@ -168,7 +156,7 @@ export class EmbeddedStore implements Store {
   async commit(ops: readonly WriteOp[]): Promise<CommitResult> {
     this.#open();
     checkOps(ops);
-    const encoded = encodeOps(ops, this.#options.objectLimit);
+    const encoded = encodeOps(ops, this.#objectLimit);
     if (this.#pending.length >= mostPending) {
       throw new StoreError('StoreUnavailable', `${mostPending} commits wait to be written; try again later`);
     }
@@ -278,15 +266,7 @@ export class EmbeddedStore implements Store {
   }
 
   async #compactOld(): Promise<void> {
-    const { historyCommits, historyMs } = this.#options;
-    const now = this.#clock.now();
-    if (this.#ages.at(-1)?.revision !== this.#revision)
-      this.#ages.push({ at: now, revision: this.#revision });
-    const old = this.#ages.filter(({ at }) => at <= now - historyMs);
-    const newestOld = old.at(-1);
-    if (!newestOld) return;
-    this.#ages = this.#ages.slice(old.length - 1);
-    const target = Math.min(newestOld.revision, this.#revision - historyCommits);
+    const target = this.#retention.forgettable(this.#revision);
     // A failure shows at the next write, to somebody who can be told; history is only longer meanwhile.
     if (target > this.#compacted) await this.compact(target).catch(() => {});
   }

@@ -3,24 +3,14 @@ import type { ConfigObject } from '../../object.ts';
 import type { ListPosition } from '../continue-token.ts';
 import type { StoredObject, StoreEvent } from '../store.ts';
 import { decodeObject, keyRef, storedObject, storeEvent } from '../stored-value.ts';
+import type { Commit, WatchFilter } from '../watch-hub.ts';
 import { type Keyspace, namespaceRange } from './keyspace.ts';
-
-/** `WHERE` of a list or watch: everything, one resource, or one namespace of it. */
-export interface HistoryFilter {
-  resource?: string | undefined;
-  namespace?: string | undefined;
-}
 
 interface Row {
   revision: number;
   resource: string;
   key: string;
   previous: number;
-}
-
-export interface Commit {
-  revision: number;
-  events: StoreEvent[];
 }
 
 /**
@@ -62,7 +52,7 @@ export class History {
   commits(
     after: number,
     upTo: number,
-    filter: HistoryFilter,
+    filter: WatchFilter,
     limit: number,
   ): { commits: Commit[]; done: boolean } {
     const { where, values } = conditions(filter);
@@ -94,7 +84,7 @@ export class History {
   /** A page of the state at `revision`, after `after`. `limit` 0 gives all. */
   page(
     revision: number,
-    filter: HistoryFilter,
+    filter: WatchFilter,
     after: ListPosition | undefined,
     limit: number,
   ): { items: StoredObject[]; remaining: number } {
@@ -149,7 +139,7 @@ export class History {
   }
 }
 
-function conditions({ resource, namespace }: HistoryFilter): { where: string; values: string[] } {
+function conditions({ resource, namespace }: WatchFilter): { where: string; values: string[] } {
   const parts: string[] = [];
   const values: string[] = [];
   if (resource !== undefined) {

@@ -1,9 +1,20 @@
-import type { StoreError, StoreEvent, WatchItem } from '../store.ts';
-import { WatchQueue } from '../watch-queue.ts';
-import type { Commit, HistoryFilter } from './history.ts';
+import type { StoreError, StoreEvent, WatchItem } from './store.ts';
+import { WatchQueue } from './watch-queue.ts';
+
+/** What a watch is about: everything, one resource, one namespace (of one resource, or of all). */
+export interface WatchFilter {
+  resource?: string | undefined;
+  namespace?: string | undefined;
+}
+
+/** All that one revision changed. */
+export interface Commit {
+  revision: number;
+  events: StoreEvent[];
+}
 
 interface Subscription {
-  filter: HistoryFilter;
+  filter: WatchFilter;
   queue: WatchQueue;
 }
 
@@ -12,7 +23,7 @@ export class WatchHub {
   readonly #subscriptions = new Set<Subscription>();
 
   subscribe(
-    filter: HistoryFilter,
+    filter: WatchFilter,
     from: number,
     maxQueued: number | undefined,
   ): { queue: WatchQueue; end: () => void } {
@@ -48,7 +59,7 @@ export class WatchHub {
   }
 }
 
-function matches(event: StoreEvent, { resource, namespace }: HistoryFilter): boolean {
+export function matches(event: StoreEvent, { resource, namespace }: WatchFilter): boolean {
   if (resource !== undefined && event.ref.resource !== resource) return false;
   return namespace === undefined || event.ref.namespace === namespace;
 }

@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { findEtcd, type RunningEtcd, startEtcd } from '../../../../test/support/etcd.ts';
+import type { StoreEvent } from '../store.ts';
+import { describeStoreContract, put, ref, remove, write } from '../store-contract.ts';
+import { EtcdStore, type EtcdStoreOptions } from './etcd-store.ts';
+
+const available = findEtcd() !== undefined;
+let etcd: RunningEtcd;
+let stores = 0;
+
+beforeAll(async () => {
+  if (available) etcd = await startEtcd();
+});
+afterAll(async () => {
+  await etcd?.stop();
+});
+
+function open(options: Partial<EtcdStoreOptions> = {}): EtcdStore {
+  return new EtcdStore({
+    endpoints: [etcd.endpoint],
+    prefix: `/test-${stores++}`,
+    progressMs: 20,
+    maintenanceMs: 0,
+    ...options,
+  });
+}
+
+describe.skipIf(!available)('etcd (needs etcd on PATH, or apt as root)', () => {
+  describeStoreContract('etcd', async () => {
+    const prefix = `/contract-${stores++}`;
+    const store = open({ prefix });
+    return { store, reopen: async () => open({ prefix }), dispose: () => store.close() };
+  });
+
+  test('stores of different prefixes do not see each other', async () => {
+    const [a, b] = [open({ prefix: '/shared' }), open({ prefix: '/shared-b' })];
+    await write(a, put(ref('a')));
+    await write(b, put(ref('b')));
+    expect((await a.list({})).items.map((item) => item.ref.name)).toEqual(['a']);
+    await Promise.all([a.close(), b.close()]);
+  });
+
+  test('several control planes on one prefix see each other’s writes, and one wins a race', async () => {
+    const prefix = `/several-${stores++}`;
+    const [a, b] = [open({ prefix }), open({ prefix })];
+    const abort = new AbortController();
+    const seen: string[] = [];
+    const watching = (async () => {
+      for await (const item of b.watch({ from: await b.revision(), signal: abort.signal })) {
+        if (item.type === 'events')
+          seen.push(...item.events.map((event) => `${event.type} ${event.ref.name}`));
+      }
+    })();
+    const base = await write(a, put(ref('x')));
+    const raced = await Promise.all([a, b].map((store) => store.commit([put(ref('x'), 2, base)])));
+    expect(raced.filter((result) => result.ok)).toHaveLength(1);
+    await write(b, remove(ref('x')));
+    await vi.waitFor(() => expect(seen).toEqual(['added x', 'modified x', 'deleted x']));
+    abort.abort();
+    await watching;
+    await Promise.all([a.close(), b.close()]);
+  });
+
+  test('racing deletes: each object goes once, and the last one changes nothing', async () => {
+    const store = open();
+    await write(store, put(ref('a')), put(ref('b')));
+    const revisions = await Promise.all(
+      Array.from({ length: 8 }, () => write(store, remove(ref('a')), remove(ref('b')))),
+    );
+    expect(new Set(revisions).size).toBe(1);
+    await store.close();
+  });
+
+  test('a commit of too many operations says what to do', async () => {
+    const store = open();
+    const many = Array.from({ length: 200 }, (_, i) => put(ref(`s${i}`)));
+    await expect(store.commit(many)).rejects.toMatchObject({
+      code: 'RequestInvalid',
+      message: expect.stringContaining('--max-txn-ops'),
+    });
+    await expect(
+      store.commit([put(ref('a'), 'x'.repeat(1.49 * 1024 * 1024)), put(ref('b'), 'x'.repeat(100_000))]),
+    ).rejects.toMatchObject({ code: 'ObjectTooLarge' });
+    expect((await store.list({})).items).toEqual([]);
+    await store.close();
+  });
+
+  test('history is compacted by itself', async () => {
+    const store = open({ maintenanceMs: 20, historyMs: 50, historyCommits: 5 });
+    const first = await write(store, put(ref('a')));
+    for (let i = 0; i < 20; i++) await write(store, put(ref('a'), i));
+    await vi.waitFor(() =>
+      expect(store.list({ revision: first })).rejects.toMatchObject({ code: 'RevisionCompacted' }),
+    );
+    await store.close();
+  });
+
+  test('a watch resumes after etcd was killed, without a gap and without a repetition', {
+    timeout: 30_000,
+  }, async () => {
+    const own = await startEtcd();
+    const store = open({ endpoints: [own.endpoint] });
+    try {
+      const abort = new AbortController();
+      const events: StoreEvent[] = [];
+      const from = await store.revision();
+      const watching = (async () => {
+        for await (const item of store.watch({ from, signal: abort.signal }))
+          if (item.type === 'events') events.push(...item.events);
+      })();
+      let written = 0;
+      for (let i = 0; i < 10; i++) await write(store, put(ref(`s${written++}`)));
+      await vi.waitFor(() => expect(events).toHaveLength(10));
+      await own.kill();
+      await expect(store.commit([put(ref('lost'))])).rejects.toMatchObject({ code: 'StoreUnavailable' });
+      await own.restart();
+      await vi.waitFor(() => store.revision(), 10_000);
+      for (let i = 0; i < 10; i++) await write(store, put(ref(`s${written++}`)));
+      await vi.waitFor(() => expect(events.length).toBeGreaterThanOrEqual(20), 10_000);
+      expect(events.map((event) => event.ref.name)).toEqual(Array.from({ length: 20 }, (_, i) => `s${i}`));
+      abort.abort();
+      await watching;
+    } finally {
+      await store.close();
+      await own.stop();
+    }
+  });
+
+  test('another endpoint is used when one is away', async () => {
+    const store = open({ endpoints: ['127.0.0.1:1', etcd.endpoint] });
+    expect(await store.list({})).toMatchObject({ items: [] });
+    await write(store, put(ref('a')));
+    await store.close();
+  });
+});
