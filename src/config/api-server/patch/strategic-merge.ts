@@ -81,7 +81,7 @@ function mergeListField(
   const live = Array.isArray(before) ? before : [];
   const how = listStrategy(schema, field, [...live, ...patch], kind);
   if (how === 'replace') return (withoutDirectives(patch) as unknown[]) ?? [];
-  if (how === 'set') return orderItems(union(live, patch), live, order, canonicalJson);
+  if (how === 'set') return orderItems(union(live, patch), live, order ?? patch, canonicalJson);
   const keyOf = (item: unknown) =>
     canonicalJson(how.keys.map((key) => (isObject(item) ? item[key] : undefined)));
   if (patch.some((item) => isObject(item) && item.$patch === 'replace')) {
@@ -99,7 +99,8 @@ function mergeListField(
     else if (at < 0) result.push(withoutDirectives(item));
     else result[at] = mergeMap(result[at] as JsonObject, item, schema?.items, kind);
   }
-  return orderItems(result, live, order, keyOf);
+  const own = patch.filter((item) => !(isObject(item) && item.$patch === 'delete'));
+  return orderItems(result, live, order ?? own, keyOf);
 }
 
 type Strategy = 'replace' | 'set' | { keys: readonly string[] };
@@ -153,26 +154,25 @@ function orderOnly(
   }
 }
 
-/** Items named in `order` take that order; others stay before those that they stood before on the server. */
+/** Items named in `order` take that order; others stay before those that they stood before on the server. Else the named come first. */
 function orderItems(
   items: readonly unknown[],
   live: readonly unknown[],
   order: unknown,
   keyOf: (item: unknown) => string,
 ): unknown[] {
-  if (!Array.isArray(order)) return [...items];
-  const rank = new Map(order.map((item, i) => [keyOf(item), i]));
+  const wanted = Array.isArray(order) ? order : [];
+  const rank = new Map(wanted.map((item, i) => [keyOf(item), i]));
   const position = new Map(live.map((item, i) => [keyOf(item), i]));
-  const at = (map: Map<string, number>, item: unknown) => map.get(keyOf(item)) ?? Number.MAX_SAFE_INTEGER;
-  const named = items.filter((item) => rank.has(keyOf(item))).sort((a, b) => at(rank, a) - at(rank, b));
-  const others = items
-    .filter((item) => !rank.has(keyOf(item)))
-    .sort((a, b) => at(position, a) - at(position, b));
+  const rankOf = (item: unknown) => rank.get(keyOf(item)) ?? 0;
+  const named = items.filter((item) => rank.has(keyOf(item))).sort((a, b) => rankOf(a) - rankOf(b));
+  const others = items.filter((item) => !rank.has(keyOf(item)));
   const result: unknown[] = [];
   while (named.length > 0 || others.length > 0) {
-    const takeOther =
-      named.length === 0 || (others.length > 0 && at(position, others[0]) < at(position, named[0]));
-    result.push(takeOther ? others.shift() : named.shift());
+    const here = position.get(keyOf(named[0]));
+    const other = position.get(keyOf(others[0]));
+    const otherFirst = here !== undefined && other !== undefined && other < here;
+    result.push(named.length === 0 || (others.length > 0 && otherFirst) ? others.shift() : named.shift());
   }
   return result;
 }
