@@ -1,5 +1,7 @@
 import type { Feature } from '../plan/feature.ts';
 import { mutualTls } from './security/mutual-tls/feature.ts';
+import { accessLog } from './telemetry/access-log/feature.ts';
+import { metrics } from './telemetry/metrics/feature.ts';
 import { cors } from './traffic/cors/feature.ts';
 import { destinationRule } from './traffic/destination-rule/feature.ts';
 import { explicitCapture } from './traffic/explicit-capture/feature.ts';
@@ -29,4 +31,6 @@ export const features: readonly Feature[] = [
   cors,
   mirror,
   retry,
+  metrics,
+  accessLog,
 ];

@@ -1,54 +1,9 @@
-import { createServer, request, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
+import { call, parseEcho as parse, startEcho } from '../../support/http-echo.ts';
 import { freePorts } from '../../support/ports.ts';
-
-interface Answer {
-  status: number;
-  headers: Record<string, unknown>;
-  body: string;
-}
-
-interface Echo {
-  version: string;
-  host: string;
-  path: string;
-  httpVersion: string;
-  headers: Record<string, string>;
-}
-
-/** An HTTP server that says what it got. */
-function echo(version: string): Server {
-  return createServer((incoming, response) => {
-    const { url: path = '', httpVersion, headers } = incoming;
-    response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ version, host: headers.host, path, httpVersion, headers }));
-  });
-}
-
-function call(
-  port: number,
-  path = '/',
-  headers: Record<string, string> = {},
-  method = 'GET',
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({ host: '127.0.0.1', port, path, headers, method, agent: false }, (incoming) => {
-      let body = '';
-      incoming.on('data', (chunk) => {
-        body += chunk;
-      });
-      incoming.on('end', () =>
-        resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }),
-      );
-    });
-    outgoing.on('error', reject);
-    outgoing.end();
-  });
-}
-
-const parse = (answer: Answer): Echo => JSON.parse(answer.body) as Echo;
 
 const fqdn = 'reviews.default.svc.cluster.local';
 let mesh: CompiledMesh;
@@ -123,11 +78,8 @@ spec:
   for (const [version, port] of [
     ['v1', app1],
     ['v2', app2],
-  ] as const) {
-    const app = echo(version);
-    await new Promise<void>((resolve) => app.listen(port, '127.0.0.1', resolve));
-    apps.push(app);
-  }
+  ] as const)
+    apps.push(await startEcho(version, port));
   client = await mesh.envoy({
     metadata: {
       OSTRIA_CAPTURE: { outbound: { [`${fqdn}:9080`]: outbound }, inbound: [], httpProxy: proxy },
@@ -207,6 +159,25 @@ test('a peer with another identity is refused', async () => {
     workload('v2', ports[4] as number).replace('serviceAccount: reviews', 'serviceAccount: somebody-else'),
   );
   await expect.poll(async () => (await call(ports[0] as number)).status, { timeout: 5000 }).toBe(503);
+});
+
+test('requests are counted with Istio\u2019s labels on both sides', async () => {
+  const text = async (envoy: TestEnvoy) => (await envoy.admin('/stats/prometheus')).body;
+  await expect
+    .poll(() => text(client), { timeout: 5000 })
+    .toMatch(
+      /istio_requests_total\{.*reporter="source".*response_code="200".*destination_service="reviews\.default\.svc\.cluster\.local".*destination_workload="reviews-v1"/,
+    );
+  expect(await text(servers[0] as TestEnvoy)).toMatch(
+    /istio_requests_total\{.*reporter="destination".*connection_security_policy="mutual_tls".*source_principal="spiffe:\/\/cluster.local\/ns\/default\/sa\/default"/,
+  );
+});
+
+test('the access log names the object and field that decided', async () => {
+  await call(ports[0] as number, '/dangling');
+  await expect
+    .poll(() => client.log(), { timeout: 3000 })
+    .toContain('origin=VirtualService/default/reviews#spec.http[2].match[0]');
 });
 
 test('nothing was refused', async () => {

@@ -212,13 +212,25 @@ function inboundProtocol(protocol: Protocol): UpstreamProtocol {
 
 function planInboundCluster(view: View, text: Key): ClusterPlan {
   const entry = JSON.parse(text) as Inbound;
+  const service = view.get(serviceKind, entry.service);
   return clusterPlan({
     name: inboundCluster(entry.servicePort),
     direction: 'inbound',
     discovery: { type: 'static', localities: singleEndpoint(loopback, entry.app) },
     protocol: inboundProtocol(entry.protocol),
     connectTimeoutMs: 10_000,
-    origin: view.get(serviceKind, entry.service)?.origin ?? captureOrigin,
+    ...(service
+      ? {
+          service: {
+            hostname: service.hostname,
+            name: service.name,
+            namespace: service.namespace,
+            port: entry.servicePort,
+            subset: '',
+          },
+        }
+      : {}),
+    origin: service?.origin ?? captureOrigin,
   });
 }
 

@@ -1,7 +1,12 @@
 import type { Origin } from '../../../config/origin.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
 import { captureMode, proxyType } from '../../../plan/attributes.ts';
-import { type ClusterPlan, clusterPlan, type UpstreamProtocol } from '../../../plan/cluster-plan.ts';
+import {
+  type ClusterPlan,
+  type ClusterService,
+  clusterPlan,
+  type UpstreamProtocol,
+} from '../../../plan/cluster-plan.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import {
   type FilterChainPlan,
@@ -10,7 +15,7 @@ import {
   listenerPlan,
 } from '../../../plan/listener-plan.ts';
 import { blackHoleCluster, inboundCluster, inboundPassthroughCluster } from '../../../plan/names.ts';
-import { ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
+import { type OwnEndpoint, ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
 import { findPort, isSniffed, speaksHttp2 } from '../../../plan/service-scope.ts';
 import type { Protocol } from '../../../registry/service.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
@@ -134,8 +139,17 @@ function planCluster(view: View, entry: Key): ClusterPlan | undefined {
     protocol: own ? appProtocol(own.protocol) : 'http-auto',
     connectTimeoutMs: 10_000,
     bindAddress: loopbackSource,
+    ...serviceOf(view, own ? splitOwnEndpoint(entry) : undefined),
     origin: own?.origin ?? meshOrigin,
   });
+}
+
+/** What metrics say of the destination. */
+function serviceOf(view: View, own: OwnEndpoint | undefined): { service?: ClusterService } {
+  const found = own && view.get(serviceKind, own.service);
+  if (!own || !found) return {};
+  const { hostname, name, namespace } = found;
+  return { service: { hostname, name, namespace, port: own.servicePort, subset: '' } };
 }
 
 export const inboundClusters: Shaper<ClusterPlan> = {

@@ -1,0 +1,10 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { accessLogs } from './envoy.ts';
+import { decorateChain } from './plan.ts';
+
+export const accessLog: Feature = {
+  name: 'telemetry/access-log',
+  kinds: [],
+  decorate: { chain: decorateChain },
+  emit: { accessLogs },
+};

@@ -1,0 +1,10 @@
+import { defineSlot } from '../../../plan/slot.ts';
+
+export interface MetricsPlan {
+  readonly reporter: 'source' | 'destination';
+  /** How the peer is known; '' where only the endpoint can say (the source's side). */
+  readonly security: 'mutual_tls' | 'none' | 'unknown';
+  readonly protocol: 'http' | 'tcp';
+}
+
+export const metricsSlot = defineSlot<MetricsPlan>('metrics');
