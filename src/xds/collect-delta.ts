@@ -1,11 +1,10 @@
-import type { PushDelta } from '../snapshot/push.ts';
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
 import { type Draft, makeDraft } from './draft.ts';
 import { emptyAssignment } from './response.ts';
 import { type RouteGate, routeGate } from './safe-order.ts';
 import { listOf, mapOf, type StreamState } from './stream-state.ts';
 import { type ResourceMap, routeConfigsOf } from './views.ts';
-import type { Watch } from './watch.ts';
+import type { SharedDelta, Watch } from './watch.ts';
 import { routeConfigOf, routingTypes } from './xds-type.ts';
 
 /** Chooses what to send next of one type, undefined if nothing. What is held back stays noted in the watch. */
@@ -15,6 +14,8 @@ export function collectDelta(stream: StreamState, watch: Watch): Draft | undefin
   const gate = routingTypes.includes(watch.typeUrl) ? routeGate(stream) : undefined;
   const whole = collectEverything(stream, watch, gate);
   if (whole) return whole;
+  const following = collectFollowing(stream, watch);
+  if (following) return following;
   const quick = collectQuick(stream, watch, gate);
   if (quick) return quick;
   return collectNamed(stream, watch, gate);
@@ -63,18 +64,26 @@ function collectEverything(
 /** The usual case of an edit: one delta, all of which the client wants. */
 function collectQuick(stream: StreamState, watch: Watch, gate: RouteGate | undefined): Draft | undefined {
   if (gate && !gate.open) return undefined;
-  const delta = watch.takeDelta();
-  if (!delta) return undefined;
   const fresh = watch.typeUrl === typeUrls.virtualHost && stream.freshRouteConfigs.size > 0;
-  if (delta.removed.length === 0 && !fresh) {
-    const wanted = wantedUpserts(stream, watch, delta);
-    return wanted.length > 0 ? makeDraft(wanted) : undefined;
-  }
-  watch.absorb(delta);
+  const delta = fresh ? undefined : watch.takeDelta();
+  if (!delta) return undefined;
+  const wanted = wantedUpserts(stream, watch, delta);
+  return wanted.length > 0 ? makeDraft(wanted) : undefined;
+}
+
+/** Endpoints that follow their clusters unasked. */
+function collectFollowing(stream: StreamState, watch: Watch): Draft | undefined {
+  if (watch.following.length === 0) return undefined;
+  const map = mapOf(stream, watch.typeUrl);
+  const clusters = watch.takeFollowing();
+  const list = clusters && stream.views.endpointsOf(clusters, map);
+  if (list) return list.length > 0 ? makeDraft(list) : undefined;
+  if (clusters) watch.following = [clusters];
+  watch.absorbFollowing();
   return undefined;
 }
 
-function wantedUpserts(stream: StreamState, watch: Watch, delta: PushDelta): readonly Resource[] {
+function wantedUpserts(stream: StreamState, watch: Watch, delta: SharedDelta): readonly Resource[] {
   if (watch.wildcard && servesAll(stream, watch, delta.upserts)) return delta.upserts;
   const unwanted = delta.upserts.some((resource) => !isWanted(stream, watch, resource.name));
   return unwanted
@@ -89,6 +98,7 @@ export function collectNamed(
   gate: RouteGate | undefined,
 ): Draft | undefined {
   watch.absorb();
+  watch.absorbFollowing();
   const map = mapOf(stream, watch.typeUrl);
   const fresh = watch.typeUrl === typeUrls.virtualHost ? freshHosts(stream, watch, gate) : undefined;
   const resources: Resource[] = [];

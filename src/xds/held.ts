@@ -32,11 +32,7 @@ export class Held {
 
   /** Applies an acknowledged response. `resources` may become shared state: it must never change. */
   apply(resources: readonly Resource[], removed: readonly string[]): void {
-    if (this.#base.length === 0 && !this.#overlay && removed.length === 0 && isSorted(resources)) {
-      this.#base = resources;
-      return;
-    }
-    if (resources.length > overlayLimit && isSorted(resources)) {
+    if (resources.length > overlayLimit || (this.#base.length === 0 && !this.#overlay)) {
       this.#merge();
       this.#base = mergeOnce(this.#base, resources);
     } else if (resources.length > 0) {
@@ -87,7 +83,8 @@ export class Held {
 /** By the list and what was merged into it: a change that concerns a whole class is merged once. */
 const mergedWith = new WeakMap<ResourceList, WeakMap<ResourceList, ResourceList>>();
 
-function mergeOnce(base: ResourceList, changes: ResourceList): ResourceList {
+function mergeOnce(base: ResourceList, changes: readonly Resource[]): ResourceList {
+  if (base === changes || changes.length === 0) return base;
   let byChanges = mergedWith.get(base);
   if (!byChanges) {
     byChanges = new WeakMap();
@@ -95,9 +92,16 @@ function mergeOnce(base: ResourceList, changes: ResourceList): ResourceList {
   }
   const known = byChanges.get(changes);
   if (known) return known;
-  const list = mergeSorted(base, changes);
-  byChanges.set(changes, list);
-  return list;
+  const sorted = isSorted(changes) ? changes : lastOfEach(changes);
+  const list = base.length === 0 ? sorted : mergeSorted(base, sorted);
+  const result = isSame(list, base) ? base : list;
+  byChanges.set(changes, result);
+  return result;
+}
+
+/** In the order of names; of a name that occurs twice the later one. */
+function lastOfEach(resources: readonly Resource[]): ResourceList {
+  return [...new Map(resources.map((resource) => [resource.name, resource])).values()].sort(byName);
 }
 
 /** Both in the order of names; of equal names the second list's. */

@@ -27,7 +27,9 @@ export function routeGate(stream: StreamState): RouteGate {
   if (clusters.everything) return { open: false, allows: () => false };
   const unready = unsentClusters(stream, clusters);
   for (const name of slowClusters(stream, clusters)) unready.add(name);
-  for (const name of stream.watches.get(typeUrls.endpoints)?.forced ?? []) unready.add(name);
+  const endpoints = stream.watches.get(typeUrls.endpoints);
+  for (const name of endpoints?.forced ?? []) unready.add(name);
+  for (const sent of endpoints?.following ?? []) for (const cluster of sent) unready.add(cluster.name);
   const lost = lostClusters(clusters);
   if (unready.size === 0 && lost.size === 0) return openGate;
   return {
@@ -102,4 +104,27 @@ export function advanceRetirement(stream: StreamState, graceMs: number): boolean
     }
   }
   return due;
+}
+
+export interface ClusterFacts {
+  /** Some take their endpoints by EDS. */
+  readonly eds: boolean;
+  /** Those that warm slowly. */
+  readonly slow: ReadonlySet<string> | undefined;
+}
+
+const factsByList = new WeakMap<readonly Resource[], ClusterFacts>();
+
+/** What the hints of a list of clusters say, found once for all who are sent that list. */
+export function clusterFacts(clusters: readonly Resource[]): ClusterFacts {
+  let facts = factsByList.get(clusters);
+  if (!facts) {
+    const slow = clusters.filter((cluster) => cluster.hints?.slowWarming).map((cluster) => cluster.name);
+    facts = {
+      eds: clusters.some((cluster) => cluster.hints?.eds),
+      slow: slow.length > 0 ? new Set(slow) : undefined,
+    };
+    factsByList.set(clusters, facts);
+  }
+  return facts;
 }

@@ -10,6 +10,10 @@ interface ListEntry {
   readonly list: ResourceList;
 }
 
+interface EndpointsEntry extends ListEntry {
+  readonly map: ResourceMap;
+}
+
 /**
  * The source's resources as sorted lists. A source may change its maps in place at a push; a list is a fixed copy that any
  * number of clients share, made once per map and push.
@@ -19,6 +23,7 @@ export class Views {
   readonly #lists = new WeakMap<ResourceMap, ListEntry>();
   readonly #hosts = new WeakMap<ResourceList, Map<string, ResourceList>>();
   readonly #selections = new WeakMap<ResourceList, Map<string, ResourceList>>();
+  readonly #endpoints = new WeakMap<readonly Resource[], EndpointsEntry>();
   #epoch = 0;
 
   constructor(source: ResourceSource) {
@@ -44,6 +49,22 @@ export class Views {
     const list = [...map.values()];
     if (!isSorted(list)) list.sort(byName);
     this.#lists.set(map, { epoch: this.#epoch, list });
+    return list;
+  }
+
+  /** The endpoints of a list of clusters, as one list for all who were sent that list. Undefined: some have none. */
+  endpointsOf(clusters: readonly Resource[], map: ResourceMap): ResourceList | undefined {
+    const known = this.#endpoints.get(clusters);
+    if (known && known.epoch === this.#epoch && known.map === map) return known.list;
+    const list: Resource[] = [];
+    for (const cluster of clusters) {
+      if (!cluster.hints?.eds) continue;
+      const endpoints = map.get(cluster.name);
+      if (!endpoints) return undefined;
+      list.push(endpoints);
+    }
+    if (!isSorted(list)) list.sort(byName);
+    this.#endpoints.set(clusters, { epoch: this.#epoch, map, list });
     return list;
   }
 

@@ -1,7 +1,7 @@
 import type { Origin } from '../config/origin.ts';
 import type { PushDelta } from '../snapshot/push.ts';
 import type { Resource } from '../snapshot/resource.ts';
-import { Held } from './held.ts';
+import { byName, Held } from './held.ts';
 import { NameSet } from './name-set.ts';
 
 /** A response that the client has neither acknowledged nor rejected. */
@@ -46,6 +46,30 @@ export interface DeliveryMark {
   readonly at: number;
 }
 
+export type SharedDelta = Pick<PushDelta, 'upserts' | 'removed'>;
+
+/** One push has a delta of a type per source of that type: a few. */
+const maxDeltas = 8;
+const joinedDeltas = new WeakMap<SharedDelta, WeakMap<SharedDelta, SharedDelta>>();
+
+/** The same object for the same two: what is encoded of it is shared. The deltas of one push have no name in common. */
+function joinDeltas(a: SharedDelta, b: SharedDelta): SharedDelta {
+  let byOther = joinedDeltas.get(a);
+  if (!byOther) {
+    byOther = new WeakMap();
+    joinedDeltas.set(a, byOther);
+  }
+  let joined = byOther.get(b);
+  if (!joined) {
+    joined = {
+      upserts: [...a.upserts, ...b.upserts].sort(byName),
+      removed: [...a.removed, ...b.removed],
+    };
+    byOther.set(b, joined);
+  }
+  return joined;
+}
+
 /** One type on one stream: what the client asked for, what it holds, and what it has yet to be told. */
 export class Watch {
   readonly typeUrl: string;
@@ -77,8 +101,11 @@ export class Watch {
   readonly trials: Trial[] = [];
   /** The oldest revision that is not sent in full; undefined: nothing is waiting. */
   oldest: number | undefined;
-  /** The one delta that waits, as long as it is the only thing that waits: its encoded body is shared. */
-  #delta: PushDelta | undefined;
+  /** Endpoints: lists of clusters that were sent and whose endpoints must follow, asked for or not. */
+  following: (readonly Resource[])[] = [];
+  /** The deltas of one push that wait, as long as they are the only thing that waits: their encoded bodies are shared. */
+  #deltas: PushDelta[] = [];
+  #deltaRevision = 0;
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
@@ -87,29 +114,52 @@ export class Watch {
   /** Takes note of a change. A client that is busy keeps names only, never resources: its backlog has no bytes. */
   note(delta: PushDelta, revision: number, busy: boolean): void {
     this.oldest ??= revision;
-    const alone =
-      !busy && !this.#delta && this.dirty.size === 0 && this.forced.size === 0 && !this.everything;
-    if (alone) this.#delta = delta;
-    else {
+    const isSamePush = this.#deltas.length === 0 || this.#deltaRevision === revision;
+    const alone = !busy && isSamePush && this.#backlog === 0 && !this.everything;
+    if (alone && this.#deltas.length < maxDeltas) {
+      this.#deltas.push(delta);
+      this.#deltaRevision = revision;
+    } else {
       this.absorb();
       this.#absorb(delta);
     }
   }
 
-  /** The delta that is the only pending change, if it is; absorbed otherwise. */
-  takeDelta(): PushDelta | undefined {
-    const delta = this.#delta;
-    if (!delta || this.owed || this.everything) return undefined;
-    const backlog = this.dirty.size + this.forced.size + this.trials.length;
-    if (backlog + this.rejected.size + this.retiring.size > 0) return undefined;
-    this.#delta = undefined;
+  get #backlog(): number {
+    return this.dirty.size + this.forced.size + this.trials.length + this.following.length;
+  }
+
+  /** The change of one push if it is the only thing that waits, as one delta that is shared by all clients. */
+  takeDelta(): SharedDelta | undefined {
+    if (this.#deltas.length === 0 || this.owed || this.everything) return undefined;
+    if (this.#backlog + this.rejected.size + this.retiring.size > 0) return undefined;
+    const delta = this.#deltas.slice(1).reduce(joinDeltas, this.#deltas[0] as SharedDelta);
+    if (delta.removed.length > 0) return undefined;
+    this.#deltas = [];
     return delta;
   }
 
-  /** Puts back what could not be sent as it is. */
-  absorb(delta: PushDelta | undefined = this.#delta): void {
-    if (delta) this.#absorb(delta);
-    this.#delta = undefined;
+  /** Turns deltas that wait into names. */
+  absorb(): void {
+    for (const delta of this.#deltas) this.#absorb(delta);
+    this.#deltas = [];
+  }
+
+  /** Takes the clusters whose endpoints must follow, as names. */
+  absorbFollowing(): void {
+    for (const clusters of this.following)
+      for (const cluster of clusters) if (cluster.hints?.eds) this.forced.add(cluster.name);
+    this.following = [];
+  }
+
+  /** The one list of clusters whose endpoints must follow, if nothing else waits. */
+  takeFollowing(): readonly Resource[] | undefined {
+    if (this.following.length !== 1 || this.owed || this.everything || this.#deltas.length > 0)
+      return undefined;
+    if (this.#backlog - 1 + this.rejected.size + this.retiring.size > 0) return undefined;
+    const [clusters] = this.following;
+    this.following = [];
+    return clusters;
   }
 
   #absorb(delta: PushDelta): void {
@@ -124,7 +174,8 @@ export class Watch {
     return (
       this.owed ||
       this.everything ||
-      this.#delta !== undefined ||
+      this.#deltas.length > 0 ||
+      this.following.length > 0 ||
       this.dirty.size > 0 ||
       this.forced.size > 0 ||
       this.trials.length > 0

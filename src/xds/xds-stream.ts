@@ -15,7 +15,7 @@ import type { ProxyRegistry, Registration } from './proxy-registry.ts';
 import type { Pushable, PushQueue } from './push-queue.ts';
 import { decodeDeltaRequest, decodeSotwRequest, type XdsRequest } from './request.ts';
 import { encodeAbsentVirtualHost, encodeBody, encodeTrailer } from './response.ts';
-import { advanceRetirement, hasWork } from './safe-order.ts';
+import { advanceRetirement, clusterFacts, hasWork } from './safe-order.ts';
 import { acknowledge, rejectFlight } from './settle.ts';
 import type { StreamState } from './stream-state.ts';
 import { groupRejections, heldOf, statusOf } from './stream-status.ts';
@@ -282,24 +282,22 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   #afterSend(watch: Watch, resources: readonly Resource[]): ReadonlySet<string> | undefined {
     if (watch.typeUrl === typeUrls.route && this.delta) noteRouteConfigs(this, resources);
     if (watch.typeUrl !== typeUrls.cluster) return undefined;
+    const facts = clusterFacts(resources);
+    if (facts.eds && this.#method.typeUrl === undefined) this.#followWithEndpoints(watch, resources);
+    return facts.slow;
+  }
+
+  /** Envoy takes a cluster's endpoints in the same burst, and does not ask for those of a live cluster that changed. */
+  #followWithEndpoints(watch: Watch, resources: readonly Resource[]): void {
     const endpoints = this.watches.get(typeUrls.endpoints);
-    const isFirst = watch.lastSent === undefined && watch.held.size === 0;
-    let slow: Set<string> | undefined;
-    for (const resource of resources) {
-      const hints = resource.hints;
-      if (!hints) continue;
-      if (hints.slowWarming) {
-        slow ??= new Set();
-        slow.add(resource.name);
-      }
-      if (!hints.eds || this.#method.typeUrl !== undefined) continue;
-      if (!this.delta && watch.held.get(resource.name) === resource) continue;
-      if (endpoints) {
-        endpoints.forced.add(resource.name);
-        endpoints.oldest ??= this.views.revision;
-      } else if (!isFirst) this.#earlyEndpoints.add(resource.name);
-    }
-    return slow;
+    const sent = this.delta
+      ? resources
+      : resources.filter((resource) => watch.held.get(resource.name) !== resource);
+    if (endpoints) {
+      endpoints.following.push(sent);
+      endpoints.oldest ??= this.views.revision;
+    } else if (watch.lastSent !== undefined || watch.held.size > 0)
+      for (const resource of sent) if (resource.hints?.eds) this.#earlyEndpoints.add(resource.name);
   }
 
   onDrain(): void {
