@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import { startAgent } from './agent.ts';
+import { agentExit } from './agent-command.ts';
 import {
   type AgentConfig,
   agentConfigFromEnvironment,
@@ -25,7 +26,7 @@ async function main(): Promise<number> {
   process.on('SIGTERM', agent.stop);
   process.on('SIGINT', agent.stop);
   process.on('SIGHUP', agent.leave);
-  return (await agent.done) === 'needs-join-token' ? 3 : 0;
+  return (await agent.done) === 'needs-join-token' ? agentExit.needsJoinToken : agentExit.stopped;
 }
 
 function fromEnvironment(): AgentConfig {
@@ -51,5 +52,6 @@ try {
   process.stderr.write(`agent: ${messageOf(error)}\n`);
   const usage =
     error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  process.exit(usage || (error instanceof CodedError && error.code === 'AgentConfigInvalid') ? 2 : 1);
+  const config = error instanceof CodedError && error.code === 'AgentConfigInvalid';
+  process.exit(usage || config ? agentExit.badConfig : agentExit.failed);
 }

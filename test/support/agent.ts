@@ -81,7 +81,7 @@ export async function createWorkload(
     async start() {
       remember();
       // As the supervisor does: a fresh token at each start.
-      config.credential.joinTokenFile = controlPlane.joinToken(name);
+      config.credential.joinTokenFile = controlPlane.joinToken(config.serviceAccount);
       writeFileSync(configFile, JSON.stringify(config));
       child = spawn(process.execPath, [...command, '--config', configFile], {
         stdio: ['ignore', 'ignore', 'pipe'],
