@@ -1,7 +1,10 @@
+import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
 import { DirectorySource } from '../config/sources/directory-source.ts';
 import type { ConfigSource } from '../config/sources/source.ts';
 import { formatProblem } from '../config/sources/source-problem.ts';
+import { StoreSource } from '../config/sources/store-source.ts';
+import type { Store } from '../config/store/store.ts';
 import { parseYamlDocuments } from '../config/yaml-documents.ts';
 import { messageOf } from '../kit/coded-error.ts';
 import { roots } from '../pipeline/roots.ts';
@@ -10,13 +13,17 @@ import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
 import { createLedger, type Ledger } from '../xds/ledger.ts';
 import { createXdsServer, type XdsListener, type XdsServer } from '../xds/server.ts';
 import { createAdmitObject } from './admit-object.ts';
+import { openStore, startConfigApi } from './config-api.ts';
+import { debugPaths } from './debug-paths.ts';
 import { Flusher } from './flusher.ts';
 import { type IdentityService, openIdentityService } from './identity-service.ts';
 import type { Logger } from './log.ts';
 import { MeshState } from './mesh-state.ts';
 import { createMonitoring, type Monitoring } from './monitoring.ts';
 import type { ControlPlaneOptions } from './options.ts';
-import { describeFailure } from './status-reporter.ts';
+import { describeFailure, StatusReporter } from './status-reporter.ts';
+import { StatusWriter } from './status-writer.ts';
+import { ostriaVersion } from './version.ts';
 
 export interface ControlPlane {
   readonly engine: Engine;
@@ -57,7 +64,11 @@ async function start(
 
   const identity = await openIdentity(options, mesh, log, stops);
   const ledger = createLedger();
-  const parts = ['configuration', ...(options.xds || options.insecureXds ? ['xds'] : [])];
+  const parts = [
+    'configuration',
+    ...(options.xds || options.insecureXds ? ['xds'] : []),
+    ...(options.api ? ['api'] : []),
+  ];
   const monitoring = createMonitoring(engine, parts);
 
   const state = new MeshState({
@@ -73,9 +84,12 @@ async function start(
       flusher.request();
     }, ending.signal);
 
+  const store = await openStore(options);
+  if (store) stops.push(() => store.close());
   const ready: Promise<void>[] = [];
   if (options.config !== undefined)
     ready.push(startSource('files', directorySource(options.config, kinds, log)));
+  if (store) ready.push(startSource('store', storeSource(store, log)));
 
   await Promise.all(ready);
   await flusher.settled();
@@ -88,12 +102,50 @@ async function start(
     for (const [name, port] of xds.ports) ports.set(name === 'tls' ? 'xds' : 'insecure-xds', port);
     monitoring.setReady('xds');
   }
+  if (store && hasApi(options)) {
+    const api = await startConfigApi(options, {
+      store,
+      kinds,
+      log,
+      release: ostriaVersion(),
+      checks: {},
+      paths: debugPaths({ ledger, engine, state }),
+    });
+    stops.push(() => api.close());
+    ports.set('api', api.port);
+    monitoring.setReady('api');
+    stops.push(reportStatus(store, kinds, ledger, log));
+  }
   if (options.monitoring) {
     await monitoring.start(options.monitoring);
     ports.set('monitoring', monitoring.port());
     stops.push(() => monitoring.stop());
   }
   return { engine, ledger, ports, stop };
+}
+
+type WithApi = ControlPlaneOptions & Required<Pick<ControlPlaneOptions, 'api' | 'state'>>;
+
+function hasApi(options: ControlPlaneOptions): options is WithApi {
+  return options.api !== undefined && options.state !== undefined;
+}
+
+function storeSource(store: Store, log: Logger): StoreSource {
+  return new StoreSource({
+    store,
+    onProblem: (problem) =>
+      problem === undefined ? log.info('the store answers again') : log.warn(`the store: ${problem}`),
+  });
+}
+
+/** Conditions on the objects that proxies refuse. Returns the way to stop. */
+function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Logger): () => Promise<void> {
+  const writer = new StatusWriter({ store, onError: (message) => log.warn(message) });
+  const unfollow = new StatusReporter(kinds, writer).follow(ledger);
+  return async () => {
+    unfollow();
+    await writer.close();
+  };
 }
 
 function startCompile(log: Logger, stops: (() => void)[]): { engine: Engine; flusher: Flusher } {

@@ -49,6 +49,8 @@ export interface ApiServerOptions {
   release?: string;
   /** Further checks of `/readyz` by name; a text says what is wrong, undefined that nothing is. */
   checks?: Readonly<Record<string, () => string | undefined | Promise<string | undefined>>>;
+  /** Further paths for GET, such as `/debug/syncz`, subject to `nonResourceURLs` rules; the answer is sent as JSON. */
+  paths?: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
   clock?: Clock;
   /** Default: nothing is logged. */
   log?: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
@@ -113,6 +115,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     health: () => health(store, options.checks ?? {}, closing.signal),
     jwks: () => tokens.jwks(),
     issuer: tokens.issuer,
+    paths: options.paths ?? {},
   });
   const { host = '127.0.0.1', port = 0 } = options.listen ?? {};
   const listener = await listen({

@@ -26,6 +26,8 @@ export interface SystemPathOptions {
   health: () => Promise<Record<string, string | undefined>>;
   jwks: () => Promise<unknown>;
   issuer: string;
+  /** Paths of the program that embeds the API. */
+  paths: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
 }
 
 export interface SystemRequest {
@@ -71,6 +73,8 @@ export function createSystemPaths(options: SystemPathOptions) {
     if (path === '/openapi/v3') return tagged(options.v3.index(), request);
     if (path.startsWith('/openapi/v3/'))
       return openApiV3(options.v3, path.slice('/openapi/v3/'.length), request);
+    const further = Object.hasOwn(options.paths, path) ? options.paths[path] : undefined;
+    if (further) return json(await further(request.query));
     if (path === '/') return json({ paths: rootPaths(current()) });
     return discovery(current(), path, request);
   }

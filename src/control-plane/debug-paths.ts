@@ -1,0 +1,35 @@
+import type { Engine } from '../snapshot/engine/engine.ts';
+import type { Ledger } from '../xds/ledger.ts';
+import type { MeshState } from './mesh-state.ts';
+
+/** Longest wait for proxies to acknowledge, in ms. */
+const maxWaitMs = 60_000;
+
+/** What the authenticated API tells of the running mesh. */
+export function debugPaths(parts: {
+  ledger: Ledger;
+  engine: Engine;
+  state: MeshState;
+}): Readonly<Record<string, (query: URLSearchParams) => unknown>> {
+  const { ledger, engine, state } = parts;
+  return {
+    '/debug/syncz': () => ledger.snapshot(),
+    '/debug/revision': () => ({ taken: state.revision, pushed: engine.revision }),
+    /** `?timeout=MS`: waits until every connected proxy has answered all that the mesh has taken so far. */
+    '/debug/wait': (query) =>
+      ledger.waitFor(state.revision, {
+        timeoutMs: Math.min(maxWaitMs, Math.max(0, Number(query.get('timeout') ?? 10_000) || 0)),
+      }),
+    '/debug/compile': () => ({ ...engine.stats(), failures: engine.failures().map(failureOf) }),
+    '/debug/conflicts': () => state.merge.conflicts(),
+  };
+}
+
+function failureOf(failure: ReturnType<Engine['failures']>[number]) {
+  return {
+    query: failure.query,
+    args: failure.args,
+    error: failure.error instanceof Error ? failure.error.message : String(failure.error),
+    proxies: [...failure.proxies],
+  };
+}
