@@ -11,6 +11,14 @@ import {
 import { BindConfigSchema } from '../../gen/proto/envoy/config/core/v3/address_pb.js';
 import { Http2ProtocolOptionsSchema } from '../../gen/proto/envoy/config/core/v3/protocol_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../gen/proto/envoy/config/endpoint/v3/endpoint_pb.js';
+import {
+  type RouteAction_HashPolicy,
+  RouteAction_HashPolicy_ConnectionPropertiesSchema,
+  RouteAction_HashPolicy_CookieSchema,
+  RouteAction_HashPolicy_HeaderSchema,
+  RouteAction_HashPolicy_QueryParameterSchema,
+  RouteAction_HashPolicySchema,
+} from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { ClusterConfigSchema as DynamicForwardProxySchema } from '../../gen/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
 import {
   type HttpProtocolOptions,
@@ -18,7 +26,9 @@ import {
 } from '../../gen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import {
   type ClusterPlan,
+  type HashPlan,
   type HttpOptionsPlan,
+  hashSlot,
   httpOptionsSlot,
   type UpstreamProtocol,
 } from '../plan/cluster-plan.ts';
@@ -143,9 +153,13 @@ function alpnFor(protocol: UpstreamProtocol): string[] {
 function httpOptions(plan: ClusterPlan): HttpProtocolOptions | undefined {
   const settings = read(plan, httpOptionsSlot);
   const autoSni = plan.tls?.type === 'origination' && plan.tls.autoSni;
-  if (plan.protocol === 'tcp' || (plan.protocol === 'http1' && !settings && !autoSni)) return undefined;
+  const hash = read(plan, hashSlot);
+  if (plan.protocol === 'tcp' || (plan.protocol === 'http1' && !settings && !autoSni && !hash))
+    return undefined;
   const options = create(HttpProtocolOptionsSchema, {
     ...(settings ? { commonHttpProtocolOptions: commonOptions(settings) } : {}),
+    // On the cluster, not on each route to it: a rule's edit then changes no route.
+    ...(hash ? { hashPolicy: [hashPolicy(hash)] } : {}),
     ...(autoSni
       ? { upstreamHttpProtocolOptions: { autoSni: true, autoSanValidation: verifiesHost(plan) } }
       : {}),
@@ -201,4 +215,39 @@ function commonOptions(settings: HttpOptionsPlan) {
       ? { maxRequestsPerConnection: settings.maxRequestsPerConnection }
       : {}),
   };
+}
+
+function hashPolicy(hash: HashPlan): RouteAction_HashPolicy {
+  const policy = create(RouteAction_HashPolicySchema);
+  switch (hash.type) {
+    case 'header':
+      policy.policySpecifier = {
+        case: 'header',
+        value: create(RouteAction_HashPolicy_HeaderSchema, { headerName: hash.name }),
+      };
+      break;
+    case 'query':
+      policy.policySpecifier = {
+        case: 'queryParameter',
+        value: create(RouteAction_HashPolicy_QueryParameterSchema, { name: hash.name }),
+      };
+      break;
+    case 'source-ip':
+      policy.policySpecifier = {
+        case: 'connectionProperties',
+        value: create(RouteAction_HashPolicy_ConnectionPropertiesSchema, { sourceIp: true }),
+      };
+      break;
+    case 'cookie':
+      policy.policySpecifier = {
+        case: 'cookie',
+        value: create(RouteAction_HashPolicy_CookieSchema, {
+          name: hash.name,
+          path: hash.path,
+          attributes: hash.attributes.map(([name, value]) => ({ name, value })),
+          ...(hash.ttlMs === undefined ? {} : { ttl: duration(hash.ttlMs) }),
+        }),
+      };
+  }
+  return policy;
 }

@@ -141,3 +141,19 @@ export interface HttpOptionsPlan {
 export const httpOptionsSlot = defineSlot<HttpOptionsPlan>('httpOptions');
 /** The cluster is ready only after a secret or a health check came: its users wait for its ACK. */
 export const slowWarmingSlot = defineSlot<boolean>('slowWarming');
+
+/** What requests to the cluster are told apart by for a consistent hash. */
+export type HashPlan =
+  | { readonly type: 'header'; readonly name: string }
+  | { readonly type: 'query'; readonly name: string }
+  | { readonly type: 'source-ip' }
+  | {
+      readonly type: 'cookie';
+      readonly name: string;
+      readonly path: string;
+      /** Absent: a cookie of the application, never made by the proxy. 0: a session cookie. */
+      readonly ttlMs?: number;
+      readonly attributes: readonly (readonly [name: string, value: string])[];
+    };
+
+export const hashSlot = defineSlot<HashPlan>('hash');

@@ -1,6 +1,8 @@
 import type { Origin } from '../../../config/origin.ts';
 import {
   type ClusterPlan,
+  type HashPlan,
+  hashSlot,
   httpOptionsSlot,
   slowWarmingSlot,
   type UpstreamTls,
@@ -11,8 +13,6 @@ import type { View } from '../../../snapshot/view.ts';
 import {
   circuitBreakerSlot,
   connectTimeoutSlot,
-  type HashPlan,
-  hashSlot,
   keepaliveSlot,
   type LoadBalancerPlan,
   loadBalancerSlot,

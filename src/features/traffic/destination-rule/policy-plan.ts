@@ -5,20 +5,6 @@ export type LoadBalancerPlan =
   | { readonly type: 'ring-hash'; readonly minimumSize: number }
   | { readonly type: 'maglev'; readonly tableSize: number };
 
-/** What requests to the cluster are told apart by for a consistent hash. */
-export type HashPlan =
-  | { readonly type: 'header'; readonly name: string }
-  | { readonly type: 'query'; readonly name: string }
-  | { readonly type: 'source-ip' }
-  | {
-      readonly type: 'cookie';
-      readonly name: string;
-      readonly path: string;
-      /** Absent: a cookie of the application, never made by the proxy. 0: a session cookie. */
-      readonly ttlMs?: number;
-      readonly attributes: readonly (readonly [name: string, value: string])[];
-    };
-
 export interface WarmupPlan {
   readonly windowMs: number;
   readonly minimumPercent: number;
@@ -57,7 +43,6 @@ export interface KeepalivePlan {
 }
 
 export const loadBalancerSlot = defineSlot<LoadBalancerPlan>('loadBalancer');
-export const hashSlot = defineSlot<HashPlan>('hash');
 export const warmupSlot = defineSlot<WarmupPlan>('warmup');
 export const circuitBreakerSlot = defineSlot<CircuitBreakerPlan>('circuitBreaker');
 export const outlierSlot = defineSlot<OutlierPlan>('outlierDetection');
