@@ -16,7 +16,8 @@ function bundle(program: string): RolldownOptions {
     platform: 'node',
     // Warnings of dependencies are not ours to mend; unresolved imports are errors in any case.
     checks: { eval: false },
-    transform: { define: { __OSTRIA_VERSION__: JSON.stringify(version) } },
+    // In a bundle `import.meta.main` would be true for every module in it, not only for the one that was started.
+    transform: { define: { __OSTRIA_VERSION__: JSON.stringify(version), 'import.meta.main': 'false' } },
     treeshake: { moduleSideEffects: [{ test: /\/gen\//, sideEffects: false }] },
     output: {
       dir: process.env.OSTRIA_DIST ?? 'dist',

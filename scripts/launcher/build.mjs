@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -75,6 +76,8 @@ export async function ensureBuilt(root, node, options = {}) {
           'mend the sources that it names (npm run check says more)',
         );
       writeFileSync(join(staging, '.sources'), hash);
+      // mkdtemp makes it private; a program that others run too is not.
+      chmodSync(staging, 0o755);
       if (existsSync(dist)) renameSync(dist, old);
       renameSync(staging, dist);
     } finally {

@@ -1,0 +1,239 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { startTestApi, type TestApi } from '../../test/support/api-server.ts';
+import { completions } from './commands/completion.ts';
+import { createProgram } from './create-program.ts';
+
+let api: TestApi;
+let scratch: string;
+beforeAll(async () => {
+  scratch = mkdtempSync(join(tmpdir(), 'ostria-cli-'));
+  api = await startTestApi();
+});
+afterAll(async () => {
+  await api.close();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `ostria` as a user does: a process of its own, on no terminal. */
+function ostria(args: readonly string[], input = ''): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], {
+      cwd: scratch,
+      env: { PATH: process.env.PATH, HOME: scratch, OSTRIA_HOME: join(scratch, 'state'), TERM: 'xterm' },
+    });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    child.once('close', (code) => resolve({ code, stdout, stderr }));
+    child.stdin.end(input);
+  });
+}
+
+const withApi = (args: readonly string[], input?: string) =>
+  ostria([...args, '--kubeconfig', api.kubeconfig], input);
+
+function write(name: string, text: string): string {
+  const path = join(scratch, name);
+  mkdirSync(join(path, '..'), { recursive: true });
+  writeFileSync(path, text);
+  return name;
+}
+
+const virtualService = (name: string, weight = '100') => `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: ${name}
+spec:
+  hosts: [${name}]
+  http:
+    - route:
+        - destination: { host: ${name} }
+          weight: ${weight}
+`;
+
+describe('apply, get and delete', () => {
+  test('create, leave alone, change, dry-run', async () => {
+    const file = write('reviews.yaml', virtualService('reviews'));
+    const created = await withApi(['apply', '-f', file]);
+    expect(created).toEqual({
+      code: 0,
+      stdout: 'virtualservice.networking.istio.io/reviews created\n',
+      stderr: '',
+    });
+    expect((await withApi(['apply', '-f', file])).stdout).toBe(
+      'virtualservice.networking.istio.io/reviews unchanged\n',
+    );
+    write('reviews.yaml', virtualService('reviews', '50'));
+    const dry = await withApi(['apply', '-f', file, '--dry-run']);
+    expect(dry.stdout).toContain('(dry run)');
+    const live = await withApi(['get', 'vs', 'reviews', '-o', 'json']);
+    expect(JSON.parse(live.stdout).spec.http[0].route[0].weight).toBe(100);
+    expect((await withApi(['apply', '-f', file])).stdout).toContain('configured');
+  });
+
+  test('what the server refuses is named at file and line; the others go through', async () => {
+    write('mixed/a.yaml', `${virtualService('good')}---\n${virtualService('bad', 'heavy')}`);
+    const { code, stdout, stderr } = await withApi(['apply', '-f', 'mixed']);
+    expect(code).toBe(3);
+    expect(stdout).toBe('virtualservice.networking.istio.io/good created\n');
+    expect(stderr).toMatch(/^error: mixed\/a\.yaml:21:11: VirtualService bad: .*weight/m);
+    expect(stderr).toContain('1 of 2 objects were refused');
+  });
+
+  test('a file that is not YAML changes nothing', async () => {
+    write('broken.yaml', `${virtualService('never')}---\nkind: [\n`);
+    const { code, stderr } = await withApi(['apply', '-f', 'broken.yaml']);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/broken\.yaml:1[34]:\d+/);
+    expect(stderr).toContain('nothing was applied');
+    expect((await withApi(['get', 'vs', 'never'])).code).toBe(4);
+  });
+
+  test('standard input, unknown kinds, absent files', async () => {
+    expect((await withApi(['apply', '-f', '-'], virtualService('piped'))).stdout).toContain('piped created');
+    const unknown = await withApi(
+      ['apply', '-f', '-'],
+      'apiVersion: a/v1\nkind: Nothing\nmetadata: {name: x}\n',
+    );
+    expect(unknown.stderr).toContain('<standard input>:2:1: the API server has no kind Nothing of a/v1');
+    expect((await withApi(['apply', '-f', 'absent.yaml'])).code).toBe(4);
+    expect((await withApi(['apply', '-f', 'https://example.com/a.yaml'])).stderr).toContain(
+      'reads files, not URLs',
+    );
+  });
+
+  test('tables, names, namespaces, unknown types', async () => {
+    const table = await withApi(['get', 'virtualservices']);
+    expect(table.stdout).toMatch(/^NAME\s+GATEWAYS\s+HOSTS\s+AGE\n/);
+    expect((await withApi(['get', 'vs', '-A'])).stdout).toMatch(/^NAMESPACE\s+NAME/);
+    expect((await withApi(['get', 'vs/reviews', '-o', 'name'])).stdout).toBe(
+      'virtualservice.networking.istio.io/reviews\n',
+    );
+    expect((await withApi(['get', 'vs', '-n', 'kube-system'])).stderr).toContain(
+      'No virtualservices found in namespace kube-system.',
+    );
+    const unknown = await withApi(['get', 'virtualservic']);
+    expect(unknown.code).toBe(2);
+    expect(unknown.stderr).toContain('did you mean virtualservices?');
+    expect((await withApi(['get', 'api-resources'])).stdout).toMatch(
+      /destinationrules\s+dr\s+networking.istio.io\/v1\s+true/,
+    );
+    expect((await withApi(['get', 'vs', '-o', 'xml'])).code).toBe(2);
+  });
+
+  test('watch goes on with what changes', async () => {
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, 'main.ts'), 'get', 'vs', '-w', '--kubeconfig', api.kubeconfig],
+      { cwd: scratch },
+    );
+    let text = '';
+    child.stdout.on('data', (chunk) => {
+      text += chunk;
+    });
+    try {
+      await vi.waitFor(() => expect(text).toContain('reviews'), { timeout: 8_000 });
+      await withApi(['apply', '-f', '-'], virtualService('late'));
+      await vi.waitFor(() => expect(text).toContain('late'), { timeout: 8_000 });
+    } finally {
+      child.kill('SIGTERM');
+    }
+    expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(0);
+  });
+
+  test('delete by name, by file, and what is not there', async () => {
+    const gone = await withApi(['delete', 'vs/piped', 'virtualservice/late']);
+    expect(gone.stdout).toBe(
+      'virtualservice.networking.istio.io "piped" deleted\nvirtualservice.networking.istio.io "late" deleted\n',
+    );
+    const again = await withApi(['delete', 'vs', 'piped']);
+    expect(again.code).toBe(4);
+    expect(again.stderr).toContain('not found');
+    expect((await withApi(['delete', 'vs', 'piped', '--ignore-not-found'])).code).toBe(0);
+    expect((await withApi(['delete', '-f', 'reviews.yaml'])).stdout).toContain('"reviews" deleted');
+    expect((await withApi(['delete', 'vs'])).code).toBe(2);
+    expect((await withApi(['delete', 'vs', '--all'])).stdout).toContain('"good" deleted');
+  });
+});
+
+describe('mistakes', () => {
+  test.concurrent.each([
+    [['nosuch'], 2, "unknown command 'nosuch'"],
+    [['get'], 2, "missing required argument 'types'"],
+    [['up', '--port-base', 'x'], 2, 'it must be a whole number'],
+    [['up'], 3, 'mesh.yaml:1:1: does not exist; give the path of a mesh file with -f'],
+    [['ps'], 4, 'there is no mesh here; start one with ostria up'],
+    [['down', '--mesh', 'x'], 4, 'there is no mesh named x'],
+    [['get', 'vs'], 7, 'no mesh is running here and there is no kubeconfig'],
+    [['get', 'vs', '--kubeconfig', '/nowhere'], 1, 'kubeconfig /nowhere'],
+    [['proxy-config', 'cluster'], 2, 'which workload?'],
+    [['completion', 'tcsh'], 2, 'it can be bash, zsh, fish'],
+  ])('%j', async (args, code, message) => {
+    const outcome = await ostria(args);
+    expect(outcome.stderr).toContain(message);
+    expect(outcome.code).toBe(code);
+    expect(outcome.stdout).toBe('');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: no colours where there is no terminal
+    expect(outcome.stderr).not.toMatch(/\u001b\[/);
+  });
+
+  test('a server that is not there', async () => {
+    const config = write(
+      'kubeconfig',
+      JSON.stringify({
+        'current-context': 'c',
+        contexts: [{ name: 'c', context: { cluster: 'c' } }],
+        clusters: [{ name: 'c', cluster: { server: 'https://127.0.0.1:1' } }],
+      }),
+    );
+    const { code, stderr } = await ostria(['get', 'vs', '--kubeconfig', config]);
+    expect(code).toBe(7);
+    expect(stderr).toContain('the API server https://127.0.0.1:1');
+  });
+});
+
+describe('help', () => {
+  const program = createProgram();
+  const visible = program.commands.filter(
+    (command) => !['help', 'supervisor', '__complete', 'control-plane', 'agent'].includes(command.name()),
+  );
+
+  test.concurrent.each(visible.map((command) => command.name()))('%s has a summary and examples', async (name) => {
+    const { code, stdout } = await ostria([name, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('Examples:');
+    expect(visible.find((command) => command.name() === name)?.summary()).not.toBe('');
+  });
+
+  test('the exit codes are documented', async () => {
+    expect((await ostria(['help', 'exit-codes'])).stdout).toContain('unreachable: no running mesh');
+    expect((await ostria(['help', 'up'])).stdout).toContain('--port-base');
+    expect((await ostria(['help', 'nosuch'])).code).toBe(2);
+  });
+
+  test('completion knows commands, subcommands and flags', () => {
+    expect(completions(program, ['pro'])).toEqual(['proxy-status', 'proxy-config']);
+    expect(completions(program, ['proxy-config', 'l'])).toEqual(['listener']);
+    expect(completions(program, ['up', '--por'])).toEqual(['--port-base']);
+    expect(completions(program, [''])).not.toContain('supervisor');
+  });
+
+  test.concurrent.each(['bash', 'zsh', 'fish'])('there is a script for %s', async (shell) => {
+    expect((await ostria(['completion', shell])).stdout).toContain('ostria __complete');
+  });
+});
