@@ -99,7 +99,7 @@ export class Evaluator {
 
   #refresh(entry: Entry, proxy: ProxyState): Entry {
     if (entry.state === check) {
-      if (this.#childrenUnchanged(entry, proxy)) {
+      if (this.#verified(entry, proxy)) {
         entry.state = clean;
         entry.verifiedAt = this.tick;
         return entry;
@@ -109,6 +109,23 @@ export class Evaluator {
     const other = entry.instance.find(proxy, this.#project);
     if (other !== undefined && other !== entry && other.state === clean) return other;
     return this.#compute(entry.instance, proxy, entry);
+  }
+
+  /**
+   * Whether everything below is as it was. The entry stands on the stack meanwhile: it would make these calls, so a circle that
+   * leads back here is found with all who take part in it.
+   */
+  #verified(entry: Entry, proxy: ProxyState): boolean {
+    const { instance } = entry;
+    const frame = new Frame(instance, proxy, this.#stack.length);
+    instance.running = frame.depth;
+    this.#stack.push(frame);
+    try {
+      return this.#childrenUnchanged(entry, proxy) && frame.cycle === undefined;
+    } finally {
+      this.#stack.pop();
+      instance.running = -1;
+    }
   }
 
   /** In read order, stopping at the first change: what came after it may not be read any more. */

@@ -67,10 +67,16 @@ const visible = defineQuery('syn-visible', (view, key: string): boolean => {
   return exportTo === '*' || (exportTo !== undefined && exportTo === view.attribute(namespaceOf));
 });
 
-/** Follows aliases to the host that answers. */
+/** Follows aliases to the host that answers. Hosts for one namespace try to catch what goes wrong. */
 const resolve: Query<[string], string> = defineQuery('syn-resolve', (view, key) => {
-  const alias = view.get(hostKind, key)?.alias;
-  return alias === undefined ? key : view.call(resolve, alias);
+  const host = view.get(hostKind, key);
+  if (host?.alias === undefined) return key;
+  if (host.exportTo === '*') return view.call(resolve, host.alias);
+  try {
+    return view.call(resolve, host.alias);
+  } catch {
+    return `${key} caught`;
+  }
 });
 
 const ruleFor = defineQuery('syn-rule-for', (view, host: string): string => {
