@@ -48,16 +48,32 @@ export function emitCluster(plan: ClusterPlan, message: Cluster): void {
   if (outlier) emitOutlier(outlier, message);
 }
 
+const noLimits = create(CircuitBreakersSchema, {
+  thresholds: [
+    {
+      maxConnections: unlimited,
+      maxPendingRequests: unlimited,
+      maxRequests: unlimited,
+      maxRetries: unlimited,
+    },
+  ],
+});
+const noPanic = create(Cluster_CommonLbConfigSchema, { healthyPanicThreshold: { value: 0 } });
+
 function emitLimits(plan: ClusterPlan, message: Cluster): void {
   const limits = read(plan, circuitBreakerSlot);
+  if (!limits) {
+    message.circuitBreakers = noLimits;
+    return;
+  }
   message.circuitBreakers = create(CircuitBreakersSchema, {
     thresholds: [
       {
-        maxConnections: limits?.maxConnections ?? unlimited,
-        maxPendingRequests: limits?.maxPendingRequests ?? unlimited,
-        maxRequests: limits?.maxRequests ?? unlimited,
-        maxRetries: limits?.maxRetries ?? unlimited,
-        ...(limits?.retryBudget
+        maxConnections: limits.maxConnections ?? unlimited,
+        maxPendingRequests: limits.maxPendingRequests ?? unlimited,
+        maxRequests: limits.maxRequests ?? unlimited,
+        maxRetries: limits.maxRetries ?? unlimited,
+        ...(limits.retryBudget
           ? {
               retryBudget: {
                 budgetPercent: { value: limits.retryBudget.percent },
@@ -86,9 +102,11 @@ function slowStart(warmup: WarmupPlan) {
 function emitBalancer(plan: ClusterPlan, message: Cluster): void {
   if (message.lbPolicy === LbPolicy.CLUSTER_PROVIDED) return;
   // A fallen locality must not be kept alive by Envoy's panic mode; minHealthPercent brings it back.
-  message.commonLbConfig = create(Cluster_CommonLbConfigSchema, {
-    healthyPanicThreshold: { value: read(plan, outlierSlot)?.minHealthPercent ?? 0 },
-  });
+  const minHealth = read(plan, outlierSlot)?.minHealthPercent ?? 0;
+  message.commonLbConfig =
+    minHealth === 0
+      ? noPanic
+      : create(Cluster_CommonLbConfigSchema, { healthyPanicThreshold: { value: minHealth } });
   const balancer = read(plan, loadBalancerSlot) ?? { type: 'least-request' };
   const warmup = read(plan, warmupSlot);
   switch (balancer.type) {

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import {
+  type RetryPolicy,
   RetryPolicy_RetryHostPredicateSchema,
   RetryPolicy_RetryPrioritySchema,
   RetryPolicySchema,
@@ -10,7 +11,7 @@ import { PreviousPrioritiesConfigSchema } from '../../../../gen/proto/envoy/exte
 import { duration, pack } from '../../../envoy/pack.ts';
 import type { RoutePlan } from '../../../plan/route-plan.ts';
 import { read } from '../../../plan/slot.ts';
-import { retrySlot } from './schema.ts';
+import { type RetryPlan, retrySlot, safeRetry } from './schema.ts';
 
 const previousHosts = create(RetryPolicy_RetryHostPredicateSchema, {
   name: 'envoy.retry_host_predicates.previous_hosts',
@@ -21,10 +22,17 @@ const previousPriorities = create(RetryPolicy_RetryPrioritySchema, {
   configType: { case: 'typedConfig', value: pack(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },
 });
 
+/** What nearly every route has, made once. */
+const safePolicy = policyOf(safeRetry);
+
 export function emitRoute(plan: RoutePlan, message: Route): void {
   const retry = read(plan, retrySlot);
   if (!retry || message.action.case !== 'route') return;
-  message.action.value.retryPolicy = create(RetryPolicySchema, {
+  message.action.value.retryPolicy = retry === safeRetry ? safePolicy : policyOf(retry);
+}
+
+function policyOf(retry: RetryPlan): RetryPolicy {
+  return create(RetryPolicySchema, {
     retryOn: retry.on,
     numRetries: retry.attempts,
     retriableStatusCodes: [...retry.statusCodes],

@@ -4,16 +4,10 @@ import type { RoutePlan } from '../../../plan/route-plan.ts';
 import { fill, originOf, read } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { httpRouteSlot } from '../virtual-service/schema.ts';
-import { type RetryPlan, retrySlot } from './schema.ts';
+import { defaultAttempts, type RetryPlan, retrySlot, safeRetry } from './schema.ts';
 
-/**
- * Without the user asking, only what the destination cannot have begun to work on is sent again: safe for POST too
- * (docs/decisions, "retries never replay").
- */
-export const safeConditions = 'connect-failure,refused-stream,reset-before-request';
 /** Istio's conditions where `retries` names none. */
 const requestedConditions = 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes';
-const defaultAttempts = 2;
 
 export function decorateRoute(view: View, route: RoutePlan): void {
   if (route.action.type !== 'forward' || route.action.connect) return;
@@ -30,17 +24,9 @@ export function decorateRoute(view: View, route: RoutePlan): void {
     return;
   }
   const mesh = view.mesh('defaultHttpRetryPolicy') as VirtualServiceHttpRetries | null;
-  const plan = mesh ? planRetry(mesh) : defaultRetry;
+  const plan = mesh ? planRetry(mesh) : safeRetry;
   if (plan) fill(route, retrySlot, plan, route.origin);
 }
-
-const defaultRetry: RetryPlan = Object.freeze({
-  attempts: defaultAttempts,
-  on: safeConditions,
-  statusCodes: [],
-  avoidTriedHosts: true,
-  remoteLocalities: false,
-});
 
 /** The application's own connection may close just as it is used again; there is no other host to try. */
 const inboundRetry: RetryPlan = Object.freeze({

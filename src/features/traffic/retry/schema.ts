@@ -15,3 +15,18 @@ export interface RetryPlan {
 }
 
 export const retrySlot = defineSlot<RetryPlan>('retry');
+
+/** Further attempts where nobody says how many, as Istio's. */
+export const defaultAttempts = 2;
+
+/**
+ * Without the user asking, only what the destination cannot have begun to work on is sent again: safe for POST too
+ * (docs/decisions, "retries never replay").
+ */
+export const safeRetry: RetryPlan = Object.freeze({
+  attempts: defaultAttempts,
+  on: 'connect-failure,refused-stream,reset-before-request',
+  statusCodes: [],
+  avoidTriedHosts: true,
+  remoteLocalities: false,
+});
