@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { IstioCertificateRequestSchema } from '../../gen/proto/istio/security/v1alpha1/ca_pb.js';
+import { opensslCertificate } from '../../test/support/authority.ts';
 import { callUnary } from '../kit/grpc-http2.ts';
 import {
   certificateAuthenticator,
@@ -25,6 +26,7 @@ import {
 import { createKey, createSigningRequest } from './certificate-signing-request.ts';
 import { type CertificateClientOptions, requestCertificate } from './client.ts';
 import { type JoinTokens, openJoinTokens } from './join-token.ts';
+import { pemBlocks } from './pem.ts';
 import { createServiceAccountTokens } from './service-account-token.ts';
 
 const identity = { trustDomain: 'cluster.local', namespace: 'default', serviceAccount: 'reviews' };
@@ -63,15 +65,16 @@ async function start(options: Partial<CertificateServiceOptions> = {}) {
     ...options,
   });
   const key = await createKey();
-  const certificate = await authority.issue({
+  const signer = options.authority ?? authority;
+  const certificate = await signer.issue({
     publicKey: await publicKeyOf(key),
     dnsNames: ['ostriad.test'],
   });
   const server = await startCertificateServer({
     service,
-    certificate: certificate.certificate,
+    certificate: certificate.certificate + certificate.intermediates,
     key,
-    root: authority.root,
+    root: signer.root,
   });
   closers.push(server.close);
   const request = (
@@ -80,7 +83,7 @@ async function start(options: Partial<CertificateServiceOptions> = {}) {
   ) =>
     requestCertificate({
       address: `127.0.0.1:${server.port}`,
-      root: authority.root,
+      root: signer.root,
       serverName: 'ostriad.test',
       identity: reviews,
       credential,
@@ -244,6 +247,22 @@ describe('renewal', () => {
     const short = await authority.issue({ publicKey, uris: [reviews], ttlMs: 1_000 });
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     await expect(request({ key, certificateChain: short.certificate })).rejects.toMatchObject({ status: 16 });
+  });
+
+  test('under an authority that is itself issued: chains are whole on both sides', async () => {
+    const root = opensslCertificate({ directory, name: 'root' });
+    const middle = opensslCertificate({ directory, name: 'middle', issuer: root });
+    const intermediate = await createAuthority({
+      certificate: middle.certificate,
+      key: middle.key,
+      root: root.certificate,
+      chain: middle.certificate,
+    });
+    const { request } = await start({ authority: intermediate });
+    const first = await request({ token: tokens.mint(identity).token });
+    expect(pemBlocks(first.certificateChain)).toHaveLength(2);
+    expect(pemBlocks(first.root)).toEqual(pemBlocks(root.certificate));
+    await request(first);
   });
 
   test('the client talks to no server but the mesh’s', async () => {

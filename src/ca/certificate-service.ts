@@ -25,7 +25,7 @@ const MAX_TTL_SECONDS = 10 * 365 * 86_400;
 export interface CertificateServiceLimits {
   /** Certificates for one identity. Default a burst of 600, then 10 a second: a thousand replicas restart within a minute. */
   perIdentity?: BucketOptions;
-  /** Certificates in all. Default a burst of 1,000, then 150 a second: half of what one core signs. */
+  /** Certificates in all. Default a burst of 1,000, then 150 a second: a third of what one core signs. */
   total?: BucketOptions;
   /** Refused credentials in all, after which they are answered without being looked at. Default a burst of 500, then 50 a second. */
   refused?: BucketOptions;

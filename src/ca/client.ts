@@ -8,7 +8,7 @@ import { pemBlocks } from './pem.ts';
 /* All that the agent sees of the authority: protobuf is read and written by hand, as it has two messages of two fields. */
 
 export { pemBlocks } from './pem.ts';
-export { formatSpiffeId, parseSpiffeId, type WorkloadIdentity } from './spiffe.ts';
+export { formatSpiffeId } from './spiffe.ts';
 
 const PATH = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
 const MAX_RESPONSE = 256 * 1024;

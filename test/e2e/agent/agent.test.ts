@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -144,6 +144,26 @@ describe('a workload with an agent and a stock Envoy', () => {
     await server.start();
     await server.ready();
   });
+
+  test('SIGHUP ends the agent alone; an Envoy that nobody noted is replaced, never doubled', async () => {
+    const noted = server.envoyId();
+    server.kill('SIGHUP');
+    expect(await server.exited()).toBe(0);
+    expect(isAlive(noted)).toBe(true);
+    await server.start();
+    await server.ready();
+    expect(server.envoyId()).toEqual(noted);
+    // As if the agent had died between the start of Envoy and the note of it.
+    server.kill('SIGKILL');
+    await server.exited();
+    rmSync(join(server.stateDirectory, 'envoy-process.json'));
+    await server.start();
+    await waitFor('another Envoy', () => isAlive(server.envoyId()));
+    await server.ready();
+    expect(isAlive(noted)).toBe(false);
+    expect(server.log()).toMatch(/replacing the running Envoy: .* pid=\d+/);
+    await waitFor('an answer', async () => (await get()).status === 200);
+  }, 30_000);
 
   test('the control plane gone for longer than a certificate lives: a new start with a new token mends it', async () => {
     const envoys = [client.envoyId(), server.envoyId()];
