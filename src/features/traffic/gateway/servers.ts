@@ -73,8 +73,8 @@ const ownTargets = defineQuery('gateway.targets', (view): readonly string[] => {
 function listenPorts(view: View, port: number): number[] {
   if (view.attribute(captureMode) === 'explicit') {
     const capture = JSON.parse(view.attribute(explicitCapture)) as ExplicitCapture;
-    const own = capture.inbound.filter((mapping) => mapping.servicePort === port);
-    return own.length > 0 ? own.map((mapping) => mapping.listen) : [port];
+    const local = capture.gateway?.[String(port)];
+    return local === undefined ? [] : [local];
   }
   const targets = view
     .call(ownTargets)
