@@ -53,9 +53,9 @@ function join(
     return;
   }
   watch.names.add(name);
-  if (!claimed?.has(name)) watch.forced.add(name);
-  if (watch.typeUrl !== typeUrls.route) return;
   const present = mapOf(stream, watch.typeUrl).get(name);
+  if (!claimed?.has(name) && !watch.takeUnasked(name, present?.version)) watch.forced.add(name);
+  if (watch.typeUrl !== typeUrls.route) return;
   const holdsPresent = present !== undefined && claimed?.get(name) === present.version;
   if (holdsPresent && hasVirtualHosts(present)) stream.routeConfigs.add(name);
   else stream.routeConfigs.delete(name);

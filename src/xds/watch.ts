@@ -48,6 +48,8 @@ export interface DeliveryMark {
 
 export type SharedDelta = Pick<PushDelta, 'upserts' | 'removed'>;
 
+/** Names that are remembered as sent unasked; beyond, a subscription is simply answered again. */
+const maxUnasked = 256;
 /** One push has a delta of a type per source of that type: a few. */
 const maxDeltas = 8;
 const joinedDeltas = new WeakMap<SharedDelta, WeakMap<SharedDelta, SharedDelta>>();
@@ -103,6 +105,8 @@ export class Watch {
   oldest: number | undefined;
   /** Endpoints: lists of clusters that were sent and whose endpoints must follow, asked for or not. */
   following: (readonly Resource[])[] = [];
+  /** Endpoints: versions that were sent before the client subscribed to them. */
+  readonly #unasked = new Map<string, string>();
   /** The deltas of one push that wait, as long as they are the only thing that waits: their encoded bodies are shared. */
   #deltas: PushDelta[] = [];
   #deltaRevision = 0;
@@ -188,7 +192,23 @@ export class Watch {
     return !this.hasWork || this.oldest === undefined || this.oldest > revision;
   }
 
+  /** Remembers what of a short list the client did not ask for. */
+  noteUnasked(resources: readonly Resource[]): void {
+    if (resources.length > maxUnasked) return;
+    if (this.#unasked.size > maxUnasked) this.#unasked.clear();
+    for (const { name, version } of resources) if (!this.names.has(name)) this.#unasked.set(name, version);
+  }
+
+  /** Whether a first subscription to a name is answered already, by a resource that came unasked and is still the present one. */
+  takeUnasked(name: string, version: string | undefined): boolean {
+    const sent = this.#unasked.get(name);
+    if (sent === undefined) return false;
+    this.#unasked.delete(name);
+    return sent === version && !this.rejected.has(name);
+  }
+
   forget(name: string): void {
+    this.#unasked.delete(name);
     this.names.delete(name);
     this.held.delete(name);
     this.dirty.delete(name);

@@ -281,10 +281,19 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   /** What a response entails for other types. Returns the clusters in it that warm slowly. */
   #afterSend(watch: Watch, resources: readonly Resource[]): ReadonlySet<string> | undefined {
     if (watch.typeUrl === typeUrls.route && this.delta) noteRouteConfigs(this, resources);
+    if (watch.typeUrl === typeUrls.endpoints && this.#takesUnasked) watch.noteUnasked(resources);
     if (watch.typeUrl !== typeUrls.cluster) return undefined;
     const facts = clusterFacts(resources);
     if (facts.eds && this.#method.typeUrl === undefined) this.#followWithEndpoints(watch, resources);
     return facts.slow;
+  }
+
+  /**
+   * While Envoy starts, clusters wait in its cluster manager before they take endpoints; it asks for listeners once that is over.
+   * Only from then on does what comes unasked count as an answer.
+   */
+  get #takesUnasked(): boolean {
+    return this.delta && this.watches.has(typeUrls.listener);
   }
 
   /** Envoy takes a cluster's endpoints in the same burst, and does not ask for those of a live cluster that changed. */

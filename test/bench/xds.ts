@@ -203,6 +203,10 @@ async function edits(bench: Bench, kind: EditKind, options: Options) {
     bytesPerClient: median(of('bytesPerClient'), 0),
     firstClientMs: median(of('firstClientMs'), 1),
     lastClientMs: median(of('lastClientMs'), 1),
+    firstToLastMs: median(
+      figures.map((figure) => figure.lastClientMs - figure.firstClientMs),
+      1,
+    ),
     longestPingMs: round(Math.max(...of('longestPingMs')), 1),
   };
 }

@@ -52,6 +52,33 @@ describe('the safe order', () => {
     ]);
   });
 
+  it('takes endpoints that came unasked for the answer to the subscription, once and while Envoy runs', async () => {
+    await start();
+    const addCluster = async (name: string): Promise<void> => {
+      harness.source.edit({ upserts: [fake.cluster(name), fake.endpoints(name)] });
+      expect((await client.take()).names).toEqual([name]);
+      expect((await client.take()).names).toEqual([name]);
+      client.request(endpoints, { subscribe: [name] });
+    };
+    await addCluster('early');
+    expect(
+      (await client.take()).names,
+      'before listeners are asked for, Envoy may still be starting',
+    ).toEqual(['early']);
+    client.request(typeUrls.listener);
+    await client.take();
+    await addCluster('new');
+    await client.silence();
+    client.request(endpoints, { subscribe: ['new'] });
+    expect((await client.take()).names).toEqual(['new']);
+    harness.source.edit({ upserts: [fake.cluster('third'), fake.endpoints('third')] });
+    await client.take();
+    await client.take();
+    harness.source.edit({ upserts: [fake.endpoints('third', 'moved')] });
+    client.request(endpoints, { subscribe: ['third'] });
+    expect((await client.take()).names, 'what came unasked is out of date').toEqual(['third']);
+  });
+
   it('holds hosts back for the acknowledgement of a cluster that warms slowly, but not its endpoints', async () => {
     await start();
     harness.source.edit({

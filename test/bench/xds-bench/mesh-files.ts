@@ -14,10 +14,15 @@ export interface FileEdit {
   readonly make: () => void;
 }
 
-/** Writes a mesh as YAML files, one per service, and edits them: each edit replaces one file as a whole. */
+/** Services in one file, as a team would keep them. */
+const servicesPerFile = 50;
+
+/** Writes a mesh as YAML files and edits them: each edit replaces one file as a whole. */
 export class MeshFiles {
   readonly directory: string;
   readonly #shape: MeshShape;
+  readonly #moves = new Map<number, number>();
+  readonly #timeouts = new Map<number, number>();
   #edits = 0;
 
   constructor(directory: string, shape: MeshShape) {
@@ -42,50 +47,72 @@ export class MeshFiles {
     const namespaces = Array.from({ length: this.#shape.namespaces }, (_, i) => `ns-${i}`);
     this.#write(
       'namespaces',
-      ['istio-system', ...namespaces]
-        .map((name) => `apiVersion: v1\nkind: Namespace\nmetadata: {name: ${name}}\n`)
-        .join('---\n'),
+      ['istio-system', ...namespaces].map(
+        (name) => `apiVersion: v1\nkind: Namespace\nmetadata: {name: ${name}}\n`,
+      ),
     );
-    this.#write('mesh', meshConfigMap('10s'));
-    for (let i = 0; i < this.#shape.services; i++) {
-      this.#write(`svc-${i}`, this.#service(i));
-      this.#write(`endpoints-${i}`, this.#endpoints(i, 0));
-      if (i % 5 !== 0) continue;
-      this.#write(`vs-${i}`, this.#virtualService(i, 3));
-      this.#write(`dr-${i}`, this.#destinationRule(i));
+    this.#write('mesh', [meshConfigMap('10s')]);
+    for (let i = 0; i < this.#shape.services; i += servicesPerFile) {
+      this.#write(`services-${i}`, this.#services(i));
+      this.#write(`endpoints-${i}`, this.#allEndpoints(i));
+      this.#write(`routing-${i}`, this.#routing(i));
     }
   }
 
   /** Changes the timeout of one VirtualService. */
   virtualServiceEdit(): FileEdit {
     const service = 5 * (++this.#edits % Math.ceil(this.#shape.services / 5));
-    const text = this.#virtualService(service, 3 + this.#edits);
-    return { text: this.host(service), make: () => this.#write(`vs-${service}`, text) };
+    this.#timeouts.set(service, 3 + this.#edits);
+    const file = fileOf(service);
+    const documents = this.#routing(file);
+    return { text: this.host(service), make: () => this.#write(`routing-${file}`, documents) };
   }
 
   /** Gives one endpoint of a service another address. */
   endpointMove(): FileEdit {
     const service = ++this.#edits % this.#shape.services;
-    const text = this.#endpoints(service, this.#edits);
-    return { text: this.host(service), make: () => this.#write(`endpoints-${service}`, text) };
+    this.#moves.set(service, this.#edits);
+    const file = fileOf(service);
+    const documents = this.#allEndpoints(file);
+    return { text: this.host(service), make: () => this.#write(`endpoints-${file}`, documents) };
   }
 
   newService(): FileEdit {
     const service = this.#shape.services + ++this.#edits;
-    const text = `${this.#service(service)}---\n${this.#endpoints(service, 0)}`;
-    return { text: this.host(service), make: () => this.#write(`svc-${service}`, text) };
+    const documents = [this.#service(service), this.#endpoints(service)];
+    return { text: this.host(service), make: () => this.#write(`service-${service}`, documents) };
   }
 
   /** A setting that is in every cluster. */
   meshSetting(): FileEdit {
     const text = meshConfigMap(`${10 + ++this.#edits}s`);
-    return { text: this.host(1), make: () => this.#write('mesh', text) };
+    return { text: this.host(1), make: () => this.#write('mesh', [text]) };
+  }
+
+  #inFile(file: number): number[] {
+    const count = Math.min(servicesPerFile, this.#shape.services - file);
+    return Array.from({ length: count }, (_, i) => file + i);
+  }
+
+  #services(file: number): string[] {
+    return this.#inFile(file).map((i) => this.#service(i));
+  }
+
+  #allEndpoints(file: number): string[] {
+    return this.#inFile(file).map((i) => this.#endpoints(i));
+  }
+
+  /** A fifth of the services have a VirtualService and a DestinationRule. */
+  #routing(file: number): string[] {
+    return this.#inFile(file)
+      .filter((i) => i % 5 === 0)
+      .flatMap((i) => [this.#virtualService(i), this.#destinationRule(i)]);
   }
 
   /** Written beside and renamed, so that no reader sees half a file. */
-  #write(name: string, text: string): void {
+  #write(name: string, documents: readonly string[]): void {
     const path = join(this.directory, `${name}.yaml`);
-    writeFileSync(`${path}.tmp`, text);
+    writeFileSync(`${path}.tmp`, documents.join('---\n'));
     renameSync(`${path}.tmp`, path);
   }
 
@@ -100,7 +127,8 @@ spec:
 `;
   }
 
-  #endpoints(i: number, moves: number): string {
+  #endpoints(i: number): string {
+    const moves = this.#moves.get(i) ?? 0;
     const addresses = Array.from({ length: this.#shape.endpoints }, (_, n) => {
       const last = n === 0 ? moves : 0;
       return `  - {addresses: ["10.${128 + (n % 100)}.${(i >> 8) & 255}.${(i + last) & 255}"], conditions: {ready: true}}\n`;
@@ -117,18 +145,15 @@ endpoints:
 ${addresses.join('')}`;
   }
 
-  #virtualService(i: number, timeout: number): string {
+  #virtualService(i: number): string {
     return `apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: vs-${i}, namespace: ${this.namespaceOf(i)}}
 spec:
   hosts: [${this.host(i)}]
   http:
-  - match: [{uri: {prefix: /v2/}, headers: {x-user: {exact: tester}}}]
-    timeout: ${timeout}s
+  - timeout: ${this.#timeouts.get(i) ?? 3}s
     retries: {attempts: 3, perTryTimeout: 1s, retryOn: "5xx,connect-failure"}
-    route: [{destination: {host: ${this.host(i)}, port: {number: 80}}}]
-  - timeout: ${timeout}s
     route: [{destination: {host: ${this.host(i)}, port: {number: 80}}}]
 `;
   }
@@ -144,6 +169,10 @@ spec:
     outlierDetection: {consecutive5xxErrors: 5, interval: 10s, baseEjectionTime: 30s}
 `;
   }
+}
+
+function fileOf(service: number): number {
+  return service - (service % servicesPerFile);
 }
 
 function meshConfigMap(connectTimeout: string): string {
