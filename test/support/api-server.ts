@@ -84,6 +84,12 @@ export async function startTestApi(options: Partial<ApiServerOptions> = {}): Pro
   const open = (method: string, path: string, call: CallOptions) => {
     const { as = admin, body, type, headers } = call;
     const credential: Credential = as ?? {};
+    const bytes =
+      body === undefined
+        ? undefined
+        : typeof body === 'string' || body instanceof Uint8Array
+          ? Buffer.from(body)
+          : Buffer.from(JSON.stringify(body));
     const request = httpsRequest(`${server.url}${path}`, {
       method,
       ca: pki.authorityPem,
@@ -93,12 +99,13 @@ export async function startTestApi(options: Partial<ApiServerOptions> = {}): Pro
         : { cert: credential.certificatePem, key: credential.keyPem ?? '' }),
       headers: {
         ...(credential.token === undefined ? {} : { authorization: `Bearer ${credential.token}` }),
-        ...(body === undefined ? {} : { 'content-type': type ?? 'application/json' }),
+        ...(bytes === undefined
+          ? {}
+          : { 'content-type': type ?? 'application/json', 'content-length': String(bytes.length) }),
         ...headers,
       },
     });
-    if (body === undefined) request.end();
-    else request.end(typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body));
+    request.end(bytes);
     return request;
   };
   return {
