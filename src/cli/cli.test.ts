@@ -213,12 +213,15 @@ describe('help', () => {
     (command) => !['help', 'supervisor', '__complete', 'control-plane', 'agent'].includes(command.name()),
   );
 
-  test.concurrent.each(visible.map((command) => command.name()))('%s has a summary and examples', async (name) => {
-    const { code, stdout } = await ostria([name, '--help']);
-    expect(code).toBe(0);
-    expect(stdout).toContain('Examples:');
-    expect(visible.find((command) => command.name() === name)?.summary()).not.toBe('');
-  });
+  test.concurrent.each(visible.map((command) => command.name()))(
+    '%s has a summary and examples',
+    async (name) => {
+      const { code, stdout } = await ostria([name, '--help']);
+      expect(code).toBe(0);
+      expect(stdout).toContain('Examples:');
+      expect(visible.find((command) => command.name() === name)?.summary()).not.toBe('');
+    },
+  );
 
   test('the exit codes are documented', async () => {
     expect((await ostria(['help', 'exit-codes'])).stdout).toContain('unreachable: no running mesh');

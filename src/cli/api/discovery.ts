@@ -80,8 +80,11 @@ export function resourceOfObject(
  */
 export function resourceOfName(resources: readonly ApiResource[], name: string): ApiResource {
   const wanted = name.toLowerCase();
+  const named = resources.filter((resource) => namesOf(resource).includes(wanted));
+  // `gateways` are Istio's and the Gateway API's: without a group, Istio's are meant.
   const found =
-    resources.find((resource) => namesOf(resource).includes(wanted)) ??
+    named.find(({ group }) => group.endsWith('.istio.io')) ??
+    named[0] ??
     resources.find((resource) => qualifiedNamesOf(resource).includes(wanted));
   if (found) return found;
   const near = [...new Set(resources.map(({ plural }) => plural))].filter(

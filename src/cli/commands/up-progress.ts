@@ -31,6 +31,11 @@ export async function followProgress(
   while (!options.signal.aborted) {
     status = await callControl<MeshStatus>(paths.controlSocket, 'status').catch(() => status);
     if (status) {
+      if (status.phase === 'stopping')
+        throw new CodedError(
+          'MeshNotRunning',
+          'the mesh is being ended from elsewhere; start it again when it is gone',
+        );
       if (status.controlPlane.ready)
         tell('control-plane', `${out.green('ready')}  control plane (API on port ${status.ports.api})`);
       for (const instance of status.instances)
