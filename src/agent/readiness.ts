@@ -19,14 +19,21 @@ export async function readinessProblem(inputs: ReadinessInputs): Promise<string 
   let stats: Map<string, number>;
   try {
     stats = await inputs.admin.stats(
-      '^(server\\.state|listener_manager\\.(workers_started|lds\\.update_success)|cluster_manager\\.cds\\.update_success)$',
+      '^(server\\.state|listener_manager\\.workers_started|(listener_manager\\.lds|cluster_manager\\.cds)\\.update_(success|rejected))$',
     );
   } catch (error) {
     return `Envoy does not answer: ${messageOf(error)}`;
   }
   const state = stats.get('server.state');
-  if (!stats.get('cluster_manager.cds.update_success')) return 'no clusters from the control plane yet';
-  if (!stats.get('listener_manager.lds.update_success')) return 'no listeners from the control plane yet';
+  for (const [what, prefix] of [
+    ['clusters', 'cluster_manager.cds'],
+    ['listeners', 'listener_manager.lds'],
+  ]) {
+    if (stats.get(`${prefix}.update_success`)) continue;
+    return stats.get(`${prefix}.update_rejected`)
+      ? `Envoy rejected the ${what} that the control plane sent; see proxy-status, or Envoy's log`
+      : `no ${what} from the control plane yet`;
+  }
   if (state !== 0) return `Envoy is not live (state ${state ?? 'unknown'})`;
   if (!stats.get('listener_manager.workers_started')) return 'Envoy has not started its workers yet';
   return undefined;

@@ -11,6 +11,7 @@ import {
 import { type FakeControlPlane, startFakeControlPlane } from '../../support/fake-control-plane.ts';
 import { startLoad } from '../../support/load.ts';
 import { freePorts } from '../../support/ports.ts';
+import { waitFor } from '../../support/wait-for.ts';
 
 let controlPlane: FakeControlPlane;
 const servers: Server[] = [];
@@ -105,3 +106,19 @@ test('a drain without end is cut off at its longest time, and a second SIGTERM a
   expect(await stuck.exited()).toBe(0);
   expect(performance.now() - start).toBeLessThan(1_900);
 }, 40_000);
+
+test('a configuration that Envoy rejects is named by readiness', async () => {
+  const [port = 0, app = 0] = await freePorts(2);
+  const resources = inboundResources(port, app);
+  const [listener] = resources.listeners as { name: string; address: unknown }[];
+  if (listener) listener.address = { pipe: { path: 'x'.repeat(200) } };
+  controlPlane.script('rejected-1', resources);
+  const rejected = await createWorkload(controlPlane, 'rejected');
+  workloads.push(rejected);
+  await rejected.start();
+  await waitFor('the rejection', async () =>
+    (await rejected.readiness()).text.startsWith('Envoy rejected the listeners'),
+  );
+  expect((await rejected.readiness()).status).toBe(503);
+  expect(controlPlane.rejections.length).toBeGreaterThan(0);
+});
