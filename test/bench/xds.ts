@@ -20,6 +20,7 @@ const usage = `bench:xds -- [options]
   --namespaces N   namespaces that services and clients are spread over (1)
   --label-sets N   different label sets among the clients (1)
   --edits N        edits of each kind (5)
+  --tls            mutual TLS between clients and control plane
   --scripted       the delivery alone, without configuration and compile
 `;
 
@@ -30,6 +31,7 @@ interface Options {
   readonly namespaces: number;
   readonly labelSets: number;
   readonly edits: number;
+  readonly tls: boolean;
   readonly scripted: boolean;
 }
 
@@ -44,6 +46,7 @@ function parseOptions(args: string[]): Options {
       namespaces: text,
       'label-sets': text,
       edits: text,
+      tls: { type: 'boolean' },
       scripted: { type: 'boolean' },
     },
   });
@@ -63,6 +66,7 @@ function parseOptions(args: string[]): Options {
     namespaces: count('namespaces', 1),
     labelSets: count('label-sets', 1),
     edits: count('edits', 5),
+    tls: values.tls ?? false,
     scripted: values.scripted ?? false,
   };
 }
@@ -127,6 +131,7 @@ async function firstSync({ load, target, pinger }: Bench, options: Options) {
     kind: 'connect',
     url: target.url,
     hosts: target.hosts,
+    identities: target.identities,
     timeoutMs: 300_000,
     clients: Array.from({ length: options.clients }, (_, i) => clientNode(i, options)),
   });
@@ -142,11 +147,12 @@ async function firstSync({ load, target, pinger }: Bench, options: Options) {
   };
 }
 
-function clientNode(i: number, options: Options): { id: string; metadata: Record<string, unknown> } {
+function clientNode(i: number, options: Options) {
   const namespace = `ns-${i % options.namespaces}`;
   const address = `10.200.${(i >> 8) & 255}.${i & 255}`;
   return {
     id: `sidecar~${address}~client-${i}.${namespace}~${namespace}.svc.cluster.local`,
+    namespace,
     metadata: {
       NAMESPACE: namespace,
       CLUSTER_ID: 'Kubernetes',
@@ -218,7 +224,9 @@ async function main(): Promise<void> {
   }
   const options = parseOptions(process.argv.slice(2));
   const root = join(import.meta.dirname, '..', '..');
-  const target = options.scripted ? await startScripted(options) : await startControlPlane(root, options);
+  const target = options.scripted
+    ? await startScripted(options)
+    : await startControlPlane(root, options, options);
   const load = new Load();
   const pinger = new Pinger(target.url);
   const bench: Bench = { load, target, pinger };

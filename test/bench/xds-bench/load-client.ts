@@ -65,12 +65,18 @@ export class LoadClient {
   constructor(
     url: string,
     id: string,
-    options: { metadata: Readonly<Record<string, unknown>>; token?: string | undefined },
+    options: {
+      readonly metadata: Readonly<Record<string, unknown>>;
+      /** A client certificate, PEM. */
+      readonly key?: string;
+      readonly cert?: string;
+    },
   ) {
     this.id = id;
     this.#metadata = options.metadata;
     this.#session = connect(url, {
       rejectUnauthorized: false,
+      ...(options.key && options.cert ? { key: options.key, cert: options.cert } : {}),
       settings: { initialWindowSize: 16 * 1024 * 1024, maxFrameSize: 16_384 },
     });
     this.#session.on('connect', () => this.#session.setLocalWindowSize(24 * 1024 * 1024));
@@ -82,7 +88,6 @@ export class LoadClient {
       ':path': '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources',
       'content-type': 'application/grpc',
       te: 'trailers',
-      ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
     });
     this.#stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     this.#stream.on('error', (error) => {

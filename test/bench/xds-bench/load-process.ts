@@ -5,8 +5,13 @@ export type LoadCommand =
   | {
       readonly kind: 'connect';
       readonly url: string;
-      readonly clients: readonly { readonly id: string; readonly metadata: Record<string, unknown> }[];
-      readonly token?: string;
+      readonly clients: readonly {
+        readonly id: string;
+        readonly metadata: Record<string, unknown>;
+        /** Of `identities`. */
+        readonly namespace: string;
+      }[];
+      readonly identities: Readonly<Record<string, { readonly key: string; readonly cert: string }>>;
       /** Hosts that every client must hold: a cluster, its endpoints and a virtual host of each. */
       readonly hosts: readonly string[];
       readonly timeoutMs: number;
@@ -80,7 +85,8 @@ const wallNow = (): number => performance.timeOrigin + performance.now();
 async function connectAll(command: Extract<LoadCommand, { kind: 'connect' }>): Promise<LoadAnswer> {
   const firstAt = wallNow();
   clients = command.clients.map(
-    ({ id, metadata }) => new LoadClient(command.url, id, { metadata, token: command.token }),
+    ({ id, metadata, namespace }) =>
+      new LoadClient(command.url, id, { metadata, ...command.identities[namespace] }),
   );
   const missing = new Set(clients);
   const until = performance.now() + command.timeoutMs;

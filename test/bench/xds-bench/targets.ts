@@ -4,6 +4,8 @@ import { connect } from 'node:http2';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openAuthority } from '../../../src/ca/authority-files.ts';
+import { issueWithNewKey } from '../../../src/ca/server-certificate.ts';
 import type { LoadType } from './load-client.ts';
 import { MeshFiles, type MeshShape } from './mesh-files.ts';
 import type { ScriptedEdit } from './scripted-server.ts';
@@ -18,9 +20,16 @@ export interface EditPlan {
   readonly make: () => void;
 }
 
+export interface ClientIdentity {
+  readonly key: string;
+  readonly cert: string;
+}
+
 /** What is measured: a process that serves xDS, and the means to change its configuration. */
 export interface BenchTarget {
   readonly pid: number;
+  /** Client certificates by namespace, where the server asks for them. */
+  readonly identities: Readonly<Record<string, ClientIdentity>>;
   readonly url: string;
   readonly hosts: readonly string[];
   /** Prepares an edit. */
@@ -36,24 +45,37 @@ const heard: Readonly<Record<EditKind, readonly LoadType[]>> = {
 };
 
 /** The control plane as users start it, over a directory of YAML. */
-export async function startControlPlane(root: string, shape: MeshShape): Promise<BenchTarget> {
+export async function startControlPlane(
+  root: string,
+  shape: MeshShape,
+  options: { tls: boolean },
+): Promise<BenchTarget> {
   const directory = mkdtempSync(join(tmpdir(), 'ostria-bench-xds-'));
   const files = new MeshFiles(join(directory, 'config'), shape);
   files.writeAll();
   const port = await freePort();
   const child = spawn(
     process.execPath,
-    [controlPlaneProgram(root), '--config', files.directory, '--insecure-xds', `127.0.0.1:${port}`],
+    [
+      controlPlaneProgram(root),
+      '--config',
+      files.directory,
+      ...(options.tls
+        ? ['--state', join(directory, 'state'), '--xds', `127.0.0.1:${port}`]
+        : ['--insecure-xds', `127.0.0.1:${port}`]),
+    ],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, OSTRIA_HOME: join(directory, 'home'), XDG_STATE_HOME: join(directory, 'state') },
     },
   );
   const log = collectLog(child);
-  const url = `http://127.0.0.1:${port}`;
+  const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
   await waitListening(url, child, log);
+  const identities = options.tls ? await issueIdentities(join(directory, 'state', 'ca'), shape) : {};
   return {
     pid: child.pid ?? 0,
+    identities,
     url,
     hosts: files.hosts(),
     plan: (kind) => ({ ...files[kind](), types: heard[kind] }),
@@ -92,6 +114,7 @@ export async function startScripted(shape: MeshShape): Promise<BenchTarget> {
   };
   return {
     pid: child.pid ?? 0,
+    identities: {},
     url: `http://127.0.0.1:${port}`,
     hosts: Array.from({ length: shape.services }, (_, i) => host(i)),
     plan(kind) {
@@ -102,6 +125,21 @@ export async function startScripted(shape: MeshShape): Promise<BenchTarget> {
     },
     stop: () => end(child),
   };
+}
+
+/** Certificates of the mesh's own authority, one for the default service account of each namespace. */
+async function issueIdentities(
+  directory: string,
+  shape: MeshShape,
+): Promise<Readonly<Record<string, ClientIdentity>>> {
+  const authority = await openAuthority(directory, { create: false });
+  const identities: Record<string, ClientIdentity> = {};
+  for (let i = 0; i < shape.namespaces; i++) {
+    const uris = [`spiffe://cluster.local/ns/ns-${i}/sa/default`];
+    const issued = await issueWithNewKey(authority, { uris, usages: ['client'] });
+    identities[`ns-${i}`] = { key: issued.key, cert: issued.certificateChain };
+  }
+  return identities;
 }
 
 function collectLog(child: ChildProcess): () => string {
@@ -126,7 +164,7 @@ async function waitListening(url: string, child: ChildProcess, log: () => string
 
 function answers(url: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const session = connect(url);
+    const session = connect(url, { rejectUnauthorized: false });
     session.once('connect', () => {
       session.destroy();
       resolve(true);
