@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { findEtcd, type RunningEtcd, startEtcd } from '../../../test/support/etcd.ts';
+import { testStoreModel } from '../testing/store-model.ts';
 import { openEmbeddedStore } from './embedded/embedded-store.ts';
 import { EtcdStore } from './etcd/etcd-store.ts';
-import { testStoreModel } from './store-model.ts';
 
 const progressMs = 5;
 

@@ -1,4 +1,7 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity as checkIdentity, type PeerCertificate } from 'node:tls';
 import {
+  type ChannelCredentials,
   Client,
   type ClientDuplexStream,
   credentials,
@@ -157,10 +160,7 @@ export class EtcdClient {
 }
 
 function connect(endpoint: string, tls: EtcdTls | undefined): Client {
-  const pem = (text: string | Buffer | undefined) => (text === undefined ? null : Buffer.from(text));
-  const channel = tls
-    ? credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert))
-    : credentials.createInsecure();
+  const { channel, serverName } = tls ? secure(endpoint, tls) : { channel: credentials.createInsecure() };
   return new Client(endpoint, channel, {
     'grpc.max_receive_message_length': -1,
     'grpc.max_send_message_length': -1,
@@ -172,8 +172,25 @@ function connect(endpoint: string, tls: EtcdTls | undefined): Client {
     'grpc.keepalive_timeout_ms': 5000,
     // Two stores in one process must not share a connection that one of them closes.
     'grpc.use_local_subchannel_pool': 1,
-    ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
+    ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
   });
+}
+
+function secure(endpoint: string, tls: EtcdTls): { channel: ChannelCredentials; serverName?: string } {
+  const pem = (text: string | Buffer | undefined) => (text === undefined ? null : Buffer.from(text));
+  const certificates = [pem(tls.ca), pem(tls.key), pem(tls.cert)] as const;
+  const host = endpoint.slice(0, endpoint.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1');
+  if (tls.serverName === undefined && isIP(host) !== 0) {
+    // TLS has no way to ask for an address by name, and Node refuses to: ask for any, and hold the answer to the address.
+    const checkServerIdentity = (_name: string, certificate: PeerCertificate) =>
+      checkIdentity(host, certificate);
+    return {
+      channel: credentials.createSsl(...certificates, { checkServerIdentity }),
+      serverName: 'localhost',
+    };
+  }
+  const channel = credentials.createSsl(...certificates);
+  return tls.serverName === undefined ? { channel } : { channel, serverName: tls.serverName };
 }
 
 function cure(code: number | undefined, details: string): string {

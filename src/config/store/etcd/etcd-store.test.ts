@@ -1,7 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { findEtcd, type RunningEtcd, startEtcd } from '../../../../test/support/etcd.ts';
+import { createAuthority, generateKeys, issueCertificate, privateKeyPem } from '../../../kit/x509.ts';
+import { describeStoreContract, put, ref, remove, write } from '../../testing/store-contract.ts';
 import type { StoreEvent } from '../store.ts';
-import { describeStoreContract, put, ref, remove, write } from '../store-contract.ts';
 import { EtcdStore, type EtcdStoreOptions } from './etcd-store.ts';
 
 const available = findEtcd() !== undefined;
@@ -45,8 +49,9 @@ describe.skipIf(!available)('etcd (needs etcd on PATH, or apt as root)', () => {
     const [a, b] = [open({ prefix }), open({ prefix })];
     const abort = new AbortController();
     const seen: string[] = [];
+    const from = await b.revision();
     const watching = (async () => {
-      for await (const item of b.watch({ from: await b.revision(), signal: abort.signal })) {
+      for await (const item of b.watch({ from, signal: abort.signal })) {
         if (item.type === 'events')
           seen.push(...item.events.map((event) => `${event.type} ${event.ref.name}`));
       }
@@ -123,6 +128,64 @@ describe.skipIf(!available)('etcd (needs etcd on PATH, or apt as root)', () => {
     } finally {
       await store.close();
       await own.stop();
+    }
+  });
+
+  test('mutual TLS: with our certificate it works, without one it is refused', {
+    timeout: 30_000,
+  }, async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'ostria-etcd-tls-'));
+    const times = { lifetimeMs: 3_600_000, now: Date.now() };
+    const authority = await createAuthority({ commonName: 'test' }, times.lifetimeMs, times.now);
+    const ca = authority.certificate.toString('pem');
+    const issue = async (commonName: string) => {
+      const keys = await generateKeys();
+      const certificate = await issueCertificate(authority, {
+        subject: { commonName },
+        publicKey: keys.publicKey,
+        usages: ['server', 'client'],
+        names: ['127.0.0.1', 'etcd.test'],
+        ...times,
+      });
+      return { cert: certificate.toString('pem'), key: await privateKeyPem(keys.privateKey) };
+    };
+    const server = await issue('server');
+    const file = (name: string, text: string) => {
+      writeFileSync(join(directory, name), text, { mode: 0o600 });
+      return join(directory, name);
+    };
+    const own = await startEtcd({
+      scheme: 'https',
+      args: [
+        ...['--cert-file', file('cert.pem', server.cert), '--key-file', file('key.pem', server.key)],
+        ...['--client-cert-auth', '--trusted-ca-file', file('ca.pem', ca)],
+      ],
+    });
+    try {
+      const trusted = open({
+        endpoints: [own.endpoint],
+        prefix: '/tls',
+        tls: { ca, ...(await issue('control-plane')) },
+      });
+      await write(trusted, put(ref('a')));
+      expect((await trusted.list({})).items).toHaveLength(1);
+      await trusted.close();
+      const named = open({
+        endpoints: [own.endpoint],
+        prefix: '/tls',
+        tls: { ca, ...(await issue('x')), serverName: 'etcd.test' },
+      });
+      expect((await named.list({})).items).toHaveLength(1);
+      await named.close();
+      const client = await issue('control-plane');
+      for (const tls of [{ ca }, client, { ca, ...client, serverName: 'other.test' }]) {
+        const refused = open({ endpoints: [own.endpoint], prefix: '/tls', tls });
+        await expect(refused.commit([put(ref('b'))])).rejects.toMatchObject({ code: 'StoreUnavailable' });
+        await refused.close();
+      }
+    } finally {
+      await own.stop();
+      rmSync(directory, { recursive: true });
     }
   });
 

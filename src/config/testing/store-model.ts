@@ -9,7 +9,7 @@ import type {
   StoreEvent,
   WatchItem,
   WriteOp,
-} from './store.ts';
+} from '../store/store.ts';
 import { put, remove, type StoreUnderTest } from './store-contract.ts';
 
 /** What one actor does. Names and namespaces are few, so that actors meet. */

@@ -8,7 +8,7 @@ import type {
   WatchItem,
   WatchOptions,
   WriteOp,
-} from './store.ts';
+} from '../store/store.ts';
 
 /** How the contract tests get at an implementation. Each test works on an empty store. */
 export interface StoreUnderTest {
