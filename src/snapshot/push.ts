@@ -1,7 +1,10 @@
 import type { MeshProxy } from './proxy.ts';
 import type { Resource } from './resource.ts';
 
-/** What changed for one set of proxies that share a result (a class). The arrays are shared by all of them: encode once. */
+/**
+ * What changed for one set of proxies that share a result (a class). The arrays are shared by all of them: encode once; both are
+ * sorted by name. A push may hold several deltas of one type for a proxy, from different collections: their names are disjoint.
+ */
 export interface PushDelta {
   readonly typeUrl: string;
   /** Ids of the proxies concerned. */

@@ -313,7 +313,8 @@ export class Evaluator {
     const frame = new Frame(entry.instance, proxy, 0);
     const outcome = this.#run(frame);
     for (const cell of frame.cells) this.cells.release(cell);
-    const readsMore = !frame.mask(this.masks).within(entry.mask);
+    // Its own reads only: of two entries of a child that serve this proxy, one may read more than the other.
+    const readsMore = frame.facts.some((fact) => !entry.mask.set.has(fact));
     if (readsMore || !sameOutcome(entry.instance.query.query, entry, outcome))
       verification.problems.push(new ReuseError(frame.text, proxy.proxy.id, readsMore));
   }
