@@ -10,6 +10,8 @@ import { roots } from '../../src/pipeline/roots.ts';
 import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
 import { Registry } from '../../src/registry/registry.ts';
 import { createEngine, type Engine } from '../../src/snapshot/engine/engine.ts';
+import type { Collection } from '../../src/snapshot/query.ts';
+import type { Resource } from '../../src/snapshot/resource.ts';
 import { createLedger, type Ledger } from '../../src/xds/ledger.ts';
 import { createXdsServer } from '../../src/xds/server.ts';
 import { nodeId, nodeMetadata, type ProxySpec } from '../golden/mesh.ts';
@@ -24,8 +26,17 @@ export interface CompiledMesh {
   readonly refusals: readonly string[];
   /** Objects that come or change; those of `remove` (`Kind/namespace/name`) go. Pushed when this returns. */
   apply(yaml: string, remove?: readonly string[]): void;
-  envoy(spec: ProxySpec, options?: { delta?: boolean; serviceAccount?: string }): Promise<TestEnvoy>;
+  envoy(spec: ProxySpec, options?: MeshEnvoyOptions): Promise<TestEnvoy>;
   stop(): Promise<void>;
+}
+
+export interface MeshEnvoyOptions {
+  /** Default true; false: state of the world. */
+  readonly delta?: boolean;
+  /** Default `default`. */
+  readonly serviceAccount?: string;
+  /** Top-level fields of the bootstrap that are added or replaced. */
+  readonly bootstrap?: Record<string, unknown>;
 }
 
 const silent = {
@@ -35,10 +46,14 @@ const silent = {
   error: () => undefined,
 };
 
-export async function startCompiledMesh(yaml: string, mesh: Partial<MeshConfig> = {}): Promise<CompiledMesh> {
+export async function startCompiledMesh(
+  yaml: string,
+  mesh: Partial<MeshConfig> = {},
+  options: { readonly collections?: readonly Collection<Resource>[] } = {},
+): Promise<CompiledMesh> {
   const directory = await mkdtemp(join(tmpdir(), 'ostria-mesh-'));
   const settings = { ...defaultMeshConfig, ...mesh };
-  const engine = createEngine({ roots: roots.collections });
+  const engine = createEngine({ roots: options.collections ?? roots.collections });
   const registry = new Registry({ mesh: settings });
   engine.setMesh(settings);
   const failures: unknown[] = [];
@@ -94,7 +109,10 @@ export async function startCompiledMesh(yaml: string, mesh: Partial<MeshConfig> 
       sds.set(workloadSecrets(directory, authority, id, spec.namespace ?? 'default', options.serviceAccount));
       stops.unshift(() => sds.close());
       const envoy = await startEnvoy({
-        bootstrap: bootstrap(spec, [...server.ports.values()][0] ?? 0, socket, options.delta ?? true),
+        bootstrap: {
+          ...bootstrap(spec, [...server.ports.values()][0] ?? 0, socket, options.delta ?? true),
+          ...options.bootstrap,
+        },
         until: 'live',
       });
       stops.unshift(() => envoy.stop());

@@ -1,0 +1,192 @@
+import { TrafficDirection } from '../../../gen/proto/envoy/config/core/v3/base_pb.js';
+import { parseAgentConfig } from '../../../src/agent/agent-config.ts';
+import { buildBootstrap } from '../../../src/agent/envoy-bootstrap.ts';
+import { roots } from '../../../src/pipeline/roots.ts';
+import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
+import type { TestEnvoy } from '../../support/envoy.ts';
+import { freePorts } from '../../support/ports.ts';
+import { addInspectors, fullLabels, logEveryRequest, overHttp1, traceOnePercent } from './long-chain.ts';
+import { editManagers, patchedCollections, type ResourcePatch } from './patch-resources.ts';
+import { tenPolicies } from './rbac.ts';
+
+/** A way through two sidecars. */
+export interface Variant {
+  readonly name: string;
+  readonly url: string;
+  readonly envoys: readonly [client: TestEnvoy, server: TestEnvoy];
+  /** Throws where an Envoy refused a resource, logged an error, or the requests did not travel as they should. */
+  verify(requests: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export type VariantName =
+  | 'ours'
+  | 'longChainHttp1'
+  | 'longChainHttp2'
+  | 'longChainHttp1FullLabels'
+  | 'longChainHttp2FullLabels';
+
+const host = 'web.default.svc.cluster.local';
+const collectorCluster = 'outbound|9411||zipkin.default.svc.cluster.local';
+
+/** Every variant has these, so that the comparison is one of equals. */
+function addPolicies(listener: Parameters<NonNullable<ResourcePatch['listener']>>[0]): void {
+  if (listener.trafficDirection !== TrafficDirection.INBOUND) return;
+  editManagers(listener, (manager) => manager.httpFilters.splice(-1, 0, tenPolicies()));
+}
+
+function patchOf(name: VariantName): ResourcePatch {
+  if (name === 'ours') return { listener: addPolicies };
+  return {
+    listener(listener) {
+      addPolicies(listener);
+      addInspectors(listener);
+      editManagers(listener, (manager) => {
+        logEveryRequest(manager);
+        traceOnePercent(manager, collectorCluster);
+        if (name.endsWith('FullLabels')) fullLabels(manager, listener.trafficDirection);
+      });
+    },
+    ...(name.startsWith('longChainHttp1') ? { cluster: overHttp1 } : {}),
+  };
+}
+
+function meshYaml(inbound: number, collector: number): string {
+  return `
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  clusterIP: 10.1.0.1
+  selector: {app: web}
+  ports: [{name: http, port: 80}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: web-v1, labels: {app: web, version: v1}}
+spec:
+  address: 127.0.0.1
+  ports: {http: ${inbound}}
+  labels: {app: web, version: v1, security.istio.io/tlsMode: istio}
+  serviceAccount: web
+---
+apiVersion: v1
+kind: Service
+metadata: {name: zipkin}
+spec:
+  clusterIP: 10.1.0.2
+  selector: {app: zipkin}
+  ports: [{name: http, port: 9411}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: zipkin, labels: {app: zipkin}}
+spec:
+  address: 127.0.0.1
+  ports: {http: ${collector}}
+  labels: {app: zipkin}
+`;
+}
+
+/** The parts of the agent's bootstrap that reach the data path: statistics, limits, runtime. */
+function agentBootstrap(): Record<string, unknown> {
+  const parsed = parseAgentConfig({
+    workload: 'bench',
+    namespace: 'default',
+    stateDirectory: '/nonexistent',
+    controlPlane: { address: '127.0.0.1:15012', rootFile: '/nonexistent/root.pem' },
+    credential: { joinTokenFile: '/nonexistent/token' },
+    // Per connection, for `verify`: they cost requests nothing.
+    envoy: {
+      stats: {
+        prefixes: [],
+        suffixes: ['downstream_cx_http1_total', 'downstream_cx_http2_total'],
+        regexps: [],
+      },
+    },
+  });
+  if (!parsed.ok) throw new Error(parsed.errors.join('; '));
+  const {
+    node: _node,
+    admin: _admin,
+    dynamic_resources: _dynamic,
+    static_resources: _static,
+    ...rest
+  } = buildBootstrap(parsed.config, { adminSocket: '', sdsSocket: '' });
+  return rest;
+}
+
+/** Compiles the mesh as ever, edits the resources as the variant asks, and starts its two Envoys with one worker each. */
+export async function startVariant(
+  name: VariantName,
+  appPort: number,
+  collectorPort: number,
+): Promise<Variant> {
+  const [outbound = 0, inbound = 0] = await freePorts(2);
+  const mesh = await startCompiledMesh(
+    meshYaml(inbound, collectorPort),
+    { defaultMtlsMode: 'STRICT' },
+    { collections: patchedCollections(name, roots.collections, patchOf(name)) },
+  );
+  const bootstrap = agentBootstrap();
+  try {
+    const client = await mesh.envoy(
+      {
+        metadata: { OSTRIA_CAPTURE: { outbound: { [`${host}:80`]: outbound }, inbound: [], httpProxy: 0 } },
+      },
+      { bootstrap },
+    );
+    const server = await mesh.envoy(
+      {
+        name: 'web-v1',
+        labels: { app: 'web', version: 'v1' },
+        metadata: {
+          OSTRIA_CAPTURE: {
+            outbound: {},
+            inbound: [{ servicePort: 80, listen: inbound, app: appPort }],
+            httpProxy: 0,
+          },
+        },
+      },
+      { serviceAccount: 'web', bootstrap },
+    );
+    return {
+      name,
+      url: `http://127.0.0.1:${outbound}/`,
+      envoys: [client, server],
+      verify: (requests) => verify(name, mesh, [client, server], requests),
+      stop: () => mesh.stop(),
+    };
+  } catch (error) {
+    await mesh.stop();
+    throw error;
+  }
+}
+
+async function verify(
+  name: VariantName,
+  mesh: CompiledMesh,
+  envoys: readonly TestEnvoy[],
+  requests: number,
+): Promise<void> {
+  const problems = [...mesh.refusals];
+  const [http1, http2] = await Promise.all(
+    ['http1', 'http2'].map((version) =>
+      (envoys[1] as TestEnvoy).stat(`http.inbound_80.downstream_cx_${version}_total`),
+    ),
+  );
+  const wanted = name.startsWith('longChainHttp1') ? http1 : http2;
+  if (!wanted || (http1 && http2))
+    problems.push(`${http1} HTTP/1.1 and ${http2} HTTP/2 connections between sidecars`);
+  for (const envoy of envoys) {
+    const rejected = await rejectedUpdates(envoy);
+    if (rejected > 0) problems.push(`${rejected} updates rejected`);
+    const { body } = await envoy.admin('/stats/prometheus?filter=istio_requests_total');
+    const counted = [...body.matchAll(/istio_requests_total\{[^}]*response_code="200"[^}]*\} (\d+)/g)].reduce(
+      (sum, match) => sum + Number(match[1]),
+      0,
+    );
+    if (counted < requests) problems.push(`${counted} of ${requests} requests counted`);
+  }
+  if (problems.length > 0) throw new Error(`${name}: ${problems.join('; ')}`);
+}

@@ -1,0 +1,242 @@
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { hasProgram } from '../../scripts/tasks/test-machine.ts';
+import { freePorts } from '../support/ports.ts';
+import { type LoadFigures, paced, saturate, stopLoad } from './data-path-bench/load.ts';
+import { startNginx } from './data-path-bench/nginx.ts';
+import { startVariant, type Variant, type VariantName } from './data-path-bench/variants.ts';
+import { cpuSeconds, memoryMiB, round } from './xds-bench/process-usage.ts';
+
+/**
+ * `npm run bench:data-path`: what two sidecars cost a request, as we configure them and with the customary long chain, against the
+ * same server called directly. All variants stand at the same time and take turns. Prints JSON; docs/guides/benchmarks.md
+ * explains it.
+ */
+
+const usage = `bench:data-path -- [options]
+  --rounds N         turns of each variant; medians are printed (4)
+  --seconds N        length of each load, whole seconds (1)
+  --concurrency N,M  connections at saturation (1,16)
+  --rate N           requests per second of the paced load (800)
+  --variants A,B     of ${['direct', ...longNames()].join(', ')} (all)
+`;
+
+/** The design's budget: our CPU per request over that of the long chain over HTTP/1.1. */
+const budget = 0.65;
+
+function longNames(): VariantName[] {
+  return ['ours', 'longChainHttp1', 'longChainHttp2', 'longChainHttp1FullLabels', 'longChainHttp2FullLabels'];
+}
+
+interface Options {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly concurrency: readonly number[];
+  readonly rate: number;
+  readonly variants: readonly VariantName[];
+}
+
+function parseOptions(args: string[]): Options {
+  const text = { type: 'string' as const };
+  const { values } = parseArgs({
+    args,
+    options: { rounds: text, seconds: text, concurrency: text, rate: text, variants: text },
+  });
+  const count = (name: string, value: string): number => {
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < 1)
+      throw new Error(`--${name} must be a whole number of 1 or more, not ${value}`);
+    return number;
+  };
+  const wanted = values.variants?.split(',') ?? ['direct', ...longNames()];
+  for (const name of wanted)
+    if (name !== 'direct' && !longNames().includes(name as VariantName))
+      throw new Error(`--variants: ${name} is none of ${['direct', ...longNames()].join(', ')}`);
+  return {
+    rounds: count('rounds', values.rounds ?? '4'),
+    seconds: count('seconds', values.seconds ?? '1'),
+    concurrency: (values.concurrency ?? '1,16').split(',').map((value) => count('concurrency', value)),
+    rate: count('rate', values.rate ?? '800'),
+    variants: longNames().filter((name) => wanted.includes(name)),
+  };
+}
+
+/** One load on one variant. */
+interface Sample extends LoadFigures {
+  /** Of both Envoys; 0 for direct calls. */
+  readonly cpuMicroseconds: number;
+}
+
+type Load = { readonly name: string; readonly run: (url: string) => Promise<LoadFigures> };
+
+interface Target {
+  readonly name: string;
+  readonly url: string;
+  readonly envoys: readonly { readonly id: { readonly pid: number } }[];
+}
+
+async function measure(target: Target, load: Load): Promise<Sample> {
+  const spent = () => target.envoys.reduce((sum, { id }) => sum + cpuSeconds(id.pid), 0);
+  const before = spent();
+  const figures = await load.run(target.url);
+  return { ...figures, cpuMicroseconds: ((spent() - before) / figures.requests) * 1e6 };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? 0;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
+}
+
+/** Of pairs taken in the same round: what else the machine does then weighs on both. */
+function ratio(above: readonly number[], below: readonly number[]): number | undefined {
+  const pairs = above.flatMap((value, i) => (below[i] ? [value / below[i]] : []));
+  return pairs.length > 0 ? round(median(pairs), 3) : undefined;
+}
+
+type Samples = ReadonlyMap<string, ReadonlyMap<string, Sample[]>>;
+
+/** One load's figures for every target, and how ours compare. */
+function summary(samples: Samples, load: string) {
+  const of = (target: string, key: keyof Sample): number[] =>
+    (samples.get(target)?.get(load) ?? []).map((sample) => sample[key]);
+  const figures = Object.fromEntries(
+    [...samples.keys()].map((target) => [
+      target,
+      {
+        perSecond: round(median(of(target, 'perSecond')), 0),
+        ...(target === 'direct' ? {} : { cpuMicroseconds: round(median(of(target, 'cpuMicroseconds')), 1) }),
+        p50Ms: round(median(of(target, 'p50')), 3),
+        p99Ms: round(median(of(target, 'p99')), 3),
+      },
+    ]),
+  );
+  const compared = Object.fromEntries(
+    [...samples.keys()]
+      .filter((target) => target !== 'ours')
+      .map((target) => [
+        target,
+        {
+          ...(target === 'direct'
+            ? {}
+            : { cpu: ratio(of('ours', 'cpuMicroseconds'), of(target, 'cpuMicroseconds')) }),
+          p50: ratio(of('ours', 'p50'), of(target, 'p50')),
+          p99: ratio(of('ours', 'p99'), of(target, 'p99')),
+        },
+      ]),
+  );
+  return samples.has('ours') ? { ...figures, oursOver: compared } : figures;
+}
+
+function budgetOf(samples: Samples, loads: readonly Load[]) {
+  const against = (name: VariantName) =>
+    Object.fromEntries(
+      loads.map((load) => [
+        load.name,
+        ratio(
+          (samples.get('ours')?.get(load.name) ?? []).map((sample) => sample.cpuMicroseconds),
+          (samples.get(name)?.get(load.name) ?? []).map((sample) => sample.cpuMicroseconds),
+        ),
+      ]),
+    );
+  const http1 = against('longChainHttp1');
+  const known = Object.values(http1).filter((value) => value !== undefined);
+  return {
+    cpuPerRequestOverLongChainHttp1: budget,
+    measured: http1,
+    holds: known.length > 0 ? known.every((value) => value <= budget) : undefined,
+    measuredAgainstHttp2: against('longChainHttp2'),
+  };
+}
+
+async function bench(options: Options, nginx: string, stops: (() => Promise<void>)[]): Promise<unknown> {
+  const [port = 0, collector = 0] = await freePorts(2);
+  const server = await startNginx(nginx, port, collector);
+  stops.unshift(() => server.stop());
+  const variants: Variant[] = [];
+  for (const name of options.variants) {
+    const variant = await startVariant(name, port, collector);
+    stops.unshift(() => variant.stop());
+    variants.push(variant);
+  }
+  const targets: Target[] = [{ name: 'direct', url: `http://127.0.0.1:${port}/`, envoys: [] }, ...variants];
+  const saturations: Load[] = options.concurrency.map((connections) => ({
+    name: `concurrency${connections}`,
+    run: (url) => saturate(url, connections, options.seconds),
+  }));
+  const fixedRate: Load = { name: 'paced', run: (url) => paced(url, options.rate, options.seconds) };
+  const loads = hasProgram('h2load') ? [...saturations, fixedRate] : saturations;
+  if (loads.length === saturations.length)
+    process.stderr.write(
+      'skipped: the paced load: h2load is absent (as root: apt-get install nghttp2-client)\n',
+    );
+
+  const sent = new Map<string, number>();
+  for (const { name, url } of targets) sent.set(name, (await saturate(url, 16, 1)).requests);
+  const samples = new Map(
+    targets.map(({ name }) => [name, new Map(loads.map((load) => [load.name, [] as Sample[]]))]),
+  );
+  for (let turn = 0; turn < options.rounds; turn++) {
+    process.stderr.write(`round ${turn + 1} of ${options.rounds}\n`);
+    for (const load of loads)
+      for (let i = 0; i < targets.length; i++) {
+        // Nobody is always first, nor always after the same neighbour.
+        const target = targets[
+          (turn % 2 === 0 ? i + turn : targets.length - i + turn) % targets.length
+        ] as Target;
+        const sample = await measure(target, load);
+        samples.get(target.name)?.get(load.name)?.push(sample);
+        sent.set(target.name, (sent.get(target.name) ?? 0) + sample.requests);
+      }
+  }
+  for (const variant of variants) await variant.verify(sent.get(variant.name) ?? 0);
+  return {
+    benchmark: 'data-path',
+    options: { ...options, seconds: options.seconds },
+    machine: { cpu: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version },
+    budget: budgetOf(samples, saturations),
+    ...Object.fromEntries(loads.map((load) => [load.name, summary(samples, load.name)])),
+    envoyMemoryMiB: Object.fromEntries(
+      variants.map(({ name, envoys }) => [name, envoys.map(({ id }) => memoryMiB(id.pid).resident)]),
+    ),
+  };
+}
+
+async function main(): Promise<void> {
+  if (process.argv.includes('--help')) {
+    process.stdout.write(usage);
+    return;
+  }
+  const options = parseOptions(process.argv.slice(2));
+  for (const [program, name] of [
+    ['nginx', 'nginx-light'],
+    ['wrk', 'wrk'],
+  ] as const)
+    if (!hasProgram(program)) {
+      process.stderr.write(
+        `skipped: bench:data-path: ${program} is absent (as root: apt-get install ${name})\n`,
+      );
+      process.stdout.write(
+        `${JSON.stringify({ benchmark: 'data-path', skipped: `${program} is absent` })}\n`,
+      );
+      return;
+    }
+  const stops: (() => Promise<void>)[] = [];
+  const stopAll = async () => {
+    stopLoad();
+    for (const stop of stops.splice(0)) await stop().catch((error: unknown) => console.error(error));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stopAll().then(() => process.exit(130)));
+  try {
+    // Debian's nginx is in sbin, which ordinary users' PATH may lack.
+    process.env.PATH = `${process.env.PATH}:/usr/sbin:/usr/local/sbin`;
+    const result = await bench(options, 'nginx', stops);
+    process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+  } finally {
+    await stopAll();
+  }
+}
+
+await main();
