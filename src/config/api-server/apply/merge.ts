@@ -52,7 +52,7 @@ function mergeLists(
   return result;
 }
 
-/** The value without the fields of `remove`. A container that loses its last part goes too. */
+/** The value without the fields of `remove`. A container that loses its last part stays, empty, unless it is named itself. */
 export function removeItems(value: unknown, remove: FieldSet, schema: SchemaNode | undefined): unknown {
   const shape = shapeOf(schema, value);
   if (shape.type === 'map') {
@@ -78,13 +78,7 @@ function removeOne(
   if (remove.members.has(element)) return undefined;
   const below = remove.children.get(element);
   if (!below || below.empty) return item;
-  const kept = removeItems(item, below, schema);
-  return isEmpty(kept) && !isEmpty(item) ? undefined : kept;
-}
-
-function isEmpty(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length === 0;
-  return isObject(value) && Object.keys(value).length === 0;
+  return removeItems(item, below, schema);
 }
 
 /**
