@@ -175,13 +175,11 @@ describe('Registry', () => {
         .map(([name, app]) =>
           put('Service', name, { spec: { selector: { app }, ports: [{ name: 'http', port: 80 }] } }),
         ),
-      fc
-        .tuple(names, apps, fc.boolean())
-        .map(([name, app, healthy]) =>
-          entry(name, app, 8000, {
-            status: { conditions: [{ type: 'Healthy', status: healthy ? 'True' : 'False' }] },
-          }),
-        ),
+      fc.tuple(names, apps, fc.boolean()).map(([name, app, healthy]) =>
+        entry(name, app, 8000, {
+          status: { conditions: [{ type: 'Healthy', status: healthy ? 'True' : 'False' }] },
+        }),
+      ),
       fc
         .tuple(names, apps, names)
         .map(([name, app, node]) =>

@@ -34,17 +34,6 @@ export interface RegistryChange {
 /** An object that owns services: `k:ns/name` (Kubernetes Service) or `e:ns/name` (ServiceEntry). */
 type Owner = string;
 
-/** The kinds that the registry listens to; the caller may pass everything. */
-export const registryKinds: ReadonlySet<string> = new Set([
-  'Service',
-  'EndpointSlice',
-  'Endpoints',
-  'Pod',
-  'Node',
-  'ServiceEntry',
-  'WorkloadEntry',
-]);
-
 /**
  * Turns platform objects into services, endpoints and workloads, incrementally: a change recomputes only the owners that it
  * can concern, and only results that differ are reported.

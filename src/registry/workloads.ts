@@ -1,4 +1,3 @@
-import { objectKey } from '../config/object.ts';
 import type { Pod, WorkloadEntry, WorkloadEntrySpec } from './schema.ts';
 import type { Workload } from './service.ts';
 
@@ -111,8 +110,4 @@ function isHealthy(entry: WorkloadEntry): boolean {
   const condition = entry.status?.conditions?.find(({ type }) => type === 'Healthy');
   if (condition) return condition.status === 'True';
   return entry.metadata.annotations?.['proxy.istio.io/health-checks-enabled'] !== 'true';
-}
-
-export function workloadKey(workload: { namespace: string; name: string }): string {
-  return objectKey({ metadata: workload });
 }
