@@ -1,19 +1,19 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { findEnvoy } from '../../agent/envoy-binary.ts';
 import { CodedError } from '../../kit/coded-error.ts';
-import { isAlive, processId } from '../../kit/process-id.ts';
+import { isAlive, processId, signalProcess } from '../../kit/process-id.ts';
 import { runningSupervisor } from '../meshes.ts';
 import { out } from '../output/style.ts';
-import { programCommand } from '../programs.ts';
+import { buildId, ostriaVersion, programCommand } from '../programs.ts';
 import { PortBook, portConflictError } from '../state/port-book.ts';
 import { openState, type StatePaths, stateDirectory } from '../state/state-directory.ts';
 import { callControl } from '../supervisor/control-socket.ts';
 import { openLog } from '../supervisor/log-file.ts';
 import { planMesh } from '../supervisor/mesh-plan.ts';
-import { isOurs } from '../supervisor/ours.ts';
+import { isOurs, waitForEnd } from '../supervisor/ours.ts';
 import { supervisorEnvironment } from '../supervisor/process-specs.ts';
 import { loadMesh, type MeshStatus } from '../supervisor/supervisor.ts';
 import { type SupervisorConfig, writeSupervisorConfig } from '../supervisor/supervisor-config.ts';
@@ -75,7 +75,7 @@ function wholeNumber(text: string): number {
 async function runUp(flags: UpFlags): Promise<void> {
   const config = {
     schemaVersion: 1 as const,
-    meshFile: (await import('node:path')).resolve(flags.file),
+    meshFile: resolve(flags.file),
     profiles: flags.profile ?? [],
   };
   const mesh = loadMesh(config);
@@ -93,11 +93,17 @@ async function runUp(flags: UpFlags): Promise<void> {
     ...(flags.portBase === undefined ? {} : { portBase: flags.portBase }),
     controlPlaneFlags: [
       ...(flags.mtls === undefined ? [] : ['--mtls', flags.mtls]),
-      ...(flags.config === undefined ? [] : ['--config', (await import('node:path')).resolve(flags.config)]),
+      ...(flags.config === undefined ? [] : ['--config', resolve(flags.config)]),
     ],
   };
   writeSupervisorConfig(paths.directory, full);
-  if (running) {
+  if (running && (await isOtherBuild(paths))) {
+    process.stdout.write(`The mesh ${mesh.name} runs already; a supervisor of this Ostria takes it over.\n`);
+    await callControl(paths.controlSocket, 'retire').catch(() => undefined);
+    // Nothing hangs on it: what it runs is adopted.
+    if ((await waitForEnd([running], 5_000)).length > 0) signalProcess(running, 'SIGKILL');
+    await startSupervisor(paths);
+  } else if (running) {
     process.stdout.write(
       `The mesh ${mesh.name} runs already (process ${running.pid}); taking over what changed.\n`,
     );
@@ -107,6 +113,12 @@ async function runUp(flags: UpFlags): Promise<void> {
     await startSupervisor(paths);
   }
   await awaitReady(paths, flags, mesh.name);
+}
+
+/** The supervisor that runs is of other code than ours (a new version, or a new build in a checkout). */
+async function isOtherBuild(paths: StatePaths): Promise<boolean> {
+  const status = await callControl<MeshStatus>(paths.controlSocket, 'status').catch(() => undefined);
+  return status !== undefined && (status.build !== buildId() || status.version !== ostriaVersion());
 }
 
 async function awaitReady(paths: StatePaths, flags: UpFlags, mesh: string): Promise<void> {
@@ -165,7 +177,7 @@ async function startSupervisor(paths: StatePaths): Promise<void> {
   child.unref();
   const id = child.pid === undefined ? undefined : processId(child.pid);
   for (let waited = 0; waited < 15_000; waited += 50) {
-    if (runningSupervisor(paths) && existsSync(paths.controlSocket)) return;
+    if (runningSupervisor(paths)?.pid === child.pid && existsSync(paths.controlSocket)) return;
     if (id && !isAlive(id)) break;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -45,6 +45,15 @@ export interface InstanceOptions {
 
 /** How often a not yet ready instance is looked at. */
 const eagerMs = 200;
+/** An agent that is gone takes no traffic along, since its Envoy runs on: so long may the next one take to come. */
+const agentGraceMs = 10_000;
+
+/** What is wrong with an instance. */
+interface Problem {
+  /** `gone`: it cannot serve now. `failing`: a check that may fail a few times. `agent`: only the agent is away. */
+  readonly kind: 'gone' | 'failing' | 'agent';
+  readonly why: string;
+}
 const defaultTest = { type: 'tcp' } as const;
 
 /** One replica (or gateway): starts what it consists of, watches its health, and has the mesh know. */
@@ -52,7 +61,7 @@ export class Instance {
   readonly plan: InstancePlan;
   readonly #options: InstanceOptions;
   readonly #clock: Clock;
-  readonly #agent: ManagedProcess;
+  #agent: ManagedProcess;
   readonly #app: ManagedProcess | undefined;
   readonly #abort = new AbortController();
   #ready = false;
@@ -67,23 +76,50 @@ export class Instance {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#since = this.#clock.now();
-    const { table, log } = options;
-    const told = (name: string) => (state: ProcessState) => {
+    this.#agent = this.#makeAgent(options.agent);
+    this.#app =
+      options.app &&
+      new ManagedProcess(options.app, options.table, { onChange: this.#reporter(options.app.name) });
+  }
+
+  #makeAgent(spec: ProcessSpec): ManagedProcess {
+    return new ManagedProcess(spec, this.#options.table, {
+      prepare: this.#options.prepareAgent,
+      onChange: this.#reporter(spec.name),
+    });
+  }
+
+  #reporter(name: string): (state: ProcessState) => void {
+    const { log } = this.#options;
+    return (state) => {
       if (state.state === 'waiting') log(`${name} ${state.why}; starting it again`);
       else if (state.state === 'ended') log(`${name} ${state.why}; not started again`);
     };
-    this.#agent = new ManagedProcess(options.agent, table, {
-      prepare: options.prepareAgent,
-      onChange: told(options.agent.name),
-    });
-    this.#app = options.app && new ManagedProcess(options.app, table, { onChange: told(options.app.name) });
   }
 
   start(): void {
     for (const object of instanceObjects(this.plan)) this.#options.publisher.want(object);
-    this.#publish();
+    // What an earlier supervisor left running goes on serving; its health is looked at before anything is said about it.
+    this.#ready = this.#isAdopted();
+    if (!this.#ready) this.#publish();
     this.#agent.start();
     this.#loop = this.#watch();
+  }
+
+  #isAdopted(): boolean {
+    const { table, app, agent } = this.#options;
+    return table.alive((app ?? agent).name) !== undefined;
+  }
+
+  /** Has a newer agent take over; Envoy runs on meanwhile. */
+  async replaceAgent(spec: ProcessSpec): Promise<void> {
+    await this.#agent.stop({ signal: spec.replaceSignal ?? 'SIGTERM' });
+    this.#agent = this.#makeAgent(spec);
+    this.#agent.start();
+  }
+
+  get specs(): { readonly agent: ProcessSpec; readonly app: ProcessSpec | undefined } {
+    return { agent: this.#agent.spec, app: this.#app?.spec };
   }
 
   status(): InstanceStatus {
@@ -141,23 +177,32 @@ export class Instance {
   async #watch(): Promise<void> {
     const { signal } = this.#abort;
     if (this.#app) {
-      await this.#waitForDependencies(signal);
+      if (!this.#ready) await this.#waitForDependencies(signal);
       if (signal.aborted) return;
       this.#app.start();
-      this.#startedAt = new Date(this.#clock.now()).toISOString();
     }
+    this.#startedAt = new Date(this.#clock.now()).toISOString();
     const check = this.plan.workload?.healthcheck;
     const began = this.#clock.now();
     let failures = 0;
+    let failingSince = 0;
     while (!signal.aborted) {
-      const why = await this.#problem(signal);
+      const problem = await this.#problem(signal);
       if (signal.aborted) return;
-      failures = why === undefined ? 0 : failures + 1;
-      const starting = this.#clock.now() - began < (check?.startPeriodMs ?? 0);
-      if (why === undefined) this.#become(true, '');
-      else if (!this.#ready) this.#become(false, why);
-      // A process that is gone is out at once; a failing check may fail a few times.
-      else if (!this.#runs() || (failures >= (check?.retries ?? 3) && !starting)) this.#become(false, why);
+      const now = this.#clock.now();
+      if (problem) {
+        if (failures === 0) failingSince = now;
+        failures++;
+        const starting = now - began < (check?.startPeriodMs ?? 0);
+        const patience =
+          problem.kind === 'agent'
+            ? now - failingSince < agentGraceMs
+            : problem.kind === 'failing' && (failures < (check?.retries ?? 3) || starting);
+        if (!this.#ready || !patience) this.#become(false, problem.why);
+      } else {
+        failures = 0;
+        this.#become(true, '');
+      }
       await this.#clock.sleep(this.#ready && failures === 0 ? (check?.intervalMs ?? 1_000) : eagerMs, {
         signal,
       });
@@ -174,14 +219,14 @@ export class Instance {
     }
   }
 
-  #runs(): boolean {
-    return this.#agent.state.state === 'running' && (this.#app?.state.state ?? 'running') === 'running';
-  }
-
-  async #problem(signal: AbortSignal): Promise<string | undefined> {
+  async #problem(signal: AbortSignal): Promise<Problem | undefined> {
     const state = this.#app?.state;
     if (state && state.state !== 'running')
-      return `the application ${state.state === 'waiting' || state.state === 'ended' ? state.why : 'does not run'}`;
+      return {
+        // Just told to start: it may be running already and about to be adopted.
+        kind: state.state === 'stopped' ? 'failing' : 'gone',
+        why: `the application ${state.state === 'waiting' || state.state === 'ended' ? state.why : 'does not run'}`,
+      };
     const { workload } = this.plan;
     if (workload) {
       const why = await checkHealth(
@@ -194,10 +239,13 @@ export class Instance {
         },
         signal,
       );
-      if (why !== undefined) return why;
+      if (why !== undefined) return { kind: 'failing', why };
     }
-    const agent = await getStatus(this.plan.readinessPort, '/healthz/ready', 2_000, signal);
-    return agent === undefined ? undefined : `the sidecar is not ready: ${agent}`;
+    const answer = await getStatus(this.plan.readinessPort, '/healthz/ready', 2_000, signal);
+    if (answer === undefined) return undefined;
+    const why = `the sidecar is not ready: ${answer}`;
+    // The agent itself says so: its Envoy is not there, or not configured.
+    return { kind: answer.includes(' answers ') ? 'gone' : 'agent', why };
   }
 
   #restarts(): number {

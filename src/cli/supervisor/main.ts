@@ -36,6 +36,12 @@ export async function runSupervisor(directory: string): Promise<void> {
     shutdown: () => {
       stop();
     },
+    retire: () => {
+      log('making room for another supervisor; everything runs on');
+      supervisor.retire();
+      // The answer goes out first.
+      setTimeout(() => process.exit(0), 50);
+    },
   });
   writeJsonFile(paths.supervisor, processId(process.pid));
   log(`supervisor of ${directory} runs as process ${process.pid}`);

@@ -25,6 +25,8 @@ export interface ProcessSpec {
   readonly restart: RestartPolicy;
   /** Between SIGTERM and SIGKILL. */
   readonly stopGraceMs: number;
+  /** How a process of other settings is asked to make room for this one. Default SIGTERM; agents leave their Envoy on SIGHUP. */
+  readonly replaceSignal?: NodeJS.Signals;
 }
 
 export type ProcessState =
@@ -45,7 +47,7 @@ const settledMs = 30_000;
 const adoptedPollMs = 250;
 
 export function specHash(spec: ProcessSpec): string {
-  const { name: _, inherited = [], ...rest } = spec;
+  const { name: _, inherited = [], replaceSignal: __, ...rest } = spec;
   const environment = Object.entries(spec.environment)
     .filter(([name]) => !inherited.includes(name))
     .sort(([a], [b]) => (a < b ? -1 : 1));
@@ -94,10 +96,10 @@ export class ManagedProcess {
    * Ends the process and its group, SIGKILL after the grace time. Resolves when it is gone. `hurry`: asks twice, which
    * agents take as "do not drain".
    */
-  async stop(options: { hurry?: boolean } = {}): Promise<void> {
+  async stop(options: { hurry?: boolean; signal?: NodeJS.Signals } = {}): Promise<void> {
     this.#abort.abort();
     const current = this.#current ?? this.#table.alive(this.spec.name);
-    if (current) await this.#end(current, options.hurry);
+    if (current) await this.#end(current, options.signal, options.hurry);
     await this.#running;
     this.#table.delete(this.spec.name);
     this.#change({ state: 'stopped' });
@@ -139,7 +141,7 @@ export class ManagedProcess {
   /** A process of our name that runs with other settings: it must go before ours comes. */
   async #endStranger(): Promise<void> {
     const recorded = this.#table.alive(this.spec.name);
-    if (recorded && recorded.specHash !== this.#hash) await this.#end(recorded);
+    if (recorded && recorded.specHash !== this.#hash) await this.#end(recorded, this.spec.replaceSignal);
   }
 
   async #runOnce(signal: AbortSignal): Promise<{ code: number | undefined; why: string }> {
@@ -203,8 +205,8 @@ export class ManagedProcess {
     this.#change({ state: 'running', pid: id.pid, restarts: this.#restarts, since: this.#clock.now() });
   }
 
-  async #end(id: ProcessId, hurry = false): Promise<void> {
-    signalGroup(id, 'SIGTERM');
+  async #end(id: ProcessId, signal: NodeJS.Signals = 'SIGTERM', hurry = false): Promise<void> {
+    signalGroup(id, signal);
     if (hurry && (await waitForEnd([id], 100)).length > 0) signalGroup(id, 'SIGTERM');
     const left = await waitForEnd([id], this.spec.stopGraceMs);
     if (left.length === 0) return;

@@ -109,6 +109,7 @@ export function agentSpec(instance: InstancePlan, paths: StatePaths): ProcessSpe
     log: join(paths.logs, `${instance.name}.agent.log`),
     restart: { when: 'always' },
     stopGraceMs: (drainSeconds + 5) * 1_000,
+    replaceSignal: 'SIGHUP',
   };
 }
 

@@ -9,7 +9,7 @@ import { readKubeconfig } from '../api/kubeconfig.ts';
 import type { Dependency, MeshFile, MeshWorkload } from '../mesh-file/mesh-file.ts';
 import { readMeshFile } from '../mesh-file/parse-mesh-file.ts';
 import { formatProblems } from '../mesh-file/problems.ts';
-import { ostriaVersion } from '../programs.ts';
+import { buildId, ostriaVersion } from '../programs.ts';
 import { writeJsonFile } from '../state/json-file.ts';
 import { PortBook } from '../state/port-book.ts';
 import type { StatePaths } from '../state/state-directory.ts';
@@ -40,6 +40,8 @@ export interface MeshStatus {
   readonly mesh: string;
   readonly meshFile: string;
   readonly version: string;
+  /** Build of the supervisor's own code; '' when it runs from the sources. */
+  readonly build: string;
   readonly pid: number;
   readonly phase: 'starting' | 'running' | 'stopping';
   readonly ports: MeshPlan['ports'];
@@ -73,6 +75,7 @@ export class Supervisor {
   readonly #instances = new Map<string, Instance>();
   readonly #owners = new Map<string, ProcessId>();
   readonly #abort = new AbortController();
+  readonly #build = buildId();
   #config: SupervisorConfig;
   #plan!: MeshPlan;
   #controlPlane!: ManagedProcess;
@@ -112,6 +115,7 @@ export class Supervisor {
       mesh: this.#plan?.mesh.name ?? '',
       meshFile: this.#config.meshFile,
       version: ostriaVersion(),
+      build: this.#build,
       pid: process.pid,
       phase: this.#phase,
       ports: this.#plan?.ports ?? { api: 0, xds: 0, monitoring: 0 },
@@ -176,6 +180,15 @@ export class Supervisor {
       if (!this.#owners.delete(name)) return;
       await this.#stopInstance(name);
     });
+  }
+
+  /** Stops supervising and leaves everything running, for a supervisor that comes after us. */
+  retire(): void {
+    this.#phase = 'stopping';
+    this.#abort.abort();
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#publisher?.close();
+    this.#client?.close();
   }
 
   /** Ends everything. */
@@ -248,10 +261,10 @@ export class Supervisor {
     const publisher = this.#connect();
     const { mesh, instances } = this.#plan;
     const wanted = new Map(instances.map((plan) => [plan.name, plan]));
-    const stale = [...this.#instances.values()].filter((instance) => {
-      const plan = wanted.get(instance.plan.name);
-      return !this.#owners.has(instance.plan.name) && JSON.stringify(plan) !== JSON.stringify(instance.plan);
-    });
+    const stale = [...this.#instances.values()].filter(
+      (instance) =>
+        !this.#owners.has(instance.plan.name) && !this.#isAsPlanned(instance, wanted.get(instance.plan.name)),
+    );
     await Promise.all(
       stale.map((instance) => this.#stopInstance(instance.plan.name, wanted.has(instance.plan.name))),
     );
@@ -259,9 +272,23 @@ export class Supervisor {
     for (const object of sharedObjects(mesh, instances)) publisher.want(object);
     await publisher.settled(AbortSignal.any([this.#abort.signal, AbortSignal.timeout(30_000)]));
     await this.#removeForgotten(wanted);
-    for (const plan of instances) if (!this.#instances.has(plan.name)) this.#startInstance(plan, true);
+    for (const plan of instances) {
+      const instance = this.#instances.get(plan.name);
+      if (!instance) this.#startInstance(plan, true);
+      else if (specHash(instance.specs.agent) !== specHash(agentSpec(plan, this.#paths)))
+        await instance.replaceAgent(agentSpec(plan, this.#paths));
+    }
     this.#problems = await applyFiles(this.#client as ApiClient, mesh.apply, this.#abort.signal);
     for (const problem of this.#problems) this.#log(problem);
+  }
+
+  #isAsPlanned(instance: Instance, plan: InstancePlan | undefined): boolean {
+    if (JSON.stringify(plan) !== JSON.stringify(instance.plan) || !plan) return false;
+    const app = appSpec(plan, this.#paths);
+    return (
+      app === undefined ||
+      (instance.specs.app !== undefined && specHash(app) === specHash(instance.specs.app))
+    );
   }
 
   /** Processes that an earlier supervisor ran for what is no longer in the mesh file. */
