@@ -14,8 +14,11 @@ export interface ScannedFile {
 
 export interface Scan {
   files: ScannedFile[];
-  /** Real paths of all directories whose entries decide what the files are: those to watch. */
-  directories: Set<string>;
+  /**
+   * All directories whose entries decide what the files are, which are those to watch: real path to identity. A directory
+   * that was removed and made again has the same path and another identity.
+   */
+  directories: Map<string, string>;
   problems: SourceProblem[];
 }
 
@@ -28,7 +31,7 @@ const mostFiles = 20_000;
  * are skipped: so a mounted ConfigMap is read once, through its links, and not again through `..data`.
  */
 export async function scanDirectory(root: string): Promise<Scan> {
-  const scan: Scan = { files: [], directories: new Set(), problems: [] };
+  const scan: Scan = { files: [], directories: new Map(), problems: [] };
   await visit(root, [], scan);
   scan.files.sort((a, b) => (a.path < b.path ? -1 : 1));
   if (scan.files.length > mostFiles) {
@@ -47,13 +50,12 @@ async function visit(directory: string, parents: readonly string[], scan: Scan):
   let real: string;
   let entries: string[];
   try {
-    real = await realpath(directory);
+    real = await addDirectory(directory, scan);
     entries = await readdir(directory);
   } catch (error) {
     scan.problems.push(unreadable(directory, error));
     return;
   }
-  scan.directories.add(real);
   // A link to a directory that we are inside of would never end; the objects are read where they stand.
   if (parents.includes(real) || parents.length >= deepest || scan.files.length > mostFiles) return;
   const inside = [...parents, real];
@@ -76,8 +78,19 @@ async function visitEntry(path: string, parents: readonly string[], scan: Scan):
   const { dev, ino, size, mtimeNs, ctimeNs } = found;
   const changedAt = Math.max(Number(mtimeNs / 1_000_000n), Number(ctimeNs / 1_000_000n));
   scan.files.push({ path, fingerprint: `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`, changedAt });
-  const target = dirname(await realpath(path).catch(() => path));
-  scan.directories.add(target);
+  // Where a link leads is watched too; should that be gone by now, the next look tells.
+  await realpath(path)
+    .then((target) => addDirectory(dirname(target), scan))
+    .catch(() => {});
+}
+
+async function addDirectory(directory: string, scan: Scan): Promise<string> {
+  const real = await realpath(directory);
+  if (scan.directories.has(real)) return real;
+  // With the time of its making: the number of a removed directory is soon given to the next one.
+  const { dev, ino, birthtimeNs } = await stat(real, { bigint: true });
+  scan.directories.set(real, `${dev}:${ino}:${birthtimeNs}`);
+  return real;
 }
 
 function unreadable(path: string, error: unknown): SourceProblem {

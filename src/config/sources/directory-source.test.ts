@@ -1,11 +1,15 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ConfigObject } from '../object.ts';
 import { DirectorySource, type DirectorySourceOptions } from './directory-source.ts';
 import type { ConfigBatch } from './source.ts';
 import { formatProblem, type SourceProblem } from './source-problem.ts';
+
+/** Patient, because the machine may be busy. */
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 15_000);
 
 let directory: string;
 let abort: AbortController;
@@ -27,7 +31,7 @@ function write(path: string, text: string): void {
   writeFileSync(join(directory, path), text);
 }
 
-function open(options: Partial<DirectorySourceOptions> = {}) {
+function open(options: Partial<DirectorySourceOptions> = {}, signal = abort.signal) {
   const batches: ConfigBatch[] = [];
   const reports: (readonly SourceProblem[])[] = [];
   const admitted: string[] = [];
@@ -48,7 +52,7 @@ function open(options: Partial<DirectorySourceOptions> = {}) {
     onProblem: (problems) => reports.push(problems),
     ...options,
   });
-  const started = source.start((batch) => batches.push(batch), abort.signal);
+  const started = source.start((batch) => batches.push(batch), signal);
   return { source, batches, reports, admitted, started };
 }
 
@@ -107,7 +111,7 @@ describe('reading', () => {
     expect(batches[0]?.changes).toHaveLength(10_000);
     expect(admitted).toHaveLength(10_000);
     write('all.yaml', all('2'));
-    await vi.waitFor(() => expect(batches).toHaveLength(2), 20_000);
+    await eventually(() => expect(batches).toHaveLength(2));
     expect(summary(batches[1])).toEqual(['+ConfigMap default/c5000 2']);
     expect(admitted.slice(10_000)).toEqual(['c5000']);
   });
@@ -119,16 +123,16 @@ describe('following', () => {
     const { batches, started } = open();
     await started;
     write('a.yaml', `${config('a', '2')}---\n${config('b')}`);
-    await vi.waitFor(() => expect(summary(batches[1])).toEqual(['+ConfigMap default/a 2']));
+    await eventually(() => expect(summary(batches[1])).toEqual(['+ConfigMap default/a 2']));
     mkdirSync(join(directory, 'deep'));
     write('deep/c.yaml', config('c'));
-    await vi.waitFor(() => expect(summary(batches[2])).toEqual(['+ConfigMap default/c 1']));
+    await eventually(() => expect(summary(batches[2])).toEqual(['+ConfigMap default/c 1']));
     write('deep/c.yaml', config('d'));
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(summary(batches[3])).toEqual(['-ConfigMap default/c', '+ConfigMap default/d 1']),
     );
     rmSync(join(directory, 'a.yaml'));
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(summary(batches[4])).toEqual(['-ConfigMap default/a', '-ConfigMap default/b']),
     );
     expect(batches.map((b) => [b.revision, b.initial])).toEqual([1, 2, 3, 4, 5].map((n) => [n, n === 1]));
@@ -163,7 +167,7 @@ describe('following', () => {
     expect(summary(batches[0])).toEqual(['+ConfigMap default/a 1', '+ConfigMap default/b 1']);
     publish('v2', { 'a.yaml': config('a', '2'), 'b.yaml': config('b', '2') });
     rmSync(join(directory, '..v1'), { recursive: true });
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(summary(batches[1])).toEqual(['+ConfigMap default/a 2', '+ConfigMap default/b 2']),
     );
   });
@@ -181,13 +185,79 @@ describe('following', () => {
       writeFileSync(join(outside, 'v2/b.yaml'), config('b', '2'));
       symlinkSync('v1', join(outside, 'now'));
       symlinkSync(join(outside, 'now/b.yaml'), join(directory, 'b.yaml'));
-      await vi.waitFor(() => expect(summary(batches[1])).toEqual(['+ConfigMap default/b 1']));
+      await eventually(() => expect(summary(batches[1])).toEqual(['+ConfigMap default/b 1']));
       symlinkSync('v2', join(outside, 'next'));
       renameSync(join(outside, 'next'), join(outside, 'now'));
-      await vi.waitFor(() => expect(summary(batches[2])).toEqual(['+ConfigMap default/b 2']));
+      await eventually(() => expect(summary(batches[2])).toEqual(['+ConfigMap default/b 2']));
     } finally {
       rmSync(outside, { recursive: true });
     }
+  });
+
+  test('a directory that was removed and made again is watched again', async () => {
+    mkdirSync(join(directory, 'sub'));
+    write('sub/a.yaml', config('a'));
+    const { batches, started } = open();
+    await started;
+    rmSync(join(directory, 'sub'), { recursive: true });
+    mkdirSync(join(directory, 'sub'));
+    await eventually(() => expect(summary(batches[1])).toEqual(['-ConfigMap default/a']));
+    write('sub/a.yaml', config('a', '2'));
+    await eventually(() => expect(summary(batches[2])).toEqual(['+ConfigMap default/a 2']));
+  });
+
+  test('whatever is done to the files, what was delivered is the last good state as a whole', {
+    timeout: 60_000,
+  }, async () => {
+    const stepArbitrary = fc.record({
+      file: fc.constantFrom('a.yaml', 'b.yaml', 'sub/c.yaml'),
+      objects: fc.option(
+        fc.array(fc.tuple(fc.constantFrom('one', 'two', 'three'), fc.constantFrom('1', '2', 'bad')), {
+          maxLength: 3,
+        }),
+      ),
+      broken: fc.nat(9).map((n) => n === 0),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(stepArbitrary, { minLength: 1, maxLength: 12 }), async (steps) => {
+        rmSync(directory, { recursive: true, force: true });
+        mkdirSync(join(directory, 'sub'), { recursive: true });
+        const stop = new AbortController();
+        const { batches, source, started } = open({ debounceMs: 1 }, stop.signal);
+        await started;
+        const files = new Map<string, { text: string; objects: [string, string][]; broken: boolean }>();
+        let good: Record<string, string> = {};
+        for (const { file, objects, broken } of steps) {
+          if (objects === null) {
+            rmSync(join(directory, file), { force: true });
+            files.delete(file);
+          } else {
+            const text =
+              objects.map(([name, value]) => config(name, value)).join('---\n') + (broken ? '---\n[' : '');
+            write(file, text);
+            files.set(file, { text, objects, broken });
+          }
+          await source.rescan();
+          const all = [...files.values()].flatMap((f) => f.objects);
+          const names = new Set(all.map(([name]) => name));
+          const bad =
+            names.size < all.length ||
+            all.some(([, v]) => v === 'bad') ||
+            [...files.values()].some((f) => f.broken);
+          if (!bad) good = Object.fromEntries(all);
+          expect(source.problems().length > 0, source.problems().map(formatProblem).join('\n')).toBe(bad);
+          const mirror: Record<string, string> = {};
+          for (const { key, object } of batches.flatMap((batch) => batch.changes)) {
+            const name = key.slice('default/'.length);
+            if (object) mirror[name] = data(object);
+            else delete mirror[name];
+          }
+          expect(mirror).toEqual(good);
+        }
+        stop.abort();
+      }),
+      { numRuns: 40 },
+    );
   });
 
   test('nothing is delivered after the signal', async () => {
@@ -210,12 +280,12 @@ describe('what is wrong', () => {
     await started;
     write('a.yaml', config('a', '2'));
     write('b.yaml', `${config('b')}  y: [1\n`);
-    await vi.waitFor(() => expect(reports).toHaveLength(1));
+    await eventually(() => expect(reports).toHaveLength(1));
     expect(batches).toHaveLength(1);
     const [problem] = source.problems();
     expect(problem && formatProblem(problem)).toMatch(/b\.yaml:\d+:\d+: error: not valid YAML: .*; check/);
     write('b.yaml', config('b', '2'));
-    await vi.waitFor(() => expect(reports).toHaveLength(2));
+    await eventually(() => expect(reports).toHaveLength(2));
     expect(source.problems()).toEqual([]);
     expect(summary(batches[1])).toEqual(['+ConfigMap default/a 2', '+ConfigMap default/b 2']);
   });
@@ -245,7 +315,7 @@ describe('what is wrong', () => {
     write('a.yaml', config('a'));
     write('b.yaml', `${config('b')}---\n${config('a', '2', 'default')}`);
     const { source, reports } = open();
-    await vi.waitFor(() => expect(reports).toHaveLength(1));
+    await eventually(() => expect(reports).toHaveLength(1));
     const [problem] = source.problems();
     expect(problem).toMatchObject({ code: 'DuplicateObject', file: join(directory, 'b.yaml'), line: 11 });
     expect(problem?.message).toContain(`${join(directory, 'a.yaml')}:4:3`);
@@ -258,7 +328,7 @@ describe('what is wrong', () => {
     void started.then(() => {
       delivered = true;
     });
-    await vi.waitFor(() => expect(reports).toHaveLength(1));
+    await eventually(() => expect(reports).toHaveLength(1));
     expect([delivered, batches.length]).toEqual([false, 0]);
     write('a.yaml', config('a'));
     await started;
@@ -270,12 +340,12 @@ describe('what is wrong', () => {
     const { batches, started, source } = open({ rescanMs: 50 });
     await started;
     renameSync(directory, `${directory}.away`);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(source.problems()[0]).toMatchObject({ code: 'FileUnreadable', file: directory }),
     );
     expect(batches).toHaveLength(1);
     renameSync(`${directory}.away`, directory);
-    await vi.waitFor(() => expect(source.problems()).toEqual([]));
+    await eventually(() => expect(source.problems()).toEqual([]));
   });
 
   test('limits, generated names, dangling links', async () => {
@@ -285,7 +355,7 @@ describe('what is wrong', () => {
     write('generated.yaml', 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  generateName: g-\n');
     symlinkSync('nothing', join(directory, 'dangling.yaml'));
     const { reports } = open({ limits: { bytes: 200, objects: 1 } });
-    await vi.waitFor(() => expect(reports).toHaveLength(1));
+    await eventually(() => expect(reports).toHaveLength(1));
     expect(reports[0]?.map((p) => p.code).sort()).toEqual([
       'FieldValueForbidden',
       'FileUnreadable',

@@ -9,7 +9,7 @@ const mostWatches = 1000;
  * is all links.
  */
 export class DirectoryWatch {
-  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #watchers = new Map<string, { identity: string; watcher: FSWatcher }>();
   readonly #onChange: () => void;
   /** Why some directory is not watched, for a warning; undefined when all are. */
   failure: string | undefined;
@@ -18,32 +18,30 @@ export class DirectoryWatch {
     this.#onChange = onChange;
   }
 
-  /** Makes the watched set equal to `directories`. Returns whether a new one is watched: it may have changed unseen before. */
-  follow(directories: ReadonlySet<string>): boolean {
-    for (const [directory, watcher] of this.#watchers) {
-      if (directories.has(directory)) continue;
+  /** Makes the watched set equal to `directories` (path to identity). */
+  follow(directories: ReadonlyMap<string, string>): void {
+    for (const [directory, { identity, watcher }] of this.#watchers) {
+      if (directories.get(directory) === identity) continue;
       watcher.close();
       this.#watchers.delete(directory);
     }
     this.failure = undefined;
-    let added = false;
-    for (const directory of directories) {
+    for (const [directory, identity] of directories) {
       if (this.#watchers.has(directory)) continue;
       if (this.#watchers.size >= mostWatches) {
         this.failure = `more than ${mostWatches} directories`;
-        break;
+        return;
       }
-      if (this.#add(directory)) added = true;
+      this.#add(directory, identity);
     }
-    return added;
   }
 
   close(): void {
-    for (const watcher of this.#watchers.values()) watcher.close();
+    for (const { watcher } of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
   }
 
-  #add(directory: string): boolean {
+  #add(directory: string, identity: string): void {
     try {
       const watcher = watch(directory, { persistent: false }, this.#onChange);
       watcher.on('error', (error) => {
@@ -52,11 +50,9 @@ export class DirectoryWatch {
         this.#watchers.delete(directory);
         this.#onChange();
       });
-      this.#watchers.set(directory, watcher);
-      return true;
+      this.#watchers.set(directory, { identity, watcher });
     } catch (error) {
       this.failure = messageOf(error);
-      return false;
     }
   }
 }

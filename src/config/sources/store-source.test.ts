@@ -6,6 +6,9 @@ import { put, ref, remove, write } from '../testing/store-contract.ts';
 import type { ConfigBatch } from './source.ts';
 import { StoreSource } from './store-source.ts';
 
+/** Patient, because the machine may be busy. */
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 15_000);
+
 let store: EmbeddedStore;
 let abort: AbortController;
 
@@ -60,7 +63,7 @@ test('everything first, then one batch per commit', async () => {
   expect(batches[0]).toMatchObject({ initial: true, revision: await store.revision() });
   expect(batches[0]?.changes).toHaveLength(1201);
   const revision = await write(store, put(ref('a')), remove(ref('s0')), remove(ref('n', '', 'nodes')));
-  await vi.waitFor(() => expect(batches).toHaveLength(2));
+  await eventually(() => expect(batches).toHaveLength(2));
   expect(batches[1]).toMatchObject({ initial: false, revision });
   expect(summary(batches[1])).toEqual(['+/Service default/a', '-/Service default/s0', '-/Service /n']);
   expect(batches[1]?.changes[0]?.object).toBe((await store.get(ref('a')))?.object);
@@ -77,11 +80,11 @@ test('an interrupted watch goes on where it was', async () => {
   const { batches, problems, started } = start(over.store);
   await started;
   await write(store, put(ref('a')));
-  await vi.waitFor(() => expect(batches).toHaveLength(2));
+  await eventually(() => expect(batches).toHaveLength(2));
   over.breakWatch(new StoreError('StoreUnavailable', 'the line is cut'));
   await write(store, put(ref('b')));
   await write(store, put(ref('c')));
-  await vi.waitFor(() => expect(batches).toHaveLength(4));
+  await eventually(() => expect(batches).toHaveLength(4));
   expect(batches.slice(2).map(summary)).toEqual([['+/Service default/b'], ['+/Service default/c']]);
   expect(problems).toEqual([expect.stringContaining('the line is cut'), undefined]);
 });
@@ -91,19 +94,19 @@ test('where history is gone it lists again and delivers the difference', async (
   const over = breakable();
   const { batches, started } = start(over.store);
   await started;
-  await vi.waitFor(() => expect(over.watches()).toBe(1));
+  await eventually(() => expect(over.watches()).toBe(1));
   over.breakWatch(new StoreError('WatchOverflow', 'too slow'));
   await write(store, put(ref('changed'), 2), remove(ref('gone')));
   await write(store, put(ref('new')));
   await store.compact(await store.revision());
-  await vi.waitFor(() => expect(batches).toHaveLength(2));
+  await eventually(() => expect(batches).toHaveLength(2));
   expect(summary(batches[1])?.sort()).toEqual([
     '+/Service default/changed',
     '+/Service default/new',
     '-/Service default/gone',
   ]);
   await write(store, remove(ref('same')));
-  await vi.waitFor(() => expect(summary(batches[2])).toEqual(['-/Service default/same']));
+  await eventually(() => expect(summary(batches[2])).toEqual(['-/Service default/same']));
 });
 
 test('a first list that fails is tried again, as a whole', async () => {
@@ -123,7 +126,7 @@ test('a first list that fails is tried again, as a whole', async () => {
   await started;
   expect(lists).toBe(4);
   expect(batches.map((batch) => batch.changes.length)).toEqual([700]);
-  await vi.waitFor(() => expect(problems).toEqual([expect.stringContaining('too late'), undefined]));
+  await eventually(() => expect(problems).toEqual([expect.stringContaining('too late'), undefined]));
 });
 
 test('a closed store ends it', async () => {

@@ -9,6 +9,9 @@ import { type EmbeddedStoreOptions, openEmbeddedStore } from './embedded-store.t
 import { lockStore } from './lock.ts';
 import { migrate, migrations } from './schema.ts';
 
+/** Patient, because the machine may be busy. */
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 15_000);
+
 const eager = { progressMs: 20 };
 
 describeStoreContract('embedded, in a file', async () => {
@@ -148,7 +151,7 @@ describe('the file', () => {
     // Too young at first, whatever their number.
     expect((await store.list({ resource: 'services', revision: first + 1 })).items).toHaveLength(1);
     const newest = await store.revision();
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(store.list({ resource: 'services', revision: newest - 11 })).rejects.toThrow('forgotten'),
     );
     expect((await store.list({ resource: 'services', revision: newest - 10 })).items).toHaveLength(3);

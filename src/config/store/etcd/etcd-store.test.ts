@@ -8,6 +8,9 @@ import { describeStoreContract, put, ref, remove, write } from '../../testing/st
 import type { StoreEvent } from '../store.ts';
 import { EtcdStore, type EtcdStoreOptions } from './etcd-store.ts';
 
+/** Patient, because the machine may be busy. */
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 15_000);
+
 const available = findEtcd() !== undefined;
 let etcd: RunningEtcd;
 let stores = 0;
@@ -60,7 +63,7 @@ describe.skipIf(!available)('etcd (needs etcd on PATH, or apt as root)', () => {
     const raced = await Promise.all([a, b].map((store) => store.commit([put(ref('x'), 2, base)])));
     expect(raced.filter((result) => result.ok)).toHaveLength(1);
     await write(b, remove(ref('x')));
-    await vi.waitFor(() => expect(seen).toEqual(['added x', 'modified x', 'deleted x']));
+    await eventually(() => expect(seen).toEqual(['added x', 'modified x', 'deleted x']));
     abort.abort();
     await watching;
     await Promise.all([a.close(), b.close()]);
@@ -94,7 +97,7 @@ describe.skipIf(!available)('etcd (needs etcd on PATH, or apt as root)', () => {
     const store = open({ maintenanceMs: 20, historyMs: 50, historyCommits: 5 });
     const first = await write(store, put(ref('a')));
     for (let i = 0; i < 20; i++) await write(store, put(ref('a'), i));
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(store.list({ revision: first })).rejects.toMatchObject({ code: 'RevisionCompacted' }),
     );
     await store.close();
@@ -115,13 +118,13 @@ describe.skipIf(!available)('etcd (needs etcd on PATH, or apt as root)', () => {
       })();
       let written = 0;
       for (let i = 0; i < 10; i++) await write(store, put(ref(`s${written++}`)));
-      await vi.waitFor(() => expect(events).toHaveLength(10));
+      await eventually(() => expect(events).toHaveLength(10));
       await own.kill();
       await expect(store.commit([put(ref('lost'))])).rejects.toMatchObject({ code: 'StoreUnavailable' });
       await own.restart();
-      await vi.waitFor(() => store.revision(), 10_000);
+      await eventually(() => store.revision());
       for (let i = 0; i < 10; i++) await write(store, put(ref(`s${written++}`)));
-      await vi.waitFor(() => expect(events.length).toBeGreaterThanOrEqual(20), 10_000);
+      await eventually(() => expect(events.length).toBeGreaterThanOrEqual(20));
       expect(events.map((event) => event.ref.name)).toEqual(Array.from({ length: 20 }, (_, i) => `s${i}`));
       abort.abort();
       await watching;
