@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { request as httpsRequest } from 'node:https';
+import { Agent, request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ApiPki, openApiPki } from '../../src/config/access/api-pki.ts';
@@ -81,6 +81,13 @@ export async function startTestApi(options: Partial<ApiServerOptions> = {}): Pro
     authorityPem: pki.authorityPem,
     credential: admin,
   });
+  // One connection pool per credential: a handshake for each call would be most of the time that a test takes.
+  const agents = new Map<Credential, Agent>();
+  const agentOf = (credential: Credential) => {
+    const agent = agents.get(credential) ?? new Agent({ keepAlive: true, maxSockets: 50 });
+    agents.set(credential, agent);
+    return agent;
+  };
   const open = (method: string, path: string, call: CallOptions) => {
     const { as = admin, body, type, headers } = call;
     const credential: Credential = as ?? {};
@@ -93,7 +100,7 @@ export async function startTestApi(options: Partial<ApiServerOptions> = {}): Pro
     const request = httpsRequest(`${server.url}${path}`, {
       method,
       ca: pki.authorityPem,
-      agent: false,
+      agent: as === null ? false : agentOf(credential),
       ...(credential.certificatePem === undefined
         ? {}
         : { cert: credential.certificatePem, key: credential.keyPem ?? '' }),
@@ -132,6 +139,7 @@ export async function startTestApi(options: Partial<ApiServerOptions> = {}): Pro
     watch: (path, call = {}) => watchLines(open('GET', path, call)),
     user: (name, groups = []) => pki.issueClient({ user: name, groups }),
     close: async () => {
+      for (const agent of agents.values()) agent.destroy();
       await server.close();
       await store.close();
       rmSync(directory, { recursive: true, force: true });
