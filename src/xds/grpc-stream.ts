@@ -12,6 +12,10 @@ import {
 /** Responses up to this length are copied into one buffer: one small write costs less than a vector of three. */
 const copyLimit = 4_096;
 
+/** Bytes that are handed to the transport at a time. */
+const plainPortion = 1024 * 1024;
+const encryptedPortion = 128 * 1024;
+
 export interface GrpcHandlers {
   onMessage(message: Buffer): void;
   /** The peer ended its side, or the stream broke. Called once. */
@@ -28,12 +32,15 @@ export class GrpcStream {
   #status: { status: GrpcStatus; message: string } = { status: grpcStatus.ok, message: '' };
   #ended = false;
   #closed = false;
-  /** What was written has not left yet: nothing more may be written. */
-  blocked = false;
+  /** Shared buffers of the message under way that are not handed to the transport yet. */
+  #waiting: Buffer[] = [];
+  readonly #portion: number;
+  #isFull = false;
   bytesWritten = 0;
 
   constructor(stream: ServerHttp2Stream, maxMessageBytes: number, handlers: GrpcHandlers) {
     this.#stream = stream;
+    this.#portion = stream.session?.encrypted ? encryptedPortion : plainPortion;
     this.#decoder = new FrameDecoder(maxMessageBytes);
     this.#handlers = handlers;
     stream.respond(
@@ -43,8 +50,9 @@ export class GrpcStream {
     stream.on('wantTrailers', () => this.#sendTrailers());
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     stream.on('drain', () => {
-      this.blocked = false;
-      if (!this.#ended) handlers.onDrain();
+      this.#isFull = false;
+      this.#pump();
+      if (!this.blocked && !this.#ended) handlers.onDrain();
     });
     stream.on('end', () => this.end(grpcStatus.ok, ''));
     stream.on('error', () => this.#close());
@@ -64,38 +72,56 @@ export class GrpcStream {
     this.#stream.resume();
   }
 
-  /** Writes one message made of shared buffers and one that is the client's own. Sets `blocked`. */
+  /** What was sent has not left yet: nothing more may be sent. */
+  get blocked(): boolean {
+    return this.#isFull || this.#waiting.length > 0;
+  }
+
+  /** Sends one message made of shared buffers and one that is the client's own. */
   send(shared: readonly Buffer[], sharedLength: number, own: Buffer): void {
     if (!this.isOpen) return;
     const length = sharedLength + own.length;
     this.bytesWritten += length + framePrefixLength;
-    this.blocked = !(length <= copyLimit
-      ? this.#stream.write(join(shared, own, length))
-      : this.#sendVector(shared, own, length));
-  }
-
-  #sendVector(shared: readonly Buffer[], own: Buffer, length: number): boolean {
+    if (length <= copyLimit) {
+      this.#isFull = !this.#stream.write(join(shared, own, length));
+      return;
+    }
     const prefix = Buffer.allocUnsafe(framePrefixLength);
     writeFramePrefix(prefix, 0, length);
-    this.#stream.cork();
-    this.#stream.write(prefix);
-    for (const buffer of shared) this.#stream.write(buffer);
-    const isFree = this.#stream.write(own);
-    this.#stream.uncork();
-    return isFree;
+    this.#waiting.push(prefix, ...shared, own);
+    this.#pump();
   }
 
+  /** Hands the next buffers to the transport: a portion at a time, for TLS makes a copy of all that it is given. */
+  #pump(): void {
+    while (this.#waiting.length > 0 && !this.#isFull && !this.#stream.destroyed) {
+      let count = 0;
+      for (let bytes = 0; bytes < this.#portion && count < this.#waiting.length; count++)
+        bytes += (this.#waiting[count] as Buffer).length;
+      this.#stream.cork();
+      for (const buffer of this.#waiting.splice(0, count)) this.#isFull = !this.#stream.write(buffer);
+      this.#stream.uncork();
+    }
+    if (this.#waiting.length === 0 && this.#ended) this.#finish();
+  }
+
+  /** Ends the call after what was sent. */
   end(status: GrpcStatus, message: string): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#status = { status, message };
-    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.end();
+    if (this.#waiting.length === 0) this.#finish();
     this.#close();
+  }
+
+  #finish(): void {
+    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.end();
   }
 
   /** Ends the call without waiting for what is still to be written. */
   destroy(): void {
     this.#ended = true;
+    this.#waiting = [];
     if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
     this.#close();
   }

@@ -139,6 +139,7 @@ describe('a real Envoy', () => {
     const { source } = harness;
     let present = 'a';
     for (let i = 0; i < 200; i++) {
+      const before = load.total;
       const target = ports[i % 3] as number;
       if (i % 5 === 0) source.edit({ upserts: [real.endpoints('b', [target])] });
       else if (i % 5 === 1) source.edit({ upserts: [real.route('80', `edit ${i}`)] });
@@ -158,13 +159,14 @@ describe('a real Envoy', () => {
         present = next;
       } else source.edit({ removed: { [virtualHost]: [`80/extra-${i - 2}.test`] } });
       if (i % 2 === 0) await synced(harness);
+      await until(() => load.total > before, 10_000);
     }
     await synced(harness);
     await load.stop();
     expect(load.failures.slice(0, 5)).toEqual([]);
     expect(load.total).toBeGreaterThan(200);
     expect((await call(port, 'a.test')).stamp).toBe('edit 196');
-    await until(() => (harness.ledger.snapshot()[0]?.types[0]?.held ?? 0) === 2, 3_000);
+    await until(() => (harness.ledger.snapshot()[0]?.types[0]?.held ?? 0) === 2, 10_000);
     for (const name of ['cluster_manager.cds', 'listener_manager.lds'])
       expect(await envoy.stat(`${name}.update_rejected`)).toBe(0);
     const clusters = await envoy.admin('/clusters');
@@ -238,12 +240,12 @@ describe('a real Envoy', () => {
         real.endpoints('good', [ports[0] as number]),
       ],
     });
-    await until(() => events.length === 3, 3_000);
+    await until(() => events.length === 3, 10_000);
     expect(events.map((event) => event.resources)).toEqual(
       expect.arrayContaining([['bad'], ['worse'], [expect.stringMatching(/80\/twin/)]]),
     );
     expect(events[0]?.origins.length).toBe(1);
-    await until(() => ledger.snapshot()[0]?.types.every((type) => type.state !== 'STALE') ?? false);
+    expect(await ledger.waitFor(source.revision, { timeoutMs: 10_000 })).toMatchObject({ done: true });
     expect((await call(port, 'fine.test')).status).toBe(200);
     expect((await call(port, 'twin.test')).status).toBe(200);
     const refused = events
@@ -253,7 +255,7 @@ describe('a real Envoy', () => {
       upserts: [real.cluster('bad'), real.cluster('worse')],
       removed: { [virtualHost]: [refused] },
     });
-    await until(() => recovered.flat().length === 3, 3_000);
+    await until(() => recovered.flat().length === 3, 10_000);
     for (const stop of off) stop();
     await synced(harness);
   });
@@ -314,7 +316,7 @@ describe('a real Envoy on a state-of-the-world stream', () => {
       });
       await synced(harness);
       expect((await call(port, 'any.test')).status).toBe(404);
-      await until(() => harness.ledger.snapshot()[0]?.types[0]?.held === 1, 3_000);
+      await until(() => harness.ledger.snapshot()[0]?.types[0]?.held === 1, 10_000);
       expect(await envoy.admin('/clusters')).toMatch(/^b::/m);
       expect([...harness.source.proxies.values()][0]?.vhds).toBe(false);
     } finally {

@@ -103,7 +103,7 @@ describe('the safe order', () => {
   });
 
   it('does not wait for a slow cluster forever', async () => {
-    await start({ warming: 120 });
+    await start({ warming: 300 });
     harness.source.edit({
       upserts: [
         fake.cluster('new', 'health checked', { eds: true, slowWarming: true }),
@@ -113,8 +113,10 @@ describe('the safe order', () => {
     });
     await client.next();
     await client.take();
-    await client.silence(50);
     expect((await client.take()).names).toEqual(['80/h']);
+    const sentAt = (typeUrl: string): number =>
+      harness.ledger.snapshot()[0]?.types.find((type) => type.typeUrl === typeUrl)?.sent?.at ?? 0;
+    expect(sentAt(virtualHost) - sentAt(cluster)).toBeGreaterThanOrEqual(295);
   });
 
   it('waits with hosts while their clusters wait for an earlier response', async () => {
@@ -159,7 +161,7 @@ describe('the safe order', () => {
   });
 
   it('does not remove a cluster that comes back within the grace', async () => {
-    await start();
+    await start({ grace: 500 });
     harness.source.edit({ removed: { [cluster]: ['old'], [endpoints]: ['old'] } });
     await sleep(50);
     harness.source.edit({ upserts: [fake.cluster('old'), fake.endpoints('old', 'moved')] });
@@ -168,7 +170,7 @@ describe('the safe order', () => {
       names: ['old'],
       removed: [],
     });
-    await client.silence(300);
+    await client.silence(800);
   });
 
   it('sends a move of endpoints at once, whatever else waits', async () => {

@@ -7,8 +7,8 @@ const { route, virtualHost, cluster, listener } = typeUrls;
 let harness: Harness;
 let client: DeltaClient;
 
-async function start(resources: readonly Resource[]): Promise<void> {
-  harness = await startHarness({ resources });
+async function start(resources: readonly Resource[], grace = 150): Promise<void> {
+  harness = await startHarness({ resources, limits: { removalGraceMs: grace } });
   client = new DeltaClient(harness.port);
 }
 
@@ -120,7 +120,7 @@ describe('VHDS', () => {
   });
 
   it('keeps the hosts of a route configuration that goes until its listener is gone and the grace over', async () => {
-    await start([fake.listener('l'), fake.route('80'), host('80/a')]);
+    await start([fake.listener('l'), fake.route('80'), host('80/a')], 600);
     client.request(listener, { node: sidecarNode });
     await client.take();
     client.request(route, { subscribe: ['80'] });
