@@ -114,6 +114,23 @@ test('a query that starts to tell proxies apart parts the class; each hears the 
   expect(texts(y.id)).toEqual({ one: '1 false', two: '2!' });
 });
 
+test('classes that nothing tells apart any more become one again', () => {
+  const { engine, edit, texts } = start([items(plain)]);
+  edit(put('one', { text: '1', labels: { app: 'x' } }), put('two', { text: '2' }));
+  for (const proxy of [x, x2, y]) engine.connect(proxy);
+  expect(engine.stats().collections[0]?.classes).toBe(2);
+  edit(put('one', { text: '1' }));
+  expect(engine.stats().collections[0]?.classes).toBe(2);
+  engine.collect();
+  expect(engine.stats().collections[0]?.classes).toBe(1);
+  expect(engine.resources(x.id, type)).toBe(engine.resources(y.id, type));
+  expect(shown(edit(put('two', { text: '2!' })))).toEqual([
+    { proxies: ['x', 'x2', 'y'], upserts: ['two=2!'], removed: [] },
+  ]);
+  expect(texts(y.id)).toEqual({ one: '1', two: '2!' });
+  expect(engine.stats()).toMatchObject({ facts: 0, masks: 0, projections: 0 });
+});
+
 test('equal results stop a change, and what was not read is not recomputed', () => {
   const length: Query<[string], number> = defineQuery(
     'engine-test-length',

@@ -13,6 +13,8 @@ export interface Root {
   readonly types: Set<string>;
   readonly classes: Map<Projection, RootClass>;
   readonly masks: Map<Mask, number>;
+  /** The class that was made last. */
+  latest: RootClass | undefined;
   maxClasses: number;
 }
 

@@ -1,5 +1,6 @@
 import type { Collection, Key, Query } from '../query.ts';
 import type { Resource } from '../resource.ts';
+import { diffKeys } from './diff-keys.ts';
 import type { Entry, Failure } from './entry.ts';
 import type { Evaluator } from './evaluator.ts';
 import { addLink } from './links.ts';
@@ -26,6 +27,9 @@ export class Roots {
   /** Counts the deaths of classes: views over several of them are made anew. */
   epoch = 0;
   readonly #evaluator: Evaluator;
+  /** Classes that this round of `compact` has still to look at. */
+  readonly #unlooked: RootClass[] = [];
+  #nextRoot = 0;
   readonly #onStale = (item: RootClass) => {
     if (item.members.size > 0) this.todo.add(item);
   };
@@ -38,6 +42,7 @@ export class Roots {
       types: new Set(),
       classes: new Map(),
       masks: new Map(),
+      latest: undefined,
       maxClasses: 0,
     }));
   }
@@ -87,12 +92,15 @@ export class Roots {
     return found;
   }
 
-  /** The class that was made last is most likely to share items. */
+  /** A class whose items a newcomer may share: the latest one, else one of the first few. */
   #someClean(root: Root): RootClass | undefined {
-    let found: RootClass | undefined;
-    for (const item of root.classes.values())
-      if (!item.isStale && item.keysFailure === undefined) found = item;
-    return found;
+    if (root.latest !== undefined && settled(root.latest)) return root.latest;
+    let looked = 0;
+    for (const item of root.classes.values()) {
+      if (settled(item)) return item;
+      if (++looked === 16) return undefined;
+    }
+    return undefined;
   }
 
   #build(root: Root, proxy: ProxyState): RootClass {
@@ -292,6 +300,7 @@ export class Roots {
     item.mask = mask;
     item.projection = projection;
     root.classes.set(projection, item);
+    root.latest = item;
     root.masks.set(mask, (root.masks.get(mask) ?? 0) + 1);
     if (root.classes.size > root.maxClasses) root.maxClasses = root.classes.size;
     this.#evaluator.masks.retain(mask, projection);
@@ -310,11 +319,55 @@ export class Roots {
 
   #bury(item: RootClass, unlink: (entry: Entry) => void): void {
     item.dead = true;
+    if (item.root.latest === item) item.root.latest = undefined;
     this.epoch++;
     this.empty.delete(item);
     this.#unregister(item);
     if (item.keysEntry !== undefined) unlink(item.keysEntry);
     for (const entry of item.items.values()) unlink(entry);
+  }
+
+  /**
+   * Joins classes that were parted by a fact which no item reads any more; their resources are equal, so nobody is told.
+   * Looks at about `budget` items and goes on from there the next time.
+   */
+  compact(budget: number): void {
+    let left = budget;
+    for (let looked = 0; left > 0 && (this.#unlooked.length > 0 || looked < this.roots.length); ) {
+      const item = this.#unlooked.pop();
+      if (item !== undefined) {
+        left -= item.items.size + 1;
+        this.#narrow(item);
+        continue;
+      }
+      looked++;
+      const root = this.roots[this.#nextRoot++ % this.roots.length];
+      if (root !== undefined && root.classes.size > 1) this.#unlooked.push(...root.classes.values());
+    }
+  }
+
+  #narrow(item: RootClass): void {
+    const [member] = item.members;
+    if (member === undefined || !settled(item)) return;
+    const { masks } = this.#evaluator;
+    const needed = new Set<Mask>();
+    if (item.keysEntry !== undefined) needed.add(item.keysEntry.mask);
+    for (const entry of item.items.values()) needed.add(entry.mask);
+    const mask = masks.union(needed);
+    if (mask === item.mask) return;
+    const projection = masks.projection(mask, member);
+    const twin = item.root.classes.get(projection);
+    if (twin === undefined) {
+      this.#unregister(item);
+      this.#register(item, mask, projection);
+    } else if (settled(twin)) {
+      for (const proxy of [...item.members]) {
+        this.#exit(item, proxy);
+        this.#enter(twin, proxy);
+        proxy.visible[item.root.index] = twin;
+      }
+      this.#bury(item, (entry) => this.#evaluator.garbage.unlink(entry, item));
+    }
   }
 
   /** Ends the classes that have been without members since before `before`. */
@@ -324,6 +377,11 @@ export class Roots {
       this.#bury(item, (entry) => this.#evaluator.garbage.drop(entry, item));
     }
   }
+}
+
+/** What it has published is what its items say. */
+function settled(item: RootClass): boolean {
+  return !item.dead && !item.isStale && item.failures.size === 0 && item.keysFailure === undefined;
 }
 
 function malformed(item: RootClass, key: Key, value: unknown): Failure | undefined {
@@ -337,24 +395,4 @@ function malformed(item: RootClass, key: Key, value: unknown): Failure | undefin
     args: [key],
     error: new TypeError(`${query}(${key}) returned no resource (typeUrl, name, version, bytes)`),
   };
-}
-
-/** What came and went between two key lists; only what lies between the common start and end is compared. */
-export function diffKeys(
-  before: readonly Key[],
-  after: readonly Key[],
-): { removed: readonly Key[]; added: readonly Key[] } {
-  let start = 0;
-  const shorter = Math.min(before.length, after.length);
-  while (start < shorter && before[start] === after[start]) start++;
-  let end = 0;
-  while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end++;
-  const gone = new Set(before.slice(start, before.length - end));
-  const come = new Set(after.slice(start, after.length - end));
-  const removed = [...gone].filter((key) => !come.has(key));
-  const added = [...come].filter((key) => !gone.has(key));
-  if (removed.length === 0) return { removed, added };
-  // A key that a list names twice may still stand outside the compared part.
-  const kept = removed.length < 4 ? undefined : new Set(after);
-  return { removed: removed.filter((key) => !(kept?.has(key) ?? after.includes(key))), added };
 }
