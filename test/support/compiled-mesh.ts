@@ -10,6 +10,7 @@ import { roots } from '../../src/pipeline/roots.ts';
 import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
 import { Registry } from '../../src/registry/registry.ts';
 import { createEngine, type Engine } from '../../src/snapshot/engine/engine.ts';
+import type { ResourceSource } from '../../src/snapshot/push.ts';
 import type { Collection } from '../../src/snapshot/query.ts';
 import type { Resource } from '../../src/snapshot/resource.ts';
 import { createLedger, type Ledger } from '../../src/xds/ledger.ts';
@@ -18,14 +19,11 @@ import { nodeId, nodeMetadata, type ProxySpec } from '../golden/mesh.ts';
 import { type OpensslAuthority, openssl, opensslCertificate } from './authority.ts';
 import { startEnvoy, type TestEnvoy } from './envoy.ts';
 
-/** A mesh compiled from YAML, served over xDS to real Envoys with real certificates. */
-export interface CompiledMesh {
-  readonly engine: Engine;
+/** An xDS server over a source of resources, and real Envoys with real workload certificates that ask it. */
+export interface MeshEnvoys {
   readonly ledger: Ledger;
   /** What proxies refused, with their words. */
   readonly refusals: readonly string[];
-  /** Objects that come or change; those of `remove` (`Kind/namespace/name`) go. Pushed when this returns. */
-  apply(yaml: string, remove?: readonly string[]): void;
   envoy(spec: ProxySpec, options?: MeshEnvoyOptions): Promise<TestEnvoy>;
   stop(): Promise<void>;
 }
@@ -39,6 +37,13 @@ export interface MeshEnvoyOptions {
   readonly bootstrap?: Record<string, unknown>;
 }
 
+/** A mesh compiled from YAML and served to Envoys. */
+export interface CompiledMesh extends MeshEnvoys {
+  readonly engine: Engine;
+  /** Objects that come or change; those of `remove` (`Kind/namespace/name`) go. Pushed when this returns. */
+  apply(yaml: string, remove?: readonly string[]): void;
+}
+
 const silent = {
   info: () => undefined,
   warn: () => undefined,
@@ -46,23 +51,13 @@ const silent = {
   error: () => undefined,
 };
 
-export async function startCompiledMesh(
-  yaml: string,
-  mesh: Partial<MeshConfig> = {},
-  options: { readonly collections?: readonly Collection<Resource>[] } = {},
-): Promise<CompiledMesh> {
+export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoys> {
   const directory = await mkdtemp(join(tmpdir(), 'ostria-mesh-'));
-  const settings = { ...defaultMeshConfig, ...mesh };
-  const engine = createEngine({ roots: options.collections ?? roots.collections });
-  const registry = new Registry({ mesh: settings });
-  engine.setMesh(settings);
-  const failures: unknown[] = [];
-  engine.onFailures((found) => failures.push(...found));
   const ledger = createLedger();
   const refusals: string[] = [];
   ledger.onRejected((event) => refusals.push(JSON.stringify(event)));
   const server = createXdsServer({
-    source: engine,
+    source,
     ledger,
     authenticate: () => ({ ok: true, identity: undefined }),
     listeners: [{ name: 'plaintext', host: '127.0.0.1', port: 0 }],
@@ -72,7 +67,43 @@ export async function startCompiledMesh(
   await server.start();
   const authority = opensslCertificate({ directory, name: 'root' });
   const stops: (() => Promise<unknown>)[] = [() => server.stop()];
+  return {
+    ledger,
+    refusals,
+    async envoy(spec, options = {}) {
+      const id = `${spec.namespace ?? 'default'}-${spec.name ?? 'client'}-${stops.length}`;
+      const socket = join(directory, `${id}.sock`);
+      const sds = await startSdsServer(socket, silent as never);
+      sds.set(workloadSecrets(directory, authority, id, spec.namespace ?? 'default', options.serviceAccount));
+      stops.unshift(() => sds.close());
+      const envoy = await startEnvoy({
+        bootstrap: {
+          ...bootstrap(spec, [...server.ports.values()][0] ?? 0, socket, options.delta ?? true),
+          ...options.bootstrap,
+        },
+        until: 'live',
+      });
+      stops.unshift(() => envoy.stop());
+      return envoy;
+    },
+    async stop() {
+      for (const stop of stops) await stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
 
+export async function startCompiledMesh(
+  yaml: string,
+  mesh: Partial<MeshConfig> = {},
+  options: { readonly collections?: readonly Collection<Resource>[] } = {},
+): Promise<CompiledMesh> {
+  const settings = { ...defaultMeshConfig, ...mesh };
+  const engine = createEngine({ roots: options.collections ?? roots.collections });
+  const registry = new Registry({ mesh: settings });
+  engine.setMesh(settings);
+  const failures: unknown[] = [];
+  engine.onFailures((found) => failures.push(...found));
   const apply: CompiledMesh['apply'] = (text, remove = []) => {
     const { objects, problems } = parseYamlDocuments(text, 'test.yaml');
     if (problems.length > 0) throw new Error(JSON.stringify(problems));
@@ -96,33 +127,7 @@ export async function startCompiledMesh(
     if (failures.length > 0) throw new Error(`the compile failed: ${JSON.stringify(failures, describe)}`);
   };
   apply(yaml);
-
-  return {
-    engine,
-    ledger,
-    refusals,
-    apply,
-    async envoy(spec, options = {}) {
-      const id = `${spec.namespace ?? 'default'}-${spec.name ?? 'client'}-${stops.length}`;
-      const socket = join(directory, `${id}.sock`);
-      const sds = await startSdsServer(socket, silent as never);
-      sds.set(workloadSecrets(directory, authority, id, spec.namespace ?? 'default', options.serviceAccount));
-      stops.unshift(() => sds.close());
-      const envoy = await startEnvoy({
-        bootstrap: {
-          ...bootstrap(spec, [...server.ports.values()][0] ?? 0, socket, options.delta ?? true),
-          ...options.bootstrap,
-        },
-        until: 'live',
-      });
-      stops.unshift(() => envoy.stop());
-      return envoy;
-    },
-    async stop() {
-      for (const stop of stops) await stop();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
+  return { engine, apply, ...(await startMeshEnvoys(engine)) };
 }
 
 function describe(_key: string, value: unknown): unknown {

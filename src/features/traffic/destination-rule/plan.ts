@@ -5,6 +5,7 @@ import {
   hashSlot,
   httpOptionsSlot,
   slowWarmingSlot,
+  type TrustSource,
   type UpstreamTls,
 } from '../../../plan/cluster-plan.ts';
 import { parseDuration } from '../../../plan/duration.ts';
@@ -208,6 +209,14 @@ function planTls(plan: ClusterPlan, tls: TlsSettings, origin: Origin): void {
   }
 }
 
+/**
+ * The machine's own trust anchors. Envoy compares names only where the anchors are named as a file; the path is Debian's, which
+ * Envoy's images are made of.
+ */
+function systemTrust(comparesNames: boolean): TrustSource {
+  return comparesNames ? { type: 'file', path: '/etc/ssl/certs/ca-certificates.crt' } : { type: 'system' };
+}
+
 function origination(plan: ClusterPlan, tls: TlsSettings, mode: 'SIMPLE' | 'MUTUAL'): UpstreamTls {
   const sans = tls.subjectAltNames ?? [];
   const secret = tls.credentialName ? `kubernetes://${tls.credentialName}` : undefined;
@@ -216,7 +225,7 @@ function origination(plan: ClusterPlan, tls: TlsSettings, mode: 'SIMPLE' | 'MUTU
     : secret
       ? ({ type: 'secret', name: `${secret}-cacert` } as const)
       : tls.caCertificates === 'system' || !tls.caCertificates
-        ? ({ type: 'system' } as const)
+        ? systemTrust(sans.length > 0)
         : ({ type: 'file', path: tls.caCertificates, ...(tls.caCrl ? { crl: tls.caCrl } : {}) } as const);
   const client =
     mode !== 'MUTUAL'
