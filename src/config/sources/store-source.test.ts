@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type EmbeddedStore, openEmbeddedStore } from '../store/embedded/embedded-store.ts';
 import type { ListResult, Store, WatchItem, WatchOptions } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
-import { put, ref, remove, write } from '../testing/store-contract.ts';
+import { put, ref, remove, write } from '../testing/store-operations.ts';
 import type { ConfigBatch } from './source.ts';
 import { StoreSource } from './store-source.ts';
 

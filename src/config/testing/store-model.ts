@@ -10,7 +10,7 @@ import type {
   WatchItem,
   WriteOp,
 } from '../store/store.ts';
-import { put, remove, type StoreUnderTest } from './store-contract.ts';
+import { put, remove, type StoreUnderTest } from './store-operations.ts';
 
 /** What one actor does. Names and namespaces are few, so that actors meet. */
 type Step =

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { findEtcd, type RunningEtcd, startEtcd } from '../../../../test/support/etcd.ts';
 import { createAuthority, generateKeys, issueCertificate, privateKeyPem } from '../../../kit/x509.ts';
-import { describeStoreContract, put, ref, remove, write } from '../../testing/store-contract.ts';
+import { describeStoreContract } from '../../testing/store-contract.ts';
+import { put, ref, remove, write } from '../../testing/store-operations.ts';
 import type { StoreEvent } from '../store.ts';
 import { EtcdStore, type EtcdStoreOptions } from './etcd-store.ts';
 
