@@ -29,7 +29,7 @@ export const networkFilterOrder: readonly { readonly name: string; readonly reas
   { name: 'envoy.filters.network.http_connection_manager', reason: 'terminal: parses HTTP' },
 ];
 
-const place = new Map(httpFilterOrder.map(({ name }, index) => [name, index]));
+const place: ReadonlyMap<string, number> = new Map(httpFilterOrder.map(({ name }, index) => [name, index]));
 
 /** Sorts filters by the table. Throws for one that the table does not know: it would have no defined place. */
 export function inFilterOrder<T extends { readonly name: string }>(filters: readonly T[]): T[] {
