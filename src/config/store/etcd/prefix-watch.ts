@@ -130,7 +130,9 @@ export class PrefixWatch {
   }
 
   #take(commit: Commit): void {
-    this.#position = commit.revision;
+    // Some versions of etcd repeat events after a watch was behind (etcd pull request 15248).
+    if (commit.revision <= this.#newestCommit) return;
+    this.#position = Math.max(this.#position, commit.revision);
     this.#newestCommit = commit.revision;
     this.#recent.push(commit);
     if (this.#recent.length > mostRecent) {
