@@ -353,7 +353,7 @@ const forwardProxyHosts = defineQuery('explicit.forward-proxy-hosts', (view, _na
     const [port, host] = entry.split('|');
     return `${host}:${port}`;
   });
-  return [...services, ...extra].sort();
+  return [...new Set([...services, ...extra])].sort();
 });
 
 const carriedPorts = defineQuery('explicit.carried-ports', (view, service: Key): readonly string[] =>
