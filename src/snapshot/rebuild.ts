@@ -1,8 +1,8 @@
+import { getOrMake } from '../kit/maps.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
 import { type Attribute, selectorMatches } from './attribute.ts';
 import { CycleError, callText } from './cycle.ts';
-import { getOrMake } from './get-or-make.ts';
-import { deepFreeze } from './plain-data.ts';
+import { deepFreeze } from './deep-freeze.ts';
 import type { MeshProxy } from './proxy.ts';
 import type { Collection, Key, Query } from './query.ts';
 import type { Resource } from './resource.ts';

@@ -1,6 +1,7 @@
+import { deepEqual } from '../kit/deep-equal.ts';
+import { getOrMake } from '../kit/maps.ts';
 import { defaultMeshConfig, type MeshConfig } from '../registry/mesh-config.ts';
-import { getOrMake } from './get-or-make.ts';
-import { deepEqual, deepFreeze } from './plain-data.ts';
+import { deepFreeze } from './deep-freeze.ts';
 import type { Key } from './query.ts';
 import { SortedKeys } from './sorted-keys.ts';
 

@@ -1,4 +1,4 @@
-import { getOrMake } from '../get-or-make.ts';
+import { getOrMake } from '../../kit/maps.ts';
 import type { Key } from '../query.ts';
 import type { Entry } from './entry.ts';
 import { addLink, type Links, removeLink } from './links.ts';

@@ -1,4 +1,4 @@
-import { getOrMake } from '../get-or-make.ts';
+import { getOrMake } from '../../kit/maps.ts';
 import type { PushDelta } from '../push.ts';
 import type { Resource } from '../resource.ts';
 import type { ProxyState } from './masks.ts';

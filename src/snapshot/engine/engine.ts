@@ -1,6 +1,6 @@
+import { getOrMake } from '../../kit/maps.ts';
 import type { MeshConfig } from '../../registry/mesh-config.ts';
-import { getOrMake } from '../get-or-make.ts';
-import { deepFreeze } from '../plain-data.ts';
+import { deepFreeze } from '../deep-freeze.ts';
 import type { MeshProxy } from '../proxy.ts';
 import type { CompileFailure, Push, ResourceSource } from '../push.ts';
 import type { Collection } from '../query.ts';

@@ -1,5 +1,6 @@
+import { deepEqual } from '../../kit/deep-equal.ts';
 import { CycleError, callText } from '../cycle.ts';
-import { deepEqual, deepFreeze } from '../plain-data.ts';
+import { deepFreeze } from '../deep-freeze.ts';
 import type { Key, Query } from '../query.ts';
 import type { World } from '../world.ts';
 import { type Cell, CellTable } from './cells.ts';

@@ -1,4 +1,4 @@
-import { getOrMake } from '../get-or-make.ts';
+import { getOrMake } from '../../kit/maps.ts';
 import type { CompileFailure } from '../push.ts';
 import type { Root } from './root-class.ts';
 

@@ -1,5 +1,5 @@
+import { getOrMake } from '../../kit/maps.ts';
 import { type Attribute, selectorId, selectorMatches } from '../attribute.ts';
-import { getOrMake } from '../get-or-make.ts';
 import type { MeshProxy } from '../proxy.ts';
 import type { RootClass } from './root-class.ts';
 

@@ -1,4 +1,4 @@
-import { getOrMake } from '../get-or-make.ts';
+import { getOrMake } from '../../kit/maps.ts';
 import type { Collection, Key } from '../query.ts';
 import { DuplicateError } from '../rebuild.ts';
 import type { Resource } from '../resource.ts';
