@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { defaultMeshConfig } from '../registry/mesh-config.ts';
 import { defineCollection, defineQuery, type Query } from './query.ts';
-import { type RebuildFailure, rebuild } from './rebuild.ts';
+import { inspect, type RebuildFailure, rebuild } from './rebuild.ts';
 import type { Resource } from './resource.ts';
 import { testProxy, testResource } from './testing.ts';
 import type { View } from './view.ts';
@@ -87,4 +87,16 @@ test('a cycle fails with the same readable chain wherever it is entered, and can
     expect.stringMatching(message),
     expect.stringMatching(message),
   ]);
+});
+
+test('a function can look at the view of one proxy', () => {
+  const world = new World();
+  world.apply([{ kind: kind.name, key: 'a', value: { text: 'hello' } }]);
+  let leaked: View | undefined;
+  const text = inspect(world, defaultMeshConfig, proxy, (view) => {
+    leaked = view;
+    return `${view.get(kind, 'a')?.text} ${view.mesh('rootNamespace')}`;
+  });
+  expect(text).toBe('hello istio-system');
+  expect(() => leaked?.get(kind, 'a')).toThrow(/after the query returned/);
 });

@@ -57,6 +57,19 @@ export function rebuild(
   return result;
 }
 
+/**
+ * Runs a function on a view of one proxy, from scratch, for explanations and goldens: plan nodes, for instance, are made on demand
+ * because nothing subscribes to them. Throws what it throws; the view is closed when it returns.
+ */
+export function inspect<T>(world: World, mesh: MeshConfig, proxy: MeshProxy, run: (view: View) => T): T {
+  const view = new NaiveView(new Evaluation(world, mesh, proxy), 'inspect()');
+  try {
+    return run(view);
+  } finally {
+    view.close();
+  }
+}
+
 /** Two items of a proxy make a resource of the same type and name. */
 export class DuplicateError extends Error {
   readonly code = 'DUPLICATE_RESOURCE';
