@@ -81,8 +81,8 @@ export interface Feature {
   readonly secrets?: readonly Shaper<SecretPlan>[];
   readonly decorate?: Decorators;
   readonly emit?: Emitters;
-  /** Problems of every object of its kinds. Reads no attribute of the proxy. */
-  readonly problems?: Query<[], readonly Problem[]>;
+  /** What an object asks for and cannot have. Reads no attribute of the proxy. */
+  readonly problems?: (view: View, object: ConfigObject) => Problem[];
   /** Words for the decision that an origin path of its kinds stands for; undefined where it is not this feature's. */
   readonly explain?: (origin: Origin) => string | undefined;
 }

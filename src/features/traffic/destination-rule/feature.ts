@@ -1,10 +1,12 @@
 import type { Feature } from '../../../plan/feature.ts';
 import { emitCluster } from './envoy.ts';
 import { decorateCluster } from './plan.ts';
+import { destinationRuleProblems } from './problems.ts';
 
 export const destinationRule: Feature = {
   name: 'traffic/destination-rule',
   kinds: ['DestinationRule'],
   decorate: { cluster: decorateCluster },
   emit: { cluster: emitCluster },
+  problems: destinationRuleProblems,
 };

@@ -1,4 +1,5 @@
 import type { Origin } from '../../../config/origin.ts';
+import { captureMode, proxyType } from '../../../plan/attributes.ts';
 import {
   type ClusterPlan,
   type HashPlan,
@@ -20,7 +21,13 @@ import {
   outlierSlot,
   warmupSlot,
 } from './policy-plan.ts';
-import { appliedRulesSlot, policyFor, type TrafficPolicy, tlsChoiceSlot } from './schema.ts';
+import {
+  appliedRulesSlot,
+  policyFor,
+  selectsWorkloads,
+  type TrafficPolicy,
+  tlsChoiceSlot,
+} from './schema.ts';
 
 /** Everything that a rule says of one cluster. */
 export function decorateCluster(view: View, plan: ClusterPlan): void {
@@ -37,7 +44,8 @@ export function decorateCluster(view: View, plan: ClusterPlan): void {
   if (policy.loadBalancer) planLoadBalancer(plan, policy.loadBalancer, at('loadBalancer'));
   if (policy.connectionPool || policy.retryBudget) planPool(plan, policy, at('connectionPool'), upgradeAll);
   if (policy.outlierDetection) planOutlier(plan, policy.outlierDetection, at('outlierDetection'));
-  if (policy.tls) planTls(plan, policy.tls, at('tls'));
+  if (policy.tls) planTls(plan, withCredential(view, rules, policy.tls), at('tls'));
+  if (policy.loadBalancer?.simple === 'PASSTHROUGH') passThrough(view, plan);
 }
 
 function planLoadBalancer(
@@ -197,6 +205,24 @@ function planOutlier(
 }
 
 type TlsSettings = NonNullable<TrafficPolicy['tls']>;
+
+/**
+ * Secrets go to gateways, and to the sidecars that a rule selects: any other sidecar of the namespace would learn a key that
+ * nobody meant for it, and uses the files that the rule names.
+ */
+function withCredential(view: View, rules: string, tls: TlsSettings): TlsSettings {
+  if (!tls.credentialName) return tls;
+  if (view.attribute(proxyType) === 'router' || view.call(selectsWorkloads, rules)) return tls;
+  const { credentialName: _, ...files } = tls;
+  return files;
+}
+
+/** No balancing at all: connections go where the application meant them, if the proxy knows. */
+function passThrough(view: View, plan: ClusterPlan): void {
+  const captured = view.attribute(captureMode);
+  if (plan.discovery.type === 'eds' && captured !== 'explicit' && view.attribute(proxyType) === 'sidecar')
+    plan.discovery = { type: 'original-destination' };
+}
 
 function planTls(plan: ClusterPlan, tls: TlsSettings, origin: Origin): void {
   const mode = tls.mode ?? 'DISABLE';

@@ -117,6 +117,40 @@ function specificity(host: string): number {
   return isWildcard(host) ? host.length : 100_000;
 }
 
+/** Every rule that names a host, whoever it concerns: for checks, not for traffic. */
+export const rulesFor = defineQuery('destination-rule.all-for', (view, host: Key): string => {
+  const keys = hostKeys(host, view.mesh('domainSuffix')).flatMap((key) => view.list(rulesByHost, key));
+  const wild = view
+    .list(wildcardRules, '')
+    .filter((key) => hostCovers(view.call(ruleFacts, key)?.host ?? '', host));
+  return [...keys, ...wild].sort().join(',');
+});
+
+/** Whether the applied rules concern selected workloads only. */
+export const selectsWorkloads = defineQuery('destination-rule.selects', (view, rules: Key): boolean =>
+  splitRules(rules).some((key) => view.call(ruleFacts, key)?.selector !== undefined),
+);
+
+/** Rules that name a credential, under ''. */
+export const rulesWithCredentials = defineIndex(
+  'destination-rules-credentials',
+  destinationRuleKind,
+  (rule) => (credentialsOf(rule).length > 0 ? [''] : []),
+);
+
+/** The secrets that a rule's TLS settings name, anywhere in it. */
+export function credentialsOf(rule: DestinationRule): string[] {
+  const policies = [
+    rule.spec?.trafficPolicy,
+    ...(rule.spec?.subsets ?? []).map((subset) => subset.trafficPolicy),
+  ];
+  const names = policies.flatMap((policy) => [
+    policy?.tls?.credentialName,
+    ...(policy?.portLevelSettings ?? []).map((settings) => settings.tls?.credentialName),
+  ]);
+  return [...new Set(names.filter((name) => name !== undefined && name !== ''))] as string[];
+}
+
 export interface SubsetPlan {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;

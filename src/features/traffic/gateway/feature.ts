@@ -1,5 +1,6 @@
 import type { Feature } from '../../../plan/feature.ts';
 import { gatewayListeners } from './listeners.ts';
+import { gatewayProblems } from './problems.ts';
 import { gatewayRoutes } from './routes.ts';
 import { gatewaySecrets } from './secrets.ts';
 
@@ -9,4 +10,5 @@ export const gateway: Feature = {
   listeners: [gatewayListeners],
   routes: [gatewayRoutes],
   secrets: [gatewaySecrets],
+  problems: gatewayProblems,
 };

@@ -1,11 +1,17 @@
 import type { ConfigObject } from '../../../config/object.ts';
 import type { Origin } from '../../../config/origin.ts';
-import { proxyNamespace } from '../../../plan/attributes.ts';
+import { inNamespace, proxyNamespace, proxyType } from '../../../plan/attributes.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import { type SecretPlan, secretPlan } from '../../../plan/listener-plan.ts';
 import { configKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import {
+  credentialsOf,
+  type DestinationRule,
+  destinationRuleKind,
+  rulesWithCredentials,
+} from '../destination-rule/schema.ts';
 import { secretName } from './listeners.ts';
 import { gatewayKind } from './schema.ts';
 import { boundServers } from './servers.ts';
@@ -22,8 +28,24 @@ const credentials = defineQuery('gateway.credentials', (view): readonly Key[] =>
     if (tls?.caCertCredentialName && isPlainName(tls.caCertCredentialName))
       names.add(tls.caCertCredentialName);
   }
+  for (const key of view.list(rulesWithCredentials, '')) {
+    const rule = view.get(destinationRuleKind, key);
+    if (!rule || !getsSecrets(view, rule)) continue;
+    for (const name of credentialsOf(rule)) if (isPlainName(name)) names.add(name).add(`${name}-cacert`);
+  }
   return [...names].sort();
 });
+
+/** Gateways, and the sidecars of the rule's namespace that it selects. */
+function getsSecrets(view: View, rule: DestinationRule): boolean {
+  if (view.attribute(proxyType) === 'router') return true;
+  const selector = rule.spec?.workloadSelector?.matchLabels;
+  return (
+    selector !== undefined &&
+    view.attribute(inNamespace(rule.metadata.namespace ?? 'default')) &&
+    view.matches(selector)
+  );
+}
 
 /** A name with a slash would reach into another namespace: a proxy sees its own namespace's secrets only. */
 function isPlainName(name: string): boolean {

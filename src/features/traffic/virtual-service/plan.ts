@@ -28,7 +28,7 @@ import { fill } from '../../../plan/slot.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { authorityHolds } from './authority.ts';
+import { authorityHolds, isRegex } from './authority.ts';
 import {
   gatewayKey,
   type HttpMatch,
@@ -105,16 +105,60 @@ function planRoute(
   context: RouteContext,
 ): RoutePlan {
   const headers = messageHeaders(http.headers);
+  const refused = match !== undefined && regexesOf(match).some((regex) => !isRegex(regex));
   const plan = routePlan({
     name: [http.name, match?.name].filter(Boolean).join('.'),
-    match: match ? routeMatch(match, context) : anyPath,
-    action: planAction(view, service, http, httpPath, headers, context),
+    match: match ? routeMatch(refused ? withoutBadRegexes(match) : match, context) : anyPath,
+    // A condition that Envoy cannot read would make it refuse the whole host; left out, requests would fall through to
+    // routes that were not meant for them. So what might have matched fails visibly.
+    action: refused
+      ? {
+          type: 'direct-response',
+          status: 500,
+          body: utf8.encode('a route of this host has an invalid regular expression'),
+        }
+      : planAction(view, service, http, httpPath, headers, context),
     ...(headers ? { headers } : {}),
     ...(match?.statPrefix ? { statPrefix: match.statPrefix } : {}),
     origin: originIn(service, path),
   });
   fill(plan, httpRouteSlot, http, originIn(service, httpPath));
   return plan;
+}
+
+type Condition = VirtualServiceHttpCorsPolicyAllowOrigins;
+
+function conditionsOf(match: HttpMatch): (Condition | undefined)[] {
+  const { uri, scheme, method, authority } = match;
+  const named = [match.headers, match.withoutHeaders, match.queryParams].flatMap((all) =>
+    Object.values(all ?? {}),
+  );
+  return [uri, scheme, method, authority, ...named];
+}
+
+/** Every regular expression of a match; a bare `*` stands for presence. */
+export function regexesOf(match: HttpMatch): string[] {
+  return conditionsOf(match).flatMap((condition) =>
+    condition?.regex !== undefined && condition.regex !== '*' ? [condition.regex] : [],
+  );
+}
+
+function withoutBadRegexes(match: HttpMatch): HttpMatch {
+  const bad = (condition: Condition | undefined): boolean =>
+    condition?.regex !== undefined && condition.regex !== '*' && !isRegex(condition.regex);
+  const kept = (all: Record<string, Condition> | undefined): Record<string, Condition> =>
+    Object.fromEntries(Object.entries(all ?? {}).filter(([, condition]) => !bad(condition)));
+  const { uri, scheme, method, authority, ...rest } = match;
+  return {
+    ...rest,
+    ...(uri && !bad(uri) ? { uri } : {}),
+    ...(scheme && !bad(scheme) ? { scheme } : {}),
+    ...(method && !bad(method) ? { method } : {}),
+    ...(authority && !bad(authority) ? { authority } : {}),
+    headers: kept(match.headers),
+    withoutHeaders: kept(match.withoutHeaders),
+    queryParams: kept(match.queryParams),
+  };
 }
 
 function routeMatch(match: HttpMatch, context: RouteContext): RouteMatch {
@@ -228,7 +272,8 @@ function forwardAction(
   });
   const used = destinations.filter((destination) => destination.weight > 0);
   const authority = http.rewrite?.authority || headers?.authority;
-  const rewrite = http.rewrite?.uriRegexRewrite;
+  const regexRewrite = http.rewrite?.uriRegexRewrite;
+  const rewrite = regexRewrite?.match && isRegex(regexRewrite.match) ? regexRewrite : undefined;
   return {
     type: 'forward',
     destinations: used.length > 0 ? used : destinations.slice(0, 1),

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { crds } from '../../gen/crd/index.js';
+import { uncoveredFields, uncoveredUses } from './coverage.ts';
+
+const object = (kind: string, spec: unknown) => ({
+  apiVersion: 'networking.istio.io/v1',
+  kind,
+  metadata: { name: 'x', namespace: 'default' },
+  spec,
+});
+
+test('names each use with its place and what happens instead', () => {
+  const uses = uncoveredUses(
+    object('VirtualService', {
+      http: [{ route: [] }, { delegate: { name: 'other' } }],
+      tcp: [{ match: [{ port: 1 }, { destinationSubnets: ['10.0.0.0/8'] }] }],
+    }),
+  );
+  expect(uses).toEqual([
+    { path: 'spec.http[1].delegate', instead: 'requests that match are answered 500' },
+    { path: 'spec.tcp[0].match[1].destinationSubnets', instead: 'the route is passed over' },
+  ]);
+});
+
+test('a field that matters by value alone is named for that value only', () => {
+  const gateway = (mode: string) => object('Gateway', { servers: [{ tls: { mode } }] });
+  expect(uncoveredUses(gateway('SIMPLE'))).toEqual([]);
+  expect(uncoveredUses(gateway('AUTO_PASSTHROUGH')).map(({ path }) => path)).toEqual([
+    'spec.servers[0].tls.mode',
+  ]);
+});
+
+describe.each(Object.keys(uncoveredFields))('%s', (kind) => {
+  test('every path of the table exists in the schema', () => {
+    const crd = crds.find((candidate) => candidate.kind === kind && candidate.group.endsWith('istio.io'));
+    if (!crd) return expect(kind).toBe('Service');
+    const file = new URL(`../../gen/crd/${crd.plural}.${crd.group}.json`, import.meta.url);
+    const text = readFileSync(file, 'utf8');
+    for (const { path } of uncoveredFields[kind] ?? [])
+      for (const step of path.split('.')) expect(text).toContain(`"${step.replace('[]', '')}"`);
+  });
+});

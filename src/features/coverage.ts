@@ -1,0 +1,87 @@
+import type { ConfigObject } from '../config/object.ts';
+
+/** A field that is stored and validated, and that nothing acts on yet. */
+export interface UncoveredField {
+  /** JSON path with `[]` for every element and `{}` for every value of a map. */
+  readonly path: string;
+  /** What happens instead. */
+  readonly instead: string;
+  /** Only where the field has one of these values. */
+  readonly values?: readonly string[];
+}
+
+const policies = [
+  'spec.trafficPolicy',
+  'spec.trafficPolicy.portLevelSettings[]',
+  'spec.subsets[].trafficPolicy',
+  'spec.subsets[].trafficPolicy.portLevelSettings[]',
+];
+
+function inPolicies(path: string, instead: string, values?: readonly string[]): UncoveredField[] {
+  return policies.map((policy) => ({ path: `${policy}.${path}`, instead, ...(values ? { values } : {}) }));
+}
+
+/** Per kind, the fields that are not acted on: status conditions say so, nothing is silently ignored. */
+export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>> = {
+  VirtualService: [
+    { path: 'spec.http[].delegate', instead: 'requests that match are answered 500' },
+    { path: 'spec.http[].fault.abort.http2Error', instead: 'no request is aborted' },
+    { path: 'spec.http[].fault.delay.exponentialDelay', instead: 'no request is delayed' },
+    { path: 'spec.tcp[].match[].destinationSubnets', instead: 'the route is passed over' },
+    { path: 'spec.tcp[].match[].sourceSubnet', instead: 'the route is taken from every source' },
+    { path: 'spec.tls[].match[].destinationSubnets', instead: 'the route is passed over' },
+  ],
+  DestinationRule: [
+    ...inPolicies('tunnel', 'connections are made directly'),
+    ...inPolicies('proxyProtocol', 'no PROXY header is sent'),
+    ...inPolicies(
+      'loadBalancer.localityLbSetting.failoverPriority',
+      'failover goes by region, zone and sub-zone',
+    ),
+    ...inPolicies('loadBalancer.zoneAwareLbSetting', 'endpoints are chosen without regard to zones'),
+    ...inPolicies('outlierDetection.outlierDetectionHttpErrorCodes', 'every 5xx counts as an error'),
+    ...inPolicies(
+      'connectionPool.tcp.idleTimeout',
+      'TCP connections that idle stay open (HTTP ones are closed)',
+    ),
+  ],
+  Gateway: [
+    {
+      path: 'spec.servers[].tls.mode',
+      values: ['AUTO_PASSTHROUGH'],
+      instead: 'the server passes TLS through by the routes of virtual services only',
+    },
+    { path: 'spec.servers[].defaultEndpoint', instead: 'requests without a route are answered 404' },
+  ],
+  ServiceEntry: [],
+  WorkloadEntry: [],
+  Service: [
+    { path: 'spec.sessionAffinity', values: ['ClientIP'], instead: 'requests are balanced one by one' },
+  ],
+};
+
+export interface UncoveredUse {
+  /** The path in the object, with indexes. */
+  readonly path: string;
+  readonly instead: string;
+}
+
+/** The fields of an object that are set and not acted on. */
+export function uncoveredUses(object: ConfigObject): UncoveredUse[] {
+  return (uncoveredFields[object.kind] ?? []).flatMap(({ path, instead, values }) =>
+    find(object, path.split('.'), '')
+      .filter(({ value }) => !values || values.includes(String(value)))
+      .map(({ at }) => ({ path: at, instead })),
+  );
+}
+
+function find(value: unknown, path: readonly string[], at: string): { at: string; value: unknown }[] {
+  const [step, ...rest] = path;
+  if (step === undefined) return value === undefined || value === null ? [] : [{ at, value }];
+  if (typeof value !== 'object' || value === null) return [];
+  const name = step.replace('[]', '');
+  const inner = (value as Record<string, unknown>)[name];
+  const here = at === '' ? name : `${at}.${name}`;
+  if (!step.endsWith('[]')) return find(inner, rest, here);
+  return Array.isArray(inner) ? inner.flatMap((item, index) => find(item, rest, `${here}[${index}]`)) : [];
+}

@@ -1,0 +1,91 @@
+import { expect, test } from 'vitest';
+import { worldOfYaml } from '../../test/support/mesh-world.ts';
+import { features } from '../features/index.ts';
+import { defaultMeshConfig } from '../registry/mesh-config.ts';
+import { rebuild } from '../snapshot/rebuild.ts';
+import { testProxy } from '../snapshot/testing.ts';
+import { createProblems, decodeProblems, problemsType } from './problems.ts';
+
+const problems = createProblems(features);
+
+function problemsOf(yaml: string): string[] {
+  const world = worldOfYaml(yaml.split('---\n'));
+  const found = rebuild(world, defaultMeshConfig, testProxy('nobody'), [problems], {
+    onFailure: ({ key, error }) => {
+      throw new Error(`${key}`, { cause: error });
+    },
+  });
+  return [...(found.get(problemsType)?.values() ?? [])]
+    .flatMap(decodeProblems)
+    .map(({ code, origin }) => `${code} ${origin.kind}/${origin.namespace}/${origin.name}#${origin.path}`);
+}
+
+test('names what leads nowhere, what cannot be read and what is not acted on', () => {
+  expect(
+    problemsOf(`
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec: {clusterIP: 10.1.0.1, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: broken}
+spec:
+  hosts: [reviews]
+  gateways: [mesh, nowhere]
+  http:
+  - match: [{uri: {regex: '(['}}]
+    route: [{destination: {host: reviews, subset: v9}}]
+  - route: [{destination: {host: nobody}}]
+    mirror: {host: nobody-either}
+  - delegate: {name: other}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: idle}
+spec: {host: nothing.example.com, trafficPolicy: {tunnel: {targetHost: a, targetPort: 1}}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec:
+  selector: {app: x}
+  servers:
+  - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a.example.com], tls: {mode: SIMPLE, credentialName: missing}}
+  - {port: {number: 443, name: b, protocol: HTTPS}, hosts: ['*/a.example.com'], tls: {mode: SIMPLE, serverCertificate: /c, privateKey: /k}}
+`).sort(),
+  ).toEqual([
+    'ConflictingHost Gateway/default/front#spec.servers[1].hosts',
+    'CredentialNotFound Gateway/default/front#spec.servers[0].tls.credentialName',
+    'InvalidRegex VirtualService/default/broken#spec.http[0].match[0]',
+    'NotActedOn DestinationRule/default/idle#spec.trafficPolicy.tunnel',
+    'NotActedOn VirtualService/default/broken#spec.http[2].delegate',
+    'ReferencedGatewayNotFound VirtualService/default/broken#spec.gateways[1]',
+    'ReferencedHostNotFound DestinationRule/default/idle#spec.host',
+    'ReferencedHostNotFound VirtualService/default/broken#spec.http[1].mirror.host',
+    'ReferencedHostNotFound VirtualService/default/broken#spec.http[1].route[0].destination.host',
+    'ReferencedSubsetNotFound VirtualService/default/broken#spec.http[0].route[0].destination.subset',
+  ]);
+});
+
+test('a sound object has none', () => {
+  expect(
+    problemsOf(`
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec: {clusterIP: 10.1.0.1, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v1}}]}]}
+`),
+  ).toEqual([]);
+});
