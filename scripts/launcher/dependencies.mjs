@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withFileLock } from './file-lock.mjs';
 import { LauncherError } from './launcher-error.mjs';
-import { environmentFor, lastLines, npmCommand, withoutNpmSettings } from './node-runtime.mjs';
+import { environmentFor, firstLines, npmCommand, withoutNpmSettings } from './node-runtime.mjs';
 
 /**
  * @typedef {{ version?: string, integrity?: string, optional?: boolean, devOptional?: boolean, link?: boolean,
@@ -73,7 +73,7 @@ export async function ensureDependencies(root, node) {
     );
     if (done.status !== 0)
       throw new LauncherError(
-        `npm ci failed: ${lastLines((done.stderr || done.error?.message || `exit code ${done.status}`).trim(), 8)}`,
+        `npm ci failed: ${firstLines((done.stderr || done.error?.message || `exit code ${done.status}`).trim(), 6)}`,
         'check the network and npm’s registry settings, then run the command again',
       );
     const left = stale();

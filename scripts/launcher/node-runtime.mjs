@@ -136,7 +136,7 @@ function installWithNpm(directory) {
   if (done.status === 0) return;
   const said = (done.stderr || done.error?.message || `npm ended with ${done.status ?? done.signal}`).trim();
   throw new LauncherError(
-    `Node ${pinnedNode.version} could not be fetched: ${lastLines(said, 6)}`,
+    `Node ${pinnedNode.version} could not be fetched: ${firstLines(said, 6)}`,
     `check the network and npm's registry settings, or install Node ${minimumNodeMajor} or newer yourself, and run the command again`,
   );
 }
@@ -158,6 +158,11 @@ export function npmCommand(node) {
 export function withoutNpmSettings(env) {
   const keep = /^npm_config_(registry|cafile|https?_proxy|noproxy|userconfig|cache|strict_ssl)$/i;
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^npm_/i.test(name) || keep.test(name)));
+}
+
+/** npm says what is wrong first, and how to use it after. @param {string} text @param {number} count */
+export function firstLines(text, count) {
+  return text.split('\n').slice(0, count).join('\n');
 }
 
 /** @param {string} text @param {number} count */

@@ -41,7 +41,7 @@ export async function followProgress(
       for (const instance of status.instances)
         if (instance.ready) tell(instance.name, `${out.green('ready')}  ${describe(instance)}`);
         else if (isHopeless(instance))
-          tell(`${instance.name}!`, `${out.red('ended')}  ${instance.name}: ${instance.why}`);
+          tell(`${instance.name}!`, `${out.red('ended')}  ${instance.name}: ${reasonOf(instance)}`);
       if (isReady(status)) return status;
       const stuck = status.instances.filter((instance) => !instance.ready && isHopeless(instance));
       if (stuck.length > 0 && status.instances.every((instance) => instance.ready || isHopeless(instance)))
@@ -73,6 +73,10 @@ function isHopeless(instance: InstanceStatus): boolean {
   return instance.app?.state === 'ended' && !hasCompleted(instance);
 }
 
+function reasonOf({ app, why }: InstanceStatus): string {
+  return app?.state === 'ended' ? `the application ${app.why}` : why;
+}
+
 function describe({ name, kind, service, version }: InstanceStatus): string {
   return kind === 'gateway' ? `${name} (gateway)` : service === '' ? name : `${name} (${service} ${version})`;
 }
@@ -85,8 +89,12 @@ function notReady(paths: StatePaths, status: MeshStatus | undefined, why: string
       lines.push(`  control plane: ${status.controlPlane.why}`);
       lines.push(...lastLines(join(paths.logs, 'control-plane.log')));
     }
-    for (const { name, ready, why: reason } of status.instances.filter((instance) => !hasCompleted(instance)))
-      if (!ready) lines.push(`  ${name}: ${reason}`, ...lastLines(join(paths.logs, `${name}.app.log`)));
+    for (const instance of status.instances.filter(({ ready }) => !ready))
+      if (!hasCompleted(instance))
+        lines.push(
+          `  ${instance.name}: ${reasonOf(instance)}`,
+          ...lastLines(join(paths.logs, `${instance.name}.app.log`)),
+        );
   }
   lines.push('look further with ostria ps and ostria logs; end the mesh with ostria down');
   return new CodedError('NotReadyInTime', lines.join('\n'));

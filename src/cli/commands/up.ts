@@ -6,7 +6,7 @@ import { findEnvoy } from '../../agent/envoy-binary.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { isAlive, processId, signalProcess } from '../../kit/process-id.ts';
 import { runningSupervisor } from '../meshes.ts';
-import { out } from '../output/style.ts';
+import { err, out } from '../output/style.ts';
 import { buildId, ostriaVersion, programCommand } from '../programs.ts';
 import { PortBook, portConflictError } from '../state/port-book.ts';
 import { openState, type StatePaths, stateDirectory } from '../state/state-directory.ts';
@@ -194,6 +194,7 @@ async function checkPorts(
   portBase: number | undefined,
 ): Promise<void> {
   const book = new PortBook(paths.ports, portBase);
+  if (book.warning !== undefined) process.stderr.write(`${err.yellow('warning')}: ${book.warning}\n`);
   const plan = await planMesh(loadMesh(config), book);
   const keys = [
     'control-plane/api',

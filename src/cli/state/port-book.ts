@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { CodedError } from '../../kit/coded-error.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
 import { isPortTaken, listeningPorts, type PortOwner, portOwner } from './listening-ports.ts';
@@ -8,6 +9,12 @@ export const defaultPortBase = 20_000;
 const span = 12_000;
 /** Ports without a wish begin here above the base; below are those with a number that people remember. */
 const unnamedOffset = 1_000;
+
+/** Ports that browsers, and `fetch` everywhere, refuse to call (WHATWG Fetch, section 2.9, those above 1023). */
+const blockedPorts = new Set([
+  1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697,
+  10080,
+]);
 
 interface Book {
   schemaVersion: 1;
@@ -49,6 +56,14 @@ export class PortBook {
     this.#book = stored?.portBase === base ? stored : { schemaVersion: 1, portBase: base, ports: {} };
   }
 
+  /** Why ports of this mesh may be taken for moments at a time; undefined: they are not. */
+  get warning(): string | undefined {
+    const { portBase } = this.#book;
+    const first = firstEphemeralPort();
+    if (first === undefined || portBase + unnamedOffset < first) return undefined;
+    return `the system gives ports from ${first} on to outgoing connections, so that one of the mesh’s (from ${portBase}) can be taken at times; a base below ${first - span} is safe`;
+  }
+
   get portBase(): number {
     return this.#book.portBase;
   }
@@ -65,7 +80,8 @@ export class PortBook {
     const { ports, portBase } = this.#book;
     const used = new Set(Object.values(ports));
     const taken = listeningPorts();
-    const isFree = async (port: number) => !used.has(port) && !(await isPortTaken(port, taken));
+    const isFree = async (port: number) =>
+      !used.has(port) && !blockedPorts.has(port) && !(await isPortTaken(port, taken));
     let next = portBase + unnamedOffset;
     let changed = false;
     for (const { key, offset, exact } of wishes) {
@@ -115,6 +131,15 @@ export class PortBook {
 
   #save(): void {
     writeJsonFile(this.#path, this.#book);
+  }
+}
+
+/** Lowest port that the system picks by itself (ip(7), ip_local_port_range); undefined where it does not say. */
+function firstEphemeralPort(): number | undefined {
+  try {
+    return Number.parseInt(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'), 10);
+  } catch {
+    return undefined;
   }
 }
 

@@ -127,6 +127,12 @@ describe('ports', () => {
     }
   });
 
+  test('a port that browsers refuse is not given out', async () => {
+    const ports = book(10_000);
+    await ports.assign([{ key: 'gateway', offset: 80 }]);
+    expect(ports.port('gateway')).not.toBe(10_080);
+  });
+
   test('a free port has no owner', () => {
     expect(portOwner(1)).toEqual({});
   });

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { processId } from '../../kit/process-id.ts';
 import { checkHealth } from './healthcheck.ts';
 import { boundLog, olderLog } from './log-file.ts';
-import { ManagedProcess, type ProcessSpec, type ProcessState } from './managed-process.ts';
+import { ManagedProcess, type ProcessSpec, type ProcessState, specHash } from './managed-process.ts';
 import { findOurs, markerVariable, sweep } from './ours.ts';
 import { ProcessTable } from './process-table.ts';
 
@@ -65,25 +65,31 @@ describe('a managed process', () => {
     await vi.waitFor(() => expect(pidOf(app.state)).not.toBe(first), { timeout: 5_000 });
     expect(app.state).toMatchObject({ restarts: 1 });
     const second = pidOf(app.state);
+    await vi.waitFor(() => expect(readFileSync(join(scratch, 'a.log'), 'utf8')).toContain('up'), {
+      timeout: 5_000,
+    });
     await app.stop();
     expect(processId(second)).toBeUndefined();
     expect(app.state).toEqual({ state: 'stopped' });
     expect(table().names()).toEqual([]);
-    expect(readFileSync(join(scratch, 'a.log'), 'utf8')).toContain('up');
   });
 
   test('is adopted by the next supervisor, not started twice', async () => {
     const what = spec(forever);
-    const { process: first } = managed(what);
-    first.start();
-    const pid = await running(first);
-    const { process: second } = managed(what, table());
-    second.start();
-    expect(await running(second)).toBe(pid);
-    process.kill(pid, 'SIGKILL');
-    await vi.waitFor(() => expect(pidOf(second.state)).not.toBe(pid), { timeout: 5_000 });
-    await second.stop();
-    await first.stop();
+    // What a supervisor that is gone has left behind.
+    const orphan = spawn(node, what.command.slice(1), {
+      env: environment(),
+      detached: true,
+      stdio: 'ignore',
+    });
+    const id = await vi.waitFor(() => findOurs(scratch)[0] ?? expect.unreachable(), { timeout: 5_000 });
+    table().set(what.name, { ...id, specHash: specHash(what) });
+    const { process: next } = managed(what);
+    next.start();
+    expect(await running(next)).toBe(orphan.pid);
+    process.kill(id.pid, 'SIGKILL');
+    await vi.waitFor(() => expect(pidOf(next.state)).not.toBe(id.pid), { timeout: 5_000 });
+    await next.stop();
     expect(findOurs(scratch)).toEqual([]);
   });
 

@@ -1,0 +1,76 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureBuilt } from '../../scripts/launcher/build.mjs';
+import { findOurs } from '../../src/cli/supervisor/ours.ts';
+import type { MeshStatus } from '../../src/cli/supervisor/supervisor.ts';
+
+export const root = join(import.meta.dirname, '..', '..');
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `ostria` as a user runs it, with a home of its own: nothing of it touches another mesh of this machine. */
+export interface Ostria {
+  /** Holds the state of its meshes. */
+  readonly home: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  run(args: readonly string[], options?: { input?: string; cwd?: string }): Promise<Outcome>;
+  /** `ostria ps -o json`. */
+  status(): Promise<MeshStatus>;
+  /** Processes of a mesh that run now. */
+  processes(mesh: string): readonly { readonly pid: number; readonly startTime: number }[];
+  /** Ends every mesh and removes the home. */
+  close(): Promise<void>;
+}
+
+/** Builds the bundles where they are stale: what is tested is what is shipped. */
+export async function openOstria(): Promise<Ostria> {
+  await ensureBuilt(root, process.execPath);
+  const home = mkdtempSync(join(tmpdir(), 'ostria-e2e-'));
+  const env = { ...process.env, OSTRIA_HOME: home, NO_COLOR: '1', OSTRIA_MESH: undefined };
+  const run: Ostria['run'] = (args, { input = '', cwd = root } = {}) =>
+    new Promise((resolve) => {
+      const child = spawn(process.execPath, [join(root, 'bin', 'ostria.mjs'), ...args], { cwd, env });
+      let stdout = '';
+      let stderr = '';
+      child.stdout.on('data', (chunk) => {
+        stdout += chunk;
+      });
+      child.stderr.on('data', (chunk) => {
+        stderr += chunk;
+      });
+      child.once('close', (code) => resolve({ code, stdout, stderr }));
+      child.stdin.end(input);
+    });
+  return {
+    home,
+    env,
+    run,
+    status: async () => {
+      const { code, stdout, stderr } = await run(['ps', '-o', 'json']);
+      if (code !== 0) throw new Error(`ostria ps ended with ${code}: ${stderr}`);
+      return JSON.parse(stdout) as MeshStatus;
+    },
+    processes: (mesh) => findOurs(join(home, mesh)),
+    close: async () => {
+      spawnSync(process.execPath, [join(root, 'bin', 'ostria.mjs'), 'down', '--all'], {
+        env,
+        timeout: 60_000,
+      });
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * A base for a mesh's ports, by the process that runs the test, so that two test runs rarely meet. Below the ports that the system
+ * gives to outgoing connections: one of those could hold a port of the mesh for a while.
+ */
+export function freePortBase(): number {
+  return 10_000 + (process.pid % 9) * 1_000;
+}
