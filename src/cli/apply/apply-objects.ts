@@ -4,6 +4,9 @@ import { messageOf } from '../../kit/coded-error.ts';
 import { type ApiClient, ApiError } from '../api/api-client.ts';
 import { type ApiResource, discover, isNotFound, resourceOfObject, resourcePath } from '../api/discovery.ts';
 
+/** Field manager of what users apply. */
+export const defaultFieldManager = 'ostria';
+
 export interface ApplyOptions {
   readonly fieldManager: string;
   /** Take over fields that another manager owns. */
@@ -16,6 +19,7 @@ export interface ApplyOptions {
 
 /** What became of one object. */
 export interface Applied {
+  readonly source: ParsedObject;
   /** `virtualservice.networking.istio.io/reviews`, as kubectl says it. */
   readonly name: string;
   readonly outcome: 'created' | 'configured' | 'unchanged' | 'failed';
@@ -56,9 +60,11 @@ function displayName(resource: Pick<ApiResource, 'singular' | 'group'>, object: 
   return `${resource.singular}${resource.group === '' ? '' : `.${resource.group}`}/${object.metadata.name}`;
 }
 
-function unknownKind({ object, positions }: ParsedObject): Applied {
+function unknownKind(parsed: ParsedObject): Applied {
+  const { object, positions } = parsed;
   const message = `the API server has no kind ${object.kind} of ${object.apiVersion}; check apiVersion and kind, or apply its CustomResourceDefinition first`;
   return {
+    source: parsed,
     name: `${object.kind.toLowerCase()}/${object.metadata.name}`,
     outcome: 'failed',
     warnings: [],
@@ -79,18 +85,48 @@ async function applyOne(
   const body = namespace === undefined ? object : { ...object, metadata: { ...object.metadata, namespace } };
   try {
     const before = await versionOf(client, path);
-    const { json, warnings } = await client.apply(path, body, {
+    const { json, warnings } = await applyBody(client, path, body, options);
+    const after = (json as ConfigObject).metadata.resourceVersion;
+    const outcome = before === undefined ? 'created' : before === after ? 'unchanged' : 'configured';
+    return { source: parsed, name, outcome, warnings, problems: [] };
+  } catch (error) {
+    return { source: parsed, name, outcome: 'failed', warnings: [], problems: explainRefusal(parsed, error) };
+  }
+}
+
+/** What `kubectl apply` without `--server-side` writes under. */
+const clientSideManager = '"kubectl-client-side-apply"';
+
+/**
+ * One server-side apply. Fields that `kubectl apply` set are taken over, as kubectl itself does when it changes to server-side
+ * apply; those of everybody else are a conflict unless `force`.
+ */
+async function applyBody(
+  client: ApiClient,
+  path: string,
+  body: ConfigObject,
+  options: ApplyOptions,
+): ReturnType<ApiClient['apply']> {
+  const once = (force: boolean) =>
+    client.apply(path, body, {
       fieldManager: options.fieldManager,
-      force: options.force,
+      force,
       dryRun: options.dryRun,
       ...(options.signal ? { signal: options.signal } : {}),
     });
-    const after = (json as ConfigObject).metadata.resourceVersion;
-    const outcome = before === undefined ? 'created' : before === after ? 'unchanged' : 'configured';
-    return { name, outcome, warnings, problems: [] };
+  try {
+    return await once(options.force);
   } catch (error) {
-    return { name, outcome: 'failed', warnings: [], problems: explainRefusal(parsed, error) };
+    const conflicts = conflictsOf(error);
+    if (conflicts.length === 0 || !conflicts.every(({ message }) => message?.includes(clientSideManager)))
+      throw error;
+    return once(true);
   }
+}
+
+function conflictsOf(error: unknown): readonly { readonly message?: string }[] {
+  if (!(error instanceof ApiError) || error.status !== 409) return [];
+  return (error.details.causes ?? []).filter(({ reason }) => reason === 'FieldManagerConflict');
 }
 
 async function versionOf(client: ApiClient, path: string): Promise<string | undefined> {
@@ -111,11 +147,15 @@ export function explainRefusal({ object, positions }: ParsedObject, error: unkno
     return [
       formatProblem({ ...positions.at('metadata.name'), code: '', message: `${who}: ${messageOf(error)}` }),
     ];
+  const mend =
+    conflictsOf(error).length > 0
+      ? '; leave the field to that manager, or take it over with --force-conflicts'
+      : '';
   return located.map(({ field, message = '' }) =>
     formatProblem({
       ...positions.at(field ?? ''),
       code: '',
-      message: `${who}: ${field && !message.includes(field) ? `${field}: ` : ''}${message}`,
+      message: `${who}: ${field && !message.includes(field) ? `${field}: ` : ''}${message}${mend}`,
     }),
   );
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { CodedError } from '../../kit/coded-error.ts';
-import { applyObjects, formatProblem } from '../apply/apply-objects.ts';
+import { applyObjects, defaultFieldManager, formatProblem } from '../apply/apply-objects.ts';
 import { collectObjects } from '../apply/collect-objects.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -25,7 +25,7 @@ export function registerApply(program: Command): void {
     .option('-R, --recursive', 'look into subdirectories too')
     .option('--dry-run [mode]', 'have the server check everything and change nothing')
     .option('--force-conflicts', 'take over fields that somebody else manages')
-    .option('--field-manager <name>', 'name under which the fields are managed', 'ostria');
+    .option('--field-manager <name>', 'name under which the fields are managed', defaultFieldManager);
   addConnectionFlags(command)
     .addHelpText(
       'after',

@@ -278,7 +278,12 @@ export class Supervisor {
       else if (specHash(instance.specs.agent) !== specHash(agentSpec(plan, this.#paths)))
         await instance.replaceAgent(agentSpec(plan, this.#paths));
     }
-    this.#problems = await applyFiles(this.#client as ApiClient, mesh.apply, this.#abort.signal);
+    this.#problems = await applyFiles(
+      this.#client as ApiClient,
+      mesh.apply,
+      join(this.#paths.controlPlane, 'applied-files.json'),
+      this.#abort.signal,
+    );
     for (const problem of this.#problems) this.#log(problem);
   }
 
