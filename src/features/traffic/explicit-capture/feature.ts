@@ -1,4 +1,5 @@
 import type { Feature } from '../../../plan/feature.ts';
+import { explain } from './explain.ts';
 import {
   explicitInboundClusters,
   explicitInboundListeners,
@@ -11,6 +12,7 @@ import {
 export const explicitCapture: Feature = {
   name: 'traffic/explicit-capture',
   kinds: [],
+  explain,
   clusters: [explicitInboundClusters],
   listeners: [explicitListeners, explicitInboundListeners, forwardProxyListener],
   routes: [explicitRoutesShaper, forwardProxyRoutesShaper],

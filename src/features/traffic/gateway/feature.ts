@@ -1,4 +1,5 @@
 import type { Feature } from '../../../plan/feature.ts';
+import { explain } from './explain.ts';
 import { gatewayListeners } from './listeners.ts';
 import { gatewayProblems } from './problems.ts';
 import { gatewayRoutes } from './routes.ts';
@@ -7,6 +8,7 @@ import { gatewaySecrets } from './secrets.ts';
 export const gateway: Feature = {
   name: 'traffic/gateway',
   kinds: ['Gateway', 'Secret'],
+  explain,
   listeners: [gatewayListeners],
   routes: [gatewayRoutes],
   secrets: [gatewaySecrets],

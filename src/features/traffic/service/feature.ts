@@ -1,9 +1,11 @@
 import type { Feature } from '../../../plan/feature.ts';
+import { explain } from './explain.ts';
 import { outboundClusters, outboundEndpoints } from './plan.ts';
 
 export const service: Feature = {
   name: 'traffic/service',
   kinds: ['Service', 'EndpointSlice', 'ServiceEntry', 'WorkloadEntry'],
+  explain,
   clusters: [outboundClusters],
   endpoints: [outboundEndpoints],
 };

@@ -1,0 +1,3 @@
+import { explainBy } from '../../../plan/explain.ts';
+
+export const explain = explainBy('MeshConfig', [[/^accessLogFile$/, 'the access log of the mesh']]);

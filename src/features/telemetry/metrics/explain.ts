@@ -1,0 +1,5 @@
+import { explainBy } from '../../../plan/explain.ts';
+
+export const explain = explainBy('MeshConfig', [
+  [/^defaultProviders\.metrics$/, 'the standard metrics of the mesh'],
+]);
