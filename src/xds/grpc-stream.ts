@@ -12,9 +12,12 @@ import {
 /** Responses up to this length are copied into one buffer: one small write costs less than a vector of three. */
 const copyLimit = 4_096;
 
-/** Bytes that are handed to the transport at a time. */
+/**
+ * Bytes that are handed to the transport at a time. Plaintext goes out as the shared buffers that it is; TLS encrypts a copy of
+ * all that it is given and keeps buffers of that size: with 128 KiB, 500 connections held 120 MB more than with 16.
+ */
 const plainPortion = 1024 * 1024;
-const encryptedPortion = 128 * 1024;
+const encryptedPortion = 16 * 1024;
 
 export interface GrpcHandlers {
   onMessage(message: Buffer): void;

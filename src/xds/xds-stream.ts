@@ -95,7 +95,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
 
   onMessage(message: Buffer): void {
     if (this.#registration) {
-      this.#handle(this.#decode(message, false));
+      this.#guard(() => this.#handle(this.#decode(message, false)));
       return;
     }
     if (this.#early.push(message) > maxEarlyRequests)
@@ -106,6 +106,17 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
           this.#context.log.warn({ err: error }, 'xDS stream failed to start');
         this.#transport?.fail(error);
       });
+  }
+
+  /** An error ends this stream, never another's: the client comes back and starts anew. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof GrpcError))
+        this.#context.log.warn({ err: error, proxy: this.proxyId }, 'xDS stream failed');
+      this.#transport?.fail(error);
+    }
   }
 
   #decode(message: Buffer, wantNode: boolean): XdsRequest {
@@ -231,8 +242,10 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   advance(): number {
     if (this.#closed || !this.#transport) return 0;
     const before = this.#transport.bytesWritten;
-    this.#advanceOnce();
-    if (advanceRetirement(this, this.#context.limits.removalGraceMs)) this.#advanceOnce();
+    this.#guard(() => {
+      this.#advanceOnce();
+      if (advanceRetirement(this, this.#context.limits.removalGraceMs)) this.#advanceOnce();
+    });
     return this.#transport.bytesWritten - before;
   }
 

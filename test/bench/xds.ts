@@ -21,6 +21,7 @@ const usage = `bench:xds -- [options]
   --label-sets N   different label sets among the clients (1)
   --edits N        edits of each kind (5)
   --tls            mutual TLS between clients and control plane
+  --program FILE   the control plane's program (the bundle, or the sources of a checkout that is not built)
   --scripted       the delivery alone, without configuration and compile
 `;
 
@@ -32,6 +33,7 @@ interface Options {
   readonly labelSets: number;
   readonly edits: number;
   readonly tls: boolean;
+  readonly program: string | undefined;
   readonly scripted: boolean;
 }
 
@@ -47,6 +49,7 @@ function parseOptions(args: string[]): Options {
       'label-sets': text,
       edits: text,
       tls: { type: 'boolean' },
+      program: text,
       scripted: { type: 'boolean' },
     },
   });
@@ -67,6 +70,7 @@ function parseOptions(args: string[]): Options {
     labelSets: count('label-sets', 1),
     edits: count('edits', 5),
     tls: values.tls ?? false,
+    program: values.program,
     scripted: values.scripted ?? false,
   };
 }

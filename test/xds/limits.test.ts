@@ -326,3 +326,25 @@ describe('1,000 streams', () => {
     expect(harness.ledger.snapshot()[0]?.protocol).toBe('sotw');
   });
 });
+
+describe('our own failures', () => {
+  it('end the stream that they concern, with nothing of the reason, and no other', async () => {
+    const hurt = await start({ resources: [fake.listener('l')] });
+    const other = client();
+    hurt.request(listener, { node: nodeOf(1) });
+    other.request(listener, { node: nodeOf(2) });
+    await Promise.all([hurt.take(), other.take()]);
+    const read = harness.source.resources.bind(harness.source);
+    harness.source.resources = (proxyId, typeUrl) => {
+      if (proxyId === nodeOf(1).id && typeUrl === cluster) throw new Error('secret reason');
+      return read(proxyId, typeUrl);
+    };
+    hurt.request(cluster);
+    const { status, message } = await hurt.trailers;
+    expect(status).toBe('13');
+    expect(message).not.toContain('secret');
+    harness.source.edit({ upserts: [fake.listener('l', 'new')] });
+    expect((await other.take()).names).toEqual(['l']);
+    expect(harness.source.proxies.size).toBe(1);
+  });
+});

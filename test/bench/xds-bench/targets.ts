@@ -48,7 +48,7 @@ const heard: Readonly<Record<EditKind, readonly LoadType[]>> = {
 export async function startControlPlane(
   root: string,
   shape: MeshShape,
-  options: { tls: boolean },
+  options: { readonly tls: boolean; readonly program: string | undefined },
 ): Promise<BenchTarget> {
   const directory = mkdtempSync(join(tmpdir(), 'ostria-bench-xds-'));
   const files = new MeshFiles(join(directory, 'config'), shape);
@@ -57,7 +57,7 @@ export async function startControlPlane(
   const child = spawn(
     process.execPath,
     [
-      controlPlaneProgram(root),
+      options.program ?? controlPlaneProgram(root),
       '--config',
       files.directory,
       ...(options.tls
