@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { ConfigObject } from '../../object.ts';
 import { apiVersionOf, type RequestContext, type Target } from '../context.ts';
 import type { Representation } from '../request/negotiate.ts';
@@ -62,12 +63,12 @@ export function encodeObject(object: ConfigObject): string {
   return text;
 }
 
-export function listAnswer(
+export async function listAnswer(
   context: RequestContext,
   target: Target,
   page: ListPage,
   representation: Representation,
-): Answer {
+): Promise<Answer> {
   const { type, form, metaVersion } = representation;
   const metadata: ListMeta = {
     resourceVersion: String(page.revision),
@@ -80,8 +81,13 @@ export function listAnswer(
   if (form === 'object') {
     const head = { kind: `${target.kind.kind}List`, apiVersion: apiVersionOf(target), metadata };
     if (type === 'application/yaml') return { code: 200, type, body: { ...head, items: page.items } };
-    const items = page.items.map(encodeObject).join(',');
-    return { code: 200, type, body: `${JSON.stringify(head).slice(0, -1)},"items":[${items}]}\n` };
+    const parts: string[] = [];
+    for (const [i, object] of page.items.entries()) {
+      if (i % context.limits.pageSize === context.limits.pageSize - 1) await setImmediate();
+      parts.push(encodeObject(object));
+    }
+    const body = `${JSON.stringify(head).slice(0, -1)},"items":[${parts.join(',')}]}\n`;
+    return { code: 200, type, body };
   }
   return {
     code: 200,

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { resourceName } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
 import { type ListOptions, StoreError } from '../../store/store.ts';
@@ -116,6 +117,8 @@ async function collect(
         if (rest.store === undefined) rest.revision = result.revision;
         return { ...page, continue: printToken(rest) };
       }
+      // A long list must not keep watchers and other requests waiting.
+      if (i % context.limits.pageSize === context.limits.pageSize - 1) await setImmediate();
       const object = readStored(context, stored, target);
       if (selects(selection, object)) page.items.push(object);
     }

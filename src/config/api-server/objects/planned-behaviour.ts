@@ -1,6 +1,6 @@
 import type { ConfigObject, StatusCondition } from '../../object.ts';
 import type { Target } from '../context.ts';
-import { cloneJson, getAt, isObject, type JsonObject } from '../json.ts';
+import { cloneJson, equalJson, getAt, isObject, type JsonObject } from '../json.ts';
 
 const controllerName = 'ostria.io/mesh';
 /** Where a kind's schema has no place for a condition. */
@@ -49,19 +49,38 @@ function setCondition(
   }
   const parents = getAt(object.spec, 'parentRefs');
   if (getAt(schema, 'properties', 'parents') !== undefined && Array.isArray(parents)) {
-    status.parents = parents.map((parentRef) => ({ parentRef, controllerName, conditions: [condition] }));
+    status.parents = entries(status.parents, 'parentRef', parents, condition);
     return true;
   }
   const targets = getAt(object.spec, 'targetRefs');
   if (getAt(schema, 'properties', 'ancestors') !== undefined && Array.isArray(targets)) {
-    status.ancestors = targets.slice(0, 16).map((one) => ({
-      ancestorRef: { group: getAt(one, 'group'), kind: getAt(one, 'kind'), name: getAt(one, 'name') },
-      controllerName,
-      conditions: [condition],
+    const references = targets.slice(0, 16).map((one) => ({
+      group: getAt(one, 'group'),
+      kind: getAt(one, 'kind'),
+      name: getAt(one, 'name'),
     }));
+    status.ancestors = entries(status.ancestors, 'ancestorRef', references, condition);
     return true;
   }
   return false;
+}
+
+/** Gateway API keeps one entry per reference and controller: ours are written, those of others stay. */
+function entries(
+  before: unknown,
+  field: 'parentRef' | 'ancestorRef',
+  references: readonly unknown[],
+  condition: StatusCondition,
+): unknown[] {
+  const list: unknown[] = Array.isArray(before) ? before : [];
+  const own = references.map((reference) => {
+    const old = list.find(
+      (one) => getAt(one, 'controllerName') === controllerName && equalJson(getAt(one, field), reference),
+    );
+    const conditions = upsert(getAt(old, 'conditions'), condition);
+    return { [field]: reference, controllerName, conditions };
+  });
+  return [...list.filter((one) => getAt(one, 'controllerName') !== controllerName), ...own];
 }
 
 function keepsUnknown(schema: unknown): boolean {

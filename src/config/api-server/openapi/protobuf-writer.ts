@@ -52,14 +52,18 @@ export class ProtobufWriter {
     return this.#push(bytes);
   }
 
+  /** Numbers of OpenAPI are whole, below 2^53; negative ones take ten bytes, as protobuf writes them. */
   #varint(value: number): void {
     const bytes: number[] = [];
-    let rest = BigInt.asUintN(64, BigInt(value));
-    while (rest > 0x7fn) {
-      bytes.push(Number(rest & 0x7fn) | 0x80);
-      rest >>= 7n;
+    if (value >= 0) {
+      let rest = value;
+      for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
+      bytes.push(rest);
+    } else {
+      let rest = BigInt.asUintN(64, BigInt(value));
+      for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+      bytes.push(Number(rest));
     }
-    bytes.push(Number(rest));
     this.#push(Uint8Array.from(bytes));
   }
 
