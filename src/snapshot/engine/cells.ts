@@ -21,15 +21,21 @@ export class Cell {
   }
 }
 
-type Space = 'object' | 'list' | 'mesh';
+export type Space = 'object' | 'list' | 'mesh';
+
+const newHome = () => new Map<Key, Cell>();
 
 export class CellTable {
-  readonly #homes = new Map<string, Map<Key, Cell>>();
+  readonly #homes: Readonly<Record<Space, Map<string, Map<Key, Cell>>>> = {
+    object: new Map(),
+    list: new Map(),
+    mesh: new Map(),
+  };
   readonly #unread = new Set<Cell>();
 
   /** The cell of a read, made when it is the first. */
   at(space: Space, name: string, key: Key): Cell {
-    const home = getOrMake(this.#homes, `${space} ${name}`, () => new Map<Key, Cell>());
+    const home = getOrMake(this.#homes[space], name, newHome);
     let cell = home.get(key);
     if (cell === undefined) {
       cell = new Cell(home, key);
@@ -39,7 +45,7 @@ export class CellTable {
   }
 
   find(space: Space, name: string, key: Key): Cell | undefined {
-    return this.#homes.get(`${space} ${name}`)?.get(key);
+    return this.#homes[space].get(name)?.get(key);
   }
 
   removeReader(cell: Cell, entry: Entry): void {
@@ -62,7 +68,7 @@ export class CellTable {
 
   get size(): number {
     let size = 0;
-    for (const home of this.#homes.values()) size += home.size;
+    for (const homes of Object.values(this.#homes)) for (const home of homes.values()) size += home.size;
     return size;
   }
 }

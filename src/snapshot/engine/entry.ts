@@ -82,6 +82,12 @@ export class Instance {
     return this.#many?.size ?? (this.#single === undefined ? 0 : 1);
   }
 
+  is(query: Query, args: readonly Key[]): boolean {
+    if (this.query.query !== query || this.args.length !== args.length) return false;
+    for (let i = 0; i < args.length; i++) if (args[i] !== this.args[i]) return false;
+    return true;
+  }
+
   at(projection: Projection): Entry | undefined {
     if (this.#many !== undefined) return this.#many.get(projection);
     return this.#single?.projection === projection ? this.#single : undefined;

@@ -64,6 +64,18 @@ export class Evaluator {
     return found;
   }
 
+  /** The same within a computation. */
+  call(frame: Frame, query: Query, args: readonly Key[]): Entry {
+    const expected = frame.expected(query, args);
+    if (expected !== undefined && this.masks.projection(expected.mask, frame.proxy) === expected.projection) {
+      this.sample(expected, frame.proxy);
+      return expected;
+    }
+    const entry = this.evaluate(query, args, frame.proxy);
+    if (expected === undefined) frame.resume(entry);
+    return entry;
+  }
+
   /** A read changed. What is above is told once; a root class remembers the key and its value so far. */
   markReaders(space: 'object' | 'list' | 'mesh', name: string, key: Key): void {
     const cell = this.cells.find(space, name, key);
@@ -161,7 +173,7 @@ export class Evaluator {
   }
 
   #compute(instance: Instance, proxy: ProxyState, old: Entry | undefined): Entry {
-    const frame = new Frame(instance, proxy, this.#stack.length);
+    const frame = new Frame(instance, proxy, this.#stack.length, old?.children);
     const outcome = this.#run(frame);
     if (frame.reaches < frame.depth) return this.#handOver(frame, outcome);
     const mask = frame.mask(this.masks);

@@ -6,7 +6,7 @@ import { closedViewError } from '../rebuild.ts';
 import type { View } from '../view.ts';
 import type { Index, KindToken } from '../world.ts';
 import type { Cell } from './cells.ts';
-import type { Entry, Instance } from './entry.ts';
+import { clean, type Entry, type Instance } from './entry.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { Fact, Mask, MaskTable, ProxyState } from './masks.ts';
 
@@ -22,12 +22,16 @@ export class Frame {
   readonly children: Entry[] = [];
   readonly facts: Fact[] = [];
   readonly #id = nextFrameId++;
+  /** What was called the last time, in order: the same calls mostly come again. */
+  readonly #before: readonly Entry[];
+  #next = 0;
   /** It takes part in a cycle: whatever it returns, the result is this error. */
   cycle: CycleError | undefined;
   /** Depth of the outermost running computation that it ran into; its own where none. */
   reaches: number;
 
-  constructor(instance: Instance, proxy: ProxyState, depth: number) {
+  constructor(instance: Instance, proxy: ProxyState, depth: number, before: readonly Entry[] = []) {
+    this.#before = before;
     this.instance = instance;
     this.proxy = proxy;
     this.depth = depth;
@@ -45,6 +49,20 @@ export class Frame {
     if (child.calledBy === this.#id) return;
     child.calledBy = this.#id;
     this.children.push(child);
+  }
+
+  /** The entry that was called at this point the last time, if this is the same call: found without any look-up. */
+  expected(query: Query, args: readonly Key[]): Entry | undefined {
+    const entry = this.#before[this.#next];
+    if (entry === undefined || entry.state !== clean || !entry.instance.is(query, args)) return undefined;
+    this.#next++;
+    return entry;
+  }
+
+  /** After a call that was not expected: one that is new here, or the next after one that is gone. */
+  resume(entry: Entry): void {
+    if (this.#before[this.#next + 1] === entry) this.#next += 2;
+    else if (this.#before[this.#next] === entry) this.#next++;
   }
 
   addFact(fact: Fact): void {
@@ -127,7 +145,7 @@ export class RecordingView implements View {
     for (const arg of args)
       if (typeof arg !== 'string')
         throw new TypeError(`${query.name} was called with a ${typeof arg}: query arguments are strings`);
-    const entry = this.#evaluator.evaluate(query as unknown as Query, args, frame.proxy);
+    const entry = this.#evaluator.call(frame, query as unknown as Query, args);
     if (!entry.transient) frame.addChild(entry);
     if (entry.failure === undefined) return entry.value as T;
     const { error } = entry.failure;
