@@ -60,17 +60,10 @@ export async function ensureDependencies(root, node) {
     process.stderr.write(
       `Installing dependencies (${fresh ? 'first run' : `${missing.length} of them differ from package-lock.json`})\n`,
     );
-    const npm = npmCommand(node);
-    const done = spawnSync(
-      npm.command,
-      [...npm.args, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
-      {
-        cwd: root,
-        stdio: ['ignore', 'pipe', 'pipe'],
-        encoding: 'utf8',
-        env: withoutNpmSettings(environmentFor(node)),
-      },
-    );
+    let done = installOnce(root, node);
+    // A program that still writes into node_modules (a test's cache) can keep npm from emptying it, and leaves it half done.
+    for (let again = 0; again < 3 && done.status !== 0 && /ENOTEMPTY|EBUSY/.test(done.stderr ?? ''); again++)
+      done = installOnce(root, node);
     if (done.status !== 0)
       throw new LauncherError(
         `npm ci failed: ${firstLines((done.stderr || done.error?.message || `exit code ${done.status}`).trim(), 6)}`,
@@ -83,4 +76,19 @@ export async function ensureDependencies(root, node) {
         'delete node_modules and run the command again',
       );
   });
+}
+
+/** @param {string} root @param {string} node */
+function installOnce(root, node) {
+  const npm = npmCommand(node);
+  return spawnSync(
+    npm.command,
+    [...npm.args, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      encoding: 'utf8',
+      env: withoutNpmSettings(environmentFor(node)),
+    },
+  );
 }

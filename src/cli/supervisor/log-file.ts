@@ -1,4 +1,4 @@
-import { closeSync, copyFileSync, openSync, statSync, truncateSync } from 'node:fs';
+import { copyFileSync, openSync, statSync, truncateSync } from 'node:fs';
 
 /** A log is cut when it is larger than this; one older part is kept beside it. */
 export const maxLogBytes = 10 * 1024 * 1024;
@@ -26,9 +26,4 @@ export function boundLog(path: string, maxBytes = maxLogBytes): boolean {
   } catch {
     return false;
   }
-}
-
-/** Makes sure that the file exists, so that followers can open it. */
-export function touchLog(path: string): void {
-  closeSync(openLog(path));
 }
