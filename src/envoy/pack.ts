@@ -56,14 +56,17 @@ export function encodeResource<D extends DescMessage>(
   return encodedResource(typeUrl, name, toBinary(schema, message), origins, hints);
 }
 
-/** Origins without repetition, in order of first appearance. */
+/** The objects behind origins, without their paths and without repetition, in order of first appearance. */
 export function distinctOrigins(origins: Iterable<Origin>): Origin[] {
-  const seen = new Map<string, Origin>();
-  for (const origin of origins) {
-    const id = `${origin.kind}/${origin.namespace}/${origin.name}`;
-    if (!seen.has(id)) seen.set(id, { ...origin, path: '' });
-  }
-  return [...seen.values()];
+  const found: Origin[] = [];
+  for (const origin of origins)
+    if (!found.some((known) => sameObject(known, origin)))
+      found.push(origin.path === '' ? origin : { ...origin, path: '' });
+  return found;
+}
+
+function sameObject(a: Origin, b: Origin): boolean {
+  return a.name === b.name && a.namespace === b.namespace && a.kind === b.kind;
 }
 
 /** Percent 0–100 in ten-thousandths, Envoy's finest grain. */

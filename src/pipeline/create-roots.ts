@@ -273,9 +273,14 @@ function addRoutes(
 }
 
 function originsOf(...nodes: readonly (Slotted & { readonly origin: Origin })[]): Origin[] {
-  return distinctOrigins(
-    nodes.flatMap((node) => [node.origin, ...[...node.slots.values()].map((filled) => filled.origin)]),
-  );
+  return distinctOrigins(eachOrigin(nodes));
+}
+
+function* eachOrigin(nodes: readonly (Slotted & { readonly origin: Origin })[]): Iterable<Origin> {
+  for (const { origin, slots } of nodes) {
+    yield origin;
+    for (const filled of slots.values()) yield filled.origin;
+  }
 }
 
 /** One function per node type that runs the features' decorators in order, on inner nodes too. */
