@@ -17,7 +17,8 @@ export interface MeshStateOptions {
   sources: readonly string[];
   /** Settings below the `istio` ConfigMap. */
   mesh: MeshConfig;
-  target: CompileTarget;
+  /** Told in this order. */
+  targets: readonly CompileTarget[];
   /** Parses the ConfigMap's `mesh` text; returns the settings or what is wrong with it. */
   parseMesh: (
     text: string,
@@ -53,7 +54,7 @@ export class MeshState {
     this.#mesh = options.mesh;
     this.merge = new ConfigMerge(options.sources);
     this.#registry = new Registry({ mesh: options.mesh });
-    options.target.setMesh(options.mesh);
+    for (const target of options.targets) target.setMesh(options.mesh);
   }
 
   get mesh(): MeshConfig {
@@ -77,7 +78,7 @@ export class MeshState {
       world.push({ kind, key: change.key, value: change.object ? forCompile(change.object) : undefined });
     }
     world.push(...this.#registry.apply(changes));
-    this.#options.target.apply(world, this.#revision);
+    for (const target of this.#options.targets) target.apply(world, this.#revision);
     return this.#revision;
   }
 
@@ -96,7 +97,7 @@ export class MeshState {
       mesh = overlayMeshConfig(mesh, parsed.value);
     }
     this.#mesh = mesh;
-    this.#options.target.setMesh(mesh);
+    for (const target of this.#options.targets) target.setMesh(mesh);
     world.push(...this.#registry.setMesh(mesh));
   }
 }

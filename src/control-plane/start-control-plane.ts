@@ -21,6 +21,7 @@ import type { Logger } from './log.ts';
 import { MeshState } from './mesh-state.ts';
 import { createMonitoring, type Monitoring } from './monitoring.ts';
 import type { ControlPlaneOptions } from './options.ts';
+import { ProblemReporter } from './problem-reporter.ts';
 import { describeFailure, StatusReporter } from './status-reporter.ts';
 import { StatusWriter } from './status-writer.ts';
 import { ostriaVersion } from './version.ts';
@@ -71,10 +72,15 @@ async function start(
   ];
   const monitoring = createMonitoring(engine, parts);
 
+  const store = await openStore(options);
+  if (store) stops.push(() => store.close());
+  const status = store && reportStatus(store, kinds, ledger, log);
+  if (status) stops.push(() => status.stop());
+
   const state = new MeshState({
     sources: ['files', 'store'],
     mesh,
-    target: engine,
+    targets: status ? [engine, status.problems] : [engine],
     parseMesh: parseMeshText,
     onProblem: (message) => log.warn(message),
   });
@@ -82,10 +88,9 @@ async function start(
     source.start((batch) => {
       state.take(name, batch);
       flusher.request();
+      void status?.problems.observe(batch.changes);
     }, ending.signal);
 
-  const store = await openStore(options);
-  if (store) stops.push(() => store.close());
   const ready: Promise<void>[] = [];
   if (options.config !== undefined)
     ready.push(startSource('files', directorySource(options.config, kinds, log)));
@@ -114,7 +119,6 @@ async function start(
     stops.push(() => api.close());
     ports.set('api', api.port);
     monitoring.setReady('api');
-    stops.push(reportStatus(store, kinds, ledger, log));
   }
   if (options.monitoring) {
     await monitoring.start(options.monitoring);
@@ -138,13 +142,20 @@ function storeSource(store: Store, log: Logger): StoreSource {
   });
 }
 
-/** Conditions on the objects that proxies refuse. Returns the way to stop. */
-function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Logger): () => Promise<void> {
+/** Conditions on objects: what they cannot have, and what proxies refuse. */
+function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Logger) {
   const writer = new StatusWriter({ store, onError: (message) => log.warn(message) });
+  const problems = new ProblemReporter(kinds, writer, (error) =>
+    log.error({ err: error }, 'looking for problems of objects failed'),
+  );
   const unfollow = new StatusReporter(kinds, writer).follow(ledger);
-  return async () => {
-    unfollow();
-    await writer.close();
+  return {
+    problems,
+    async stop(): Promise<void> {
+      unfollow();
+      problems.close();
+      await writer.close();
+    },
   };
 }
 

@@ -6,7 +6,7 @@ import type { Ledger, RecoveredEvent, RejectedEvent } from '../xds/ledger.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 /** The condition that says whether proxies took what an object asks for. */
-export const acceptedCondition = 'Reconciled';
+export const programmedCondition = 'Programmed';
 
 /** Proxies named in a condition; more are counted. */
 const namedProxies = 3;
@@ -60,7 +60,7 @@ export class StatusReporter {
     if (!ref) return;
     const refused = this.#refused.get(objectId);
     if (!refused) {
-      this.#writer.report(ref, acceptedCondition, {
+      this.#writer.report(ref, programmedCondition, {
         status: 'True',
         reason: 'Accepted',
         message: 'every proxy that had refused it has accepted it',
@@ -71,7 +71,7 @@ export class StatusReporter {
     const proxies = [...new Set(events.map(({ proxyId }) => proxyId))];
     const named = proxies.slice(0, namedProxies).join(', ');
     const more = proxies.length > namedProxies ? ` and ${proxies.length - namedProxies} more` : '';
-    this.#writer.report(ref, acceptedCondition, {
+    this.#writer.report(ref, programmedCondition, {
       status: 'False',
       reason: 'RejectedByProxy',
       message: `refused by ${named}${more}, which keep what they had: ${events[0]?.message ?? ''}`.slice(

@@ -109,10 +109,8 @@ export function withConditions(object: ConfigObject, wanted: Wanted, now: Date):
       }
       continue;
     }
-    const generation = object.metadata.generation;
     const next: StatusCondition = {
       ...condition,
-      ...(generation !== undefined ? { observedGeneration: generation } : {}),
       lastTransitionTime:
         present && present.status === condition.status
           ? (present.lastTransitionTime ?? now.toISOString())
@@ -123,14 +121,19 @@ export function withConditions(object: ConfigObject, wanted: Wanted, now: Date):
     else conditions.push(next);
     changed = true;
   }
-  return changed ? { ...object, status: { ...status, conditions } } : object;
+  if (!changed) return object;
+  const { generation } = object.metadata;
+  // Istio's conditions know no observedGeneration of their own: it stands beside them.
+  return {
+    ...object,
+    status: {
+      ...status,
+      conditions,
+      ...(generation !== undefined ? { observedGeneration: generation } : {}),
+    },
+  };
 }
 
 function sameCondition(a: StatusCondition, b: StatusCondition): boolean {
-  return (
-    a.status === b.status &&
-    a.reason === b.reason &&
-    a.message === b.message &&
-    a.observedGeneration === b.observedGeneration
-  );
+  return a.status === b.status && a.reason === b.reason && a.message === b.message;
 }

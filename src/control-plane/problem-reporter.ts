@@ -1,0 +1,108 @@
+import { type KindRegistry, resourceName } from '../config/kind.ts';
+import type { ConfigObject, StatusCondition } from '../config/object.ts';
+import { parseOriginId } from '../config/origin.ts';
+import type { ConfigChange } from '../config/sources/source.ts';
+import { features } from '../features/index.ts';
+import { createProblems, decodeProblems, problemsType } from '../pipeline/problems.ts';
+import type { MeshConfig } from '../registry/mesh-config.ts';
+import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
+import { parseProxy } from '../snapshot/proxy.ts';
+import type { WorldChange } from '../snapshot/world.ts';
+import { Flusher } from './flusher.ts';
+import type { CompileTarget } from './mesh-state.ts';
+import type { StatusWriter } from './status-writer.ts';
+
+/** The condition that says whether an object can have what it asks for. */
+export const acceptedCondition = 'Accepted';
+
+/** Reasons that are others' to take back. */
+const foreignReasons: ReadonlySet<string> = new Set(['NotImplemented']);
+/** Problems told in one condition; more are counted. */
+const toldProblems = 5;
+/** Defines queries, so once in a process. */
+const problems = createProblems(features);
+
+const observerId = 'sidecar~0.0.0.0~observer.ostria-system~ostria-system.svc.cluster.local';
+
+/**
+ * What objects ask for and cannot have, as conditions on them. A compile of its own, with one proxy that stands for nobody: the
+ * proxies' compile is not slowed by it, and it runs when that one is done.
+ */
+export class ProblemReporter implements CompileTarget {
+  readonly #engine: Engine;
+  readonly #flusher: Flusher;
+  readonly #kinds: KindRegistry;
+  readonly #writer: StatusWriter;
+
+  constructor(kinds: KindRegistry, writer: StatusWriter, onError: (error: unknown) => void) {
+    this.#kinds = kinds;
+    this.#writer = writer;
+    this.#engine = createEngine({ roots: [problems] });
+    this.#flusher = new Flusher(this.#engine, onError);
+    const observer = parseProxy({ id: observerId, cluster: '', metadata: {} }, { vhds: true });
+    if (!observer.ok) throw new Error(observer.error);
+    this.#engine.connect(observer.proxy);
+    this.#engine.onPush(({ deltas }) => {
+      for (const { upserts, removed } of deltas) {
+        for (const resource of upserts) this.#report(resource.name);
+        for (const name of removed) this.#report(name);
+      }
+    });
+  }
+
+  apply(changes: Iterable<WorldChange>, revision: number): void {
+    this.#engine.apply(changes, revision);
+    this.#flusher.request();
+  }
+
+  setMesh(mesh: MeshConfig): void {
+    this.#engine.setMesh(mesh);
+    this.#flusher.request();
+  }
+
+  /** Looks at what the store brings: a condition of an earlier run that no longer holds is taken back. */
+  async observe(changes: readonly ConfigChange[]): Promise<void> {
+    const doubtful = changes.filter(({ object }) => object && hasOurCondition(object));
+    if (doubtful.length === 0) return;
+    await this.#flusher.settled();
+    for (const { kind, key } of doubtful) this.#report(`${kind}/${key}`);
+  }
+
+  close(): void {
+    this.#flusher.close();
+  }
+
+  #report(id: string): void {
+    const origin = parseOriginId(id);
+    const kind = origin && this.#kinds.all().find((one) => one.kind === origin.kind && isOurs(one.group));
+    if (!origin || !kind) return;
+    const ref = { resource: resourceName(kind), namespace: origin.namespace, name: origin.name };
+    const resource = this.#engine.resources(observerId, problemsType).get(id);
+    this.#writer.report(ref, acceptedCondition, resource ? describe(decodeProblems(resource)) : null);
+  }
+}
+
+function describe(problems: ReturnType<typeof decodeProblems>): Omit<StatusCondition, 'type'> {
+  const told = problems
+    .slice(0, toldProblems)
+    .map(({ origin, message }) =>
+      origin.path !== '' && !message.startsWith(origin.path) ? `${origin.path}: ${message}` : message,
+    );
+  const more = problems.length > toldProblems ? `; and ${problems.length - toldProblems} more` : '';
+  return {
+    status: 'False',
+    reason: problems[0]?.code ?? 'Invalid',
+    message: `${told.join('; ')}${more}`.slice(0, 2_000),
+  };
+}
+
+function hasOurCondition(object: ConfigObject): boolean {
+  const conditions = (object.status as { conditions?: StatusCondition[] } | undefined)?.conditions;
+  const condition = conditions?.find(({ type }) => type === acceptedCondition);
+  return condition?.status === 'False' && !foreignReasons.has(condition.reason ?? '');
+}
+
+/** Origins name a kind without its group: Istio's and core kinds. */
+function isOurs(group: string): boolean {
+  return group === '' || group.endsWith('.istio.io');
+}

@@ -1,0 +1,103 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
+import type { ConfigObject, StatusCondition } from '../config/object.ts';
+import { type EmbeddedStore, openEmbeddedStore } from '../config/store/embedded/embedded-store.ts';
+import { typeUrls } from '../snapshot/resource.ts';
+import { createLedger } from '../xds/ledger.ts';
+import { ProblemReporter } from './problem-reporter.ts';
+import { StatusReporter } from './status-reporter.ts';
+import { StatusWriter } from './status-writer.ts';
+
+const ref = { resource: 'virtualservices.networking.istio.io', namespace: 'default', name: 'reviews' };
+const object: ConfigObject = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'VirtualService',
+  metadata: { name: 'reviews', namespace: 'default', generation: 3 },
+  spec: { hosts: ['reviews'], http: [{ route: [{ destination: { host: 'nowhere' } }] }] },
+};
+
+let store: EmbeddedStore;
+let writer: StatusWriter;
+const errors: string[] = [];
+
+beforeEach(async () => {
+  store = openEmbeddedStore({ path: ':memory:' });
+  await store.commit([{ type: 'put', ref, object }]);
+  writer = new StatusWriter({ store, delay: 1, onError: (message) => errors.push(message) });
+});
+
+afterEach(async () => {
+  await writer.close();
+  await store.close();
+  expect(errors).toEqual([]);
+});
+
+async function condition(type: string): Promise<StatusCondition | undefined> {
+  await writer.flush();
+  const status = (await store.get(ref))?.object.status as { conditions?: StatusCondition[] } | undefined;
+  return status?.conditions?.find((one) => one.type === type);
+}
+
+it('says what an object cannot have, and takes it back', async () => {
+  const reporter = new ProblemReporter(createBuiltInRegistry(), writer, (error) =>
+    errors.push(String(error)),
+  );
+  reporter.apply([{ kind: 'VirtualService', key: 'default/reviews', value: object }], 1);
+  await expect.poll(() => condition('Accepted')).toMatchObject({ status: 'False', message: /nowhere/ });
+  const sound = { ...object, spec: { hosts: ['reviews'], http: [{ directResponse: { status: 200 } }] } };
+  reporter.apply([{ kind: 'VirtualService', key: 'default/reviews', value: sound }], 2);
+  await expect.poll(() => condition('Accepted')).toBeUndefined();
+  reporter.close();
+});
+
+it('takes back a condition of an earlier run that no longer holds', async () => {
+  const stale = { type: 'Accepted', status: 'False' as const, reason: 'ReferencedHostNotFound' };
+  const marked = {
+    ...object,
+    spec: { hosts: ['a'], http: [{ directResponse: { status: 200 } }] },
+    status: { conditions: [stale] },
+  };
+  await store.commit([{ type: 'put', ref, object: marked }]);
+  const reporter = new ProblemReporter(createBuiltInRegistry(), writer, (error) =>
+    errors.push(String(error)),
+  );
+  reporter.apply([{ kind: 'VirtualService', key: 'default/reviews', value: marked }], 1);
+  await reporter.observe([
+    { group: 'networking.istio.io', kind: 'VirtualService', key: 'default/reviews', object: marked },
+  ]);
+  expect(await condition('Accepted')).toBeUndefined();
+  reporter.close();
+});
+
+it('names the proxies that refuse an object, and reports when they accept it', async () => {
+  const ledger = createLedger();
+  const stop = new StatusReporter(createBuiltInRegistry(), writer).follow(ledger);
+  const event = {
+    proxyId: 'sidecar~1~a.default~x',
+    typeUrl: typeUrls.virtualHost,
+    resources: ['80/reviews'],
+  };
+  ledger.noteRejected({
+    ...event,
+    message: 'duplicate domain',
+    origins: [{ kind: 'VirtualService', namespace: 'default', name: 'reviews', path: 'spec.http[0]' }],
+  });
+  expect(await condition('Programmed')).toMatchObject({
+    status: 'False',
+    reason: 'RejectedByProxy',
+    message: /a\.default.*duplicate domain/,
+  });
+  ledger.noteRecovered(event);
+  expect(await condition('Programmed')).toMatchObject({ status: 'True' });
+  expect((await store.get(ref))?.object.status).toMatchObject({ observedGeneration: 3 });
+  stop();
+});
+
+it('writes nothing when nothing changes', async () => {
+  writer.report(ref, 'Programmed', { status: 'True', reason: 'Accepted' });
+  await writer.flush();
+  const before = await store.revision();
+  writer.report(ref, 'Programmed', { status: 'True', reason: 'Accepted' });
+  await writer.flush();
+  expect(await store.revision()).toBe(before);
+});
