@@ -8,6 +8,7 @@ import {
   singleEndpoint,
   type UpstreamProtocol,
 } from '../../../plan/cluster-plan.ts';
+import { parseDuration } from '../../../plan/duration.ts';
 import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
 import { filterChainPlan, type ListenerPlan, listenerPlan } from '../../../plan/listener-plan.ts';
 import { inboundCluster, outboundCluster, passthroughCluster } from '../../../plan/names.ts';
@@ -149,7 +150,7 @@ function planOutbound(view: View, host: Key, portText: Key, local: Key, key: Key
     direction: 'outbound',
     bind: true,
     originalDestination: false,
-    detectionTimeoutMs: 0,
+    detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
     origin,
   } as const;
   if (isHttp({ protocol })) return listenerPlan({ ...listener, chains: [http] });

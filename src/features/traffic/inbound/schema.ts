@@ -72,6 +72,7 @@ function securedChains(
   ];
 }
 
+/** Envoy matches step by step and never goes back: chains of one port must name the same things, transport included. */
 function plainChains(port: InboundPort, base: ChainMatch, permissive: boolean): FilterChainPlan[] {
   const plain: ChainMatch = permissive ? { ...base, transport: 'raw_buffer' } : base;
   const name = `${port.port}-plain`;
@@ -79,12 +80,7 @@ function plainChains(port: InboundPort, base: ChainMatch, permissive: boolean): 
   if (isHttp(port)) chains.push(httpChain(name, port, plain, undefined));
   else if (isSniffed(port))
     chains.push(
-      httpChain(
-        `${name}-http`,
-        port,
-        { ...base, transport: 'raw_buffer', applicationProtocols: sniffedHttp },
-        undefined,
-      ),
+      httpChain(`${name}-http`, port, { ...plain, applicationProtocols: sniffedHttp }, undefined),
       tcpChain(name, port, plain, undefined),
     );
   else chains.push(tcpChain(name, port, plain, undefined));

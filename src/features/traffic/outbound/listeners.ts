@@ -164,9 +164,25 @@ function canonicalRange(range: string): string {
 /** `host|port|address`: one listener for a service port's virtual IPs, one for each pod of a headless service. */
 const addressKeys = defineQuery('outbound.address-listeners', (view): readonly Key[] =>
   isCaptured(view)
-    ? view.call(visibleHosts).flatMap((host) => view.call(addressKeysOf, host, view.call(serviceFor, host)))
+    ? firstPerPod(
+        view
+          .call(visibleHosts)
+          .flatMap((host) => view.call(addressKeysOf, host, view.call(serviceFor, host))),
+      )
     : [],
 );
+
+/** Several headless services may select the same pods: the first by host answers for a pod's port. */
+function firstPerPod(keys: readonly Key[]): Key[] {
+  const taken = new Set<string>();
+  return keys.filter((key) => {
+    if (key.endsWith('|')) return true;
+    const pod = key.slice(key.indexOf('|') + 1);
+    if (taken.has(pod)) return false;
+    taken.add(pod);
+    return true;
+  });
+}
 
 const addressKeysOf = defineQuery(
   'outbound.address-keys-of',
