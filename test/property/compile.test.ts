@@ -14,7 +14,7 @@ import { ObjectFeed } from '../bench/compile-mesh.ts';
 import { labelSets, randomObject } from './random-objects.ts';
 
 /** The engine with every feature of this build against a rebuild from scratch, over random edits of users' objects. */
-const runs = Number(process.env.OSTRIA_PROPERTY_SEEDS ?? 6);
+const runs = Number(process.env.OSTRIA_PROPERTY_SEEDS ?? (process.env.OSTRIA_NIGHTLY ? 100 : 6));
 const steps = Number(process.env.OSTRIA_PROPERTY_STEPS ?? 160);
 const firstSeed = Number(process.env.OSTRIA_PROPERTY_FIRST_SEED ?? 1);
 const types = Object.values(typeUrls);

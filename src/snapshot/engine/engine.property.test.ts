@@ -15,7 +15,7 @@ const labelSets = [{}, { app: 'x' }, { app: 'y' }, { app: 'x', tier: 'front' }];
 const zones = ['z1', 'z2'];
 const hosts = Array.from({ length: 9 }, (_, i) => `${namespaces[i % 3]}/h${i}`);
 const typeUrls = Object.values(types);
-const runs = Number(process.env.OSTRIA_PROPERTY_SEEDS ?? 16);
+const runs = Number(process.env.OSTRIA_PROPERTY_SEEDS ?? (process.env.OSTRIA_NIGHTLY ? 300 : 16));
 const steps = Number(process.env.OSTRIA_PROPERTY_STEPS ?? 420);
 const firstSeed = Number(process.env.OSTRIA_PROPERTY_FIRST_SEED ?? 1);
 
