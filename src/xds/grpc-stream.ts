@@ -1,13 +1,8 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import {
-  encodeGrpcMessage,
-  FrameDecoder,
-  framePrefixLength,
-  GrpcError,
-  type GrpcStatus,
-  grpcStatus,
-  writeFramePrefix,
-} from './grpc-frames.ts';
+import { encodeGrpcMessage, FrameReader, GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
+
+/** Bytes before each message: a compression flag, always 0 here, and the length. */
+const framePrefixLength = 5;
 
 /** Responses up to this length are copied into one buffer: one small write costs less than a vector of three. */
 const copyLimit = 4_096;
@@ -30,9 +25,9 @@ export interface GrpcHandlers {
 /** One bidirectional gRPC call on an HTTP/2 stream. */
 export class GrpcStream {
   readonly #stream: ServerHttp2Stream;
-  readonly #decoder: FrameDecoder;
+  readonly #reader: FrameReader;
   readonly #handlers: GrpcHandlers;
-  #status: { status: GrpcStatus; message: string } = { status: grpcStatus.ok, message: '' };
+  #status: { status: number; message: string } = { status: grpcStatus.ok, message: '' };
   #ended = false;
   #closed = false;
   /** Shared buffers of the message under way that are not handed to the transport yet. */
@@ -44,7 +39,7 @@ export class GrpcStream {
   constructor(stream: ServerHttp2Stream, maxMessageBytes: number, handlers: GrpcHandlers) {
     this.#stream = stream;
     this.#portion = stream.session?.encrypted ? encryptedPortion : plainPortion;
-    this.#decoder = new FrameDecoder(maxMessageBytes);
+    this.#reader = new FrameReader(maxMessageBytes);
     this.#handlers = handlers;
     stream.respond(
       { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' },
@@ -90,7 +85,7 @@ export class GrpcStream {
       return;
     }
     const prefix = Buffer.allocUnsafe(framePrefixLength);
-    writeFramePrefix(prefix, 0, length);
+    writeFramePrefix(prefix, length);
     this.#waiting.push(prefix, ...shared, own);
     this.#pump();
   }
@@ -109,7 +104,7 @@ export class GrpcStream {
   }
 
   /** Ends the call after what was sent. */
-  end(status: GrpcStatus, message: string): void {
+  end(status: number, message: string): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#status = { status, message };
@@ -132,7 +127,7 @@ export class GrpcStream {
   #receive(chunk: Buffer): void {
     if (!this.isOpen) return;
     try {
-      for (const message of this.#decoder.push(chunk)) if (this.isOpen) this.#handlers.onMessage(message);
+      for (const message of this.#reader.push(chunk)) if (this.isOpen) this.#handlers.onMessage(message);
     } catch (error) {
       this.fail(error);
     }
@@ -166,24 +161,14 @@ export class GrpcStream {
 
 function join(shared: readonly Buffer[], own: Buffer, length: number): Buffer {
   const target = Buffer.allocUnsafe(framePrefixLength + length);
-  writeFramePrefix(target, 0, length);
+  writeFramePrefix(target, length);
   let at = framePrefixLength;
   for (const buffer of shared) at += buffer.copy(target, at);
   own.copy(target, at);
   return target;
 }
 
-/** Refuses a call before any message: a response that consists of trailers only. */
-export function refuseCall(stream: ServerHttp2Stream, status: GrpcStatus, message: string): void {
-  if (stream.destroyed || stream.headersSent) return;
-  stream.on('error', () => undefined);
-  stream.respond(
-    {
-      ':status': 200,
-      'content-type': 'application/grpc',
-      'grpc-status': String(status),
-      'grpc-message': encodeGrpcMessage(message),
-    },
-    { endStream: true },
-  );
+function writeFramePrefix(target: Buffer, messageLength: number): void {
+  target[0] = 0;
+  target.writeUInt32BE(messageLength, 1);
 }

@@ -9,11 +9,11 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
+import { grpcStatus, refuseGrpc } from '../kit/grpc-http2.ts';
 import type { Push, ResourceSource } from '../snapshot/push.ts';
 import { Acceptor } from './acceptor.ts';
 import type { Authenticate, Credentials } from './authenticate.ts';
-import { grpcStatus } from './grpc-frames.ts';
-import { GrpcStream, refuseCall } from './grpc-stream.ts';
+import { GrpcStream } from './grpc-stream.ts';
 import type { Ledger } from './ledger.ts';
 import { defaultLimits, type XdsLimits } from './limits.ts';
 import { findMethod } from './methods.ts';
@@ -215,12 +215,12 @@ function accept(
   const method = findMethod(path);
   if (!method || headers[':method'] !== 'POST') {
     context.metrics.add('refused', 1, 'method');
-    refuseCall(http2Stream, grpcStatus.unimplemented, `there is no method ${path.slice(0, 200)}`);
+    refuse(http2Stream, grpcStatus.unimplemented, `there is no method ${path.slice(0, 200)}`);
     return;
   }
   if (headerBytes(headers) > context.limits.maxHeaderBytes) {
     context.metrics.add('refused', 1, 'headers');
-    refuseCall(
+    refuse(
       http2Stream,
       grpcStatus.resourceExhausted,
       `the headers are over ${context.limits.maxHeaderBytes} bytes`,
@@ -229,7 +229,7 @@ function accept(
   }
   if (streams.size >= context.limits.maxStreams) {
     context.metrics.add('refused', 1, 'streams');
-    refuseCall(
+    refuse(
       http2Stream,
       grpcStatus.resourceExhausted,
       `this server serves ${streams.size} streams, its limit`,
@@ -251,6 +251,11 @@ function accept(
       },
     }),
   );
+}
+
+function refuse(stream: ServerHttp2Stream, status: number, message: string): void {
+  stream.on('error', () => undefined);
+  refuseGrpc(stream, status, message);
 }
 
 /** As HTTP/2 counts a header list: names, values, and 32 for each. nghttp2 only tells the peer of the limit. */

@@ -1,3 +1,4 @@
+import { GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
 import { parseProxy } from '../snapshot/proxy.ts';
 import type { PushDelta } from '../snapshot/push.ts';
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
@@ -5,7 +6,6 @@ import { type Authenticate, type Credentials, checkIdentity } from './authentica
 import { collectDelta } from './collect-delta.ts';
 import { collectSotw } from './collect-sotw.ts';
 import type { Draft } from './draft.ts';
-import { GrpcError, grpcStatus } from './grpc-frames.ts';
 import type { GrpcStream } from './grpc-stream.ts';
 import type { HeldResources, Ledger, LedgerStream, ProxyStatus, RejectedEvent } from './ledger.ts';
 import type { XdsLimits } from './limits.ts';
