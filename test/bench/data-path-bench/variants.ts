@@ -19,37 +19,49 @@ export interface Variant {
   stop(): Promise<void>;
 }
 
-export type VariantName =
-  | 'ours'
-  | 'longChainHttp1'
-  | 'longChainHttp2'
-  | 'longChainHttp1FullLabels'
-  | 'longChainHttp2FullLabels';
-
 const host = 'web.default.svc.cluster.local';
 const collectorCluster = 'outbound|9411||zipkin.default.svc.cluster.local';
 
 /** Every variant has these, so that the comparison is one of equals. */
-function addPolicies(listener: Parameters<NonNullable<ResourcePatch['listener']>>[0]): void {
+export function addPolicies(listener: Parameters<NonNullable<ResourcePatch['listener']>>[0]): void {
   if (listener.trafficDirection !== TrafficDirection.INBOUND) return;
   editManagers(listener, (manager) => manager.httpFilters.splice(-1, 0, tenPolicies()));
 }
 
-function patchOf(name: VariantName): ResourcePatch {
-  if (name === 'ours') return { listener: addPolicies };
+/** How a variant's sidecars differ from those that we compile. */
+export interface VariantPlan {
+  readonly patch: ResourcePatch;
+  /** What travels between the sidecars. */
+  readonly http: 1 | 2;
+}
+
+function longChain(http: 1 | 2, labels: 'ours' | 'full'): VariantPlan {
   return {
-    listener(listener) {
-      addPolicies(listener);
-      addInspectors(listener);
-      editManagers(listener, (manager) => {
-        logEveryRequest(manager);
-        traceOnePercent(manager, collectorCluster);
-        if (name.endsWith('FullLabels')) fullLabels(manager, listener.trafficDirection);
-      });
+    http,
+    patch: {
+      listener(listener) {
+        addPolicies(listener);
+        addInspectors(listener);
+        editManagers(listener, (manager) => {
+          logEveryRequest(manager);
+          traceOnePercent(manager, collectorCluster);
+          if (labels === 'full') fullLabels(manager, listener.trafficDirection);
+        });
+      },
+      ...(http === 1 ? { cluster: overHttp1 } : {}),
     },
-    ...(name.startsWith('longChainHttp1') ? { cluster: overHttp1 } : {}),
   };
 }
+
+export const variantPlans = {
+  ours: { patch: { listener: addPolicies }, http: 2 },
+  longChainHttp1: longChain(1, 'ours'),
+  longChainHttp2: longChain(2, 'ours'),
+  longChainHttp1FullLabels: longChain(1, 'full'),
+  longChainHttp2FullLabels: longChain(2, 'full'),
+} as const satisfies Record<string, VariantPlan>;
+
+export type VariantName = keyof typeof variantPlans;
 
 function meshYaml(inbound: number, collector: number): string {
   return `
@@ -118,7 +130,8 @@ function agentBootstrap(): Record<string, unknown> {
 
 /** Compiles the mesh as ever, edits the resources as the variant asks, and starts its two Envoys with one worker each. */
 export async function startVariant(
-  name: VariantName,
+  name: string,
+  plan: VariantPlan,
   appPort: number,
   collectorPort: number,
 ): Promise<Variant> {
@@ -126,7 +139,7 @@ export async function startVariant(
   const mesh = await startCompiledMesh(
     meshYaml(inbound, collectorPort),
     { defaultMtlsMode: 'STRICT' },
-    { collections: patchedCollections(name, roots.collections, patchOf(name)) },
+    { collections: patchedCollections(name, roots.collections, plan.patch) },
   );
   const bootstrap = agentBootstrap();
   try {
@@ -154,7 +167,7 @@ export async function startVariant(
       name,
       url: `http://127.0.0.1:${outbound}/`,
       envoys: [client, server],
-      verify: (requests) => verify(name, mesh, [client, server], requests),
+      verify: (requests) => verify(name, plan.http, mesh, [client, server], requests),
       stop: () => mesh.stop(),
     };
   } catch (error) {
@@ -164,7 +177,8 @@ export async function startVariant(
 }
 
 async function verify(
-  name: VariantName,
+  name: string,
+  http: 1 | 2,
   mesh: CompiledMesh,
   envoys: readonly TestEnvoy[],
   requests: number,
@@ -175,7 +189,7 @@ async function verify(
       (envoys[1] as TestEnvoy).stat(`http.inbound_80.downstream_cx_${version}_total`),
     ),
   );
-  const wanted = name.startsWith('longChainHttp1') ? http1 : http2;
+  const wanted = http === 1 ? http1 : http2;
   if (!wanted || (http1 && http2))
     problems.push(`${http1} HTTP/1.1 and ${http2} HTTP/2 connections between sidecars`);
   for (const envoy of envoys) {
