@@ -10,7 +10,9 @@ import {
   createApiServer,
 } from '../../src/config/api-server/api-server.ts';
 import { openEmbeddedStore } from '../../src/config/store/embedded/embedded-store.ts';
+import { EtcdStore } from '../../src/config/store/etcd/etcd-store.ts';
 import type { Store } from '../../src/config/store/store.ts';
+import { startEtcd } from './etcd.ts';
 
 export interface ApiAnswer<T = Record<string, unknown>> {
   status: number;
@@ -65,7 +67,8 @@ export interface TestApi {
 /** A real API server on a free port over an in-memory store, with an administrator's credentials. */
 export async function startTestApi(options: Partial<ApiServerOptions> = {}): Promise<TestApi> {
   const directory = mkdtempSync(join(tmpdir(), 'ostria-api-'));
-  const store = options.store ?? openEmbeddedStore({ path: ':memory:' });
+  const given = options.store;
+  const { store, dispose } = given ? { store: given, dispose: async () => {} } : await openTestStore();
   const pki = options.pki ?? (await openApiPki({ directory }));
   const log: TestApi['log'] = [];
   const server = await createApiServer({
@@ -141,8 +144,25 @@ export async function startTestApi(options: Partial<ApiServerOptions> = {}): Pro
     close: async () => {
       for (const agent of agents.values()) agent.destroy();
       await server.close();
-      await store.close();
+      await dispose();
       rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** In memory; with OSTRIA_TEST_STORE=etcd on a real etcd, so that the same tests hold the API to the same behaviour there. */
+async function openTestStore(): Promise<{ store: Store; dispose: () => Promise<void> }> {
+  if (process.env.OSTRIA_TEST_STORE !== 'etcd') {
+    const store = openEmbeddedStore({ path: ':memory:' });
+    return { store, dispose: () => store.close() };
+  }
+  const etcd = await startEtcd();
+  const store = new EtcdStore({ endpoints: [etcd.endpoint] });
+  return {
+    store,
+    dispose: async () => {
+      await store.close();
+      await etcd.stop();
     },
   };
 }

@@ -95,6 +95,7 @@ test('a streaming list ends its beginning with a bookmark', async () => {
 test('a compacted revision is 410 Gone', async () => {
   const { metadata } = await create('old');
   await label('old', { a: 'b' });
+  await label('old', { a: 'c' });
   await api.store.compact(await api.store.revision());
   const watch = api.watch(`${maps}?watch=true&resourceVersion=${metadata.resourceVersion}`);
   await watch.ended;
