@@ -137,9 +137,14 @@ export function ingressUrl(status: MeshStatus): string | undefined {
   return `http://localhost:${best.listen}${page}`;
 }
 
+/** How the user calls us: scripts of npm have no `ostria` on the PATH that the user has. */
+export function commandName(): string {
+  return process.env.npm_lifecycle_event === undefined ? 'ostria' : 'npx ostria';
+}
+
 function nextCommands(status: MeshStatus, url: string | undefined): string[] {
   const bookinfo = status.instances.some(({ service }) => service === 'reviews');
-  const ostria = process.env.npm_lifecycle_event === undefined ? 'ostria' : 'npx ostria';
+  const ostria = commandName();
   return [
     `${ostria} ps`,
     bookinfo

@@ -18,7 +18,7 @@ import { supervisorEnvironment } from '../supervisor/process-specs.ts';
 import { loadMesh, type MeshStatus } from '../supervisor/supervisor.ts';
 import { type SupervisorConfig, writeSupervisorConfig } from '../supervisor/supervisor-config.ts';
 import { endMesh } from './down.ts';
-import { followProgress, printReady } from './up-progress.ts';
+import { commandName, followProgress, printReady } from './up-progress.ts';
 
 interface UpFlags {
   readonly file: string;
@@ -132,7 +132,9 @@ async function awaitReady(paths: StatePaths, flags: UpFlags, mesh: string): Prom
   if (status) {
     printReady(status);
     if (flags.detach) {
-      process.stdout.write(`\nThe mesh runs in the background. To end it: ${out.bold('ostria down')}\n`);
+      process.stdout.write(
+        `\nThe mesh runs in the background. To end it: ${out.bold(`${commandName()} down`)}\n`,
+      );
       return;
     }
     process.stdout.write('\nPress Ctrl-C to end the mesh.\n');
