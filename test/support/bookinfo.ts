@@ -103,7 +103,7 @@ async function readPage(url: string, cookie: string | undefined): Promise<Page> 
   const served = /Reviews served by <code>reviews-(v\d)-/.exec(html)?.[1];
   return {
     status: answer.status,
-    user: /class="user"[^>]*>([^<]*)</.exec(html)?.[1] ?? '',
+    user: /<b>([^<]*)<\/b><\/span>/.exec(html)?.[1] ?? '',
     reviews: served,
     stars: color ?? 'none',
     missing: [
