@@ -3,6 +3,7 @@ import { benchTasks } from './bench.ts';
 import { checkTask, formatTask } from './check.ts';
 import { demoTask } from './demo.ts';
 import { devTask } from './dev.ts';
+import { newFeatureTask } from './new-feature.ts';
 import { runNode, type Task, tools } from './task.ts';
 import { testTasks } from './test.ts';
 
@@ -23,6 +24,7 @@ const tasks: Readonly<Record<string, Task>> = {
     summary: 'rewrite gen/ from the pinned modules (needs Go)',
     run: ({ root, args }) => runNode(root, 'tools/generate/run.mjs', args),
   },
+  'new-feature': newFeatureTask,
   format: formatTask,
 };
 
