@@ -3,6 +3,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import type { AccessLog } from '../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
 import type { RouteConfiguration } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
 import { FilterConfigSchema as DynamicForwardProxyFilterSchema } from '../../gen/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js';
+import { GrpcWebSchema } from '../../gen/proto/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js';
 import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
@@ -93,6 +94,7 @@ function clientCertDetails(): HttpConnectionManager_SetCurrentClientCertDetails 
 
 function httpFilters(chain: HttpChain, fragments: readonly HttpFilterFragment[]): HttpFilter[] {
   const all = [...fragments, router];
+  if (chain.grpcWeb) all.push({ name: 'envoy.filters.http.grpc_web', config: pack(GrpcWebSchema, {}) });
   if (chain.dynamicForwardProxy)
     all.push({
       name: 'envoy.filters.http.dynamic_forward_proxy',

@@ -45,6 +45,8 @@ export interface HttpChain {
   readonly role: 'inbound' | 'outbound' | 'gateway' | 'forward-proxy';
   /** Peers present a client certificate, to be told on in x-forwarded-client-cert. */
   readonly mutualTls: boolean;
+  /** Browsers speak gRPC-Web here. */
+  readonly grpcWeb?: boolean;
   /** Requests may go to hosts that only DNS knows. */
   readonly dynamicForwardProxy?: boolean;
 }

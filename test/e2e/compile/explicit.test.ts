@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
@@ -145,6 +146,31 @@ test('the forward proxy serves every host by name', async () => {
   const port = ports[1] as number;
   for (const name of ['reviews:9080', 'reviews.default:9080', `${fqdn}:9080`])
     expect(parse(await call(port, `http://${name}/x`, { host: name })).version).toBe('v1');
+});
+
+test('the forward proxy finds hosts outside the mesh by DNS', async () => {
+  const app = ports[3] as number;
+  const answer = await call(ports[1] as number, `http://127.0.0.1:${app}/out`, { host: `127.0.0.1:${app}` });
+  expect(parse(answer)).toMatchObject({ path: '/out', host: `127.0.0.1:${app}` });
+});
+
+test('the forward proxy tunnels what it does not look into', async () => {
+  const app = ports[3] as number;
+  const head = await new Promise<string>((resolve, reject) => {
+    const socket = connect(ports[1] as number, '127.0.0.1', () =>
+      socket.write(`CONNECT 127.0.0.1:${app} HTTP/1.1\r\nHost: 127.0.0.1:${app}\r\n\r\n`),
+    );
+    let got = '';
+    socket.on('error', reject);
+    socket.on('data', (data) => {
+      const first = got === '';
+      got += data.toString();
+      if (first) socket.write(`GET /tunnel HTTP/1.1\r\nHost: inside\r\nConnection: close\r\n\r\n`);
+    });
+    socket.on('close', () => resolve(got));
+  });
+  expect(head).toMatch(/^HTTP\/1.1 200 OK/);
+  expect(head).toContain('"path":"/tunnel"');
 });
 
 test('plaintext is refused by a STRICT port', async () => {

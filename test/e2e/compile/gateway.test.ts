@@ -102,10 +102,8 @@ spec:
     metadata: {
       OSTRIA_CAPTURE: {
         outbound: {},
-        inbound: [
-          { servicePort: 80, listen: http, app: 0 },
-          { servicePort: 443, listen: https, app: 0 },
-        ],
+        inbound: [],
+        gateway: { 80: http, 443: https },
         httpProxy: 0,
       },
     },

@@ -1,5 +1,10 @@
 import { createServer, request, type Server } from 'node:http';
-import { connect as connectHttp2, createServer as createHttp2Server, type Http2Server } from 'node:http2';
+import {
+  connect as connectHttp2,
+  createServer as createHttp2Server,
+  type Http2Server,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { connect, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
@@ -116,7 +121,7 @@ describe.each(['STRICT', 'PERMISSIVE', 'DISABLE'] as const)('between two sidecar
     await listen(echoServer(), app.raw);
     await listen(bannerServer(), app.banner);
     const http2 = createHttp2Server();
-    http2.on('stream', (stream) => {
+    http2.on('stream', (stream: ServerHttp2Stream) => {
       stream.respond({ ':status': 200 });
       stream.end('http2');
     });

@@ -88,31 +88,26 @@ function plainChain(
     match: secured ? { transport: 'raw_buffer' } : {},
     network:
       server.kind === 'http'
-        ? httpTo(server, false)
-        : tcpTo(view, gateway, spec, server, connectionsFor(view, server, hosts)),
+        ? httpTo(spec, server, false)
+        : tcpTo(gateway, server, connectionsFor(view, server, hosts)),
     direction: 'gateway',
     origin: gatewayOrigin(gateway, `spec.servers[${server.index}]`),
   });
 }
 
-function httpTo(server: BoundServer, mutualTls: boolean): HttpChain {
+function httpTo(spec: Server, server: BoundServer, mutualTls: boolean): HttpChain {
   return {
     type: 'http',
     routes: { type: 'discovered', name: server.routes },
     statPrefix: `outbound_${server.bind}_${server.port}`,
     role: 'gateway',
     mutualTls,
+    ...(spec.port.protocol.toUpperCase() === 'GRPC-WEB' ? { grpcWeb: true } : {}),
   };
 }
 
 /** Without a route there is nowhere to send bytes: the connection is closed. */
-function tcpTo(
-  _view: View,
-  gateway: Gateway,
-  _spec: Server,
-  server: BoundServer,
-  destinations: TcpChain['destinations'],
-): TcpChain {
+function tcpTo(gateway: Gateway, server: BoundServer, destinations: TcpChain['destinations']): TcpChain {
   const origin = gatewayOrigin(gateway, `spec.servers[${server.index}]`);
   return {
     type: 'tcp',
@@ -150,7 +145,7 @@ function securedChains(
             filterChainPlan({
               name: names.join(','),
               match: match(names),
-              network: tcpTo(view, gateway, spec, server, connection.destinations),
+              network: tcpTo(gateway, server, connection.destinations),
               direction: 'gateway',
               origin: connection.destinations[0]?.origin ?? origin,
             }),
@@ -167,8 +162,8 @@ function securedChains(
       match: match(names),
       tls,
       network: http
-        ? httpTo(server, tls.trust !== undefined)
-        : tcpTo(view, gateway, spec, server, connectionsFor(view, server, hosts)),
+        ? httpTo(spec, server, tls.trust !== undefined)
+        : tcpTo(gateway, server, connectionsFor(view, server, hosts)),
       direction: 'gateway',
       origin,
     }),

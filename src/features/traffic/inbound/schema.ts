@@ -90,7 +90,7 @@ function plainChains(port: InboundPort, base: ChainMatch, permissive: boolean): 
 
 function httpChain(
   name: string,
-  { port, origin }: InboundPort,
+  { port, protocol, origin }: InboundPort,
   match: ChainMatch,
   tls: DownstreamTls | undefined,
 ): FilterChainPlan {
@@ -109,6 +109,7 @@ function httpChain(
       },
       statPrefix: `inbound_${port}`,
       role: 'inbound',
+      ...(protocol === 'GRPCWeb' ? { grpcWeb: true } : {}),
       mutualTls: tls !== undefined,
     },
     direction: 'inbound',
