@@ -12,6 +12,11 @@ export function programCommand(program: 'cli' | 'control-plane' | 'agent'): stri
   return [process.execPath, path];
 }
 
+/** Where our own sources are, when they are what runs. */
+export function sourceDirectory(): string | undefined {
+  return fromSource ? join(import.meta.dirname, '..') : undefined;
+}
+
 /** Changes with the programs' code: a process of another build is not adopted. '' where it is not known. */
 export function buildId(): string {
   if (fromSource) return '';

@@ -118,6 +118,13 @@ export class Instance {
     this.#agent.start();
   }
 
+  /** Ends the application and starts it again, as its program changed. */
+  async restartApp(): Promise<void> {
+    if (!this.#app || this.#abort.signal.aborted) return;
+    await this.#app.stop();
+    if (!this.#abort.signal.aborted) this.#app.start();
+  }
+
   get specs(): { readonly agent: ProcessSpec; readonly app: ProcessSpec | undefined } {
     return { agent: this.#agent.spec, app: this.#app?.spec };
   }

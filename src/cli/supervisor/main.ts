@@ -30,7 +30,6 @@ export async function runSupervisor(directory: string): Promise<void> {
   const server = await serveControl(paths.controlSocket, {
     status: () => supervisor.status(),
     reload: () => supervisor.reload(),
-    restart: (body) => supervisor.restart((body as { name: string }).name),
     join: (body) => supervisor.join(body as JoinRequest),
     leave: (body) => supervisor.leave((body as { name: string }).name),
     shutdown: () => {

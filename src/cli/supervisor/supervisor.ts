@@ -9,7 +9,7 @@ import { readKubeconfig } from '../api/kubeconfig.ts';
 import type { Dependency, MeshFile, MeshWorkload } from '../mesh-file/mesh-file.ts';
 import { readMeshFile } from '../mesh-file/parse-mesh-file.ts';
 import { formatProblems } from '../mesh-file/problems.ts';
-import { buildId, ostriaVersion } from '../programs.ts';
+import { buildId, ostriaVersion, sourceDirectory } from '../programs.ts';
 import { writeJsonFile } from '../state/json-file.ts';
 import { PortBook } from '../state/port-book.ts';
 import type { StatePaths } from '../state/state-directory.ts';
@@ -34,6 +34,7 @@ import {
 } from './process-specs.ts';
 import { ProcessTable } from './process-table.ts';
 import { readSupervisorConfig, type SupervisorConfig } from './supervisor-config.ts';
+import { watchTree } from './watch-tree.ts';
 
 /** What `ostria ps` and `ostria up` show. */
 export interface MeshStatus {
@@ -76,6 +77,7 @@ export class Supervisor {
   readonly #owners = new Map<string, ProcessId>();
   readonly #abort = new AbortController();
   readonly #build = buildId();
+  #watching = new AbortController();
   #config: SupervisorConfig;
   #plan!: MeshPlan;
   #controlPlane!: ManagedProcess;
@@ -107,6 +109,7 @@ export class Supervisor {
     if (this.#abort.signal.aborted) return;
     await this.#exclusively(() => this.#reconcile());
     this.#phase = 'running';
+    this.#watchFiles();
     void this.#watchControlPlane();
   }
 
@@ -146,14 +149,34 @@ export class Supervisor {
         await this.#waitForControlPlane();
       }
       await this.#reconcile();
+      this.#watchFiles();
     });
   }
 
-  /** Restarts the control plane (its code changed) or the application of a workload. */
-  async restart(name: string): Promise<void> {
-    if (name !== 'control-plane')
-      throw new CodedError('RestartUnknown', `only the control-plane can be restarted, not ${name}`);
-    this.#controlPlane.signal('SIGTERM');
+  /** Restarts applications when files of their directory change, and the control plane with our own sources (`up --watch`). */
+  #watchFiles(): void {
+    this.#watching.abort();
+    this.#watching = new AbortController();
+    if (!this.#config.watch) return;
+    const signal = AbortSignal.any([this.#abort.signal, this.#watching.signal]);
+    const watchDirectory = (directory: string, restart: () => void): void =>
+      watchTree(
+        directory,
+        (file) => {
+          this.#log(`${file} changed`);
+          restart();
+        },
+        signal,
+        (error) => this.#log(`${directory} cannot be watched: ${error.message}`),
+      );
+    const directories = new Set(this.#plan.mesh.workloads.map(({ workingDirectory }) => workingDirectory));
+    for (const directory of directories)
+      watchDirectory(directory, () => {
+        for (const instance of this.#instances.values())
+          if (instance.plan.workload?.workingDirectory === directory) void instance.restartApp();
+      });
+    const sources = sourceDirectory();
+    if (sources !== undefined) watchDirectory(sources, () => this.#controlPlane.signal('SIGTERM'));
   }
 
   /** Gives a process of somebody else's a place in the mesh. */

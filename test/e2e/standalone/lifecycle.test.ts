@@ -202,7 +202,11 @@ describe('a mesh on this machine', () => {
   test('proxy-config and proxy-status show what Envoy has', async () => {
     const show = async (...args: string[]) => (await ostria.run(args)).stdout;
     expect(await show('proxy-status')).toMatch(/^NAME\s+CDS\s+LDS\s+EDS\s+RDS/);
-    expect(await show('proxy-status')).toMatch(/helloworld-v1-0\.default\s+SYNCED\s+SYNCED/);
+    // The control plane was killed a moment ago; Envoys come back to it after a pause of random length.
+    await vi.waitFor(
+      async () => expect(await show('proxy-status')).toMatch(/helloworld-v1-0\.default\s+SYNCED\s+SYNCED/),
+      { timeout: 40_000, interval: 500 },
+    );
     expect(await show('proxy-config', 'cluster', 'sleep-0')).toMatch(
       /helloworld\.default\.svc\.cluster\.local\s+5000\s+-\s+outbound\s+EDS/,
     );
@@ -215,7 +219,7 @@ describe('a mesh on this machine', () => {
     expect(secrets).toContain('"ROOTCA"');
     expect(secrets).not.toContain('PRIVATE KEY');
     expect(JSON.parse(await show('pc', 'bootstrap', 'sleep-0', '-o', 'json'))).toHaveProperty('admin');
-  });
+  }, 60_000);
 
   test('down leaves no process, and a second down is no failure', async () => {
     const running = ostria.processes('helloworld');
@@ -268,3 +272,35 @@ describe('what keeps a mesh from starting is named', () => {
     expect((await ostria.run(['down', '--mesh', 'broken'])).code).toBe(0);
   }, 90_000);
 });
+
+test('up --watch restarts a program when its file changes', async () => {
+  const directory = join(ostria.home, 'watched');
+  mkdirSync(directory, { recursive: true });
+  const program = (word: string): string =>
+    `require('http').createServer((q, s) => s.end('${word}')).listen(process.env.PORT, '127.0.0.1')\n`;
+  writeFileSync(join(directory, 'web.cjs'), program('first'));
+  writeFileSync(
+    join(directory, 'mesh.yaml'),
+    'name: watched\ngateways: {}\nservices:\n  web: { command: node web.cjs, ports: [80] }\n',
+  );
+  const args = ['up', '-d', '--watch', '--port-base', String(base + 700)];
+  expect((await ostria.run(args, { cwd: directory })).code).toBe(0);
+  const say = async (): Promise<string> => {
+    const { stdout } = await ostria.run([
+      'run',
+      '--mesh',
+      'watched',
+      '-s',
+      'shell',
+      '--',
+      'sh',
+      '-c',
+      'curl -s $WEB_URL',
+    ]);
+    return stdout;
+  };
+  expect(await say()).toBe('first');
+  writeFileSync(join(directory, 'web.cjs'), program('second'));
+  await vi.waitFor(async () => expect(await say()).toBe('second'), { timeout: 30_000, interval: 500 });
+  expect((await ostria.run(['down', '--mesh', 'watched'])).code).toBe(0);
+}, 120_000);
