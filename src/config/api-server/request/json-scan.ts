@@ -28,7 +28,8 @@ export function scanJson(text: string, maxDuplicates = 20): JsonScan {
         const end = stringEnd(text, at);
         const top = stack.at(-1);
         if (expectKey && top?.keys) {
-          const key = JSON.parse(text.slice(at, end + 1)) as string;
+          const raw = text.slice(at + 1, end);
+          const key = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw;
           top.key = key;
           if (top.keys.has(key) && duplicates.length < maxDuplicates) duplicates.push(pathOf(stack));
           top.keys.add(key);

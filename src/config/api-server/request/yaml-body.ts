@@ -46,12 +46,18 @@ export function parseYamlBody(text: string, limits: ApiLimits): ParsedBody {
       `a body holds one YAML document, this one has ${all.length}: send them one by one (${place(all[1]?.range[0] ?? 0)})`,
     );
   }
-  const value = expand(document.contents, limits, place, () => document);
-  const index = positionIndex(document.contents);
+  const { value, repeats } = expand(document.contents, limits, place, () => document);
+  // Positions are worked out for the few bodies that something is wrong with.
+  let made: ReturnType<typeof positionIndex> | undefined;
+  const positions = () => {
+    made ??= positionIndex(document.contents);
+    return made;
+  };
   return {
     value,
-    duplicates: index.duplicates,
+    duplicates: repeats ? positions().duplicates : [],
     locate: (path) => {
+      const index = positions();
       for (let at = path; ; at = parentPath(at)) {
         const offset = index.offsets.get(at);
         if (offset !== undefined) return place(offset);
@@ -74,7 +80,7 @@ function expand(
   limits: ApiLimits,
   place: (offset: number) => string,
   document: () => object,
-): unknown {
+): { value: unknown; repeats: boolean } {
   const target: AliasTarget = { anchors: new Map() };
   visit(document() as Parameters<typeof visit>[0], {
     Node: (_key, node) => {
@@ -83,40 +89,47 @@ function expand(
   });
   let values = 0;
   let aliases = 0;
+  let repeats = false;
+  const onRepeat = () => {
+    repeats = true;
+  };
   const open = new Set<unknown>();
   const walk = (node: unknown, depth: number): unknown => {
-    const where = isNode(node) && node.range ? place(node.range[0]) : 'the start';
-    if (depth > limits.depth) throw badRequest(`${where}: nested deeper than ${limits.depth} levels`);
+    const where = () => (isNode(node) && node.range ? place(node.range[0]) : 'the start');
+    if (depth > limits.depth) throw badRequest(`${where()}: nested deeper than ${limits.depth} levels`);
     if (++values > limits.yamlValues)
-      throw badRequest(`${where}: more than ${limits.yamlValues} values once anchors are expanded`);
+      throw badRequest(`${where()}: more than ${limits.yamlValues} values once anchors are expanded`);
     if (isAlias(node)) {
       if (++aliases > limits.yamlAliases)
-        throw badRequest(`${where}: more than ${limits.yamlAliases} aliases`);
+        throw badRequest(`${where()}: more than ${limits.yamlAliases} aliases`);
       const source = target.anchors.get(node.source);
-      if (source === undefined) throw badRequest(`${where}: unknown anchor *${node.source}`);
-      if (open.has(source)) throw badRequest(`${where}: the anchor &${node.source} contains itself`);
+      if (source === undefined) throw badRequest(`${where()}: unknown anchor *${node.source}`);
+      if (open.has(source)) throw badRequest(`${where()}: the anchor &${node.source} contains itself`);
       return walk(source, depth + 1);
     }
     if (isScalar(node)) return scalar(node.value, where);
     if (!isCollection(node)) return null;
     open.add(node);
     const result = isMap(node)
-      ? walkMap(node.items, depth, walk)
+      ? walkMap(node.items, depth, walk, onRepeat)
       : node.items.map((item) => walk(item, depth + 1));
     open.delete(node);
     return result;
   };
-  return walk(root, 0);
+  const value = walk(root, 0);
+  return { value, repeats };
 }
 
 function walkMap(
   items: readonly { key: unknown; value: unknown }[],
   depth: number,
   walk: (node: unknown, depth: number) => unknown,
+  onRepeat: () => void,
 ): unknown {
   const entries = new Map<string, unknown>();
   for (const { key, value } of items) {
     const name = keyText(key);
+    if (entries.has(name)) onRepeat();
     entries.set(name, value === null || value === undefined ? null : walk(value, depth + 1));
   }
   return Object.fromEntries(entries);
@@ -127,10 +140,10 @@ function keyText(key: unknown): string {
   return String(key);
 }
 
-function scalar(value: unknown, where: string): unknown {
+function scalar(value: unknown, where: () => string): unknown {
   if (typeof value === 'bigint') return Number(value);
   if (typeof value === 'number' && !Number.isFinite(value)) {
-    throw badRequest(`${where}: ${value} has no form in JSON; write a string or a finite number`);
+    throw badRequest(`${where()}: ${value} has no form in JSON; write a string or a finite number`);
   }
   if (value instanceof Date) return value.toISOString();
   if (value === undefined) return null;
