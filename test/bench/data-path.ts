@@ -152,7 +152,8 @@ function budgetOf(samples: Samples, loads: readonly Load[]) {
         {
           overLongChainHttp1: overHttp1,
           perRound,
-          holds: overHttp1 <= budget,
+          // With one connection nothing is saturated: what is measured then is how often Envoy is woken.
+          ...(load.name === 'concurrency1' ? {} : { holds: overHttp1 <= budget }),
           overLongChainHttp2: ratio(cpu('ours', load), cpu('longChainHttp2', load)),
           overLongChainHttp1FullLabels: ratio(cpu('ours', load), cpu('longChainHttp1FullLabels', load)),
         },
