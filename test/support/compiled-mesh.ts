@@ -102,6 +102,7 @@ export async function startCompiledMesh(
   const engine = createEngine({ roots: options.collections ?? roots.collections });
   const registry = new Registry({ mesh: settings });
   engine.setMesh(settings);
+  let revision = 0;
   const failures: unknown[] = [];
   engine.onFailures((found) => failures.push(...found));
   const apply: CompiledMesh['apply'] = (text, remove = []) => {
@@ -122,7 +123,7 @@ export async function startCompiledMesh(
       changes.map(({ group, kind, key, object }) => ({ kind: worldKind(group, kind), key, value: object })),
     );
     engine.apply(gone.map(({ kind, key }) => ({ kind, key, value: undefined })));
-    engine.apply(registry.apply([...changes, ...gone]));
+    engine.apply(registry.apply([...changes, ...gone]), ++revision);
     engine.flush();
     if (failures.length > 0) throw new Error(`the compile failed: ${JSON.stringify(failures, describe)}`);
   };
