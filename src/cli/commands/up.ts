@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { findEnvoy } from '../../agent/envoy-binary.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { isAlive, processId, signalProcess } from '../../kit/process-id.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { runningSupervisor } from '../meshes.ts';
 import { err, out } from '../output/style.ts';
 import { buildId, ostriaVersion, programCommand } from '../programs.ts';
@@ -143,6 +144,8 @@ async function awaitReady(paths: StatePaths, flags: UpFlags, mesh: string): Prom
   if (interrupted.signal.aborted) {
     process.stdout.write('\nEnding the mesh\n');
     await endMesh(paths, mesh);
+    // Once it was ready, Ctrl-C is how one ends it; before, it is giving up.
+    if (!status) process.exitCode = exitCodes.interrupted;
   }
 }
 
