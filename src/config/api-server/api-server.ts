@@ -104,6 +104,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     clock,
     log,
     signal: closing.signal,
+    eventTtlMs: limits.eventTtlMs,
     onNamespace: (namespace) => addDefaultAccount(context, namespace),
   });
   const system = createSystemPaths({

@@ -58,6 +58,8 @@ export interface ApiLimits {
   annotationBytes: number;
   /** `Update` entries of managedFields; the oldest are merged beyond it. Default 10, as Kubernetes has it. */
   updateManagers: number;
+  /** Events are kept this long after they were last seen. Default 1 h, as Kubernetes has it. */
+  eventTtlMs: number;
   /** Complaints listed in one answer. Default 100. */
   causes: number;
   /** Warnings in one answer. Default 32. */
@@ -96,6 +98,7 @@ export const defaultLimits: ApiLimits = {
   writeAttempts: 20,
   annotationBytes: 256 * 1024,
   updateManagers: 10,
+  eventTtlMs: 3_600_000,
   causes: 100,
   warnings: 32,
 };

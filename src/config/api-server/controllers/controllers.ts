@@ -5,6 +5,7 @@ import { resourceName } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
 import type { ObjectRef, Store, StoreEvent } from '../../store/store.ts';
 import { crdResource, createCrdController } from './crd-controller.ts';
+import { keepExpiringEvents } from './event-expiry.ts';
 import { createGarbageCollector } from './garbage-collector.ts';
 import { createNamespaceController } from './namespace-controller.ts';
 import { ObjectGraph } from './object-graph.ts';
@@ -18,6 +19,7 @@ export interface ControllerOptions {
   signal: AbortSignal;
   clock: Clock;
   log: (level: 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+  eventTtlMs: number;
   /** Makes what a new namespace needs. */
   onNamespace: (name: string) => Promise<void>;
 }
@@ -98,6 +100,13 @@ export async function startControllers(options: ControllerOptions) {
     },
   });
   await follower.ready;
+  void keepExpiringEvents({
+    store,
+    clock,
+    signal,
+    ttlMs: options.eventTtlMs,
+    onError: (error) => onError('expiring events')('events', error),
+  });
   return {
     settled: async (resource: string, revision: number) => {
       if (settledResources.has(resource)) await follower.reached(revision);
