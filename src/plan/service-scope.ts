@@ -76,6 +76,16 @@ export const portsOf = defineQuery('scope.ports', (view, key: Key): readonly Ser
   return view.get(serviceKind, key)?.ports ?? [];
 });
 
+/** Services whose hosts are resolved per request, under ''. */
+const dynamicDnsServices = defineIndex('services-dynamic-dns', serviceKind, (service) =>
+  service.resolution === 'dynamic-dns' ? [''] : [],
+);
+
+/** Whether the asking proxy may call a host that is resolved per request: its HTTP chains then need the filter that does it. */
+export const usesDynamicDns = defineQuery('scope.dynamic-dns', (view): boolean =>
+  view.list(dynamicDnsServices, '').some((key) => view.call(serviceFor, splitKey(key).name) === key),
+);
+
 /** The services that answer on a port and that the asking proxy sees, by key. */
 export function servicesOnPort(view: View, port: string): Key[] {
   return view.list(servicesByPort, port).filter((key) => view.call(serviceFor, splitKey(key).name) === key);

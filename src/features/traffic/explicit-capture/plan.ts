@@ -33,6 +33,7 @@ import {
   portsOf,
   serviceFor,
   speaksHttp2,
+  usesDynamicDns,
   visibleHosts,
 } from '../../../plan/service-scope.ts';
 import { parseProtocol } from '../../../registry/protocol.ts';
@@ -41,6 +42,7 @@ import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { ExplicitCapture } from '../../../snapshot/proxy.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { ownDemand, parseDemand } from '../../security/peer-authentication/schema.ts';
 import { inboundChains } from '../inbound/schema.ts';
 import { extraHosts, hostDomains, isNear } from '../outbound/schema.ts';
 import {
@@ -183,7 +185,11 @@ export const explicitListeners: Shaper<ListenerPlan> = {
   plan: planOutbound,
 };
 
-function planInboundListener(view: View, text: Key): ListenerPlan {
+function resolveInboundListener(view: View, text: Key): readonly Key[] {
+  return [text, view.call(ownDemand)];
+}
+
+function planInboundListener(view: View, text: Key, demand: Key): ListenerPlan {
   const entry = JSON.parse(text) as Inbound;
   const origin = view.get(serviceKind, entry.service)?.origin ?? captureOrigin;
   return listenerPlan({
@@ -193,7 +199,12 @@ function planInboundListener(view: View, text: Key): ListenerPlan {
     direction: 'inbound',
     bind: true,
     originalDestination: false,
-    chains: inboundChains(view, { port: entry.servicePort, protocol: entry.protocol, origin }, {}),
+    chains: inboundChains(
+      view,
+      { port: entry.servicePort, protocol: entry.protocol, origin },
+      {},
+      parseDemand(demand),
+    ),
     detectionTimeoutMs: 0,
     origin,
   });
@@ -202,6 +213,7 @@ function planInboundListener(view: View, text: Key): ListenerPlan {
 export const explicitInboundListeners: Shaper<ListenerPlan> = {
   name: 'explicit-inbound',
   keys: inboundMappings,
+  resolve: resolveInboundListener,
   plan: planInboundListener,
 };
 
@@ -327,7 +339,8 @@ function planForwardProxy(view: View, local: Key): ListenerPlan {
           statPrefix: 'outbound_http_proxy',
           role: 'forward-proxy',
           mutualTls: false,
-          dynamicForwardProxy: view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY',
+          dynamicForwardProxy:
+            view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY' || view.call(usesDynamicDns),
         },
         direction: 'outbound',
         origin: captureOrigin,

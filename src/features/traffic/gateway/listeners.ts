@@ -11,6 +11,7 @@ import {
   type TcpChain,
 } from '../../../plan/listener-plan.ts';
 import { blackHoleCluster } from '../../../plan/names.ts';
+import { usesDynamicDns } from '../../../plan/service-scope.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { gatewayConnections } from '../virtual-service/schema.ts';
@@ -88,20 +89,21 @@ function plainChain(
     match: secured ? { transport: 'raw_buffer' } : {},
     network:
       server.kind === 'http'
-        ? httpTo(spec, server, false)
+        ? httpTo(view, spec, server, false)
         : tcpTo(gateway, server, connectionsFor(view, server, hosts)),
     direction: 'gateway',
     origin: gatewayOrigin(gateway, `spec.servers[${server.index}]`),
   });
 }
 
-function httpTo(spec: Server, server: BoundServer, mutualTls: boolean): HttpChain {
+function httpTo(view: View, spec: Server, server: BoundServer, mutualTls: boolean): HttpChain {
   return {
     type: 'http',
     routes: { type: 'discovered', name: server.routes },
     statPrefix: `outbound_${server.bind}_${server.port}`,
     role: 'gateway',
     mutualTls,
+    ...(view.call(usesDynamicDns) ? { dynamicForwardProxy: true } : {}),
     ...(spec.port.protocol.toUpperCase() === 'GRPC-WEB' ? { grpcWeb: true } : {}),
   };
 }
@@ -162,7 +164,7 @@ function securedChains(
       match: match(names),
       tls,
       network: http
-        ? httpTo(spec, server, tls.trust !== undefined)
+        ? httpTo(view, spec, server, tls.trust !== undefined)
         : tcpTo(gateway, server, connectionsFor(view, server, hosts)),
       direction: 'gateway',
       origin,

@@ -24,6 +24,7 @@ import {
   portsOf,
   serviceFor,
   servicesOnPort,
+  usesDynamicDns,
   visibleHosts,
 } from '../../../plan/service-scope.ts';
 import type { MeshService, ServicePort } from '../../../registry/service.ts';
@@ -114,7 +115,8 @@ function planSharedPort(view: View, portText: Key, http: Key, keys: Key): Listen
     } else if (!match && !isSniffed(found)) fallback ??= tcpChain(view, service, found, {});
   }
   // Applications also call hosts outside the mesh on this port, by whatever protocol: only HTTP is routed by Host.
-  if (http !== '' || sniffed) chains.push(httpChain(portText, { applicationProtocols: sniffedHttp }, origin));
+  if (http !== '' || sniffed)
+    chains.push(httpChain(view, portText, { applicationProtocols: sniffedHttp }, origin));
   const defaultChain = fallback ?? unknownChain(view);
   return listenerPlan({
     name: `0.0.0.0_${port}`,
@@ -218,7 +220,7 @@ function planAddress(view: View, key: Key, portText: Key, pod: Key): ListenerPla
     bind: false,
     originalDestination: false,
     chains: isSniffed(port)
-      ? [httpChain(portText, { applicationProtocols: sniffedHttp }, service.origin)]
+      ? [httpChain(view, portText, { applicationProtocols: sniffedHttp }, service.origin)]
       : [tcp],
     ...(isSniffed(port) ? { defaultChain: tcp } : {}),
     detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
@@ -233,7 +235,12 @@ export const addressListeners: Shaper<ListenerPlan> = {
   plan: planAddress,
 };
 
-function httpChain(port: string, match: FilterChainPlan['match'], origin: Origin): FilterChainPlan {
+function httpChain(
+  view: View,
+  port: string,
+  match: FilterChainPlan['match'],
+  origin: Origin,
+): FilterChainPlan {
   return filterChainPlan({
     name: `http_${port}`,
     match,
@@ -243,6 +250,7 @@ function httpChain(port: string, match: FilterChainPlan['match'], origin: Origin
       statPrefix: `outbound_0.0.0.0_${port}`,
       role: 'outbound',
       mutualTls: false,
+      ...(view.call(usesDynamicDns) ? { dynamicForwardProxy: true } : {}),
     },
     direction: 'outbound',
     origin,
