@@ -141,7 +141,19 @@ export class ApiClient {
     this.#agent.destroy();
   }
 
-  #open({
+  async #open(request: ApiRequest): Promise<IncomingMessage> {
+    for (let attempt = 1; ; attempt++)
+      try {
+        return await this.#send(request);
+      } catch (error) {
+        // The server closed an idle connection at the moment in which we reused it: nothing of the request was looked at.
+        // A POST is not sent twice all the same.
+        const mayRepeat = attempt < 3 && request.method !== 'POST' && !request.signal?.aborted;
+        if (!(mayRepeat && error instanceof StaleConnection)) throw errorBehind(error);
+      }
+  }
+
+  #send({
     method = 'GET',
     path,
     body,
@@ -175,7 +187,11 @@ export class ApiClient {
         },
         resolve,
       );
-      outgoing.once('error', (error) => reject(this.#unreachable(error, signal, timeoutMs)));
+      outgoing.once('error', (error) => {
+        const unreachable = this.#unreachable(error, signal, timeoutMs);
+        const stale = outgoing.reusedSocket && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+        reject(stale ? new StaleConnection(unreachable) : unreachable);
+      });
       outgoing.end(payload);
     });
   }
@@ -192,6 +208,17 @@ export class ApiClient {
       { cause: error },
     );
   }
+}
+
+/** A kept connection was reset before an answer came. */
+class StaleConnection extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+  }
+}
+
+function errorBehind(error: unknown): unknown {
+  return error instanceof StaleConnection ? error.cause : error;
 }
 
 async function readAll(response: IncomingMessage): Promise<string> {

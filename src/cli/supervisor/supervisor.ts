@@ -311,7 +311,7 @@ export class Supervisor {
   }
 
   #isAsPlanned(instance: Instance, plan: InstancePlan | undefined): boolean {
-    if (JSON.stringify(plan) !== JSON.stringify(instance.plan) || !plan) return false;
+    if (!plan || shapeOf(plan) !== shapeOf(instance.plan)) return false;
     const app = appSpec(plan, this.#paths);
     return (
       app === undefined ||
@@ -424,6 +424,11 @@ export class Supervisor {
     this.#busy = result.catch(() => {});
     return result;
   }
+}
+
+/** What a copy must be stopped for when it changes. How many others there are is no concern of it. */
+function shapeOf({ workload, ...plan }: InstancePlan): string {
+  return JSON.stringify({ ...plan, ...(workload ? { workload: { ...workload, replicas: 1 } } : {}) });
 }
 
 /** The mesh file with only the workloads whose profiles were asked for. Throws `MeshFileInvalid`. */
