@@ -159,12 +159,27 @@ const edit = (name: string, ...edits: WorldChange[]): void => {
     upserts: (pushed as Push | undefined)?.deltas.reduce((n, d) => n + d.upserts.length, 0) ?? 0,
   };
 };
-edit('warmUp', virtualService(0, '6s'));
+for (let i = 0; i < 30; i++)
+  edit('warmUp', virtualService(5 * i, '6s'), destinationRule(5 * i, 300 + i), endpoints(i, 2));
 edit('virtualService', virtualService(5, '6s'));
 edit('destinationRule', destinationRule(5, 200));
 edit('endpointMove', endpoints(7, 1));
 edit('newService', ...service(count));
 edit('removeService', ...service(count).map(({ kind, key }) => ({ kind, key, value: undefined })));
+const average = (name: string, make: (i: number) => WorldChange[]): void => {
+  const rounds = 40;
+  const ms = cpuMs(() => {
+    for (let i = 0; i < rounds; i++) {
+      engine.apply(make(i));
+      engine.flush();
+    }
+  });
+  report[`${name}AverageMs`] = Math.round((100 * ms) / rounds) / 100;
+};
+average('virtualService', (i) => [virtualService(5 * (i + 1), '7s')]);
+average('destinationRule', (i) => [destinationRule(5 * (i + 1), 400)]);
+average('endpointMove', (i) => [endpoints(i, 3)]);
+average('newService', (i) => service(count + 1 + i));
 report.meshFieldMs = cpuMs(() => {
   engine.setMesh({ ...defaultMeshConfig, connectTimeout: '7s' });
   engine.flush();
