@@ -220,6 +220,19 @@ test('nobody gives more than they have', async () => {
   expect(turned.json.message).toContain('cannot change roleRef');
 });
 
+test('aggregating roles show what they gather, and follow it', async () => {
+  const rulesOf = async (name: string) => (await api.call('GET', `${rbac}/clusterroles/${name}`)).json.rules;
+  await expect.poll(async () => (await rulesOf('edit')).length).toBeGreaterThan(5);
+  const label = { 'rbac.authorization.k8s.io/aggregate-to-view': 'true' };
+  const rule = { apiGroups: ['example.com'], resources: ['widgets'], verbs: ['get'] };
+  await api.call('POST', `${rbac}/clusterroles`, {
+    body: { metadata: { name: 'widgets', labels: label }, rules: [rule] },
+  });
+  await expect.poll(() => rulesOf('view')).toContainEqual(rule);
+  await api.call('DELETE', `${rbac}/clusterroles/widgets`);
+  await expect.poll(() => rulesOf('view')).not.toContainEqual(rule);
+});
+
 test('acting as another needs the right to', async () => {
   const erin = await api.user('erin');
   const call = (as: Credential | undefined, user: string, group?: string) =>

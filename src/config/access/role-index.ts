@@ -65,7 +65,8 @@ export function createRoleIndex(): RoleIndex {
     const selected = [...roles.entries()].filter(
       ([id, one]) => id.startsWith('/') && one !== role && isSelected(role, one),
     );
-    return [...role.rules, ...selected.flatMap(([, one]) => one.rules)];
+    // Its own rules are only what was gathered last: a role that is gone must not live on in them.
+    return selected.flatMap(([, one]) => one.rules);
   };
 
   const collect = (user: User, namespace: string, from: Iterable<Binding>, held: HeldRule[]) => {

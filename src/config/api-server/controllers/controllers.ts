@@ -9,6 +9,7 @@ import { keepExpiringEvents } from './event-expiry.ts';
 import { createGarbageCollector } from './garbage-collector.ts';
 import { createNamespaceController } from './namespace-controller.ts';
 import { ObjectGraph } from './object-graph.ts';
+import { clusterRoleResource, createRoleAggregation } from './role-aggregation.ts';
 import { followStore } from './store-follower.ts';
 import { createWorkQueue } from './work-queue.ts';
 
@@ -47,6 +48,7 @@ export async function startControllers(options: ControllerOptions) {
     onError: onError('serving a CRD'),
     onChange: () => {},
   });
+  const aggregation = createRoleAggregation({ ...base, onError: onError('aggregating roles') });
   const furnish = createWorkQueue({
     work: options.onNamespace,
     signal,
@@ -57,6 +59,7 @@ export async function startControllers(options: ControllerOptions) {
   const seen = (ref: ObjectRef, object: ConfigObject) => {
     const node = graph.set(ref, object);
     if (roleSet.has(ref.resource)) roles.set(ref.resource, object);
+    if (ref.resource === clusterRoleResource) aggregation.changed();
     if (ref.resource === crdResource) crds.changed(object);
     if (ref.resource === 'namespaces') {
       namespaces.changed(object);
@@ -68,6 +71,7 @@ export async function startControllers(options: ControllerOptions) {
     const node = graph.delete(event.ref);
     if (roleSet.has(event.ref.resource))
       roles.delete(event.ref.resource, event.ref.namespace, event.ref.name);
+    if (event.ref.resource === clusterRoleResource) aggregation.changed();
     if (event.ref.resource === crdResource) crds.gone(event.object);
     if (event.ref.namespace !== '') namespaces.contentGone(event.ref.namespace);
     if (node) collector.gone(node);
