@@ -21,9 +21,9 @@ const usual: readonly VariantName[] = [
 ];
 
 const usage = `bench:data-path -- [options]
-  --rounds N         turns of each variant; medians are printed (3)
+  --rounds N         turns of each variant; medians are printed (4)
   --seconds N        length of each load, whole seconds (1)
-  --concurrency N,M  connections at saturation (1,16,64)
+  --concurrency N,M  connections at saturation (1,32)
   --rate N           requests per second of the paced load (800)
   --variants A,B     of ${variantNames().join(', ')} (${usual.join(',')})
 `;
@@ -60,9 +60,9 @@ function parseOptions(args: string[]): Options {
     if (!variantNames().includes(name as VariantName))
       throw new Error(`--variants: ${name} is none of ${variantNames().join(', ')}`);
   return {
-    rounds: count('rounds', values.rounds ?? '3'),
+    rounds: count('rounds', values.rounds ?? '4'),
     seconds: count('seconds', values.seconds ?? '1'),
-    concurrency: (values.concurrency ?? '1,16,64').split(',').map((value) => count('concurrency', value)),
+    concurrency: (values.concurrency ?? '1,32').split(',').map((value) => count('concurrency', value)),
     rate: count('rate', values.rate ?? '800'),
     variants: variantNames().filter((name) => wanted.includes(name)),
   };
