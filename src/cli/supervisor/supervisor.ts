@@ -20,7 +20,7 @@ import { Instance, type InstanceStatus } from './instance.ts';
 import { boundLog } from './log-file.ts';
 import { ManagedProcess, type ProcessState, specHash } from './managed-process.ts';
 import { fieldManager, managedByLabel, sharedObjects } from './mesh-objects.ts';
-import { type InstancePlan, type MeshPlan, planJoined, planMesh } from './mesh-plan.ts';
+import { forgetJoined, type InstancePlan, type MeshPlan, planJoined, planMesh } from './mesh-plan.ts';
 import { ObjectPublisher } from './object-publisher.ts';
 import { sweep } from './ours.ts';
 import {
@@ -98,6 +98,8 @@ export class Supervisor {
 
   /** Starts (or adopts) everything; resolves when all has been started, not when it is ready. */
   async start(): Promise<void> {
+    // Whoever had joined under another supervisor is cut off by now.
+    forgetJoined(this.#book());
     this.#plan = await this.#makePlan();
     this.#controlPlane = this.#makeControlPlane();
     this.#controlPlane.start();
@@ -202,6 +204,7 @@ export class Supervisor {
     return this.#exclusively(async () => {
       if (!this.#owners.delete(name)) return;
       await this.#stopInstance(name);
+      forgetJoined(this.#book(), name);
     });
   }
 

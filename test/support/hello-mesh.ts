@@ -1,0 +1,128 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ApiClient } from '../../src/cli/api/api-client.ts';
+import { discover, resourceOfObject, resourcePath } from '../../src/cli/api/discovery.ts';
+import { readKubeconfig } from '../../src/cli/api/kubeconfig.ts';
+import type { ConfigObject } from '../../src/config/object.ts';
+import { type Ostria, openOstria, root } from './ostria.ts';
+
+/** A mesh of two versions of one service, with what its tests need at hand. */
+export interface HelloMesh {
+  readonly ostria: Ostria;
+  /** Through the ingress gateway. */
+  readonly ingress: string;
+  /** Through the sidecar of the workload `sleep`: helloworld, and httpbin, which nothing in these tests changes. */
+  readonly helloFromSleep: string;
+  readonly httpbinFromSleep: string;
+  readonly client: ApiClient;
+  /** Server-side apply of each object, one after the other; resolves when the last is acknowledged. */
+  apply(...objects: ConfigObject[]): Promise<void>;
+  /** Objects that are gone already count as deleted. */
+  remove(...objects: ConfigObject[]): Promise<void>;
+  /** Changes the number of copies of helloworld v1 as a user does: in the mesh file, then `ostria up`. */
+  scale(replicas: number): Promise<void>;
+  /** Starts (or takes over) the mesh. */
+  up(): Promise<void>;
+  /** A file of its state directory. */
+  state(...path: string[]): string;
+  close(): Promise<void>;
+}
+
+const meshFile = (replicas: number): string => `name: hello
+gateways:
+  istio-ingressgateway:
+    labels: { istio: ingressgateway }
+    ports: ["80", "8080"]
+apply: [${join(root, 'samples', 'helloworld', 'gateway.yaml')}]
+services:
+  helloworld-v1:
+    service: helloworld
+    replicas: ${replicas}
+    command: node ${join(root, 'samples', 'helloworld', 'helloworld.ts')}
+    ports: [5000]
+    healthcheck: { test: [HTTP, /health], interval: 500ms }
+  helloworld-v2:
+    service: helloworld
+    version: v2
+    command: node ${join(root, 'samples', 'helloworld', 'helloworld.ts')}
+    ports: [5000]
+    healthcheck: { test: [HTTP, /health], interval: 500ms }
+  httpbin:
+    command: node ${join(root, 'samples', 'httpbin', 'httpbin.ts')}
+    ports: [8000]
+    healthcheck: { test: [HTTP, /health] }
+  sleep:
+    command: node ${join(root, 'samples', 'sleep', 'sleep.ts')}
+    ports: [80]
+    healthcheck: { test: [HTTP, /health] }
+`;
+
+export async function openHelloMesh(portBase: number): Promise<HelloMesh> {
+  const ostria = await openOstria();
+  const file = join(ostria.home, 'mesh.yaml');
+  const state: HelloMesh['state'] = (...path) => join(ostria.home, 'hello', ...path);
+  const up: HelloMesh['up'] = async () => {
+    const args = ['up', '-f', file, '--detach', '--port-base', String(portBase)];
+    const { code, stdout, stderr } = await ostria.run(args);
+    if (code !== 0) throw new Error(`ostria up ended with ${code}: ${stderr}${stdout}`);
+  };
+  let client: ApiClient | undefined;
+  try {
+    writeFileSync(file, meshFile(1));
+    await up();
+    const api = new ApiClient(readKubeconfig(state('kubeconfig')));
+    client = api;
+    const resources = await discover(api);
+    const pathOf = (object: ConfigObject): string => {
+      const resource = resourceOfObject(resources, object);
+      if (!resource) throw new Error(`no resource for ${object.kind}`);
+      const namespace = resource.namespaced ? (object.metadata.namespace ?? 'default') : undefined;
+      return resourcePath(resource, namespace, object.metadata.name);
+    };
+    const { ports } = JSON.parse(readFileSync(state('ports.json'), 'utf8')) as {
+      ports: Record<string, number>;
+    };
+    const outbound = (host: string) =>
+      `http://127.0.0.1:${ports[`sleep-0/outbound/${host.replace(':', '.default.svc.cluster.local:')}`]}`;
+    return {
+      ostria,
+      client: api,
+      state,
+      up,
+      ingress: `http://127.0.0.1:${ports['istio-ingressgateway/gateway/80']}/hello`,
+      helloFromSleep: `${outbound('helloworld:5000')}/hello`,
+      httpbinFromSleep: `${outbound('httpbin:8000')}/status/200`,
+      apply: async (...objects) => {
+        for (const object of objects)
+          await api.apply(pathOf(object), object, { fieldManager: 'ostria', force: true });
+      },
+      remove: async (...objects) => {
+        for (const object of objects)
+          await api
+            .request({ method: 'DELETE', path: pathOf(object) })
+            .catch((error: { status?: number }) => {
+              if (error.status !== 404) throw error;
+            });
+      },
+      scale: async (replicas) => {
+        writeFileSync(file, meshFile(replicas));
+        await up();
+      },
+      close: async () => {
+        api.close();
+        await ostria.close();
+      },
+    };
+  } catch (error) {
+    client?.close();
+    await ostria.close();
+    throw error;
+  }
+}
+
+type Spec = Readonly<Record<string, unknown>>;
+
+/** An object of Istio's networking group in the namespace default. */
+export function networkingObject(kind: string, name: string, spec: Spec): ConfigObject {
+  return { apiVersion: 'networking.istio.io/v1', kind, metadata: { name, namespace: 'default' }, spec };
+}
