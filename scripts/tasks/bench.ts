@@ -27,7 +27,8 @@ const dataPath = benchTask(
   'test/bench/data-path.ts',
   () => installPackages(benchPackages),
 );
-const edits = benchTask('from apply to a request answered the new way', 'test/bench/edits.ts');
+const compile = benchTask('the incremental compile alone', 'test/bench/compile.ts');
+const store = benchTask('commits, lists and watches of the stores', 'test/bench/store.ts');
 
 export const benchTasks: Readonly<Record<string, Task>> = {
   bench: {
@@ -35,13 +36,15 @@ export const benchTasks: Readonly<Record<string, Task>> = {
     build: true,
     run: async (context) => {
       let code = 0;
-      for (const task of [xds, dataPath, edits]) code = (await task.run({ ...context, args: [] })) || code;
+      for (const task of [xds, dataPath, compile, store])
+        code = (await task.run({ ...context, args: [] })) || code;
       return code;
     },
   },
   'bench:xds': xds,
   'bench:data-path': dataPath,
-  'bench:edits': edits,
+  'bench:compile': compile,
+  'bench:store': store,
   nightly: {
     summary: 'every test, then every benchmark, with long property tests',
     build: true,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir, tmpdir, userInfo } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { makePrivateDirectory, writeFileAtomicSync } from '../../kit/atomic-file.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 
@@ -79,7 +79,7 @@ export function openState(directory: string): StatePaths {
   makePrivateDirectory(directory);
   makePrivateDirectory(paths.logs);
   makePrivateDirectory(paths.workloads);
-  makePrivateDirectory(join(paths.controlSocket, '..'));
+  makeSocketDirectory(dirname(paths.controlSocket));
   const found = readVersion(paths.state);
   if (found === undefined) {
     writeVersion(paths.state);
@@ -92,6 +92,17 @@ export function openState(directory: string): StatePaths {
     );
   if (found < stateSchemaVersion) migrate(paths, found);
   return paths;
+}
+
+/** Others may write to the temporary directory too, and could have made ours first, to listen in our place. */
+function makeSocketDirectory(directory: string): void {
+  makePrivateDirectory(directory);
+  const info = lstatSync(directory);
+  if (info.isDirectory() && info.uid === userInfo().uid && (info.mode & 0o077) === 0) return;
+  throw new CodedError(
+    'SocketDirectoryUnsafe',
+    `${directory} is not a private directory of this user; remove it, or set OSTRIA_HOME to a shorter path`,
+  );
 }
 
 function migrate(paths: StatePaths, from: number): void {

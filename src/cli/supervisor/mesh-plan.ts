@@ -99,6 +99,12 @@ export async function planMesh(mesh: MeshFile, book: PortBook): Promise<MeshPlan
 /** Keys of ports of processes that `ostria run` joins begin with it: they are not in the mesh file. */
 const runKeyPrefix = 'run/';
 
+/** Forgets the ports of a joined process, or of all of them. */
+export function forgetJoined(book: PortBook, name?: string): void {
+  const prefix = name === undefined ? runKeyPrefix : `${runKeyPrefix}${name}/`;
+  book.keepOnly((key) => !key.startsWith(prefix));
+}
+
 /** Plans one process that joins a mesh (`ostria run`). */
 export async function planJoined(
   workload: MeshWorkload,
