@@ -9,9 +9,9 @@ import { routeConfigOf, routingTypes } from './xds-type.ts';
 
 /** Chooses what to send next of one type, undefined if nothing. What is held back stays noted in the watch. */
 export function collectDelta(stream: StreamState, watch: Watch): Draft | undefined {
-  const trial = takeTrial(stream, watch);
-  if (trial) return trial;
   const gate = routingTypes.includes(watch.typeUrl) ? routeGate(stream) : undefined;
+  const trial = takeTrial(stream, watch, gate);
+  if (trial) return trial;
   const whole = collectEverything(stream, watch, gate);
   if (whole) return whole;
   const following = collectFollowing(stream, watch);
@@ -21,22 +21,37 @@ export function collectDelta(stream: StreamState, watch: Watch): Draft | undefin
   return collectNamed(stream, watch, gate);
 }
 
-/** The next part of a rejected response, at its present versions. */
-export function takeTrial(stream: StreamState, watch: Watch): Draft | undefined {
+/** The next part of a rejected response, at its present versions and as far as the gate allows. */
+export function takeTrial(stream: StreamState, watch: Watch, gate: RouteGate | undefined): Draft | undefined {
   const map = mapOf(stream, watch.typeUrl);
+  const isAllowed = (resource: Resource): boolean =>
+    !gate || gate.open || gate.allows(resource, watch.held.get(resource.name) !== undefined);
   for (let trial = watch.trials.shift(); trial; trial = watch.trials.shift()) {
-    const resources = trial.names
-      .map((name) => map.get(name))
-      .filter((resource) => resource !== undefined && !isRejected(watch, resource));
-    const all = [...(resources as Resource[]), ...trial.restore];
-    const removed = trial.removed.filter((name) => !map.has(name));
+    const resources: Resource[] = [];
     for (const name of trial.names) {
-      if (!map.has(name)) watch.dirty.add(name);
-      else watch.dirty.delete(name);
+      const resource = map.get(name);
+      watch.dirty.delete(name);
+      if (resource && isRejected(watch, resource)) continue;
+      if (resource && isAllowed(resource)) resources.push(resource);
+      else watch.dirty.add(name);
     }
+    // A last good version counts only while the present one is the refused one; else the present one is on its way.
+    const restored = trial.restore.filter((resource) => {
+      const present = map.get(resource.name);
+      return present && isRejected(watch, present) && isAllowed(resource) && leadsSomewhere(stream, resource);
+    });
+    const removed = trial.removed.filter((name) => !map.has(name));
+    const all = [...resources, ...restored];
     if (all.length > 0 || removed.length > 0) return makeDraft(all, removed, [], trial);
   }
   return undefined;
+}
+
+/** Whether the clusters that an old version uses are still there. */
+function leadsSomewhere(stream: StreamState, resource: Resource): boolean {
+  const clusters = stream.watches.get(typeUrls.cluster);
+  if (!clusters) return true;
+  return (resource.hints?.clusters ?? []).every((name) => clusters.held.get(name) !== undefined);
 }
 
 /** A first answer: the class's whole list, as it stands. */
@@ -121,7 +136,7 @@ export function collectNamed(
       if (isUseful(stream, watch, resource, forced)) resources.push(resource);
       continue;
     }
-    const fate = fateOfAbsent(stream, watch, map, name, forced);
+    const fate = fateOfAbsent(stream, watch, map, name, forced && watch.names.has(name));
     if (fate === 'remove') removed.push(name);
     else if (fate === 'absent') absent.push(name);
     else if (fate) resources.push(fate);

@@ -15,7 +15,7 @@ export function collectSotw(stream: StreamState, watch: Watch): Draft | undefine
   const gate = routingTypes.includes(watch.typeUrl) ? routeGate(stream) : undefined;
   if (!isFullState(watch.typeUrl)) return collectPart(stream, watch, gate);
   if (!watch.hasWork) return undefined;
-  const trial = takeTrial(stream, watch);
+  const trial = takeTrial(stream, watch, gate);
   if (trial) return { ...trial, resources: override(watch, trial.resources) };
   watch.absorb();
   const draft = collectWhole(stream, watch, gate);
@@ -28,7 +28,7 @@ export function collectSotw(stream: StreamState, watch: Watch): Draft | undefine
 }
 
 function collectPart(stream: StreamState, watch: Watch, gate: RouteGate | undefined): Draft | undefined {
-  const trial = takeTrial(stream, watch);
+  const trial = takeTrial(stream, watch, gate);
   if (trial) return trial.resources.length > 0 ? trial : undefined;
   if (watch.everything) {
     watch.everything = false;

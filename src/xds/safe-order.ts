@@ -91,12 +91,15 @@ const retiringTypes = [typeUrls.cluster, typeUrls.route, typeUrls.virtualHost];
 export function advanceRetirement(stream: StreamState, graceMs: number): boolean {
   let due = false;
   let settled: boolean | undefined;
+  const pinned = pinnedClusters(stream);
   for (const typeUrl of retiringTypes) {
     const watch = stream.watches.get(typeUrl);
     if (!watch || watch.retiring.size === 0) continue;
     settled ??= routesSettled(stream);
     for (const [name, at] of watch.retiring) {
-      if (at === Number.POSITIVE_INFINITY && settled) watch.retiring.set(name, stream.now + graceMs);
+      if (typeUrl === typeUrls.cluster && pinned.has(name))
+        watch.retiring.set(name, Number.POSITIVE_INFINITY);
+      else if (at === Number.POSITIVE_INFINITY && settled) watch.retiring.set(name, stream.now + graceMs);
       else if (at <= stream.now && !watch.dirty.has(name)) {
         watch.dirty.add(name);
         due = true;
@@ -104,6 +107,17 @@ export function advanceRetirement(stream: StreamState, graceMs: number): boolean
     }
   }
   return due;
+}
+
+/** Clusters that went, but which last good versions still use: the client refused what would have led elsewhere. */
+function pinnedClusters(stream: StreamState): ReadonlySet<string> {
+  const pinned = new Set<string>();
+  for (const typeUrl of routingTypes) {
+    const watch = stream.watches.get(typeUrl);
+    for (const name of watch?.rejected.keys() ?? [])
+      for (const cluster of watch?.held.get(name)?.hints?.clusters ?? []) pinned.add(cluster);
+  }
+  return pinned;
 }
 
 export interface ClusterFacts {

@@ -3,7 +3,7 @@ import type { XdsRequest } from './request.ts';
 import { listOf, mapOf, type StreamState } from './stream-state.ts';
 import type { Watch } from './watch.ts';
 import { hasField } from './wire.ts';
-import { hasLegacyWildcard } from './xds-type.ts';
+import { hasLegacyWildcard, routeConfigOf } from './xds-type.ts';
 
 /** Sets smaller than this are not worth sharing. */
 const sharedSetSize = 16;
@@ -21,7 +21,10 @@ export function subscribeDelta(stream: StreamState, watch: Watch, request: XdsRe
   const claimed = first ? takeClaims(stream, watch, request) : undefined;
   if (covers && !claimed) watch.everything = true;
   else for (const name of subscribe) join(stream, watch, map.get(name)?.name ?? name, claimed);
-  if (first && watch.wildcard && !claimed && hostsArriveAlone(stream, watch)) watch.everything = true;
+  if (!first || !watch.wildcard || claimed) return;
+  if (hostsArriveAlone(stream, watch)) watch.everything = true;
+  // A client that comes back with route configurations and no hosts: theirs were empty, or it left before they came.
+  else for (const name of stream.routeConfigs) stream.freshRouteConfigs.add(name);
 }
 
 /** Every resource there is, each once: the class's own list describes the set. */
@@ -97,6 +100,16 @@ function leave(stream: StreamState, watch: Watch, name: string): void {
   if (watch.typeUrl !== typeUrls.route) return;
   stream.routeConfigs.delete(name);
   stream.freshRouteConfigs.delete(name);
+  forgetHosts(stream, name);
+}
+
+/** A client that drops a route configuration drops its hosts with it. */
+function forgetHosts(stream: StreamState, routeConfig: string): void {
+  const hosts = stream.watches.get(typeUrls.virtualHost);
+  if (!hosts) return;
+  for (const host of stream.views.hostsOf(hosts.held.list(), routeConfig)) hosts.held.delete(host.name);
+  for (const names of [hosts.dirty, hosts.forced, hosts.rejected, hosts.retiring])
+    for (const name of names.keys()) if (routeConfigOf(name) === routeConfig) names.delete(name);
 }
 
 /**
