@@ -8,7 +8,7 @@ import { runNode, type Task, tools } from './task.ts';
 import { testTasks } from './test.ts';
 
 /** Every `npm run` script, in the order in which `npm run help` of a newcomer would want them. */
-const tasks: Readonly<Record<string, Task>> = {
+export const tasks: Readonly<Record<string, Task>> = {
   demo: demoTask,
   dev: devTask,
   build: { summary: 'bundle dist/ when the sources changed', build: true, run: async () => 0 },

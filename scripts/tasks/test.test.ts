@@ -1,6 +1,7 @@
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { tasks } from './run-task.ts';
 import { addTallies, closingLine, suites, tallyConformance, tallyVitest } from './test.ts';
 
 test('the closing line is plain, and names skipped tests only where there are some', () => {
@@ -52,4 +53,13 @@ test('every test file of the tree belongs to exactly one suite', () => {
       .map(({ name }) => name),
   }));
   expect(owners.filter(({ suites }) => suites.length !== 1)).toEqual([]);
+});
+
+test('npm knows every task, and every task is there', () => {
+  const manifest = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8'));
+  const scripts = Object.entries<string>(manifest.scripts).filter(([, command]) =>
+    command.includes('launch.mjs'),
+  );
+  expect(scripts.map(([name]) => name).sort()).toEqual(Object.keys(tasks).sort());
+  for (const [name, command] of scripts) expect(command).toBe(`node scripts/launch.mjs ${name}`);
 });
