@@ -70,53 +70,60 @@ const urls = (
   id: string,
 ) => new Map([...types.keys()].map((type) => [type, engine.resources(id, type)]));
 
-test.each([1, 2, 3, 4])('the features give the same answer incrementally as from scratch (seed %i)', (seed) => {
-  const pick = random(seed * 7919);
-  const engine = createEngine({ roots: roots.collections, verify: { sampleRate: 0.05 } });
-  const registry = new Registry({ mesh: defaultMeshConfig });
-  const oracle = new World();
-  engine.setMesh(defaultMeshConfig);
-  oracle.setMesh(defaultMeshConfig);
-  let mesh = defaultMeshConfig;
-  for (const proxy of proxies.slice(0, 6)) engine.connect(proxy);
-  for (let step = 0; step < 120; step++) {
-    const edits = Array.from({ length: 1 + pick(4) }, () => {
-      const object = pool[pick(pool.length)] as ConfigObject;
-      const namespace = object.metadata.namespace ?? 'default';
-      const group = object.apiVersion.includes('/') ? (object.apiVersion.split('/')[0] ?? '') : '';
-      const gone = pick(4) === 0;
-      return {
-        group,
-        kind: object.kind,
-        key: `${namespace}/${object.metadata.name}`,
-        ...(gone ? {} : { object: { ...object, metadata: { ...object.metadata, namespace } } }),
-      };
-    });
-    const changes = [
-      ...edits.map(({ group, kind, key, object }) => ({ kind: worldKind(group, kind), key, value: object })),
-      ...registry.apply(edits),
-    ];
-    engine.apply(changes);
-    oracle.apply(changes);
-    if (pick(25) === 0) {
-      mesh = { ...mesh, enableAutoMtls: !mesh.enableAutoMtls };
-      engine.setMesh(mesh);
-      oracle.setMesh(mesh);
-    }
-    const proxy = proxies[pick(proxies.length)] as MeshProxy;
-    if (engine.proxies.has(proxy.id) && pick(3) === 0) engine.disconnect(proxy.id);
-    else engine.connect(proxy);
-    engine.flush();
-    expect(engine.failures().map(({ query, args, error }) => `${query} ${args}: ${error}`)).toEqual([]);
-    if (step % 6 !== 0) continue;
-    for (const [id, connected] of engine.proxies) {
-      const expected = rebuild(oracle, mesh, connected, roots.collections, {
-        onFailure: ({ collection, key, error }) => {
-          throw new Error(`step ${step}: ${collection} ${key ?? ''}`, { cause: error });
-        },
+test.each([1, 2, 3, 4])(
+  'the features give the same answer incrementally as from scratch (seed %i)',
+  (seed) => {
+    const pick = random(seed * 7919);
+    const engine = createEngine({ roots: roots.collections, verify: { sampleRate: 0.05 } });
+    const registry = new Registry({ mesh: defaultMeshConfig });
+    const oracle = new World();
+    engine.setMesh(defaultMeshConfig);
+    oracle.setMesh(defaultMeshConfig);
+    let mesh = defaultMeshConfig;
+    for (const proxy of proxies.slice(0, 6)) engine.connect(proxy);
+    for (let step = 0; step < 120; step++) {
+      const edits = Array.from({ length: 1 + pick(4) }, () => {
+        const object = pool[pick(pool.length)] as ConfigObject;
+        const namespace = object.metadata.namespace ?? 'default';
+        const group = object.apiVersion.includes('/') ? (object.apiVersion.split('/')[0] ?? '') : '';
+        const gone = pick(4) === 0;
+        return {
+          group,
+          kind: object.kind,
+          key: `${namespace}/${object.metadata.name}`,
+          ...(gone ? {} : { object: { ...object, metadata: { ...object.metadata, namespace } } }),
+        };
       });
-      expect(findConflicts(expected), `${id} at step ${step}`).toEqual([]);
-      expect(versions(urls(expected, engine, id)), `${id} at step ${step}`).toEqual(versions(expected));
+      const changes = [
+        ...edits.map(({ group, kind, key, object }) => ({
+          kind: worldKind(group, kind),
+          key,
+          value: object,
+        })),
+        ...registry.apply(edits),
+      ];
+      engine.apply(changes);
+      oracle.apply(changes);
+      if (pick(25) === 0) {
+        mesh = { ...mesh, enableAutoMtls: !mesh.enableAutoMtls };
+        engine.setMesh(mesh);
+        oracle.setMesh(mesh);
+      }
+      const proxy = proxies[pick(proxies.length)] as MeshProxy;
+      if (engine.proxies.has(proxy.id) && pick(3) === 0) engine.disconnect(proxy.id);
+      else engine.connect(proxy);
+      engine.flush();
+      expect(engine.failures().map(({ query, args, error }) => `${query} ${args}: ${error}`)).toEqual([]);
+      if (step % 6 !== 0) continue;
+      for (const [id, connected] of engine.proxies) {
+        const expected = rebuild(oracle, mesh, connected, roots.collections, {
+          onFailure: ({ collection, key, error }) => {
+            throw new Error(`step ${step}: ${collection} ${key ?? ''}`, { cause: error });
+          },
+        });
+        expect(findConflicts(expected), `${id} at step ${step}`).toEqual([]);
+        expect(versions(urls(expected, engine, id)), `${id} at step ${step}`).toEqual(versions(expected));
+      }
     }
-  }
-});
+  },
+);

@@ -32,7 +32,7 @@ import {
   UpstreamTlsContextSchema,
 } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../../gen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
-import type { Planned } from '../../src/pipeline/create-roots.ts';
+import type { Planned } from '../../src/pipeline/planned.ts';
 import { roots } from '../../src/pipeline/roots.ts';
 import { planToData } from '../../src/plan/serialize.ts';
 import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
