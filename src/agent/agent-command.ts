@@ -11,15 +11,6 @@ export const agentNodeFlags: readonly string[] = [
 /** Environment for the same reason: one arena of glibc's malloc instead of one per thread. */
 export const agentEnvironment: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '1' };
 
-/** How a supervisor starts an agent: `spawn(command, args, { env: { ...process.env, ...env } })`. */
-export function agentCommand(
-  script: string,
-  configFile: string,
-  node = process.execPath,
-): { command: string; args: string[]; env: Readonly<Record<string, string>> } {
-  return { command: node, args: [...agentNodeFlags, script, '--config', configFile], env: agentEnvironment };
-}
-
 /** Exit codes of an agent. */
 export const agentExit = {
   /** Ended as asked. */

@@ -1,15 +1,26 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { agentNodeFlags } from '../agent/agent-command.ts';
 
 /** True when the sources run, not the bundle. */
 const fromSource = import.meta.filename.endsWith('.ts');
+
+/**
+ * V8's settings by program. The control plane's young generation is kept at 16 MB a half: measured to take a tenth off its memory in a
+ * first sync of 500 proxies, at equal CPU.
+ */
+const nodeFlags: Readonly<Record<'cli' | 'control-plane' | 'agent', readonly string[]>> = {
+  cli: [],
+  'control-plane': ['--max-semi-space-size=16'],
+  agent: agentNodeFlags,
+};
 
 /** The command line that runs one of Ostria's programs with the Node that runs this. */
 export function programCommand(program: 'cli' | 'control-plane' | 'agent'): string[] {
   const path = fromSource
     ? join(import.meta.dirname, '..', program, 'main.ts')
     : join(import.meta.dirname, `${program}.js`);
-  return [process.execPath, path];
+  return [process.execPath, ...nodeFlags[program], path];
 }
 
 /** Where our own sources are, when they are what runs. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { agentEnvironment } from '../../agent/agent-command.ts';
 import { buildId, programCommand } from '../programs.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import type { ProcessSpec } from './managed-process.ts';
@@ -33,6 +34,11 @@ function ownProgram(paths: StatePaths): Pick<ProcessSpec, 'environment' | 'inher
     inherited: Object.keys(inherited),
     workingDirectory: paths.directory,
   };
+}
+
+function agentProgram(paths: StatePaths): ReturnType<typeof ownProgram> {
+  const own = ownProgram(paths);
+  return { ...own, environment: { ...own.environment, ...agentEnvironment } };
 }
 
 export function supervisorEnvironment(paths: StatePaths): Record<string, string> {
@@ -105,7 +111,7 @@ export function agentSpec(instance: InstancePlan, paths: StatePaths): ProcessSpe
   return {
     name: `${instance.name}/agent`,
     command: [...programCommand('agent'), '--config', agentConfigPath(paths, instance.name)],
-    ...ownProgram(paths),
+    ...agentProgram(paths),
     log: join(paths.logs, `${instance.name}.agent.log`),
     restart: { when: 'always' },
     stopGraceMs: (drainSeconds + 5) * 1_000,

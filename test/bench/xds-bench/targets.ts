@@ -57,6 +57,8 @@ export async function startControlPlane(
   const child = spawn(
     process.execPath,
     [
+      // As the supervisor starts it: see src/cli/programs.ts.
+      '--max-semi-space-size=16',
       options.program ?? controlPlaneProgram(root),
       '--config',
       files.directory,
