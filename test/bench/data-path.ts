@@ -240,17 +240,31 @@ async function main(): Promise<void> {
       return;
     }
   const stops: (() => Promise<void>)[] = [];
-  const stopAll = async () => {
+  let interrupted = false;
+  let stopping = Promise.resolve();
+  // Called twice when interrupted: the second time for what was starting at the first.
+  const stopAll = (): Promise<void> => {
     stopLoad();
-    for (const stop of stops.splice(0)) await stop().catch((error: unknown) => console.error(error));
+    stopping = stopping.then(async () => {
+      for (let stop = stops.shift(); stop; stop = stops.shift())
+        await stop().catch((error: unknown) => console.error(error));
+    });
+    return stopping;
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => void stopAll().then(() => process.exit(130)));
+    process.once(signal, () => {
+      // What runs now fails next, for want of its load generator or its Envoys.
+      interrupted = true;
+      process.exitCode = 130;
+      void stopAll();
+    });
   try {
     // Debian's nginx is in sbin, which ordinary users' PATH may lack.
     process.env.PATH = `${process.env.PATH}:/usr/sbin:/usr/local/sbin`;
     const result = await bench(options, 'nginx', stops);
     process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+  } catch (error) {
+    if (!interrupted) throw error;
   } finally {
     await stopAll();
   }
