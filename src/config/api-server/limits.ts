@@ -28,6 +28,8 @@ export interface ApiLimits {
   watchQueue: number;
   /** Bytes that may wait in the socket of a slow watcher before reading its events pauses. Default 1 MiB. */
   watchBufferedBytes: number;
+  /** A watcher that takes nothing for this long, though something waits for it, is cut off. Default 60 s. */
+  watchStallMs: number;
   /** All headers of a request. Default 32 KiB. */
   headerBytes: number;
   /** Longest request path with its query. Default 16 KiB. */
@@ -83,6 +85,7 @@ export const defaultLimits: ApiLimits = {
   watches: 5_000,
   watchQueue: 10_000,
   watchBufferedBytes: 1 * MIB,
+  watchStallMs: 60_000,
   headerBytes: 32 * 1024,
   urlBytes: 16 * 1024,
   requestMs: 60_000,

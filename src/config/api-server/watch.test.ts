@@ -1,3 +1,4 @@
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestApi, type TestApi, type WatchLine } from '../../../test/support/api-server.ts';
 
@@ -142,4 +143,38 @@ test('the server ends its watches when it closes', async () => {
   await watch.until((lines) => lines.length > 0);
   await second.close();
   await watch.ended;
+});
+
+test('a watcher that reads nothing is cut off, and delays nobody', async () => {
+  const own = await startTestApi({ limits: { watchBufferedBytes: 65_536, watchStallMs: 300 } });
+  const admin = await own.user('admin', ['system:masters']);
+  for (let i = 0; i < 12; i++) {
+    const body = { metadata: { name: `big-${i}` }, data: { blob: 'x'.repeat(1_000_000) } };
+    expect((await own.call('POST', maps, { body })).status).toBe(201);
+  }
+  const closed = new Promise<void>((resolve) => {
+    const socket = connect(
+      {
+        port: own.server.port,
+        host: '127.0.0.1',
+        ca: own.pki.authorityPem,
+        cert: admin.certificatePem ?? '',
+        key: admin.keyPem ?? '',
+      },
+      () => {
+        socket.pause();
+        socket.write(`GET ${maps}?watch=true HTTP/1.1\r\nhost: x\r\n\r\n`);
+      },
+    );
+    socket.on('error', () => {});
+    socket.on('close', () => resolve());
+    // Closing shows only to who reads: look after the server must have given up.
+    setTimeout(() => socket.resume(), 2_000);
+  });
+  const healthy = own.watch(`${maps}?watch=true&fieldSelector=metadata.name%3Dsmall`);
+  await own.call('POST', maps, { body: { metadata: { name: 'small' } } });
+  await healthy.until((lines) => lines.length === 1);
+  healthy.stop();
+  await closed;
+  await own.close();
 });

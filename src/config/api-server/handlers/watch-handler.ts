@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { ConfigObject } from '../../object.ts';
 import type { RequestContext, Target } from '../context.ts';
+import type { ApiLimits } from '../limits.ts';
 import { negotiate, type Representation } from '../request/negotiate.ts';
 import type { ApiResponse } from '../request/respond.ts';
 import { unknownPath } from '../status.ts';
@@ -31,23 +32,28 @@ export async function handleWatch(
   (response as ServerResponse).flushHeaders();
   const sink: WatchSink = {
     signal: gone.signal,
-    write: (text) => write(response, text, gone.signal, context.limits.watchBufferedBytes),
+    write: (text) => write(response, text, gone.signal, context.limits),
   };
   await runWatch(context, target, representation, encoderOf(context, target, representation), plan, sink);
   if (!gone.signal.aborted) response.end();
 }
 
-/** Waits for a slow client once much is buffered for it; its events then queue in the store's watch, which is bounded. */
+/**
+ * Waits for a slow client once much is buffered for it; its events then queue in the store's watch, which is bounded. One that
+ * takes nothing at all is cut off: it would keep what is buffered until its connection ends.
+ */
 async function write(
   response: ApiResponse,
   text: string,
   signal: AbortSignal,
-  bufferLimit: number,
+  limits: Pick<ApiLimits, 'watchBufferedBytes' | 'watchStallMs'>,
 ): Promise<void> {
   if (signal.aborted) return;
   const flowing = (response as NodeJS.WritableStream).write(text);
-  if (flowing || response.writableLength < bufferLimit) return;
-  await once(response, 'drain', { signal }).catch(() => undefined);
+  if (flowing || response.writableLength < limits.watchBufferedBytes) return;
+  const stalled = AbortSignal.timeout(limits.watchStallMs);
+  await once(response, 'drain', { signal: AbortSignal.any([signal, stalled]) }).catch(() => undefined);
+  if (stalled.aborted) response.destroy();
 }
 
 function encoderOf(context: RequestContext, target: Target, representation: Representation): ObjectEncoder {
