@@ -121,7 +121,10 @@ function openSession(url: string, options: CallOptions): ClientHttp2Session {
   });
   session.on('error', () => undefined);
   session.setMaxListeners(0);
-  if (options.window === undefined) session.on('connect', () => session.setLocalWindowSize(64 * 1024 * 1024));
+  if (options.window === undefined)
+    session.on('connect', () => {
+      if (!session.destroyed) session.setLocalWindowSize(64 * 1024 * 1024);
+    });
   return session;
 }
 
