@@ -1,5 +1,6 @@
 import type { Feature } from '../plan/feature.ts';
 import { mutualTls } from './security/mutual-tls/feature.ts';
+import { peerAuthentication } from './security/peer-authentication/feature.ts';
 import { accessLog } from './telemetry/access-log/feature.ts';
 import { metrics } from './telemetry/metrics/feature.ts';
 import { cors } from './traffic/cors/feature.ts';
@@ -26,6 +27,7 @@ export const features: readonly Feature[] = [
   gateway,
   virtualService,
   destinationRule,
+  peerAuthentication,
   mutualTls,
   fault,
   cors,

@@ -9,6 +9,7 @@ const groups: Readonly<Record<string, () => Promise<ConformanceGroup>>> = {
   validate: async () => (await import('./validate.ts')).runValidate,
   scalars: async () => (await import('./scalars.ts')).runScalars,
   routing: async () => (await import('./routing.ts')).runRoutingCases,
+  authn: async () => (await import('./authn.ts')).runAuthnCases,
 };
 
 function fail(message: string): never {

@@ -246,6 +246,19 @@ const gateway: Draw = (random) => {
   );
 };
 
+const peerAuthentication: Draw = (random) => {
+  const mtls = () => ({ mode: random.pick(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']) });
+  return object(random, 'security.istio.io/v1', 'PeerAuthentication', `peer${random.below(3)}`, {
+    spec: {
+      ...maybe(random, 0.8, () => ({ mtls: mtls() })),
+      ...maybe(random, 0.5, () => ({
+        selector: { matchLabels: { app: random.pick(apps) } },
+        ...maybe(random, 0.5, () => ({ portLevelMtls: { 8080: mtls(), 7001: mtls() } })),
+      })),
+    },
+  });
+};
+
 const draws: readonly Draw[] = [
   service,
   service,
@@ -259,6 +272,7 @@ const draws: readonly Draw[] = [
   destinationRule,
   destinationRule,
   gateway,
+  peerAuthentication,
 ];
 
 export function randomObject(random: Random): ConfigObject {

@@ -9,6 +9,7 @@ const built = new Set([
   'Gateway.networking.istio.io',
   'ServiceEntry.networking.istio.io',
   'WorkloadEntry.networking.istio.io',
+  'PeerAuthentication.security.istio.io',
 ]);
 
 /** Schemas are compiled once each, so all registries share them. */

@@ -1,16 +1,13 @@
-import type { MeshConfig } from '../../../registry/mesh-config.ts';
+import type { Endpoint } from '../../../registry/service.ts';
 import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { endpointMode } from '../peer-authentication/schema.ts';
 
-export type MtlsMode = MeshConfig['defaultMtlsMode'];
-
-/**
- * What the asking proxy demands of callers of a port. PeerAuthentication objects will be read here, and nowhere else.
- */
-export const inboundMtlsMode = defineQuery(
-  'mutual-tls.inbound-mode',
-  (view, _port: Key): MtlsMode => view.mesh('defaultMtlsMode'),
-);
+/** Whether mTLS is what an endpoint gets: it has a sidecar, and no PeerAuthentication turns mTLS off there. */
+export function takesMtls(view: View, endpoint: Endpoint): boolean {
+  return endpoint.tlsMode === 'istio' && endpointMode(view, endpoint) !== 'DISABLE';
+}
 
 /** Whether the endpoints of a service port take mTLS: `mixed` needs a choice per connection. */
 export type EndpointTls = 'mesh' | 'mixed' | 'plain';
@@ -26,7 +23,7 @@ export const endpointTls = defineQuery(
       (endpoint) => String(endpoint.servicePort) === port,
     );
     if (endpoints.length === 0) return view.get(serviceKind, service)?.external ? 'plain' : 'mesh';
-    const secured = endpoints.filter((endpoint) => endpoint.tlsMode === 'istio').length;
+    const secured = endpoints.filter((endpoint) => takesMtls(view, endpoint)).length;
     if (secured === 0) return 'plain';
     return secured === endpoints.length ? 'mesh' : 'mixed';
   },

@@ -21,8 +21,8 @@ import type { Protocol } from '../../../registry/service.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { inboundMtlsMode } from '../../security/mutual-tls/schema.ts';
-import { type InboundPort, inboundChains, meshServerTls } from './schema.ts';
+import { type MtlsDemand, ownDemand, parseDemand } from '../../security/peer-authentication/schema.ts';
+import { type InboundPort, inboundChains, meshServerTls, withReason } from './schema.ts';
 
 const meshOrigin: Origin = { kind: 'MeshConfig', namespace: '', name: 'mesh', path: '' };
 /** The kernel's capture rules let connections from this address through to the application. */
@@ -55,10 +55,11 @@ const listenerNames = defineQuery('inbound.listeners', (view): readonly Key[] =>
 );
 
 function resolveListener(view: View): readonly Key[] {
-  return [view.call(ownPorts).join(','), view.attribute(captureMode)];
+  return [view.call(ownPorts).join(','), view.attribute(captureMode), view.call(ownDemand)];
 }
 
-function planListener(view: View, entries: Key, capture: Key): ListenerPlan {
+function planListener(view: View, entries: Key, capture: Key, demandText: Key): ListenerPlan {
+  const demand = parseDemand(demandText);
   const port = view.mesh('proxyInboundListenPort');
   const ports = entries === '' ? [] : entries.split(',').flatMap((entry) => inboundPort(view, entry) ?? []);
   return listenerPlan({
@@ -71,10 +72,10 @@ function planListener(view: View, entries: Key, capture: Key): ListenerPlan {
     ...(capture === 'tproxy' ? { transparent: true } : {}),
     chains: [
       tcp('virtualInbound-loop', { port }, blackHoleCluster),
-      ...ports.flatMap((own) => inboundChains(view, own, { port: own.port })),
-      ...unknownSecured(view),
+      ...ports.flatMap((own) => inboundChains(view, own, { port: own.port }, demand)),
+      ...undeclaredPorts(view, ports, demand),
+      ...otherPorts(view, demand),
     ],
-    defaultChain: unknownDefault(view),
     detectionTimeoutMs: 0,
     origin: ports[0]?.origin ?? meshOrigin,
   });
@@ -95,20 +96,41 @@ function tcp(name: string, match: FilterChainPlan['match'], cluster: string): Fi
   });
 }
 
-/** Ports that no service declares: mTLS is taken off in PERMISSIVE mode too. */
-function unknownSecured(view: View): FilterChainPlan[] {
-  if (view.call(inboundMtlsMode, '') !== 'PERMISSIVE') return [];
-  const match = { transport: 'tls', applicationProtocols: [meshAlpn] } as const;
-  return [
-    { ...tcp('virtualInbound-mtls', match, inboundPassthroughCluster), tls: meshServerTls(view, [meshAlpn]) },
-  ];
+/** Ports that a policy names and no service declares. */
+function undeclaredPorts(view: View, own: readonly InboundPort[], demand: MtlsDemand): FilterChainPlan[] {
+  return Object.entries(demand.ports)
+    .map(([port, choice]) => ({ port: Number(port), choice }))
+    .filter(({ port, choice }) => choice.mode !== demand.mode && !own.some((known) => known.port === port))
+    .sort((a, b) => a.port - b.port)
+    .flatMap(({ port }) => {
+      const undeclared = {
+        port,
+        protocol: 'TCP',
+        origin: meshOrigin,
+        cluster: inboundPassthroughCluster,
+      } as const;
+      return inboundChains(view, undeclared, { port }, demand);
+    });
 }
 
-function unknownDefault(view: View): FilterChainPlan {
-  const chain = tcp('virtualInbound', {}, inboundPassthroughCluster);
-  return view.call(inboundMtlsMode, '') === 'STRICT'
-    ? { ...chain, tls: meshServerTls(view, [meshAlpn]) }
-    : chain;
+/**
+ * Every other port. Not Envoy's default chain: that would also take what the chains of a declared port refuse, and so open a STRICT
+ * port. Envoy matches step by step and never goes back: in PERMISSIVE mode all of them name the transport.
+ */
+function otherPorts(view: View, demand: MtlsDemand): FilterChainPlan[] {
+  const to = (name: string, match: FilterChainPlan['match']): FilterChainPlan =>
+    tcp(name, match, inboundPassthroughCluster);
+  const tls = meshServerTls(view, [meshAlpn]);
+  const chains: Record<MtlsDemand['mode'], FilterChainPlan[]> = {
+    DISABLE: [to('virtualInbound', {})],
+    STRICT: [{ ...to('virtualInbound', {}), tls }],
+    PERMISSIVE: [
+      { ...to('virtualInbound-mtls', { transport: 'tls', applicationProtocols: [meshAlpn] }), tls },
+      to('virtualInbound', { transport: 'raw_buffer' }),
+      to('virtualInbound-tls', { transport: 'tls' }),
+    ],
+  };
+  return chains[demand.mode].map((chain) => withReason(chain, demand));
 }
 
 export const inboundListeners: Shaper<ListenerPlan> = {

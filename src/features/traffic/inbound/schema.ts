@@ -10,9 +10,15 @@ import {
 import { inboundCluster } from '../../../plan/names.ts';
 import { anyPath, forwardTo, routePlan, virtualHostPlan } from '../../../plan/route-plan.ts';
 import { isHttp, isSniffed } from '../../../plan/service-scope.ts';
+import { fill } from '../../../plan/slot.ts';
 import type { Protocol } from '../../../registry/service.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { inboundMtlsMode } from '../../security/mutual-tls/schema.ts';
+import {
+  demandOn,
+  type ModeChoice,
+  type MtlsDemand,
+  mtlsModeSlot,
+} from '../../security/peer-authentication/schema.ts';
 
 /** A port of the application behind the proxy. */
 export interface InboundPort {
@@ -20,7 +26,12 @@ export interface InboundPort {
   readonly port: number;
   readonly protocol: Protocol;
   readonly origin: Origin;
+  /** Where connections go, if not to the port's own cluster. */
+  readonly cluster?: string;
 }
+
+/** What sidecars offer for HTTP, ours and Istio's. */
+const httpAlpns = [meshAlpn, httpAlpn, 'istio-h2', 'istio-http/1.1', 'istio-http/1.0'];
 
 /** TLS of connections from other sidecars: they must prove an identity of the mesh. */
 export function meshServerTls(view: View, alpn: readonly string[]): DownstreamTls {
@@ -35,15 +46,27 @@ export function meshServerTls(view: View, alpn: readonly string[]): DownstreamTl
 }
 
 /**
- * The chains of one port. STRICT: mTLS alone, no inspector needed. PERMISSIVE: mTLS is recognised by its ALPN, other TLS is the
- * application's own and passes untouched. `base` is what tells the port from others on the same listener.
+ * The chains of one port. STRICT: mTLS alone, no inspector needed. PERMISSIVE: mTLS is recognised by its ALPN; other TLS is the
+ * application's own and passes untouched, but not on a port that is declared HTTP, where it would pass by what is decided by request. `base` is what tells the port from others on the same listener.
  */
-export function inboundChains(view: View, port: InboundPort, base: ChainMatch): FilterChainPlan[] {
-  const mode = view.call(inboundMtlsMode, String(port.port));
+export function inboundChains(
+  view: View,
+  port: InboundPort,
+  base: ChainMatch,
+  demand: MtlsDemand,
+): FilterChainPlan[] {
+  const choice = demandOn(demand, port.port);
+  const { mode } = choice;
   const chains: FilterChainPlan[] = [];
   if (mode !== 'DISABLE') chains.push(...securedChains(view, port, base, mode === 'PERMISSIVE'));
   if (mode !== 'STRICT') chains.push(...plainChains(port, base, mode === 'PERMISSIVE'));
-  return chains;
+  return chains.map((chain) => withReason(chain, choice));
+}
+
+/** Notes which object chose the mode; the mesh's default needs no note. */
+export function withReason(chain: FilterChainPlan, { mode, origin }: ModeChoice): FilterChainPlan {
+  if (origin.kind === 'PeerAuthentication') fill(chain, mtlsModeSlot, mode, origin);
+  return chain;
 }
 
 function securedChains(
@@ -54,7 +77,7 @@ function securedChains(
 ): FilterChainPlan[] {
   const name = `${port.port}-mtls`;
   const match: ChainMatch = permissive
-    ? { ...base, transport: 'tls', applicationProtocols: [meshAlpn] }
+    ? { ...base, transport: 'tls', applicationProtocols: isHttp(port) ? httpAlpns : [meshAlpn] }
     : base;
   if (isHttp(port)) return [httpChain(name, port, match, meshServerTls(view, ['h2', 'http/1.1']))];
   const tcp = tcpChain(name, port, match, meshServerTls(view, [meshAlpn]));
@@ -84,7 +107,8 @@ function plainChains(port: InboundPort, base: ChainMatch, permissive: boolean): 
       tcpChain(name, port, plain, undefined),
     );
   else chains.push(tcpChain(name, port, plain, undefined));
-  if (permissive) chains.push(tcpChain(`${port.port}-tls`, port, { ...base, transport: 'tls' }, undefined));
+  if (permissive && !isHttp(port))
+    chains.push(tcpChain(`${port.port}-tls`, port, { ...base, transport: 'tls' }, undefined));
   return chains;
 }
 
@@ -119,11 +143,10 @@ function httpChain(
 
 function tcpChain(
   name: string,
-  { port, origin }: InboundPort,
+  { port, origin, cluster = inboundCluster(port) }: InboundPort,
   match: ChainMatch,
   tls: DownstreamTls | undefined,
 ): FilterChainPlan {
-  const cluster = inboundCluster(port);
   return filterChainPlan({
     name,
     match,

@@ -3,7 +3,7 @@ import type { EndpointPlan, LocalityPlan } from '../../../plan/cluster-plan.ts';
 import type { Endpoint } from '../../../registry/service.ts';
 import type { Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { endpointTls } from '../../security/mutual-tls/schema.ts';
+import { endpointTls, takesMtls } from '../../security/mutual-tls/schema.ts';
 import type { LocalityPolicy } from './locality-policy.ts';
 
 /** Endpoints grouped by place, with priorities or shares as seen from a caller's place ('' where it does not matter). */
@@ -19,7 +19,9 @@ export function localities(
   const marked = view.call(endpointTls, service, String(port)) === 'mixed';
   const places = new Map<string, EndpointPlan[]>();
   for (const endpoint of endpoints)
-    getOrMake(places, policy ? endpoint.locality : '', () => []).push(endpointPlan(endpoint, marked));
+    getOrMake(places, policy ? endpoint.locality : '', () => []).push(
+      endpointPlan(endpoint, marked && takesMtls(view, endpoint)),
+    );
   const groups = [...places].sort(([a], [b]) => compareText(a, b));
   const shares = policy && distribution(policy, from, [...places.keys()]);
   if (shares)
@@ -41,14 +43,14 @@ export function localities(
   }));
 }
 
-function endpointPlan(endpoint: Endpoint, marked: boolean): EndpointPlan {
+function endpointPlan(endpoint: Endpoint, mtls: boolean): EndpointPlan {
   const { labels } = endpoint;
   return {
     address: endpoint.address,
     port: endpoint.port,
     weight: endpoint.weight > 0 ? endpoint.weight : 1,
     healthy: endpoint.healthy,
-    mtls: marked && endpoint.tlsMode === 'istio',
+    mtls,
     workload: {
       name: endpoint.workload,
       namespace: endpoint.workload === '' ? '' : endpoint.namespace,
