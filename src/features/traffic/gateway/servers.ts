@@ -1,3 +1,4 @@
+import { splitKey } from '../../../config/object.ts';
 import { compareText } from '../../../kit/maps.ts';
 import { captureMode, explicitCapture, proxyType } from '../../../plan/attributes.ts';
 import { hostCovers } from '../../../plan/hosts.ts';
@@ -60,27 +61,33 @@ const ownGateways = defineQuery('gateway.own', (view): readonly Key[] => {
 /** Label by which a Service asks that gateways listen on its own port numbers. */
 const untranslated = 'experimental.istio.io/disable-gateway-port-translation';
 
-/** Service port → ports on which this workload serves it, `80:8080`; per workload, so it stays small. */
+/** Annotation by which a Gateway made from another API names its Services: only their ports are listened on. */
+const ownServices = 'internal.istio.io/gateway-service';
+
+/** Service port → ports on which this workload serves it, `80:8080:host`; per workload, so it stays small. */
 const ownTargets = defineQuery('gateway.targets', (view): readonly string[] => {
   const targets = new Set<string>();
   for (const { port, servicePort, service } of view.call(ownEndpoints).map(splitOwnEndpoint))
     if (view.get(serviceKind, service)?.labels[untranslated] !== 'true')
-      targets.add(`${servicePort}:${port}`);
+      targets.add(`${servicePort}:${port}:${splitKey(service).name}`);
   return [...targets].sort();
 });
 
 /** Where a server's port is listened on: the supervisor's allocation, the Service's target ports, or the port itself. */
-function listenPorts(view: View, port: number): number[] {
+function listenPorts(view: View, port: number, services: readonly string[]): number[] {
   if (view.attribute(captureMode) === 'explicit') {
     const capture = JSON.parse(view.attribute(explicitCapture)) as ExplicitCapture;
     const local = capture.gateway?.[String(port)];
     return local === undefined ? [] : [local];
   }
-  const targets = view
-    .call(ownTargets)
-    .filter((target) => target.startsWith(`${port}:`))
-    .map((target) => Number(target.slice(target.indexOf(':') + 1)));
-  return targets.length > 0 ? targets : [port];
+  const targets = view.call(ownTargets).flatMap((target) => {
+    const [servicePort, own, host = ''] = target.split(':');
+    return Number(servicePort) === port && (services.length === 0 || services.includes(host))
+      ? [Number(own)]
+      : [];
+  });
+  if (targets.length > 0) return [...new Set(targets)];
+  return services.length > 0 ? [] : [port];
 }
 
 /** Every server of the asking proxy, in order of precedence. */
@@ -88,11 +95,12 @@ export const boundServers = defineQuery('gateway.servers', (view): readonly Boun
   const bound: BoundServer[] = [];
   for (const key of view.call(ownGateways)) {
     const gateway = view.get(gatewayKind, key);
+    const services = gateway?.metadata.annotations?.[ownServices]?.split(',') ?? [];
     for (const [index, server] of (gateway?.spec?.servers ?? []).entries()) {
       const kind = serverKind(server);
       const serverPort = server.port.number;
       const bind = server.bind || (view.attribute(captureMode) === 'explicit' ? '127.0.0.1' : '0.0.0.0');
-      for (const port of listenPorts(view, serverPort)) {
+      for (const port of listenPorts(view, serverPort, services)) {
         const name = gateway?.metadata;
         const routes =
           kind === 'http'
