@@ -33,11 +33,13 @@ const place: ReadonlyMap<string, number> = new Map(httpFilterOrder.map(({ name }
 
 /** Sorts filters by the table. Throws for one that the table does not know: it would have no defined place. */
 export function inFilterOrder<T extends { readonly name: string }>(filters: readonly T[]): T[] {
-  const rank = ({ name }: T): number => {
-    const found = place.get(name);
-    if (found === undefined)
-      throw new Error(`${name} has no place in envoy/filter-order.ts: add a line with its reason`);
-    return found;
-  };
-  return [...filters].sort((a, b) => rank(a) - rank(b));
+  const ranked = filters.map((filter) => ({ filter, rank: rankOf(filter.name) }));
+  return ranked.sort((a, b) => a.rank - b.rank).map(({ filter }) => filter);
+}
+
+function rankOf(name: string): number {
+  const found = place.get(name);
+  if (found === undefined)
+    throw new Error(`${name} has no place in envoy/filter-order.ts: add a line with its reason`);
+  return found;
 }
