@@ -12,6 +12,8 @@ export class Flusher {
   readonly #engine: Engine;
   readonly #onError: (error: unknown) => void;
   #running: Promise<void> | undefined;
+  #heldUntil = 0;
+  #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(engine: Engine, onError: (error: unknown) => void) {
@@ -19,12 +21,22 @@ export class Flusher {
     this.#onError = onError;
   }
 
-  /** Asks for a flush; cheap, call it after every change. */
-  request(): void {
+  /**
+   * Asks for a flush; cheap, call it after every change. `heldUntil` (ms since the epoch): not before, unless a later request
+   * says otherwise.
+   */
+  request(heldUntil = 0): void {
+    this.#heldUntil = heldUntil;
+    clearTimeout(this.#timer);
     if (this.#running || this.#closed) return;
+    const wait = heldUntil - Date.now();
+    if (wait > 0) {
+      this.#timer = setTimeout(() => this.request(), wait);
+      return;
+    }
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
-      if (this.#engine.pending) this.request();
+      if (this.#engine.pending) this.request(this.#heldUntil);
     });
   }
 
@@ -35,11 +47,12 @@ export class Flusher {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#timer);
   }
 
   async #run(): Promise<void> {
     await immediate();
-    while (this.#engine.pending && !this.#closed) {
+    while (this.#engine.pending && !this.#closed && this.#heldUntil <= Date.now()) {
       try {
         await this.#engine.flushAsync({ sliceMs, pause: () => immediate() });
       } catch (error) {

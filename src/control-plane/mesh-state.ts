@@ -5,6 +5,7 @@ import { type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
 import { Registry } from '../registry/registry.ts';
 import type { WorldChange } from '../snapshot/world.ts';
 import { ConfigMerge } from './config-merge.ts';
+import { OpenDestinations } from './open-destinations.ts';
 
 /** What the state feeds: the incremental engine. */
 export interface CompileTarget {
@@ -45,6 +46,7 @@ const ignoredKinds: ReadonlySet<string> = new Set([
 export class MeshState {
   readonly merge: ConfigMerge;
   readonly #registry: Registry;
+  readonly #openDestinations: OpenDestinations;
   readonly #options: MeshStateOptions;
   #mesh: MeshConfig;
   #revision = 0;
@@ -54,6 +56,7 @@ export class MeshState {
     this.#mesh = options.mesh;
     this.merge = new ConfigMerge(options.sources);
     this.#registry = new Registry({ mesh: options.mesh });
+    this.#openDestinations = new OpenDestinations({ domainSuffix: options.mesh.domainSuffix });
     for (const target of options.targets) target.setMesh(options.mesh);
   }
 
@@ -66,9 +69,15 @@ export class MeshState {
     return this.#revision;
   }
 
+  /** When what was taken should reach the proxies (ms since the epoch), so that what belongs to it comes along; undefined: at once. */
+  get holdUntil(): number | undefined {
+    return this.#openDestinations.holdUntil();
+  }
+
   /** Takes a batch as one; returns the mesh revision that contains it. */
   take(source: string, batch: ConfigBatch): number {
     const changes = this.merge.take(source, batch);
+    this.#openDestinations.take(changes, batch.initial);
     this.#revision++;
     const world: WorldChange[] = [];
     for (const change of changes) {

@@ -87,7 +87,7 @@ async function start(
   const startSource = (name: string, source: ConfigSource): Promise<void> =>
     source.start((batch) => {
       state.take(name, batch);
-      flusher.request();
+      flusher.request(state.holdUntil);
       void status?.problems.observe(batch.changes);
     }, ending.signal);
 
