@@ -6,6 +6,7 @@ import { defineQuery, type Key } from '../snapshot/query.ts';
 import type { View } from '../snapshot/view.ts';
 import { defineIndex } from '../snapshot/world.ts';
 import { inNamespace } from './attributes.ts';
+import type { UpstreamProtocol } from './cluster-plan.ts';
 
 /** Service port number → services that have it. */
 export const servicesByPort = defineIndex('services-by-port', serviceKind, (service) => [
@@ -109,6 +110,13 @@ export function isSniffed(port: Pick<ServicePort, 'protocol'>): boolean {
 
 export function speaksHttp2(port: Pick<ServicePort, 'protocol'>): boolean {
   return ['HTTP2', 'GRPC', 'GRPCWeb'].includes(port.protocol);
+}
+
+/** What a port's endpoints are spoken to: as declared; an undeclared one gets what the client spoke. */
+export function spokenTo(port: Pick<ServicePort, 'protocol'>): UpstreamProtocol {
+  if (speaksHttp2(port)) return 'http2';
+  if (port.protocol === 'HTTP') return 'http1';
+  return isSniffed(port) ? 'http-auto' : 'tcp';
 }
 
 export function isTlsPort(port: Pick<ServicePort, 'protocol'>): boolean {

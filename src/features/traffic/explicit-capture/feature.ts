@@ -1,13 +1,8 @@
 import type { Feature } from '../../../plan/feature.ts';
 import { explain } from './explain.ts';
-import {
-  explicitInboundClusters,
-  explicitInboundListeners,
-  explicitListeners,
-  explicitRoutesShaper,
-  forwardProxyListener,
-  forwardProxyRoutesShaper,
-} from './plan.ts';
+import { forwardProxyListener, forwardProxyRoutesShaper } from './forward-proxy.ts';
+import { explicitInboundClusters, explicitInboundListeners } from './inbound.ts';
+import { explicitListeners, explicitRoutesShaper } from './outbound.ts';
 
 export const explicitCapture: Feature = {
   name: 'traffic/explicit-capture',

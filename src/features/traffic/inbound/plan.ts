@@ -1,12 +1,7 @@
 import type { Origin } from '../../../config/origin.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
 import { captureMode, proxyType } from '../../../plan/attributes.ts';
-import {
-  type ClusterPlan,
-  type ClusterService,
-  clusterPlan,
-  type UpstreamProtocol,
-} from '../../../plan/cluster-plan.ts';
+import { type ClusterPlan, type ClusterService, clusterPlan } from '../../../plan/cluster-plan.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import {
   type FilterChainPlan,
@@ -16,8 +11,7 @@ import {
 } from '../../../plan/listener-plan.ts';
 import { blackHoleCluster, inboundCluster, inboundPassthroughCluster } from '../../../plan/names.ts';
 import { type OwnEndpoint, ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
-import { findPort, isSniffed, speaksHttp2 } from '../../../plan/service-scope.ts';
-import type { Protocol } from '../../../registry/service.ts';
+import { findPort, spokenTo } from '../../../plan/service-scope.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
@@ -140,13 +134,6 @@ export const inboundListeners: Shaper<ListenerPlan> = {
   plan: planListener,
 };
 
-/** What the application is spoken to: as it declares; a sniffed port gets what the client spoke. */
-export function appProtocol(protocol: Protocol): UpstreamProtocol {
-  if (speaksHttp2({ protocol })) return 'http2';
-  if (protocol === 'HTTP') return 'http1';
-  return isSniffed({ protocol }) ? 'http-auto' : 'tcp';
-}
-
 const clusterNames = defineQuery('inbound.clusters', (view): readonly Key[] =>
   isCaptured(view) ? [...view.call(ownPorts), inboundPassthroughCluster] : [],
 );
@@ -158,7 +145,7 @@ function planCluster(view: View, entry: Key): ClusterPlan | undefined {
     name: own ? inboundCluster(own.port) : inboundPassthroughCluster,
     direction: 'inbound',
     discovery: { type: 'original-destination' },
-    protocol: own ? appProtocol(own.protocol) : 'http-auto',
+    protocol: own ? spokenTo(own) : 'http-auto',
     connectTimeoutMs: 10_000,
     bindAddress: loopbackSource,
     ...serviceOf(view, own ? splitOwnEndpoint(entry) : undefined),

@@ -7,7 +7,6 @@ import {
   type EndpointsPlan,
   endpointsPlan,
   singleEndpoint,
-  type UpstreamProtocol,
 } from '../../../plan/cluster-plan.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { Shaper } from '../../../plan/feature.ts';
@@ -15,10 +14,9 @@ import { outboundCluster, parseClusterName } from '../../../plan/names.ts';
 import {
   findPort,
   isCarried,
-  isSniffed,
   portsOf,
   serviceFor,
-  speaksHttp2,
+  spokenTo,
   visibleHosts,
 } from '../../../plan/service-scope.ts';
 import { fill } from '../../../plan/slot.ts';
@@ -91,7 +89,7 @@ function planCluster(
     name: outboundCluster(port.port, subset, service.hostname),
     direction: 'outbound',
     discovery: discoveryOf(view, service, key, port, found?.labels ?? {}, reached),
-    protocol: protocolOf(port),
+    protocol: spokenTo(port),
     service: {
       hostname: service.hostname,
       name: service.name,
@@ -104,12 +102,6 @@ function planCluster(
   });
   fill(plan, appliedRulesSlot, rules, service.origin);
   return plan;
-}
-
-function protocolOf(port: ServicePort): UpstreamProtocol {
-  if (speaksHttp2(port)) return 'http2';
-  if (port.protocol === 'HTTP') return 'http1';
-  return isSniffed(port) ? 'http-auto' : 'tcp';
 }
 
 function discoveryOf(

@@ -1,0 +1,183 @@
+import type { Origin } from '../../../config/origin.ts';
+import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
+import { filterChainPlan, type ListenerPlan, listenerPlan } from '../../../plan/listener-plan.ts';
+import { outboundCluster, passthroughCluster } from '../../../plan/names.ts';
+import {
+  anyPath,
+  forwardTo,
+  type RouteConfigurationPlan,
+  type RoutePlan,
+  routeConfigurationPlan,
+  routePlan,
+  type VirtualHostPlan,
+  virtualHostPlan,
+} from '../../../plan/route-plan.ts';
+import {
+  findPort,
+  isCarried,
+  isHttp,
+  isSniffed,
+  portsOf,
+  serviceFor,
+  usesDynamicDns,
+  visibleHosts,
+} from '../../../plan/service-scope.ts';
+import { serviceKind } from '../../../snapshot/kinds.ts';
+import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { extraHosts, hostDomains, isNear } from '../outbound/schema.ts';
+import { hostRoutes, originIn, virtualServiceFor, virtualServiceKind } from '../virtual-service/schema.ts';
+import { captureOf, captureOrigin, loopback, splitTarget } from './capture.ts';
+
+const forwardProxyRoutes = 'http_proxy';
+
+const forwardProxyNames = defineQuery('explicit.forward-proxy', (view): readonly Key[] =>
+  (captureOf(view)?.httpProxy ?? 0) > 0 ? [forwardProxyRoutes] : [],
+);
+
+function resolveForwardProxy(view: View): readonly Key[] {
+  return [String(captureOf(view)?.httpProxy ?? 0)];
+}
+
+function planForwardProxy(view: View, local: Key): ListenerPlan {
+  return listenerPlan({
+    name: forwardProxyRoutes,
+    address: loopback,
+    port: Number(local),
+    direction: 'outbound',
+    bind: true,
+    originalDestination: false,
+    chains: [
+      filterChainPlan({
+        name: forwardProxyRoutes,
+        match: {},
+        network: {
+          type: 'http',
+          routes: { type: 'discovered', name: forwardProxyRoutes },
+          statPrefix: 'outbound_http_proxy',
+          role: 'forward-proxy',
+          mutualTls: false,
+          dynamicForwardProxy:
+            view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY' || view.call(usesDynamicDns),
+        },
+        direction: 'outbound',
+        origin: captureOrigin,
+      }),
+    ],
+    detectionTimeoutMs: 0,
+    origin: captureOrigin,
+  });
+}
+
+export const forwardProxyListener: Shaper<ListenerPlan> = {
+  name: 'explicit-forward-proxy',
+  keys: forwardProxyNames,
+  resolve: resolveForwardProxy,
+  plan: planForwardProxy,
+};
+
+/** `host:port` of everything that can be asked for by name. */
+const forwardProxyHosts = defineQuery('explicit.forward-proxy-hosts', (view, _name: Key): readonly Key[] => {
+  const services = view
+    .call(visibleHosts)
+    .flatMap((host) => view.call(carriedPorts, view.call(serviceFor, host)).map((port) => `${host}:${port}`));
+  const extra = view.call(extraHosts).map((entry) => {
+    const [port, host] = entry.split('|');
+    return `${host}:${port}`;
+  });
+  return [...new Set([...services, ...extra])].sort();
+});
+
+const carriedPorts = defineQuery('explicit.carried-ports', (view, service: Key): readonly string[] =>
+  view
+    .call(portsOf, service)
+    .filter(isCarried)
+    .map((port) => String(port.port)),
+);
+
+/** host, port, service, virtual service, near */
+function resolveForwardProxyHost(view: View, _name: Key, key: Key): readonly Key[] {
+  const { host, port } = splitTarget(key);
+  return [host, port, view.call(serviceFor, host), view.call(virtualServiceFor, host), isNear(view, host)];
+}
+
+function planForwardProxyHost(
+  view: View,
+  host: Key,
+  portText: Key,
+  service: Key,
+  virtualService: Key,
+  near: Key,
+): VirtualHostPlan | undefined {
+  const port = Number(portText);
+  const found = view.get(serviceKind, service);
+  const protocol = found ? findPort(found, port)?.protocol : 'HTTP';
+  const object = view.get(virtualServiceKind, virtualService);
+  const origin = found?.origin ?? (object && originIn(object, 'spec.hosts'));
+  if (!origin || protocol === undefined) return undefined;
+  const http = isHttp({ protocol }) || isSniffed({ protocol });
+  const routes = http
+    ? hostRoutes(view, { host, service, virtualService, port, gateways: ['mesh'], tls: false })
+    : [];
+  // CONNECT host:port asks for the bytes themselves: TLS and other protocols that the proxy does not look into.
+  if (found && !http) routes.push(connectRoute(outboundCluster(port, '', host), origin));
+  if (routes.length === 0) return undefined;
+  const domains = hostDomains(view, host, service, near).flatMap((name) =>
+    portText === '80' ? [name, `${name}:80`] : [`${name}:${portText}`],
+  );
+  return virtualHostPlan({ name: `${host}:${portText}`, domains, routes, origin });
+}
+
+function connectRoute(cluster: string, origin: Origin): RoutePlan {
+  return routePlan({
+    name: 'connect',
+    match: { ...anyPath, path: { type: 'connect' } },
+    action: { ...forwardTo(cluster, origin), connect: true },
+    origin,
+  });
+}
+
+function planForwardProxyRoutes(view: View, name: Key): RouteConfigurationPlan {
+  const allow = view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY';
+  const routes = allow
+    ? [
+        connectRoute(passthroughCluster, captureOrigin),
+        routePlan({
+          name: 'allow_any',
+          match: anyPath,
+          action: forwardTo(passthroughCluster, captureOrigin),
+          origin: captureOrigin,
+        }),
+      ]
+    : [
+        routePlan({
+          name: 'block_all',
+          match: anyPath,
+          action: { type: 'direct-response', status: 502 },
+          origin: captureOrigin,
+        }),
+      ];
+  return routeConfigurationPlan({
+    name,
+    inlineHosts: [
+      virtualHostPlan({
+        name: allow ? 'allow_any' : 'block_all',
+        domains: ['*'],
+        routes,
+        origin: captureOrigin,
+      }),
+    ],
+    allowVhds: true,
+    ignorePort: false,
+    origin: captureOrigin,
+  });
+}
+
+export const forwardProxyRoutesShaper: RouteShaper = {
+  name: 'explicit-forward-proxy',
+  keys: forwardProxyNames,
+  plan: planForwardProxyRoutes,
+  hosts: forwardProxyHosts,
+  resolveHost: resolveForwardProxyHost,
+  planHost: planForwardProxyHost,
+};

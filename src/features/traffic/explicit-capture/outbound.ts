@@ -1,0 +1,167 @@
+import type { Origin } from '../../../config/origin.ts';
+import { sniffedHttp } from '../../../envoy/listener.ts';
+import { meshAlpn } from '../../../envoy/tls.ts';
+import { parseDuration } from '../../../plan/duration.ts';
+import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
+import { filterChainPlan, type ListenerPlan, listenerPlan } from '../../../plan/listener-plan.ts';
+import { outboundCluster } from '../../../plan/names.ts';
+import {
+  type ForwardAction,
+  type RouteConfigurationPlan,
+  type RoutePlan,
+  routeConfigurationPlan,
+  virtualHostPlan,
+} from '../../../plan/route-plan.ts';
+import {
+  findPort,
+  isCarried,
+  isHttp,
+  isSniffed,
+  isTlsPort,
+  serviceFor,
+} from '../../../plan/service-scope.ts';
+import type { Protocol } from '../../../registry/service.ts';
+import { serviceKind } from '../../../snapshot/kinds.ts';
+import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { connectionDestinations, hostRoutes, virtualServiceFor } from '../virtual-service/schema.ts';
+import { captureOf, captureOrigin, loopback, splitTarget } from './capture.ts';
+
+/** `host:port@local` of each outbound mapping. */
+const outboundMappings = defineQuery('explicit.outbound', (view): readonly Key[] =>
+  Object.entries(captureOf(view)?.outbound ?? {})
+    .filter(([, local]) => local > 0)
+    .map(([target, local]) => `${target}@${local}`)
+    .sort(),
+);
+
+function explicitRoutes(host: string, port: string): string {
+  return `explicit.${host}:${port}`;
+}
+
+/** host, service port, local port, service */
+function resolveOutbound(view: View, key: Key): readonly Key[] {
+  const { host, port, local } = splitTarget(key);
+  return [host, port, String(local), view.call(serviceFor, host)];
+}
+
+/** One loopback listener per service port: the application needs no Host and no DNS to be understood. */
+function planOutbound(view: View, host: Key, portText: Key, local: Key, key: Key): ListenerPlan | undefined {
+  const service = view.get(serviceKind, key);
+  const port = service && findPort(service, Number(portText));
+  // A service that is gone keeps its listener and answers 503: a refused connection would look like a broken proxy.
+  const protocol = port?.protocol ?? 'HTTP';
+  const origin = service?.origin ?? captureOrigin;
+  const http = filterChainPlan({
+    name: `${host}:${portText}`,
+    match: isSniffed({ protocol }) ? { applicationProtocols: sniffedHttp } : {},
+    network: {
+      type: 'http',
+      routes: { type: 'discovered', name: explicitRoutes(host, portText) },
+      statPrefix: `outbound_${portText}_${host}`,
+      role: 'outbound',
+      mutualTls: false,
+    },
+    direction: 'outbound',
+    origin,
+  });
+  const tcp = tcpTo(view, host, Number(portText), protocol, origin);
+  const listener = {
+    name: `explicit_${host}:${portText}`,
+    address: loopback,
+    port: Number(local),
+    direction: 'outbound',
+    bind: true,
+    originalDestination: false,
+    detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
+    origin,
+  } as const;
+  if (isHttp({ protocol })) return listenerPlan({ ...listener, chains: [http] });
+  if (isSniffed({ protocol })) return listenerPlan({ ...listener, chains: [http], defaultChain: tcp });
+  return isCarried({ protocol }) ? listenerPlan({ ...listener, chains: [tcp] }) : undefined;
+}
+
+function tcpTo(view: View, host: string, port: number, protocol: Protocol, origin: Origin) {
+  const cluster = outboundCluster(port, '', host);
+  const routed = connectionDestinations(view, host, port, isTlsPort({ protocol }) ? 'tls' : 'tcp');
+  return filterChainPlan({
+    name: cluster,
+    match: {},
+    network: {
+      type: 'tcp',
+      statPrefix: cluster,
+      destinations: routed.length > 0 ? routed : [{ cluster, weight: 1, origin }],
+      ...(isSniffed({ protocol }) ? { offerOnly: meshAlpn } : {}),
+      idleTimeoutMs: 0,
+    },
+    direction: 'outbound',
+    origin,
+  });
+}
+
+export const explicitListeners: Shaper<ListenerPlan> = {
+  name: 'explicit-outbound',
+  keys: outboundMappings,
+  resolve: resolveOutbound,
+  plan: planOutbound,
+};
+
+const explicitRouteNames = defineQuery('explicit.route-configurations', (view): readonly Key[] =>
+  view.call(outboundMappings).map((key) => {
+    const { host, port } = splitTarget(key);
+    return explicitRoutes(host, port);
+  }),
+);
+
+const noHosts = defineQuery('explicit.no-hosts', (_, _name: Key): readonly Key[] => []);
+
+/** host, port, service, virtual service */
+function resolveExplicit(view: View, name: Key): readonly Key[] {
+  const { host, port } = splitTarget(name.slice('explicit.'.length));
+  return [host, port, view.call(serviceFor, host), view.call(virtualServiceFor, host)];
+}
+
+/** One host that takes whatever Host the application sends, and gives the destination its full name instead. */
+function planExplicit(
+  view: View,
+  host: Key,
+  portText: Key,
+  service: Key,
+  virtualService: Key,
+): RouteConfigurationPlan {
+  const port = Number(portText);
+  const origin = view.get(serviceKind, service)?.origin ?? captureOrigin;
+  const routes = hostRoutes(view, {
+    host,
+    service,
+    virtualService,
+    port,
+    gateways: ['mesh'],
+    tls: false,
+    knownHost: host,
+  }).map((route) => withAuthority(route, host));
+  const name = explicitRoutes(host, portText);
+  return routeConfigurationPlan({
+    name,
+    inlineHosts: [virtualHostPlan({ name: `${host}:${portText}`, domains: ['*'], routes, origin })],
+    allowVhds: false,
+    ignorePort: false,
+    origin,
+  });
+}
+
+function withAuthority(route: RoutePlan, authority: string): RoutePlan {
+  if (route.action.type !== 'forward' || route.action.authority !== undefined) return route;
+  const action: ForwardAction = { ...route.action, authority };
+  return { ...route, action };
+}
+
+export const explicitRoutesShaper: RouteShaper = {
+  name: 'explicit',
+  keys: explicitRouteNames,
+  resolve: resolveExplicit,
+  plan: planExplicit,
+  hosts: noHosts,
+  resolveHost: () => undefined,
+  planHost: () => undefined,
+};
