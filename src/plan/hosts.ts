@@ -47,16 +47,6 @@ export function hostsOverlap(a: string, b: string): boolean {
   return hostCovers(a, b) || hostCovers(b, a);
 }
 
-/** The pattern that covers the host most specifically: exact first, then the longest wildcard. */
-export function mostSpecific(patterns: Iterable<string>, host: string): string | undefined {
-  let best: string | undefined;
-  for (const pattern of patterns) {
-    if (pattern === host) return pattern;
-    if (hostCovers(pattern, host) && (best === undefined || pattern.length > best.length)) best = pattern;
-  }
-  return best;
-}
-
 /**
  * Names by which an application may call a service, without those that its resolver could not find from the namespace:
  * `reviews`, `reviews.default`, `reviews.default.svc` and the full name with and without the final dot.
