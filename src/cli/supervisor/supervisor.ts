@@ -165,6 +165,8 @@ export class Supervisor {
       watchTree(
         directory,
         (file) => {
+          // The state of a mesh may be kept below its project.
+          if (file.startsWith(this.#paths.directory)) return;
           this.#log(`${file} changed`);
           restart();
         },

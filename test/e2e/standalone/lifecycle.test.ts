@@ -258,7 +258,7 @@ describe('what keeps a mesh from starting is named', () => {
   }, 60_000);
 
   test('a program that ends at once, with the end of its log', async () => {
-    const directory = join(ostria.home, 'broken');
+    const directory = join(ostria.home, 'projects', 'broken');
     mkdirSync(directory, { recursive: true });
     writeFileSync(
       join(directory, 'mesh.yaml'),
@@ -274,7 +274,7 @@ describe('what keeps a mesh from starting is named', () => {
 });
 
 test('up --watch restarts a program when its file changes', async () => {
-  const directory = join(ostria.home, 'watched');
+  const directory = join(ostria.home, 'projects', 'watched');
   mkdirSync(directory, { recursive: true });
   const program = (word: string): string =>
     `require('http').createServer((q, s) => s.end('${word}')).listen(process.env.PORT, '127.0.0.1')\n`;
