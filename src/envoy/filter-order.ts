@@ -20,7 +20,7 @@ export const httpFilterOrder: readonly { readonly name: string; readonly reason:
 ];
 
 /** Network filters before the terminal one, likewise. */
-export const networkFilterOrder: readonly { readonly name: string; readonly reason: string }[] = [
+const networkFilterOrder: readonly { readonly name: string; readonly reason: string }[] = [
   {
     name: 'envoy.filters.network.set_filter_state',
     reason: 'what upstream connections depend on must be known before they open',
@@ -29,17 +29,25 @@ export const networkFilterOrder: readonly { readonly name: string; readonly reas
   { name: 'envoy.filters.network.http_connection_manager', reason: 'terminal: parses HTTP' },
 ];
 
-const place: ReadonlyMap<string, number> = new Map(httpFilterOrder.map(({ name }, index) => [name, index]));
-
-/** Sorts filters by the table. Throws for one that the table does not know: it would have no defined place. */
+/** Sorts HTTP filters by the table. Throws for one that the table does not know: it would have no defined place. */
 export function inFilterOrder<T extends { readonly name: string }>(filters: readonly T[]): T[] {
-  const ranked = filters.map((filter) => ({ filter, rank: rankOf(filter.name) }));
+  return inOrder(httpFilterOrder, filters);
+}
+
+/** The same for network filters. */
+export function inNetworkOrder<T extends { readonly name: string }>(filters: readonly T[]): T[] {
+  return inOrder(networkFilterOrder, filters);
+}
+
+type Order = readonly { readonly name: string; readonly reason: string }[];
+
+function inOrder<T extends { readonly name: string }>(order: Order, filters: readonly T[]): T[] {
+  const ranked = filters.map((filter) => ({ filter, rank: rankOf(order, filter.name) }));
   return ranked.sort((a, b) => a.rank - b.rank).map(({ filter }) => filter);
 }
 
-function rankOf(name: string): number {
-  const found = place.get(name);
-  if (found === undefined)
-    throw new Error(`${name} has no place in envoy/filter-order.ts: add a line with its reason`);
+function rankOf(order: Order, name: string): number {
+  const found = order.findIndex((line) => line.name === name);
+  if (found < 0) throw new Error(`${name} has no place in envoy/filter-order.ts: add a line with its reason`);
   return found;
 }

@@ -29,6 +29,7 @@ import {
 } from '../../gen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import type { ChainMatch, FilterChainPlan, ListenerPlan, TcpChain } from '../plan/listener-plan.ts';
 import { cidrRange, socketAddress } from './address.ts';
+import { inNetworkOrder } from './filter-order.ts';
 import { duration, originMetadata, pack } from './pack.ts';
 import { downstreamTls } from './tls.ts';
 
@@ -101,7 +102,7 @@ export function buildFilterChain(plan: FilterChainPlan, network: Filter[]): Filt
   return create(FilterChainSchema, {
     name: plan.name,
     ...(Object.keys(plan.match).length > 0 ? { filterChainMatch: chainMatch(plan.match) } : {}),
-    filters: network,
+    filters: inNetworkOrder(network),
     metadata: originMetadata(plan.origin),
     ...(plan.tls ? { transportSocket: downstreamTls(plan.tls) } : {}),
   });

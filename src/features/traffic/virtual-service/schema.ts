@@ -8,7 +8,6 @@ export {
   type RouteContext,
 } from './plan.ts';
 export {
-  gatewayKey,
   type HttpRoute,
   httpRouteSlot,
   inPrecedence,
