@@ -69,6 +69,7 @@ const notBuilt: readonly [RegExp, string][] = [
   [/kind: Sidecar\b/, 'Sidecar is not built yet'],
   [/kind: HTTPRoute\b|kind: TLSRoute\b/, 'Gateway API is not built yet'],
   [/kind: Ingress\b/, 'Ingress is not built yet'],
+  [/ALLOW_ANY_DYNAMIC_DNS/, 'the outbound policy ALLOW_ANY_DYNAMIC_DNS is not built yet'],
 ];
 
 /** Runs `routing/cases.json`; a case passes when all of its calls answer as recorded. */
@@ -82,7 +83,9 @@ function runCase(recorded: RecordedCase): CaseOutcome {
   const bug = peerBugs[name];
   if (bug) return { name, outcome: 'skipped', why: bug };
   const later = notBuilt.find(([pattern]) =>
-    pattern.test(`${recorded.config}\n${recorded.kubeConfig ?? ''}`),
+    pattern.test(
+      `${recorded.config}\n${recorded.kubeConfig ?? ''}\n${JSON.stringify(recorded.meshConfig ?? {})}`,
+    ),
   );
   if (later) return { name, outcome: 'skipped', why: later[1] };
   try {
@@ -188,7 +191,8 @@ function differencesOf(resources: DecodedResources, recorded: RecordedCall): str
     port: call.port,
     mode: call.mode === 'inbound' ? 'inbound' : 'outbound',
     protocol: call.protocol === 'http2' ? 'http2' : call.protocol === 'http' ? 'http' : 'tcp',
-    tls: call.tls,
+    // Only TLS carries a server name: a recorded plaintext call that names one is meant as TLS.
+    tls: call.tls === 'plaintext' && call.sni !== undefined ? 'tls' : call.tls,
     path: call.path,
     ...(call.hostHeader !== undefined ? { host: call.hostHeader } : {}),
     ...(call.sni !== undefined ? { sni: call.sni } : {}),
