@@ -19,6 +19,7 @@ import {
   connectTimeoutSlot,
   keepaliveSlot,
   loadBalancerSlot,
+  localitySharesSlot,
   type OutlierPlan,
   outlierSlot,
   type WarmupPlan,
@@ -103,10 +104,14 @@ function emitBalancer(plan: ClusterPlan, message: Cluster): void {
   if (message.lbPolicy === LbPolicy.CLUSTER_PROVIDED) return;
   // A fallen locality must not be kept alive by Envoy's panic mode; minHealthPercent brings it back.
   const minHealth = read(plan, outlierSlot)?.minHealthPercent ?? 0;
+  const shares = read(plan, localitySharesSlot) ?? false;
   message.commonLbConfig =
-    minHealth === 0
+    minHealth === 0 && !shares
       ? noPanic
-      : create(Cluster_CommonLbConfigSchema, { healthyPanicThreshold: { value: minHealth } });
+      : create(Cluster_CommonLbConfigSchema, {
+          healthyPanicThreshold: { value: minHealth },
+          ...(shares ? { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } } : {}),
+        });
   const balancer = read(plan, loadBalancerSlot) ?? { type: 'least-request' };
   const warmup = read(plan, warmupSlot);
   switch (balancer.type) {

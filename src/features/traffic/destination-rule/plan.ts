@@ -18,6 +18,7 @@ import {
   keepaliveSlot,
   type LoadBalancerPlan,
   loadBalancerSlot,
+  localitySharesSlot,
   outlierSlot,
   warmupSlot,
 } from './policy-plan.ts';
@@ -63,6 +64,8 @@ function planLoadBalancer(
         }
     : simple(settings.simple);
   fill(plan, loadBalancerSlot, balancer, origin);
+  if (settings.localityLbSetting?.distribute?.length)
+    fill(plan, localitySharesSlot, true, { ...origin, path: `${origin.path}.localityLbSetting.distribute` });
   const hash = consistentHash && planHash(consistentHash);
   if (hash) fill(plan, hashSlot, hash, { ...origin, path: `${origin.path}.consistentHash` });
   const windowMs = parseDuration(warmup?.duration ?? settings.warmupDurationSecs);

@@ -43,6 +43,8 @@ export interface KeepalivePlan {
 }
 
 export const loadBalancerSlot = defineSlot<LoadBalancerPlan>('loadBalancer');
+/** Localities get shares of the traffic (`distribute`), not just by their number of endpoints. */
+export const localitySharesSlot = defineSlot<boolean>('localityShares');
 export const warmupSlot = defineSlot<WarmupPlan>('warmup');
 export const circuitBreakerSlot = defineSlot<CircuitBreakerPlan>('circuitBreaker');
 export const outlierSlot = defineSlot<OutlierPlan>('outlierDetection');
