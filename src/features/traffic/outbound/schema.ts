@@ -1,6 +1,13 @@
 import { splitKey } from '../../../config/object.ts';
 import { inNamespace } from '../../../plan/attributes.ts';
-import { authorityOfAddress, domainVariants, hostKeys, isWildcard, shortName } from '../../../plan/hosts.ts';
+import {
+  authorityOfAddress,
+  domainVariants,
+  hostCovers,
+  hostKeys,
+  isWildcard,
+  shortName,
+} from '../../../plan/hosts.ts';
 import {
   isHttp,
   isSniffed,
@@ -44,11 +51,16 @@ export const extraHosts = defineQuery('outbound.extra-hosts', (view): readonly s
   return [...found].sort();
 });
 
+/** A wildcard that covers services speaks of them alone; one that covers none is a host of its own. */
+const coversService = defineQuery('outbound.covers-service', (view, pattern: Key): boolean =>
+  view.call(visibleHosts).some((host) => hostCovers(pattern, host)),
+);
+
 const extraHostsOf = defineQuery('outbound.extra-hosts-of', (view, key: Key): readonly string[] => {
   const facts = view.call(virtualServiceFacts, key);
   if (!facts?.hasHttp) return [];
   const isExtra = (host: string): boolean =>
-    host !== '*' && (isWildcard(host) || view.call(serviceFor, host) === '');
+    host !== '*' && (isWildcard(host) ? !view.call(coversService, host) : view.call(serviceFor, host) === '');
   const extra = facts.hosts.filter(isExtra);
   if (extra.length === 0) return [];
   const ports = new Set(
@@ -89,12 +101,19 @@ export function hostDomains(view: View, host: string, service: Key, near: Key): 
     (name) => name === host || name === `${host}.` || !isNamed(view, name, suffix),
   );
   const addresses = (service === '' ? [] : (view.get(serviceKind, service)?.addresses ?? []))
-    .filter((address) => !address.includes('/') && ownsVirtualIp(view, service, address))
+    .filter(
+      (address) =>
+        !address.includes('/') && ownsVirtualIp(view, service, address) && !isNamed(view, address, suffix),
+    )
     .map(authorityOfAddress);
   return [...new Set([...names, ...addresses])];
 }
 
+/** Another visible service or virtual service has the name as its own host. */
 function isNamed(view: View, name: string, suffix: string): boolean {
-  if (view.list(servicesByHost, name).length > 0) return true;
-  return hostKeys(name, suffix).some((key) => view.list(virtualServicesByHost, key).length > 0);
+  if (view.list(servicesByHost, name).length > 0 && view.call(serviceFor, name) !== '') return true;
+  return hostKeys(name, suffix).some((key) => {
+    const named = view.list(virtualServicesByHost, key);
+    return named.length > 0 && inPrecedence(view, named).length > 0;
+  });
 }
