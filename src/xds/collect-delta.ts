@@ -191,7 +191,8 @@ function isUseful(stream: StreamState, watch: Watch, resource: Resource, forced:
   if (isRejected(watch, resource)) return false;
   if (forced) return isServed(stream, watch, resource.name);
   if (!isWanted(stream, watch, resource.name)) return false;
-  return watch.held.get(resource.name)?.version !== resource.version;
+  // An edit that was refused and taken back: what is held is wanted again, and its acknowledgement says that all is well.
+  return watch.held.get(resource.name)?.version !== resource.version || watch.rejected.has(resource.name);
 }
 
 /** The version that the client refused; a newer one gets its chance. */

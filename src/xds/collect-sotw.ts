@@ -24,7 +24,14 @@ export function collectSotw(stream: StreamState, watch: Watch): Draft | undefine
   watch.owed = false;
   watch.everything = false;
   watch.forced.clear();
-  return owed || !isHeld(watch, draft.resources) ? draft : undefined;
+  return owed || !isHeld(watch, draft.resources) || isTakenBack(stream, watch) ? draft : undefined;
+}
+
+/** Something that the client refused is now as it holds it, or gone: its acknowledgement says that all is well. */
+function isTakenBack(stream: StreamState, watch: Watch): boolean {
+  if (watch.rejected.size === 0) return false;
+  const map = mapOf(stream, watch.typeUrl);
+  return [...watch.rejected].some(([name, { version }]) => map.get(name)?.version !== version);
 }
 
 function collectPart(stream: StreamState, watch: Watch, gate: RouteGate | undefined): Draft | undefined {

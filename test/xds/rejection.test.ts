@@ -70,6 +70,23 @@ describe('rejections', () => {
     expect(recovered).toEqual([{ proxyId: sidecarNode.id, typeUrl: listener, resources: ['b'] }]);
   });
 
+  it('recovers when the edit is taken back, and when the resource goes', async () => {
+    await start();
+    edit('2', 'b', 'c');
+    client.nack(await client.next(), 'b: no; c: neither');
+    expect((await client.take()).names.toSorted()).toEqual(['b', 'c']);
+    await until(() => state() === 'NACKED');
+    edit('1', 'b');
+    expect((await client.take()).names).toEqual(['b']);
+    await until(() => recovered.length === 1);
+    expect(recovered).toEqual([{ proxyId: sidecarNode.id, typeUrl: listener, resources: ['b'] }]);
+    harness.source.edit({ removed: { [listener]: ['c'] } });
+    await client.take();
+    await until(() => state() === 'SYNCED');
+    expect(recovered.at(-1)?.resources).toEqual(['c']);
+    await client.silence();
+  });
+
   it('finds the bad one by halves when the message names none, in few responses', async () => {
     await start();
     const names = Array.from({ length: 32 }, (_, i) => `n${i}`);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { DiscoveryResponse } from '../../gen/proto/envoy/service/discovery/v3/discovery_pb.js';
 import { typeUrls } from '../../src/snapshot/resource.ts';
-import { SotwClient, sidecarNode } from './fake-envoy.ts';
+import { SotwClient, sidecarNode, until } from './fake-envoy.ts';
 import { fake, type Harness, type HarnessOptions, startHarness } from './harness.ts';
 
 const { cluster, endpoints, listener, route } = typeUrls;
@@ -34,6 +34,22 @@ describe('state-of-the-world streams', () => {
     expect(bodies(second)).toEqual(['cluster a', 'cluster b 2']);
     expect(second.versionInfo).not.toBe(first.versionInfo);
     expect([...harness.source.proxies.values()].map((proxy) => proxy.vhds)).toEqual([false]);
+  });
+
+  it('sends a state that was refused and taken back, so that its acknowledgement ends the refusal', async () => {
+    await start({ resources: [fake.cluster('a', '', {}), fake.cluster('b', '', {})] });
+    client.request(cluster, { node: sidecarNode });
+    client.ack(await client.next());
+    const state = () => harness.ledger.snapshot()[0]?.types[0]?.state;
+    harness.source.edit({ upserts: [fake.cluster('b', 'bad', {})] });
+    client.onResponse = (response) => {
+      if (bodies(response).join().includes('bad'))
+        client.request(cluster, { nonce: response.nonce, error: 'b: no' });
+      else client.ack(response);
+    };
+    await until(() => state() === 'NACKED');
+    harness.source.edit({ upserts: [fake.cluster('b', '', {})] });
+    await until(() => state() === 'SYNCED');
   });
 
   it('sends of named types what changed or is new among the names', async () => {
