@@ -8,7 +8,11 @@ import { type ConformanceGroup, type GroupResult, summarise } from './group.ts';
 const groups: Readonly<Record<string, () => Promise<ConformanceGroup>>> = {
   validate: async () => (await import('./validate.ts')).runValidate,
   scalars: async () => (await import('./scalars.ts')).runScalars,
-  routing: async () => (await import('./routing.ts')).runRoutingCases,
+  routing: async () => {
+    const { runRoutingCases } = await import('./routing.ts');
+    const { runHostClusters } = await import('./host-clusters.ts');
+    return (folder) => [...runRoutingCases(folder), ...runHostClusters(folder)];
+  },
   authn: async () => (await import('./authn.ts')).runAuthnCases,
 };
 
