@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -247,5 +247,15 @@ describe('help', () => {
       expect(code).toBe(0);
       expect(stdout).toContain('ostria __complete');
     }
+  });
+
+  test('bash completes by its script', () => {
+    const main = join(import.meta.dirname, 'main.ts');
+    const script = `ostria() { '${process.execPath}' '${main}' "$@"; }
+      source <(ostria completion bash)
+      COMP_WORDS=(ostria proxy-config li) COMP_CWORD=2; _ostria; echo "\${COMPREPLY[@]}"
+      COMP_WORDS=(ostria up --det) COMP_CWORD=2; _ostria; echo "\${COMPREPLY[@]}"`;
+    const { stdout } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
+    expect(stdout).toBe('listener\n--detach\n');
   });
 });

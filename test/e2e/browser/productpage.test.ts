@@ -77,7 +77,7 @@ describe.skipIf(!executablePath)('the product page in a browser (skipped where t
     await tab.getByLabel('Password').fill('anything');
     await tab.locator('#sign-in button').click();
     await tab.waitForURL(page);
-    expect(await tab.locator('.who').innerText()).toContain('jason');
+    expect(await tab.locator('.who').textContent()).toContain('jason');
     await tab.getByRole('link', { name: 'Sign out' }).click();
     await tab.getByRole('button', { name: 'Sign in' }).waitFor();
     await tab.close();
