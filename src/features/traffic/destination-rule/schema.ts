@@ -77,8 +77,14 @@ export const destinationRuleFor = defineQuery(
       const facts = view.call(ruleFacts, key);
       return facts ? [{ key, ...facts }] : [];
     });
+    // Rules of the service's own namespace that everybody sees mean the same to its own clients: asking whether the client is one
+    // of them would only make more classes of proxies.
+    const common = found.every(
+      (rule) => rule.namespace !== serviceNamespace || (!rule.selector && isPublic(view, rule)),
+    );
+    const own = common ? found.filter((rule) => rule.namespace !== serviceNamespace) : found;
     return (
-      choose(view, found, (rule) => view.attribute(inNamespace(rule.namespace))) ??
+      choose(view, own, (rule) => view.attribute(inNamespace(rule.namespace))) ??
       choose(view, found, (rule) => rule.namespace === serviceNamespace && visible(view, rule)) ??
       choose(view, found, (rule) => rule.namespace === view.mesh('rootNamespace') && visible(view, rule)) ??
       ''
@@ -86,12 +92,19 @@ export const destinationRuleFor = defineQuery(
   },
 );
 
+function exportsOf(view: View, rule: Candidate): readonly string[] {
+  return rule.exportTo.length > 0 ? rule.exportTo : view.mesh('defaultDestinationRuleExportTo');
+}
+
+function isPublic(view: View, rule: Candidate): boolean {
+  return exportsOf(view, rule).includes('*');
+}
+
 type Candidate = RuleFacts & { readonly key: Key };
 
 function visible(view: View, rule: Candidate): boolean {
   if (rule.selector) return false;
-  const exportTo = rule.exportTo.length > 0 ? rule.exportTo : view.mesh('defaultDestinationRuleExportTo');
-  return exported(view, exportTo, rule.namespace);
+  return exported(view, exportsOf(view, rule), rule.namespace);
 }
 
 function choose(
