@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Resource } from '../snapshot/resource.ts';
-import { namedIn } from './rejection.ts';
+import { essence, namedIn } from './rejection.ts';
 
 const resource = (name: string): Resource => ({
   typeUrl: 't',
@@ -29,4 +29,15 @@ describe('namedIn', () => {
     expect(found('something is wrong', 'a', 'some')).toEqual([]);
     expect(found('anything', '')).toEqual([]);
   });
+});
+
+it('a message is kept without the resource that Envoy prints in it', () => {
+  const printed = `goo.gle/debugonly   \nname: "a"\nload {\n${'  x: 1\n'.repeat(5_000)}}\n: `;
+  const reason =
+    'Proto constraint validation failed (ClusterValidationError.Size: value must be less than 5)';
+  expect(essence(`${printed}${reason}`)).toBe(reason);
+  expect(essence(`Error adding/updating cluster(s) a: ${printed}${reason}`)).toBe(
+    `Error adding/updating cluster(s) a: ${reason}`,
+  );
+  expect(essence('b: address in use')).toBe('b: address in use');
 });

@@ -5,6 +5,15 @@ import type { InFlight, RejectedResource, Trial, Watch } from './watch.ts';
 const searchBudget = 48;
 /** Of a client's message, what is kept. */
 const messageLimit = 2_000;
+/** Of the same, where names of resources are looked for. */
+const namesLimit = 64 * 1024;
+/** Envoy puts the whole resource, as text, before the constraint that it breaks. */
+const dump = /goo\.gle\/debug\w+ [\s\S]*?\n: /g;
+
+/** What a client says of a response, without the resources that it prints. */
+export function essence(text: string): string {
+  return text.slice(0, namesLimit).replaceAll(dump, '');
+}
 
 /**
  * Draws the consequences of a rejected response. Envoy may have taken some of its resources, so the state of each is unknown:
@@ -20,13 +29,13 @@ export function reject(
   now: number,
   whole: boolean,
 ): RejectedResource[] {
-  const message = text.slice(0, messageLimit);
+  const message = essence(text).slice(0, messageLimit);
   const changed = flight.resources.filter(
     (resource) => !isRestored(flight, resource) && !(whole && watch.held.get(resource.name) === resource),
   );
   const budget = flight.trial?.budget ?? { left: searchBudget };
   budget.left--;
-  const named = namedIn(message, changed);
+  const named = namedIn(text.slice(0, namesLimit), changed);
   if (named.length === 0 && changed.length > 1 && budget.left > 0) {
     const middle = changed.length >> 1;
     retry(watch, changed.slice(0, middle), [], [], budget);
