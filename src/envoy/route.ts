@@ -95,9 +95,14 @@ function buildForward(plan: ForwardAction): RouteAction {
     // A reference to nothing is an error of the configuration, not a destination that is down.
     clusterNotFoundResponseCode: NotFoundCode.INTERNAL_SERVER_ERROR,
   });
-  setDestinations(action, plan.destinations);
-  const [only] = plan.destinations;
-  const authority = (plan.destinations.length === 1 ? only?.headers?.authority : undefined) ?? plan.authority;
+  const { destinations } = plan;
+  const [only] = destinations;
+  // Envoy lets the route's rewrite win over its destinations' own: with one of those, each destination carries its rewrite.
+  const apart =
+    destinations.length > 1 && destinations.some(({ headers }) => headers?.authority !== undefined);
+  setDestinations(action, destinations, apart ? plan.authority : undefined);
+  const single = destinations.length === 1 ? only?.headers?.authority : undefined;
+  const authority = apart ? undefined : (single ?? plan.authority);
   if (authority !== undefined) action.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: authority };
   if (plan.rewrite?.type === 'prefix') action.prefixRewrite = plan.rewrite.value;
   else if (plan.rewrite)
@@ -112,7 +117,11 @@ function buildForward(plan: ForwardAction): RouteAction {
   return action;
 }
 
-function setDestinations(action: RouteAction, destinations: readonly Destination[]): void {
+function setDestinations(
+  action: RouteAction,
+  destinations: readonly Destination[],
+  authority: string | undefined,
+): void {
   const [only] = destinations;
   if (only && destinations.length === 1) {
     action.clusterSpecifier = { case: 'cluster', value: only.cluster };
@@ -120,15 +129,21 @@ function setDestinations(action: RouteAction, destinations: readonly Destination
   }
   action.clusterSpecifier = {
     case: 'weightedClusters',
-    value: create(WeightedClusterSchema, { clusters: destinations.map(weightedCluster) }),
+    value: create(WeightedClusterSchema, {
+      clusters: destinations.map((destination) => weightedCluster(destination, authority)),
+    }),
   };
 }
 
-function weightedCluster({ cluster, weight, headers }: Destination): WeightedCluster_ClusterWeight {
+function weightedCluster(
+  { cluster, weight, headers }: Destination,
+  fallback: string | undefined,
+): WeightedCluster_ClusterWeight {
   const message = create(WeightedCluster_ClusterWeightSchema, { name: cluster, weight });
   addHeaders(message, headers);
-  if (headers?.authority !== undefined)
-    message.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: headers.authority };
+  const authority = headers?.authority ?? fallback;
+  if (authority !== undefined)
+    message.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: authority };
   return message;
 }
 

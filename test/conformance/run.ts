@@ -11,7 +11,12 @@ const groups: Readonly<Record<string, () => Promise<ConformanceGroup>>> = {
   routing: async () => {
     const { runRoutingCases } = await import('./routing.ts');
     const { runHostClusters } = await import('./host-clusters.ts');
-    return (folder) => [...runRoutingCases(folder), ...runHostClusters(folder)];
+    const { runTrafficCases } = await import('./traffic.ts');
+    return async (folder) => [
+      ...runRoutingCases(folder),
+      ...runHostClusters(folder),
+      ...(await runTrafficCases(folder)),
+    ];
   },
   authn: async () => (await import('./authn.ts')).runAuthnCases,
 };
