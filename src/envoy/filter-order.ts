@@ -11,6 +11,19 @@ export const httpFilterOrder: readonly { readonly name: string; readonly reason:
     name: 'envoy.filters.http.cors',
     reason: 'answers preflights, which carry no credentials, before they could be refused',
   },
+  {
+    name: 'envoy.filters.http.rbac.custom',
+    reason: 'CUSTOM policies decide first: what they refuse nobody allows',
+  },
+  {
+    name: 'envoy.filters.http.rbac.audit',
+    reason: 'before any refusal, so that refused requests are marked too',
+  },
+  { name: 'envoy.filters.http.rbac.deny', reason: 'DENY goes before ALLOW' },
+  {
+    name: 'envoy.filters.http.rbac.allow',
+    reason: 'last of the policies, and before anything is done for the caller',
+  },
   { name: 'envoy.filters.http.fault', reason: 'injects as early as a real network fault would show' },
   {
     name: 'envoy.filters.http.dynamic_forward_proxy',
@@ -25,6 +38,10 @@ const networkFilterOrder: readonly { readonly name: string; readonly reason: str
     name: 'envoy.filters.network.set_filter_state',
     reason: 'what upstream connections depend on must be known before they open',
   },
+  { name: 'envoy.filters.network.rbac.custom', reason: 'CUSTOM policies decide first' },
+  { name: 'envoy.filters.network.rbac.audit', reason: 'before any refusal' },
+  { name: 'envoy.filters.network.rbac.deny', reason: 'DENY goes before ALLOW' },
+  { name: 'envoy.filters.network.rbac.allow', reason: 'last of the policies' },
   { name: 'envoy.filters.network.tcp_proxy', reason: 'terminal: opens the upstream connection' },
   { name: 'envoy.filters.network.http_connection_manager', reason: 'terminal: parses HTTP' },
 ];

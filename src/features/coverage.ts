@@ -53,6 +53,7 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
     },
     { path: 'spec.servers[].defaultEndpoint', instead: 'requests without a route are answered 404' },
   ],
+  AuthorizationPolicy: [],
   PeerAuthentication: [],
   ServiceEntry: [],
   WorkloadEntry: [],

@@ -1,4 +1,5 @@
 import type { Feature } from '../plan/feature.ts';
+import { authorizationPolicy } from './security/authorization-policy/feature.ts';
 import { mutualTls } from './security/mutual-tls/feature.ts';
 import { peerAuthentication } from './security/peer-authentication/feature.ts';
 import { accessLog } from './telemetry/access-log/feature.ts';
@@ -29,6 +30,7 @@ export const features: readonly Feature[] = [
   destinationRule,
   peerAuthentication,
   mutualTls,
+  authorizationPolicy,
   fault,
   cors,
   mirror,

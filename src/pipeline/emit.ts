@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { Cluster } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
-import type { FilterChain } from '../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
+import type { Filter, FilterChain } from '../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import type { VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
@@ -15,11 +15,15 @@ import {
 import { buildRoute } from '../envoy/route.ts';
 import { buildVirtualHost } from '../envoy/virtual-host.ts';
 import type { ClusterPlan } from '../plan/cluster-plan.ts';
-import type { Feature } from '../plan/feature.ts';
+import type { Feature, NetworkFilterFragment } from '../plan/feature.ts';
 import type { FilterChainPlan, ListenerPlan } from '../plan/listener-plan.ts';
 import type { VirtualHostPlan } from '../plan/route-plan.ts';
 
 export type Emit = ReturnType<typeof createEmit>;
+
+function toNetworkFilter({ name, config }: NetworkFilterFragment): Filter {
+  return networkFilter(name, config);
+}
 
 /** Plan nodes to messages: the node's own part first, then each feature's fragment. */
 export function createEmit(features: readonly Feature[]) {
@@ -40,6 +44,7 @@ export function createEmit(features: readonly Feature[]) {
     if (network.type === 'tcp')
       return buildFilterChain(plan, [
         ...(network.offerOnly ? [offerOnly(network.offerOnly)] : []),
+        ...all.flatMap((emitter) => emitter.networkFilters?.(plan) ?? []).map(toNetworkFilter),
         buildTcpProxy(network, accessLogs),
       ]);
     const filters = all.flatMap((emitter) => emitter.httpFilters?.(plan) ?? []);

@@ -10,6 +10,9 @@ export function originsOf(...nodes: readonly (Slotted & { readonly origin: Origi
 function* eachOrigin(nodes: readonly (Slotted & { readonly origin: Origin })[]): Iterable<Origin> {
   for (const { origin, slots } of nodes) {
     yield origin;
-    for (const filled of slots.values()) yield filled.origin;
+    for (const filled of slots.values()) {
+      yield filled.origin;
+      yield* filled.also;
+    }
   }
 }

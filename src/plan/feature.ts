@@ -49,12 +49,19 @@ export interface HttpFilterFragment {
   readonly disabled?: boolean;
 }
 
+/** A network filter that a feature wants before a chain's terminal one; its place is decided by envoy/filter-order.ts alone. */
+export interface NetworkFilterFragment {
+  readonly name: string;
+  readonly config: Any;
+}
+
 /** Where slots become Envoy messages. */
 export interface Emitters {
   readonly cluster?: (plan: ClusterPlan, message: Cluster) => void;
   readonly route?: (plan: RoutePlan, message: Route) => void;
   readonly virtualHost?: (plan: VirtualHostPlan, message: VirtualHost) => void;
   readonly httpFilters?: (chain: FilterChainPlan) => readonly HttpFilterFragment[];
+  readonly networkFilters?: (chain: FilterChainPlan) => readonly NetworkFilterFragment[];
   readonly accessLogs?: (chain: FilterChainPlan) => readonly AccessLog[];
 }
 

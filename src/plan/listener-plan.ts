@@ -68,6 +68,8 @@ export interface FilterChainPlan extends Slotted {
   readonly tls?: DownstreamTls;
   readonly network: HttpChain | TcpChain;
   readonly direction: 'inbound' | 'outbound' | 'gateway';
+  /** The port that users know the chain by, where it listens on an allocated one. */
+  readonly policyPort?: number;
   readonly origin: Origin;
 }
 

@@ -12,6 +12,8 @@ export interface Slot<T> {
 interface Filled {
   readonly value: unknown;
   readonly origin: Origin;
+  /** Further objects that had a part in it. */
+  readonly also: readonly Origin[];
 }
 
 /** Anything that carries slots. Nodes are built, decorated and emitted within one query; they never outlive it. */
@@ -25,8 +27,14 @@ export function defineSlot<T>(name: string, options: { visible?: boolean } = {})
 }
 
 /** Fills a slot. Every write says which object and field decided it; the last write wins. */
-export function fill<T>(node: Slotted, slot: Slot<T>, value: T, origin: Origin): void {
-  node.slots.set(slot as Slot<unknown>, { value, origin });
+export function fill<T>(
+  node: Slotted,
+  slot: Slot<T>,
+  value: T,
+  origin: Origin,
+  also: readonly Origin[] = [],
+): void {
+  node.slots.set(slot as Slot<unknown>, { value, origin, also });
 }
 
 export function read<T>(node: Slotted, slot: Slot<T>): T | undefined {

@@ -16,13 +16,16 @@ import {
 } from '../../gen/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { FilterConfigSchema } from '../../gen/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js';
 import { HTTPFaultSchema } from '../../gen/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { RBACSchema as HttpRbacSchema } from '../../gen/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { HttpInspectorSchema } from '../../gen/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
 import { OriginalDstSchema } from '../../gen/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
 import { TlsInspectorSchema } from '../../gen/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { HttpConnectionManagerSchema } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { RBACSchema as NetworkRbacSchema } from '../../gen/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { ConfigSchema as SetFilterStateSchema } from '../../gen/proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js';
 import { TcpProxySchema } from '../../gen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { UriTemplateMatchConfigSchema } from '../../gen/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { PreviousHostsPredicateSchema } from '../../gen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 import { PreviousPrioritiesConfigSchema } from '../../gen/proto/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js';
 import { RawBufferSchema } from '../../gen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
@@ -130,7 +133,7 @@ const registry = createRegistry(
   ...[HTTPFaultSchema, RouterSchema, HttpInspectorSchema, OriginalDstSchema, TlsInspectorSchema],
   ...[HttpConnectionManagerSchema, SetFilterStateSchema, TcpProxySchema, PreviousHostsPredicateSchema],
   ...[PreviousPrioritiesConfigSchema, RawBufferSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema],
-  HttpProtocolOptionsSchema,
+  ...[HttpProtocolOptionsSchema, HttpRbacSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema],
 );
 
 const schemas: readonly (readonly [string, string, DescMessage])[] = [

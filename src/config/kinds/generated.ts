@@ -10,6 +10,7 @@ const built = new Set([
   'ServiceEntry.networking.istio.io',
   'WorkloadEntry.networking.istio.io',
   'PeerAuthentication.security.istio.io',
+  'AuthorizationPolicy.security.istio.io',
 ]);
 
 /** Schemas are compiled once each, so all registries share them. */

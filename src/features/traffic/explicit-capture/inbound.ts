@@ -60,7 +60,7 @@ function planInboundListener(view: View, text: Key, demand: Key): ListenerPlan {
     originalDestination: false,
     chains: inboundChains(
       view,
-      { port: entry.servicePort, protocol: entry.protocol, origin },
+      { port: entry.servicePort, protocol: entry.protocol, origin, allocated: true },
       {},
       parseDemand(demand),
     ),

@@ -76,6 +76,10 @@ export const gatewayListeners: Shaper<ListenerPlan> = {
   plan: planListener,
 };
 
+function policyPort({ allocated, serverPort }: BoundServer): { policyPort?: number } {
+  return allocated ? { policyPort: serverPort } : {};
+}
+
 function plainChain(
   view: View,
   gateway: Gateway,
@@ -92,6 +96,7 @@ function plainChain(
         ? httpTo(view, spec, server, false)
         : tcpTo(gateway, server, connectionsFor(view, server, hosts)),
     direction: 'gateway',
+    ...policyPort(server),
     origin: gatewayOrigin(gateway, `spec.servers[${server.index}]`),
   });
 }
@@ -149,6 +154,7 @@ function securedChains(
               match: match(names),
               network: tcpTo(gateway, server, connection.destinations),
               direction: 'gateway',
+              ...policyPort(server),
               origin: connection.destinations[0]?.origin ?? origin,
             }),
           ]
@@ -167,6 +173,7 @@ function securedChains(
         ? httpTo(view, spec, server, tls.trust !== undefined)
         : tcpTo(gateway, server, connectionsFor(view, server, hosts)),
       direction: 'gateway',
+      ...policyPort(server),
       origin,
     }),
   ];

@@ -20,6 +20,8 @@ export interface BoundServer {
   /** What the Gateway says; routes are made for it. */
   readonly serverPort: number;
   readonly kind: ServerKind;
+  /** `port` is the supervisor's allocation: `serverPort` is what policies mean. */
+  readonly allocated?: boolean;
   /** The route configuration; '' for servers that do not speak HTTP. */
   readonly routes: string;
 }
@@ -108,7 +110,16 @@ export const boundServers = defineQuery('gateway.servers', (view): readonly Boun
             : kind === 'https'
               ? `https.${serverPort}.${server.port.name}.${name?.name}.${name?.namespace}`
               : '';
-        bound.push({ gateway: key, index, bind, port, serverPort, kind, routes });
+        bound.push({
+          gateway: key,
+          index,
+          bind,
+          port,
+          serverPort,
+          kind,
+          ...(view.attribute(captureMode) === 'explicit' ? { allocated: true } : {}),
+          routes,
+        });
       }
     }
   }

@@ -28,6 +28,8 @@ export interface InboundPort {
   readonly origin: Origin;
   /** Where connections go, if not to the port's own cluster. */
   readonly cluster?: string;
+  /** The proxy listens on an allocated port: `port` is what policies mean. */
+  readonly allocated?: boolean;
 }
 
 /** What sidecars offer for HTTP, ours and Istio's. */
@@ -114,7 +116,7 @@ function plainChains(port: InboundPort, base: ChainMatch, permissive: boolean): 
 
 function httpChain(
   name: string,
-  { port, protocol, origin }: InboundPort,
+  { port, protocol, origin, allocated }: InboundPort,
   match: ChainMatch,
   tls: DownstreamTls | undefined,
 ): FilterChainPlan {
@@ -137,13 +139,14 @@ function httpChain(
       mutualTls: tls !== undefined,
     },
     direction: 'inbound',
+    ...(allocated ? { policyPort: port } : {}),
     origin,
   });
 }
 
 function tcpChain(
   name: string,
-  { port, origin, cluster = inboundCluster(port) }: InboundPort,
+  { port, origin, allocated, cluster = inboundCluster(port) }: InboundPort,
   match: ChainMatch,
   tls: DownstreamTls | undefined,
 ): FilterChainPlan {
@@ -158,6 +161,7 @@ function tcpChain(
       idleTimeoutMs: 0,
     },
     direction: 'inbound',
+    ...(allocated ? { policyPort: port } : {}),
     origin,
   });
 }
