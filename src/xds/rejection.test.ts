@@ -39,5 +39,6 @@ it('a message is kept without the resource that Envoy prints in it', () => {
   expect(essence(`Error adding/updating cluster(s) a: ${printed}${reason}`)).toBe(
     `Error adding/updating cluster(s) a: ${reason}`,
   );
+  expect(essence(printed.slice(0, 900))).toContain('the log of Envoy says which');
   expect(essence('b: address in use')).toBe('b: address in use');
 });

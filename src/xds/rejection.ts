@@ -8,11 +8,13 @@ const messageLimit = 2_000;
 /** Of the same, where names of resources are looked for. */
 const namesLimit = 64 * 1024;
 /** Envoy puts the whole resource, as text, before the constraint that it breaks. */
-const dump = /goo\.gle\/debug\w+ [\s\S]*?\n: /g;
+const dump = /goo\.gle\/debug\w+ [\s\S]*?(\n: |$)/g;
 
 /** What a client says of a response, without the resources that it prints. */
 export function essence(text: string): string {
-  return text.slice(0, namesLimit).replaceAll(dump, '');
+  const short = text.slice(0, namesLimit).replaceAll(dump, '').trimEnd();
+  // Envoy cuts its messages: of a large resource the reason behind it is gone.
+  return short === '' && text !== '' ? 'a resource breaks a constraint; the log of Envoy says which' : short;
 }
 
 /**

@@ -7,7 +7,7 @@ import { eventually } from '../../support/bookinfo.ts';
 import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
 import { type LoadResult, startLoad } from '../../support/load.ts';
 
-const rounds = process.env.OSTRIA_NIGHTLY === '1' ? 20 : 1;
+const rounds = process.env.OSTRIA_NIGHTLY === '1' ? 8 : 1;
 
 let mesh: HelloMesh;
 beforeAll(async () => {

@@ -1,0 +1,152 @@
+// Nothing is silently ignored: what is not acted on, and what proxies refuse, stands in the object's status.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ConfigObject, StatusCondition } from '../../../src/config/object.ts';
+import { eventually } from '../../support/bookinfo.ts';
+import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
+
+let mesh: HelloMesh;
+beforeAll(async () => {
+  mesh = await openHelloMesh(24_800);
+}, 120_000);
+afterAll(() => mesh?.close(), 90_000);
+
+async function conditions(type: string, name: string): Promise<readonly StatusCondition[]> {
+  const { code, stdout, stderr } = await mesh.ostria.run(['get', type, name, '-o', 'json']);
+  if (code !== 0) throw new Error(stderr);
+  const status = (JSON.parse(stdout) as ConfigObject).status as Record<string, unknown> | undefined;
+  const parents = (status?.parents ?? []) as { conditions: StatusCondition[] }[];
+  return [...((status?.conditions ?? []) as StatusCondition[]), ...parents.flatMap((one) => one.conditions)];
+}
+
+const answers = async () =>
+  Promise.all(
+    [mesh.ingress, mesh.helloFromSleep].map(async (url) => {
+      const answer = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+      await answer.text();
+      return answer.status;
+    }),
+  );
+
+describe('kinds that are not built yet', () => {
+  test.each([
+    ['authorizationpolicy', 'security.istio.io/v1', 'AuthorizationPolicy', { action: 'DENY', rules: [{}] }],
+    [
+      'requestauthentication',
+      'security.istio.io/v1',
+      'RequestAuthentication',
+      { jwtRules: [{ issuer: 'a@example.com', jwksUri: 'https://example.com/jwks' }] },
+    ],
+    ['sidecar', 'networking.istio.io/v1', 'Sidecar', { egress: [{ hosts: ['./*'] }] }],
+    [
+      'httproute',
+      'gateway.networking.k8s.io/v1',
+      'HTTPRoute',
+      { parentRefs: [{ name: 'gateway' }], rules: [{ backendRefs: [{ name: 'helloworld', port: 5000 }] }] },
+    ],
+    ['wasmplugin', 'extensions.istio.io/v1alpha1', 'WasmPlugin', { url: 'oci://example.com/plugin:v1' }],
+  ])('%s is stored, warns, and says so in its status', async (type, apiVersion, kind, spec) => {
+    const object = { apiVersion, kind, metadata: { name: 'planned' }, spec };
+    const { code, stdout, stderr } = await mesh.ostria.run(['apply', '-f', '-'], {
+      input: JSON.stringify(object),
+    });
+    expect([code, stdout]).toEqual([0, expect.stringContaining('/planned created')]);
+    expect(stderr).toContain(`${kind} is stored, but this version of Ostria does not act on it yet`);
+    expect(await conditions(type, 'planned')).toContainEqual(
+      expect.objectContaining({ type: 'Accepted', status: 'False', reason: 'NotImplemented' }),
+    );
+    expect(await answers()).toEqual([200, 200]);
+    expect((await mesh.ostria.run(['delete', type, 'planned'])).code).toBe(0);
+  });
+});
+
+describe('what proxies refuse', () => {
+  const host = 'helloworld';
+  const rule = (loadBalancer: unknown): ConfigObject =>
+    networkingObject('DestinationRule', host, { host, trafficPolicy: { loadBalancer } });
+  const route = (match: unknown): ConfigObject =>
+    networkingObject('VirtualService', 'hello-mesh', {
+      hosts: [host],
+      http: [
+        { ...(match ? { match } : {}), route: [{ destination: { host } }] },
+        { route: [{ destination: { host } }] },
+      ],
+    });
+  const refused = (why: string) =>
+    expect.objectContaining({
+      type: 'Programmed',
+      status: 'False',
+      reason: 'RejectedByProxy',
+      message: expect.stringContaining(why),
+    });
+  const taken = expect.objectContaining({ type: 'Programmed', status: 'True' });
+
+  // Each passes admission (Istio's too), and no Envoy takes it.
+  test.each<[string, string, string, (bad: boolean) => ConfigObject, string]>([
+    [
+      'a ring that is too large',
+      'destinationrule',
+      host,
+      (bad) =>
+        rule({
+          consistentHash: {
+            httpHeaderName: 'x-user',
+            ringHash: { minimumRingSize: bad ? 9_000_000 : 1_024 },
+          },
+        }),
+      'Proto constraint validation failed (ClusterValidationError.RingHashLbConfig',
+    ],
+    [
+      'a table size that is no prime',
+      'destinationrule',
+      host,
+      (bad) =>
+        rule({ consistentHash: { httpHeaderName: 'x-user', maglev: { tableSize: bad ? 65_536 : 65_537 } } }),
+      'prime',
+    ],
+    [
+      'a regular expression that is too large',
+      'virtualservice',
+      'hello-mesh',
+      (bad) => route(bad ? [{ uri: { regex: 'x{1000}'.repeat(40) } }] : undefined),
+      'max program size',
+    ],
+  ])(
+    '%s: the object says so, traffic goes on, and mending it is enough',
+    async (_, type, name, make, why) => {
+      await mesh.apply(make(false));
+      expect(await answers()).toEqual([200, 200]);
+      await mesh.apply(make(true));
+      await eventually(async () => expect(await conditions(type, name)).toContainEqual(refused(why)));
+      expect((await mesh.ostria.run(['proxy-status'])).stdout).toContain('NACKED');
+      for (let call = 0; call < 5; call++) expect(await answers()).toEqual([200, 200]);
+      // Back to what it was: what proxies hold is what is wanted again.
+      await mesh.apply(make(false));
+      await eventually(async () => expect(await conditions(type, name)).toContainEqual(taken));
+      await eventually(async () =>
+        expect((await mesh.ostria.run(['proxy-status'])).stdout).not.toContain('NACKED'),
+      );
+      await mesh.remove(make(false));
+      await eventually(async () => expect(await answers()).toEqual([200, 200]));
+    },
+  );
+
+  test('an edit beside the refused one goes through', async () => {
+    await mesh.apply(route([{ uri: { regex: 'x{1000}'.repeat(40) } }]));
+    await eventually(async () =>
+      expect(await conditions('virtualservice', 'hello-mesh')).toContainEqual(refused('max program size')),
+    );
+    await mesh.apply(
+      networkingObject('VirtualService', 'httpbin', {
+        hosts: ['httpbin'],
+        http: [{ directResponse: { status: 418 } }],
+      }),
+    );
+    await eventually(async () => expect((await fetch(mesh.httpbinFromSleep)).status).toBe(418));
+    // Deleting the bad one is as good as mending it.
+    await mesh.ostria.run(['delete', 'virtualservice', 'hello-mesh', 'httpbin']);
+    await eventually(async () =>
+      expect((await mesh.ostria.run(['proxy-status'])).stdout).not.toContain('NACKED'),
+    );
+    expect((await fetch(mesh.httpbinFromSleep)).status).toBe(200);
+  });
+});
