@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
 import { DirectorySource } from '../config/sources/directory-source.ts';
@@ -160,7 +161,7 @@ function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Lo
 }
 
 function startCompile(log: Logger, stops: (() => void)[]): { engine: Engine; flusher: Flusher } {
-  const engine = createEngine({ roots: roots.collections });
+  const engine = createEngine({ roots: roots.collections, pause: () => immediate() });
   const flusher = new Flusher(engine, (error) =>
     log.error({ err: error }, 'the compile failed; proxies keep what they have'),
   );

@@ -32,6 +32,11 @@ export interface CompileFailure {
 export interface ResourceSource {
   /** Registers a proxy; its resources are available when this returns. Replaces an earlier one of the same id. */
   connect(proxy: MeshProxy): void;
+  /**
+   * Does beforehand, in slices, what `connect` of such a proxy would have to compute: `connect` is right without it, and quick
+   * after it. Undefined: there is nothing to do.
+   */
+  prepare?(proxy: MeshProxy): Promise<void> | undefined;
   disconnect(proxyId: string): void;
   /** The proxy's present resources of a type, by name. A stable, shared view: valid until the next push. Empty for unknown proxies. */
   resources(proxyId: string, typeUrl: string): ReadonlyMap<string, Resource>;

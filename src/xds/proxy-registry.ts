@@ -30,6 +30,11 @@ export class ProxyRegistry {
     return this.#byId.get(id);
   }
 
+  /** Lets the source get ready for a proxy without blocking the others; `acquire` is quick afterwards. */
+  async prepare(proxy: MeshProxy): Promise<void> {
+    if (!this.#byId.has(proxy.id)) await this.#source.prepare?.(proxy);
+  }
+
   acquire(proxy: MeshProxy, stream: XdsStream): Registration {
     const fingerprint = JSON.stringify(proxy);
     for (let copy = 1; ; copy++) {

@@ -143,6 +143,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     if (!result.ok) throw new GrpcError(grpcStatus.unauthenticated, result.error);
     const mismatch = checkIdentity(parsed.proxy, result.identity);
     if (mismatch) throw new GrpcError(grpcStatus.permissionDenied, mismatch);
+    if (!this.#closed) await this.#context.registry.prepare(parsed.proxy);
     if (this.#closed) return;
     this.#registration = this.#context.registry.acquire(parsed.proxy, this);
     this.#context.ledger.open(this);

@@ -252,6 +252,35 @@ test('in slices: nobody sees half of a flush, what is written meanwhile waits, n
   expect(engine.revision).toBe(8);
 });
 
+test('what a proxy will need is prepared in slices; connecting then computes nothing, and the world may change meanwhile', async () => {
+  const root = items(plain);
+  let time = 0;
+  let pauses = 0;
+  let meanwhile: (() => void) | undefined;
+  const pause = async () => {
+    if (++pauses === 20) meanwhile?.();
+  };
+  const { engine, edit, texts } = start([root], { pause, clock: () => ++time * 20 });
+  const computed = () => engine.stats().queries.find((query) => query.name === root.item.name)?.computed ?? 0;
+  edit(...Array.from({ length: 50 }, (_, i) => put(`k${i}`, { text: 'old' })));
+  meanwhile = () => {
+    edit(put('k3', { text: 'new' }), put('k50', { text: 'late' }), put('k4', undefined));
+  };
+  const [first, second] = [testProxy('a'), testProxy('b')];
+  await Promise.all([engine.prepare?.(first), engine.prepare?.(second)]);
+  expect(pauses).toBeGreaterThan(50);
+  const before = computed();
+  engine.connect(first);
+  expect(computed() - before).toBeLessThan(3);
+  expect(texts(first.id)).toMatchObject({ k0: 'old', k3: 'new', k50: 'late' });
+  expect(texts(first.id)).not.toHaveProperty('k4');
+  expect(engine.prepare?.(second)).toBeUndefined();
+  engine.connect(second);
+  expect(texts(second.id)).toEqual(texts(first.id));
+  engine.disconnect(first.id);
+  engine.disconnect(second.id);
+});
+
 test('a synchronous flush ends one that is under way', async () => {
   const { engine, edit, texts } = start([items(plain)]);
   edit(put('one', { text: '1' }), put('two', { text: '2' }));

@@ -28,6 +28,8 @@ export interface EngineOptions {
   readonly defaultBound?: number;
   /** Re-runs a share (0 to 1) of the reused results for the proxy that reuses them, and throws where they differ. For tests. */
   readonly verify?: { readonly sampleRate: number };
+  /** Lets other work run between the slices of `prepare`, such as `setImmediate` from `node:timers/promises`. Default: no slices. */
+  readonly pause?: () => Promise<unknown>;
 }
 
 export interface FlushAsyncOptions {
@@ -66,6 +68,9 @@ export interface Engine extends ResourceSource {
   readonly world: World;
 }
 
+/** The longest stretch of `prepare` without a pause, ms. */
+const prepareSliceMs = 10;
+
 /** Items looked at in one `collect`. */
 const compactionBudget = 50_000;
 
@@ -99,6 +104,9 @@ class IncrementalEngine implements Engine {
   readonly #classIds = new WeakMap<RootClass, number>();
   #nextClassId = 1;
   #unionEpoch = 0;
+  /** The end of the last `prepare` that was asked for; undefined: none is under way. */
+  #preparing: Promise<void> | undefined;
+  #prepareUntil = 0;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -146,6 +154,46 @@ class IncrementalEngine implements Engine {
     this.#settle();
   }
 
+  prepare(proxy: MeshProxy): Promise<void> | undefined {
+    const { pause } = this.#options;
+    if (pause === undefined) return undefined;
+    const state = new ProxyState(proxy);
+    // One after the other: the second of two equal ones finds everything done.
+    const before = this.#preparing;
+    if (before === undefined && this.#roots.isWarm(state)) {
+      this.#forget(state);
+      return undefined;
+    }
+    const mine = (before ?? Promise.resolve())
+      .then(() => this.#warm(state, pause))
+      .finally(() => {
+        this.#forget(state);
+        if (this.#preparing === settled) this.#preparing = undefined;
+      });
+    const settled = mine.catch(() => undefined);
+    this.#preparing = settled;
+    return mine;
+  }
+
+  async #warm(state: ProxyState, pause: () => Promise<unknown>): Promise<void> {
+    const steps = this.#roots.warm(state);
+    for (let ended = false; !ended; ) {
+      if (this.#clock() >= this.#prepareUntil) {
+        await pause();
+        this.#prepareUntil = this.#clock() + prepareSliceMs;
+      }
+      this.#evaluator.garbage.now = this.#clock();
+      ended = steps.next().done === true;
+    }
+    this.#settle();
+  }
+
+  /** What is being computed may be computed on behalf of a proxy that left. */
+  #forget(state: ProxyState): void {
+    if (this.#running === undefined) this.#evaluator.masks.forget(state);
+    else this.#departed.push(state);
+  }
+
   disconnect(proxyId: string): void {
     const state = this.#proxies.get(proxyId);
     if (state === undefined) return;
@@ -153,8 +201,7 @@ class IncrementalEngine implements Engine {
     this.#proxies.delete(proxyId);
     this.proxies.delete(proxyId);
     this.#roots.leave(state);
-    if (this.#running === undefined) this.#evaluator.masks.forget(state);
-    else this.#departed.push(state);
+    this.#forget(state);
   }
 
   resources(proxyId: string, typeUrl: string): ReadonlyMap<string, Resource> {

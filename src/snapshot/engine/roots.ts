@@ -58,6 +58,54 @@ export class Roots {
     }
   }
 
+  /** Whether a proxy that joins now finds its classes made and up to date. */
+  isWarm(proxy: ProxyState): boolean {
+    return this.roots.every((root) => {
+      const item = this.#find(root, proxy);
+      return item !== undefined && !(item.isStale && item.members.size === 0);
+    });
+  }
+
+  /** Makes the classes of a proxy that is about to join, in steps; they wait for it as if their last member had left. */
+  *warm(proxy: ProxyState): Steps {
+    for (const root of this.roots) {
+      yield* this.#warmRoot(root, proxy);
+      const item = this.#findOrMake(root, proxy);
+      this.#enter(item, proxy);
+      this.#exit(item, proxy);
+      yield;
+    }
+    proxy.joined.length = 0;
+  }
+
+  /** Computes what making or waking a class will ask for. Between steps anything may change: then some of it is computed again. */
+  *#warmRoot(root: Root, proxy: ProxyState): Steps {
+    const { collection } = root;
+    const compute = (key: Key) => this.#evaluator.evaluate(collection.item as unknown as Query, [key], proxy);
+    const found = this.#find(root, proxy);
+    if (found !== undefined && found.members.size > 0) return;
+    const base = found ?? this.#someClean(root);
+    if (base === undefined || base.keysStale || !this.#serves(base.keysEntry, proxy)) {
+      const entry = this.#evaluator.evaluate(collection.keys as unknown as Query, [], proxy);
+      yield;
+      for (const key of entry.failure === undefined ? (entry.value as readonly Key[]) : []) {
+        if (base !== undefined && !base.stale.has(key) && this.#serves(base.items.get(key), proxy)) continue;
+        compute(key);
+        yield;
+      }
+      return;
+    }
+    for (const [key, entry] of base.items) {
+      if (!base.stale.has(key) && this.#serves(entry, proxy)) continue;
+      compute(key);
+      yield;
+    }
+  }
+
+  #serves(entry: Entry | undefined, proxy: ProxyState): boolean {
+    return entry !== undefined && this.#evaluator.masks.projection(entry.mask, proxy) === entry.projection;
+  }
+
   leave(proxy: ProxyState): void {
     for (const item of proxy.joined) this.#exit(item, proxy);
     proxy.joined.length = 0;
@@ -119,13 +167,12 @@ export class Roots {
   #cloneFor(base: RootClass, proxy: ProxyState, heir: boolean): RootClass {
     const { masks } = this.#evaluator;
     const item = new RootClass(base.root, masks.empty, masks.everybody, this.#onStale);
-    const serves = (entry: Entry) => masks.projection(entry.mask, proxy) === entry.projection;
     for (const [typeUrl, names] of base.published) item.published.set(typeUrl, new Map(names));
     for (const [typeUrl, names] of base.staged) item.staged.set(typeUrl, new Map(names));
     for (const [id, claims] of base.conflicts) item.conflicts.set(id, new Map(claims));
     item.keys = base.keys;
     item.keysFailure = base.keysFailure;
-    if (base.keysEntry !== undefined && serves(base.keysEntry)) {
+    if (base.keysEntry !== undefined && this.#serves(base.keysEntry, proxy)) {
       this.#linkKeys(item, base.keysEntry);
       item.keysStale = false;
     }
@@ -135,7 +182,7 @@ export class Roots {
       if (good !== undefined) item.lastGood.set(key, good);
       const failure = base.failures.get(key);
       if (failure !== undefined) item.failures.set(key, failure);
-      if (!serves(entry)) item.stale.set(key, base.inForce(key, entry));
+      if (!this.#serves(entry, proxy)) item.stale.set(key, base.inForce(key, entry));
     }
     const needed = new Set([base.mask]);
     // What an heir holds is what the base has published, not what it is about to.
