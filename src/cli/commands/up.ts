@@ -156,8 +156,14 @@ async function untilOver(paths: StatePaths, signal: AbortSignal): Promise<void> 
     await new Promise((resolve) => setTimeout(resolve, 500));
     const supervisor = runningSupervisor(paths);
     if (!supervisor) {
-      process.stdout.write('The mesh was ended from elsewhere.\n');
-      return;
+      // One that ends a mesh removes its note; one that was killed leaves it, and everything running.
+      if (!existsSync(paths.supervisor)) {
+        process.stdout.write('The mesh was ended from elsewhere.\n');
+        return;
+      }
+      process.stdout.write('The supervisor is gone; another one takes over what runs.\n');
+      await startSupervisor(paths);
+      continue;
     }
     const status = await callControl<MeshStatus>(paths.controlSocket, 'status').catch(() => undefined);
     for (const { name, ready, why } of status?.instances ?? []) {

@@ -304,3 +304,38 @@ test('up --watch restarts a program when its file changes', async () => {
   await vi.waitFor(async () => expect(await say()).toBe('second'), { timeout: 30_000, interval: 500 });
   expect((await ostria.run(['down', '--mesh', 'watched'])).code).toBe(0);
 }, 120_000);
+
+test('in the foreground a killed supervisor is replaced, and Ctrl-C ends everything', async () => {
+  const directory = join(ostria.home, 'projects', 'front');
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(
+    join(directory, 'mesh.yaml'),
+    'name: front\ngateways: {}\nservices:\n  idle: { command: sleep 1000 }\n',
+  );
+  const child = spawn(
+    process.execPath,
+    [join(root, 'bin', 'ostria.mjs'), 'up', '--port-base', String(base + 900)],
+    { cwd: directory, env: ostria.env, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let text = '';
+  child.stdout.on('data', (chunk) => {
+    text += chunk;
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  try {
+    await vi.waitFor(() => expect(text).toContain('Press Ctrl-C'), { timeout: 40_000 });
+    const status = async () =>
+      JSON.parse((await ostria.run(['ps', '--mesh', 'front', '-o', 'json'])).stdout) as { pid: number };
+    const { pid } = await status();
+    process.kill(pid, 'SIGKILL');
+    await vi.waitFor(async () => expect((await status()).pid).not.toBe(pid), {
+      timeout: 20_000,
+      interval: 300,
+    });
+    child.kill('SIGINT');
+    expect(await ended).toBe(0);
+    expect(ostria.processes('front')).toEqual([]);
+  } finally {
+    child.kill('SIGKILL');
+  }
+}, 120_000);
