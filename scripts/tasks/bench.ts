@@ -27,6 +27,7 @@ const dataPath = benchTask(
   'test/bench/data-path.ts',
   () => installPackages(benchPackages),
 );
+const apply = benchTask('from an acknowledged edit to a request answered the new way', 'test/bench/apply.ts');
 const compile = benchTask('the incremental compile alone', 'test/bench/compile.ts');
 const store = benchTask('commits, lists and watches of the stores', 'test/bench/store.ts');
 
@@ -36,13 +37,14 @@ export const benchTasks: Readonly<Record<string, Task>> = {
     build: true,
     run: async (context) => {
       let code = 0;
-      for (const task of [xds, dataPath, compile, store])
+      for (const task of [xds, dataPath, apply, compile, store])
         code = (await task.run({ ...context, args: [] })) || code;
       return code;
     },
   },
   'bench:xds': xds,
   'bench:data-path': dataPath,
+  'bench:apply': apply,
   'bench:compile': compile,
   'bench:store': store,
   nightly: {
