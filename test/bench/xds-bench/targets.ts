@@ -58,7 +58,7 @@ export async function startControlPlane(
     process.execPath,
     [
       // As the supervisor starts it: see src/cli/programs.ts.
-      '--max-semi-space-size=16',
+      '--max-semi-space-size=4',
       options.program ?? controlPlaneProgram(root),
       '--config',
       files.directory,
