@@ -19,6 +19,7 @@ const groups: Readonly<Record<string, () => Promise<ConformanceGroup>>> = {
     ];
   },
   authn: async () => (await import('./authn.ts')).runAuthnCases,
+  authz: async () => (await import('./authz.ts')).runAuthzCases,
 };
 
 function fail(message: string): never {

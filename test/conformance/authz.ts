@@ -1,0 +1,200 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { create, createRegistry, fromJson, type JsonValue } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import { parseAllDocuments } from 'yaml';
+import { type RBAC, RBACSchema } from '../../gen/proto/envoy/config/rbac/v3/rbac_pb.js';
+import { UriTemplateMatchConfigSchema } from '../../gen/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
+import { authorizationFilters } from '../../src/features/security/authorization-policy/envoy.ts';
+import {
+  type AuthorizationPolicy,
+  appliedPolicy,
+} from '../../src/features/security/authorization-policy/schema.ts';
+import { conditionsHeld, evaluateFilters, type Facts, matchedPolicies } from '../support/rbac-evaluator.ts';
+import type { CaseOutcome } from './group.ts';
+
+interface RecordedCase {
+  name: string;
+  protocol: 'http' | 'tcp';
+  input: string;
+  expected: string[];
+  meshConfig?: string;
+  customAction?: boolean;
+  trustDomain?: string;
+  trustDomainAliases?: string[];
+}
+
+interface RecordedFilter {
+  name: string;
+  typedConfig: { rules?: JsonValue; shadowRules?: JsonValue };
+}
+
+interface Rules {
+  readonly rules?: RBAC;
+  readonly shadowRules?: RBAC;
+}
+
+const registry = createRegistry(UriTemplateMatchConfigSchema);
+/** How many random requests each case is asked. */
+const asked = 2000;
+
+/**
+ * Runs `authz/index.json`: the peer's filters and ours are asked the same random requests, made of the words of both. Each must name
+ * the same matching rules, enforced and tried out, and come to the same decision.
+ */
+export function runAuthzCases(folder: string): CaseOutcome[] {
+  const directory = join(folder, 'authz');
+  const { cases } = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8')) as {
+    cases: RecordedCase[];
+  };
+  return cases.map((recorded) => {
+    const { name } = recorded;
+    if (recorded.customAction && !name.includes('custom-bad'))
+      return { name, outcome: 'skipped', why: 'providers of CUSTOM policies are not asked yet' };
+    const why = differenceOf(directory, recorded);
+    return why === undefined ? { name, outcome: 'passed' } : { name, outcome: 'failed', why };
+  });
+}
+
+function documents<T>(file: string): T[] {
+  return parseAllDocuments(readFileSync(file, 'utf8'))
+    .map((document) => document.toJS() as T | null)
+    .filter((document) => document !== null);
+}
+
+function differenceOf(directory: string, recorded: RecordedCase): string | undefined {
+  const policies = documents<AuthorizationPolicy>(join(directory, recorded.input));
+  const plan = {
+    policies: policies
+      .map(appliedPolicy)
+      .filter(({ action }) => (action === 'CUSTOM') === (recorded.customAction ?? false)),
+    trustDomains: [recorded.trustDomain ?? 'cluster.local', ...(recorded.trustDomainAliases ?? [])],
+  };
+  const ours = authorizationFilters(plan, recorded.protocol === 'http');
+  const theirs = recorded.expected
+    .flatMap((file) => documents<RecordedFilter>(join(directory, file)))
+    .map(({ typedConfig }) => ({
+      ...(typedConfig.rules ? { rules: fromJson(RBACSchema, typedConfig.rules, { registry }) } : {}),
+      ...(typedConfig.shadowRules
+        ? { shadowRules: fromJson(RBACSchema, typedConfig.shadowRules, { registry }) }
+        : {}),
+    }));
+  const texts = JSON.stringify(policies).match(/"([^"\\]*)"/g) ?? [];
+  const facts = fc.sample(requests([...new Set(texts.map((text) => text.slice(1, -1)))], recorded.protocol), {
+    numRuns: asked,
+    seed: 7,
+  });
+  for (const fact of facts) {
+    const [own, peer] = [evaluateFilters(ours, fact), evaluateFilters(theirs, fact)];
+    if (own !== peer)
+      return `${own ? 'admitted' : 'refused'}, recorded the other way: ${JSON.stringify(fact)}`;
+    for (const kind of ['rules', 'shadowRules'] as const) {
+      const [named, recordedNames] = [ruleNames(ours, kind, fact), ruleNames(theirs, kind, fact)];
+      const [held, recordedHeld] = [conditions(ours, kind, fact), conditions(theirs, kind, fact)];
+      if (held !== recordedHeld)
+        return `conditions that hold are\n${held}, recorded\n${recordedHeld}\n${JSON.stringify(fact)}`;
+      if (named !== recordedNames)
+        return `${kind} that match are ${named}, recorded ${recordedNames}: ${JSON.stringify(fact)}`;
+    }
+  }
+  return undefined;
+}
+
+/** The conditions of each rule that hold. */
+function conditions(filters: readonly Rules[], kind: keyof Rules, facts: Facts): string {
+  return filters
+    .flatMap((filter) => Object.entries(filter[kind]?.policies ?? {}))
+    .filter(([name]) => !name.includes('policy[allow-none]'))
+    .map(([name, policy]) => `${withoutProvider(name)}: ${conditionsHeld(policy, facts)}`)
+    .sort()
+    .join('\n');
+}
+
+/** Which rules match; what the peer calls a policy of a bad provider and we call so differs by its prefix. */
+function ruleNames(filters: readonly Rules[], kind: keyof Rules, facts: Facts): string {
+  return filters
+    .flatMap((filter) => matchedPolicies(filter[kind] ?? create(RBACSchema), facts))
+    .filter((name) => !name.includes('policy[allow-none]'))
+    .map(withoutProvider)
+    .sort()
+    .join(' ');
+}
+
+function withoutProvider(name: string): string {
+  return name.replace(/^istio-ext-authz-\w+-/, '');
+}
+
+/** A text that a pattern takes, or nearly takes. */
+function texts(words: readonly string[]): fc.Arbitrary<string> {
+  const word = words.length > 0 ? fc.constantFrom(...words) : fc.constant('other');
+  return fc
+    .tuple(word, fc.constantFrom('x', 'abc', ''))
+    .map(([text, filler]) =>
+      text.replaceAll('{**}', `${filler}/y`).replaceAll('{*}', `${filler}z`).replaceAll('*', filler),
+    );
+}
+
+function requests(words: readonly string[], protocol: 'http' | 'tcp'): fc.Arbitrary<Facts> {
+  const like = (pattern: RegExp, ...more: string[]) =>
+    texts([...words.filter((word) => pattern.test(word)), ...more]);
+  const address = like(/^\d+\.\d+\.\d+\.\d+/, '10.10.10.10', '7.7.7.7').map(
+    (range) => range.split('/')[0] ?? '',
+  );
+  const port = like(/^\d+$/, '80', '1').map(Number);
+  const plain = /^[\w.[\]()+-]*[*]?[\w.[\]()-]*$/;
+  const namespace = like(plain, 'ns', 'foo', 'ns-1').filter((text) => text !== '' && !text.includes('/'));
+  const account = like(plain, 'sa', 'sa-only').filter((text) => text !== '' && !text.includes('/'));
+  const domain = fc.constantFrom(
+    'cluster.local',
+    'td1',
+    'some-td',
+    'another.local',
+    'untrusted',
+    'badly',
+    'else',
+  );
+  const identity = fc.oneof(
+    fc.tuple(domain, namespace, account).map(([td, ns, sa]) => `spiffe://${td}/ns/${ns}/sa/${sa}`),
+    like(/\/sa\//, 'a/ns/b/sa/c').map((name) => `spiffe://${name}`),
+  );
+  const claim = like(plain);
+  const token = fc.record({
+    iss: like(plain, 'https://example.com'),
+    sub: fc.oneof(claim, fc.constant('')),
+    aud: fc.oneof(claim, fc.array(claim, { maxLength: 2 })),
+    azp: claim,
+    nested1: fc.record({ nested2: fc.oneof(claim, fc.array(claim, { maxLength: 2 })) }),
+  });
+  const metadata = fc.record(
+    {
+      'envoy.filters.http.jwt_authn': token.map((payload) => ({ payload })),
+      'envoy.filters.a.b': fc.record({ c: claim }),
+    },
+    { requiredKeys: [] },
+  );
+  const http = protocol === 'http';
+  const headers = http
+    ? fc.record(
+        { ':authority': like(plain), ':method': like(plain, 'GET'), 'x-header': claim },
+        { requiredKeys: [':authority', ':method'] },
+      )
+    : fc.constant({});
+  return fc
+    .record({
+      headers,
+      path: http ? like(/\//, '/other') : fc.constant(undefined),
+      destinationIp: address,
+      destinationPort: port,
+      sni: fc.oneof(like(plain), fc.constant('')),
+      principal: fc.option(identity, { nil: undefined }),
+      directRemoteIp: address,
+      remoteIp: address,
+      metadata,
+    })
+    .map((facts) => ({
+      ...facts,
+      headers: Object.fromEntries(
+        Object.entries(facts.headers).filter(([, value]) => value !== undefined),
+      ) as Record<string, string>,
+    }));
+}
