@@ -1,0 +1,217 @@
+// The same command for several meshes, for a directory of files, and for somebody who is not root.
+import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findOurs } from '../../../src/cli/supervisor/ours.ts';
+import { eventually } from '../../support/bookinfo.ts';
+import { envoyPath } from '../../support/envoy.ts';
+import { type Ostria, type Outcome, openOstria, root } from '../../support/ostria.ts';
+
+let ostria: Ostria;
+let directory: string;
+beforeAll(async () => {
+  ostria = await openOstria();
+  directory = mkdtempSync(join(tmpdir(), 'ostria-ways-'));
+}, 120_000);
+afterAll(async () => {
+  await ostria?.close();
+  rmSync(directory, { recursive: true, force: true });
+}, 90_000);
+
+/** A mesh of one program that says its name. */
+function meshFile(name: string): string {
+  const file = join(directory, `${name}.yaml`);
+  const program = `require("http").createServer((q, s) => s.end("${name}")).listen(process.env.PORT, "127.0.0.1")`;
+  writeFileSync(
+    file,
+    `name: ${name}
+gateways: { istio-ingressgateway: { ports: ["80", "8080"] } }
+services:
+  web: { command: [node, -e, '${program}'], ports: [80] }
+`,
+  );
+  return file;
+}
+
+const gateway = `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: web }
+spec:
+  selector: { istio: ingressgateway }
+  servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: ["*"] }]
+`;
+const route = (more = 'route: [{ destination: { host: web } }]') => `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: web }
+spec:
+  hosts: ["*"]
+  gateways: [web]
+  http: [{ ${more} }]
+`;
+
+async function get(port: number): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5_000) });
+  return `${answer.status} ${await answer.text()}`;
+}
+
+async function ok(result: Promise<Outcome>): Promise<string> {
+  const { code, stdout, stderr } = await result;
+  expect([code, stderr]).toEqual([0, '']);
+  return stdout;
+}
+
+/** Where a gateway's port is, as `ostria ps` says. */
+async function ingressPort(mesh: string, servicePort: number): Promise<number> {
+  const status = JSON.parse(await ok(ostria.run(['ps', '--mesh', mesh, '-o', 'json']))) as {
+    instances: { kind: string; endpoints: { servicePort: number; listen: number }[] }[];
+  };
+  const endpoints = status.instances.find(({ kind }) => kind === 'gateway')?.endpoints ?? [];
+  return endpoints.find((endpoint) => endpoint.servicePort === servicePort)?.listen as number;
+}
+
+describe('two meshes side by side', () => {
+  test('each has its ports, from its base; commands ask which one is meant; each ends alone', async () => {
+    for (const [name, base] of [
+      ['left', 27_000],
+      ['right', 27_200],
+    ] as const) {
+      const stdout = await ok(ostria.run(['up', '-f', meshFile(name), '-d', '--port-base', String(base)]));
+      // The address that people open moves with the base.
+      expect(stdout).toContain(`http://localhost:${await ingressPort(name, 8080)}`);
+      expect(await ingressPort(name, 80)).toBe(base + 80);
+    }
+    const { code, stderr } = await ostria.run(['get', 'services']);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/which mesh\? left, right are running; name one with --mesh/);
+    for (const name of ['left', 'right']) {
+      await ok(ostria.run(['apply', '--mesh', name, '-f', '-'], { input: `${gateway}---\n${route()}` }));
+      await eventually(async () => expect(await get(await ingressPort(name, 80))).toBe(`200 ${name}`));
+    }
+    const port = await ingressPort('right', 80);
+    await ok(ostria.run(['down', '--mesh', 'left']));
+    expect(ostria.processes('left')).toEqual([]);
+    expect(await get(port)).toBe('200 right');
+    // Only one runs now: it is the one that is meant.
+    expect(await ok(ostria.run(['get', 'services']))).toContain('web');
+    await ok(ostria.run(['down']));
+    expect(ostria.processes('right')).toEqual([]);
+  }, 120_000);
+});
+
+describe('a directory of files as the source', () => {
+  test('is followed; a broken file keeps the last good state and says file:line', async () => {
+    const files = join(directory, 'config');
+    mkdirSync(files);
+    const routeFile = join(files, 'route.yaml');
+    writeFileSync(join(files, 'gateway.yaml'), gateway);
+    writeFileSync(routeFile, route());
+    await ok(ostria.run(['up', '-f', meshFile('files'), '-d', '--port-base', '27400', '--config', files]));
+    const port = await ingressPort('files', 80);
+    await eventually(async () => expect(await get(port)).toBe('200 files'));
+
+    writeFileSync(routeFile, route('directResponse: { status: 418 }'));
+    await eventually(async () => expect(await get(port)).toMatch(/^418/));
+
+    const logs = () => ok(ostria.run(['logs', 'control-plane']));
+    for (const [broken, where] of [
+      [route('directResponse: { status: 99 }'), `${routeFile}:7:`],
+      [`${route()}  gateways: [\n`, `${routeFile}:`],
+    ] as const) {
+      writeFileSync(routeFile, broken);
+      await eventually(async () => expect(await logs()).toContain(where));
+      expect(await get(port)).toMatch(/^418/);
+    }
+    writeFileSync(routeFile, route());
+    await eventually(async () => expect(await get(port)).toBe('200 files'));
+    rmSync(routeFile);
+    await eventually(async () => expect(await get(port)).toMatch(/^404/));
+    await ok(ostria.run(['down']));
+    expect(ostria.processes('files')).toEqual([]);
+  }, 90_000);
+});
+
+/** The account that every system has for what may do nothing special. */
+const nobody = 65_534;
+
+/** Why this cannot be tried here; undefined where it can. */
+function whyNot(): string | undefined {
+  if (process.getuid?.() !== 0) return 'only root can become another user; these tests run as one';
+  for (let path = root; path !== dirname(path); path = dirname(path))
+    if ((statSync(path).mode & 0o005) !== 0o005) return `${path} is closed to other users`;
+  return undefined;
+}
+const skipped = whyNot();
+
+describe.skipIf(skipped)(`an ordinary user${skipped ? ` SKIPPED: ${skipped}` : ''}`, () => {
+  test('starts, uses and ends a mesh', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'ostria-user-'));
+    // Programs that the user can read: root's caches are closed to others.
+    const programs = join(home, 'programs');
+    mkdirSync(programs);
+    chmodSync(home, 0o755);
+    const node = join(programs, 'node');
+    const envoy = join(programs, 'envoy');
+    copyFileSync(process.execPath, node);
+    copyFileSync(await envoyPath(), envoy);
+    for (const file of [node, envoy]) chmodSync(file, 0o755);
+    const user = join(home, 'user');
+    mkdirSync(user);
+    chownSync(user, nobody, nobody);
+    const file = join(user, 'mesh.yaml');
+    copyFileSync(meshFile('ordinary'), file);
+    chmodSync(file, 0o644);
+    const env = { HOME: user, PATH: `${programs}:/usr/bin:/bin`, OSTRIA_ENVOY: envoy, NO_COLOR: '1' };
+    const run = (...args: string[]): Promise<Outcome> =>
+      new Promise((resolve) => {
+        const command = [join(root, 'bin', 'ostria.mjs'), ...args];
+        const child = spawn(node, command, {
+          cwd: user,
+          env,
+          uid: nobody,
+          gid: nobody,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        });
+        let stdout = '';
+        let stderr = '';
+        child.stdout.on('data', (chunk) => {
+          stdout += chunk;
+        });
+        child.stderr.on('data', (chunk) => {
+          stderr += chunk;
+        });
+        child.once('close', (code) => resolve({ code, stdout, stderr }));
+      });
+    const state = join(user, '.local', 'state', 'ostria', 'ordinary');
+    try {
+      expect(await ok(run('up', '-d', '--port-base', '27600'))).toContain('The mesh is ready.');
+      expect(await ok(run('up', '-d'))).toContain('runs already');
+      const { stdout } = await run(
+        'run',
+        '--service',
+        'caller',
+        '--',
+        'sh',
+        '-c',
+        `${node} -e 'fetch(process.env.WEB_URL).then(a => a.text()).then(console.log)'`,
+      );
+      expect(stdout).toContain('ordinary');
+      expect(findOurs(state).length).toBeGreaterThan(5);
+      await ok(run('down'));
+      expect(findOurs(state)).toEqual([]);
+    } finally {
+      await run('down', '--all');
+      rmSync(dirname(programs), { recursive: true, force: true });
+    }
+  }, 120_000);
+});
