@@ -27,7 +27,14 @@ import {
   TcpProxy_WeightedClusterSchema,
   TcpProxySchema,
 } from '../../gen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import type { ChainMatch, FilterChainPlan, ListenerPlan, TcpChain } from '../plan/listener-plan.ts';
+import {
+  type ChainMatch,
+  type FilterChainPlan,
+  type ListenerPlan,
+  serverNameSlot,
+  type TcpChain,
+} from '../plan/listener-plan.ts';
+import { read } from '../plan/slot.ts';
 import { cidrRange, socketAddress } from './address.ts';
 import { inNetworkOrder } from './filter-order.ts';
 import { duration, originMetadata, pack } from './pack.ts';
@@ -81,12 +88,14 @@ function listenerFilters(plan: ListenerPlan): ListenerFilter[] {
   const sniffsHttp = matches.some(
     (match) => match.transport !== 'tls' && match.applicationProtocols?.some((p) => sniffedHttp.includes(p)),
   );
-  const readsTls = matches.some(
-    (match) =>
-      match.transport !== undefined ||
-      match.serverNames !== undefined ||
-      (match.applicationProtocols !== undefined && !sniffsHttp),
-  );
+  const readsTls =
+    read(plan, serverNameSlot) === true ||
+    matches.some(
+      (match) =>
+        match.transport !== undefined ||
+        match.serverNames !== undefined ||
+        (match.applicationProtocols !== undefined && !sniffsHttp),
+    );
   if (readsTls) filters.push(tlsInspector);
   if (sniffsHttp) filters.push(httpInspector);
   return filters;

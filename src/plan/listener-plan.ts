@@ -1,7 +1,7 @@
 import type { Origin } from '../config/origin.ts';
 import type { CertificateSource, TrustSource } from './cluster-plan.ts';
 import type { Destination, VirtualHostPlan } from './route-plan.ts';
-import type { Slotted } from './slot.ts';
+import { defineSlot, type Slotted } from './slot.ts';
 
 /** Which connections a filter chain takes; what is absent is not looked at. */
 export interface ChainMatch {
@@ -93,6 +93,9 @@ export interface ListenerPlan extends Slotted {
   /** How long an inspector waits for the client's first bytes, in milliseconds; 0: until they come. */
   readonly detectionTimeoutMs: number;
 }
+
+/** Something behind the chains asks for the server name of TLS connections, even where no chain is told apart by it. */
+export const serverNameSlot = defineSlot<true>('serverName');
 
 /** A secret delivered by the control plane to a gateway. */
 export interface SecretPlan extends Slotted {

@@ -1,14 +1,14 @@
 import type { Feature } from '../../../plan/feature.ts';
 import { httpFilters, networkFilters } from './envoy.ts';
 import { explain } from './explain.ts';
-import { decorateChain } from './plan.ts';
+import { decorateChain, decorateListener } from './plan.ts';
 import { authorizationPolicyProblems } from './problems.ts';
 
 export const authorizationPolicy: Feature = {
   name: 'security/authorization-policy',
   kinds: ['AuthorizationPolicy'],
   explain,
-  decorate: { chain: decorateChain },
+  decorate: { chain: decorateChain, listener: decorateListener },
   emit: { httpFilters, networkFilters },
   problems: authorizationPolicyProblems,
 };

@@ -1,8 +1,8 @@
 import { splitKey } from '../../../config/object.ts';
 import { proxyNamespace } from '../../../plan/attributes.ts';
-import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
+import { type FilterChainPlan, type ListenerPlan, serverNameSlot } from '../../../plan/listener-plan.ts';
 import { blackHoleCluster } from '../../../plan/names.ts';
-import { fill } from '../../../plan/slot.ts';
+import { fill, read } from '../../../plan/slot.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import {
@@ -63,6 +63,18 @@ export function decorateChain(view: View, chain: FilterChainPlan): void {
     policyOrigin(first, ''),
     others.map((policy) => policyOrigin(policy, '')),
   );
+}
+
+/** Envoy knows a connection's server name from its inspector alone: a policy that asks for it needs that, where TLS ends here. */
+export function decorateListener(_: View, listener: ListenerPlan): void {
+  for (const chain of listener.chains) {
+    const asking = chain.tls
+      ? read(chain, authorizationSlot)?.policies.find(({ rules }) =>
+          rules.some(({ when = [] }) => when.some(({ key }) => key === 'connection.sni')),
+        )
+      : undefined;
+    if (asking) fill(listener, serverNameSlot, true, policyOrigin(asking, ''));
+  }
 }
 
 function leadsNowhere({ network }: FilterChainPlan): boolean {

@@ -1,0 +1,229 @@
+import { randomInt } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { connect, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { calls, policySets } from '../../support/authorization-arbitrary.ts';
+import { type AskedCall, isAllowed, type PolicyObject } from '../../support/authorization-reference.ts';
+import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
+import type { TestEnvoy } from '../../support/envoy.ts';
+import { call, startEcho } from '../../support/http-echo.ts';
+import { freePorts } from '../../support/ports.ts';
+
+const fqdn = 'reviews.shop.svc.cluster.local';
+const log = join(tmpdir(), `ostria-authorization-${process.pid}.log`);
+const sets = Number(process.env.OSTRIA_AUTHORIZATION_SETS ?? 40);
+const callsPerSet = 6;
+let mesh: CompiledMesh;
+let server: TestEnvoy;
+let app: Server | undefined;
+let listen: number;
+/** Who calls: by the port of a sidecar with that identity, or the server's own port in the clear. */
+let callers: { port: number; identity?: { trustDomain: string; namespace: string; account: string } }[];
+
+beforeAll(async () => {
+  const [inbound, application, web, cart] = (await freePorts(4)) as [number, number, number, number];
+  listen = inbound;
+  mesh = await startCompiledMesh(
+    `
+apiVersion: v1
+kind: Service
+metadata: {name: reviews, namespace: shop}
+spec: {clusterIP: 10.1.0.1, selector: {app: reviews}, ports: [{name: http, port: 9080}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: reviews-v1, namespace: shop}
+spec: {address: 127.0.0.1, ports: {http: ${inbound}}, labels: {app: reviews, security.istio.io/tlsMode: istio}, serviceAccount: reviews}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: new-connections, namespace: shop}
+spec: {host: reviews, trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 1}}}}
+`,
+    {
+      defaultMtlsMode: 'PERMISSIVE',
+      trustDomainAliases: ['old.example'],
+      accessLogFile: log,
+      accessLogFormat: '%RESPONSE_CODE_DETAILS%\n',
+    },
+  );
+  app = await startEcho('v1', application);
+  const client = (name: string, namespace: string, port: number) =>
+    mesh.envoy(
+      {
+        name,
+        namespace,
+        metadata: { OSTRIA_CAPTURE: { outbound: { [`${fqdn}:9080`]: port }, inbound: [], httpProxy: 0 } },
+      },
+      { serviceAccount: name },
+    );
+  server = await mesh.envoy(
+    {
+      name: 'reviews-v1',
+      namespace: 'shop',
+      labels: { app: 'reviews' },
+      metadata: {
+        OSTRIA_CAPTURE: {
+          outbound: {},
+          inbound: [{ servicePort: 9080, listen: inbound, app: application, protocol: 'http' }],
+          httpProxy: 0,
+        },
+      },
+    },
+    { serviceAccount: 'reviews' },
+  );
+  await client('web', 'shop', web);
+  await client('cart', 'bank', cart);
+  const identity = (namespace: string, account: string) => ({
+    trustDomain: 'cluster.local',
+    namespace,
+    account,
+  });
+  callers = [
+    { port: web, identity: identity('shop', 'web') },
+    { port: cart, identity: identity('bank', 'cart') },
+    { port: inbound },
+  ];
+});
+
+afterAll(async () => {
+  await mesh?.stop();
+  app?.close();
+  await rm(log, { force: true });
+});
+
+let applied: string[] = [];
+let generation = 0;
+
+/** Puts policies in place of the earlier ones, and waits until the server refuses what only the newest refuse. */
+async function use(policies: readonly PolicyObject[]): Promise<void> {
+  generation++;
+  const marker: PolicyObject = {
+    metadata: { name: `marker-${generation}`, namespace: 'shop' },
+    spec: { action: 'DENY', rules: [{ to: [{ operation: { paths: [`/marker-${generation}`] } }] }] },
+  };
+  const named = policies.map((policy) => ({
+    ...policy,
+    metadata: { ...policy.metadata, name: `${policy.metadata.name}-${generation}` },
+  }));
+  const objects = [...named, marker].map((policy) =>
+    JSON.stringify({ apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy', ...policy }),
+  );
+  const before = applied;
+  applied = [...named, marker].map(
+    ({ metadata }) => `AuthorizationPolicy/${metadata.namespace}/${metadata.name}`,
+  );
+  mesh.apply(objects.join('\n---\n'), before);
+  const newest = async () => (await call(listen, `/marker-${generation}`)).body.includes('RBAC');
+  const text = `policy[marker-${generation}]`;
+  await expect
+    .poll(async () => (await server.admin('/config_dump?resource=dynamic_listeners')).body.includes(text), {
+      timeout: 10_000,
+      interval: 20,
+    })
+    .toBe(true);
+  await expect.poll(newest, { timeout: 5_000, interval: 20 }).toBe(true);
+}
+
+test('real Envoy and the documentation agree on random policies and calls', async () => {
+  const seed = Number(process.env.OSTRIA_SEED ?? randomInt(2 ** 31));
+  const [policies, asked] = [
+    fc.sample(policySets, { numRuns: sets, seed }),
+    fc.sample(
+      calls.filter(({ http }) => http !== undefined),
+      { numRuns: sets * callsPerSet, seed },
+    ),
+  ];
+  const counts = { 200: 0, 403: 0 };
+  for (const [index, set] of policies.entries()) {
+    await use(set);
+    for (const [at, drawn] of asked.slice(index * callsPerSet, (index + 1) * callsPerSet).entries()) {
+      const caller = callers[at % callers.length];
+      if (!caller || !drawn.http) continue;
+      const { identity, port } = caller;
+      const { method, path, headers, host } = drawn.http;
+      const asCalled: AskedCall = {
+        caller: { ip: '127.0.0.1', remoteIp: '127.0.0.1', ...(identity ? { identity } : {}) },
+        http: { method, path, headers, host: identity ? fqdn : host },
+        ip: '127.0.0.1',
+        port: 9080,
+        sni: identity ? `outbound_.9080_._.${fqdn}` : '',
+      };
+      const expected = isAllowed(set, asCalled, { trustDomains: ['cluster.local', 'old.example'] })
+        ? 200
+        : 403;
+      const { status } = await call(port, path, { ...headers, host }, { method });
+      expect({ status, seed, set, asCalled }).toEqual({ status: expected, seed, set, asCalled });
+      counts[expected]++;
+    }
+  }
+  console.log(JSON.stringify({ seed, ...counts }));
+  expect(Math.min(counts[200], counts[403])).toBeGreaterThan((sets * callsPerSet) / 10);
+  expect(await rejectedUpdates(server)).toBe(0);
+}, 180_000);
+
+const deny = (rule: object): PolicyObject => ({
+  metadata: { name: 'deny', namespace: 'shop' },
+  spec: { action: 'DENY', rules: [rule] },
+});
+
+test('a refusal names its rule in the access log', async () => {
+  await use([deny({ to: [{ operation: { methods: ['DELETE'] } }] })]);
+  expect((await call(callers[0]?.port as number, '/', {}, { method: 'DELETE' })).status).toBe(403);
+  const name = `rbac_access_denied_matched_policy[ns[shop]-policy[deny-${generation}]-rule[0]]`;
+  await expect.poll(() => readFile(log, 'utf8'), { timeout: 5_000 }).toContain(name);
+});
+
+/** As it is written, without a client's own normalisation. */
+function rawStatus(port: number, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    });
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk;
+    });
+    socket.on('end', () => resolve(text.slice(9, 12)));
+    socket.on('error', reject);
+  });
+}
+
+test('paths are judged as they are after normalisation, without their query', async () => {
+  await use([deny({ to: [{ operation: { paths: ['/admin', '/admin/*'] } }] })]);
+  for (const path of ['/admin', '/x/../admin', '/./admin/x', '/admin?a=b', '/x/%2e%2e/admin', '/admin\\x'])
+    expect([path, await rawStatus(listen, path)]).toEqual([path, '403']);
+  expect(await rawStatus(listen, '/public?/admin')).toBe('200');
+});
+
+test('where only mTLS is taken, the server name is known to a policy that asks for it', async () => {
+  mesh.apply(`
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: strict, namespace: shop}
+spec: {mtls: {mode: STRICT}}
+`);
+  const web = callers[0]?.port as number;
+  await expect
+    .poll(
+      () =>
+        call(listen, '/').then(
+          () => 'taken',
+          () => 'closed',
+        ),
+      { timeout: 10_000 },
+    )
+    .toBe('closed');
+  expect((await call(web, '/')).status).toBe(200);
+  mesh.apply(
+    JSON.stringify({
+      apiVersion: 'security.istio.io/v1',
+      kind: 'AuthorizationPolicy',
+      ...deny({ when: [{ key: 'connection.sni', values: [`outbound_.9080_._.${fqdn}`] }] }),
+    }),
+  );
+  await expect.poll(async () => (await call(web, '/')).status, { timeout: 10_000 }).toBe(403);
+});
