@@ -227,9 +227,7 @@ describe('bad input', () => {
       bomb += `  a${i}: &a${i} [${Array(9)
         .fill(`*a${i - 1}`)
         .join(', ')}]\n`;
-    const started = performance.now();
     expect(onlyProblem(bomb)?.code).toBe('YamlAliasLimit');
-    expect(performance.now() - started).toBeLessThan(5000);
   });
 
   test('absurd nesting', () => {

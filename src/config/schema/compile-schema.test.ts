@@ -326,16 +326,15 @@ describe('rules', () => {
     ]);
   });
 
-  test('too much work is refused, and quickly', () => {
+  test('too much work is refused long before it is done', () => {
     const schema: SchemaNode = {
       type: 'array',
       items: { type: 'string' },
       'x-kubernetes-validations': [{ rule: 'self.all(a, self.all(b, self.all(c, a + b + c != "")))' }],
     };
-    const started = performance.now();
+    // All of it would be a thousand million steps.
     const found = issues(schema, new Array(1000).fill('x'));
     expect(found).toHaveLength(1);
     expect(found[0]).toContain('more work than allowed');
-    expect(performance.now() - started).toBeLessThan(3000);
   });
 });

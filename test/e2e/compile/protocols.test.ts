@@ -206,9 +206,8 @@ spec:
   });
 
   test('a server that speaks first on a TCP port', async () => {
-    const started = performance.now();
+    // An inspector that waits for the client's first byte would wait until the test's own time limit.
     expect(await talk(local.banner, '', 9)).toBe('220 ready\n');
-    expect(performance.now() - started).toBeLessThan(2000);
   });
 
   test('HTTP/2 end to end', async () => {
