@@ -89,22 +89,23 @@ test('a drain without end is cut off at its longest time, and a second SIGTERM a
   const hang = () => void fetch(`http://127.0.0.1:${out}/`).catch(() => {});
   hang();
   await new Promise((resolve) => setTimeout(resolve, 300));
-  const start = performance.now();
+  let start = performance.now();
   stuck.kill('SIGTERM');
   expect(await stuck.exited()).toBe(0);
-  expect(performance.now() - start).toBeGreaterThan(1_900);
+  const whole = performance.now() - start;
+  expect(whole).toBeGreaterThan(1_900);
   expect(stuck.log()).toMatch(/longest drain time is over with requests in flight active=1 seconds=2/);
 
   await stuck.start();
   await stuck.ready();
   hang();
   await new Promise((resolve) => setTimeout(resolve, 300));
+  start = performance.now();
   stuck.kill('SIGTERM');
   await new Promise((resolve) => setTimeout(resolve, 300));
   stuck.kill('SIGTERM');
   expect(await stuck.exited()).toBe(0);
-  // The log tells a drain that was cut short from one that ran its time, however slow the machine is.
-  expect(stuck.log().match(/longest drain time is over[^\n]*seconds=2/g)).toHaveLength(1);
+  expect(performance.now() - start).toBeLessThan(whole);
 }, 40_000);
 
 test('a configuration that Envoy rejects is named by readiness', async () => {
