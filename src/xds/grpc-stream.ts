@@ -67,6 +67,16 @@ export class GrpcStream {
     this.#stream.resume();
   }
 
+  /** What is sent meanwhile leaves together: one write costs the kernel less than three. */
+  batch(work: () => void): void {
+    this.#stream.cork();
+    try {
+      work();
+    } finally {
+      this.#stream.uncork();
+    }
+  }
+
   /** What was sent has not left yet: nothing more may be sent. */
   get blocked(): boolean {
     return this.#isFull || this.#waiting.length > 0;

@@ -91,11 +91,12 @@ const retiringTypes = [typeUrls.cluster, typeUrls.route, typeUrls.virtualHost];
 export function advanceRetirement(stream: StreamState, graceMs: number): boolean {
   let due = false;
   let settled: boolean | undefined;
-  const pinned = pinnedClusters(stream);
+  let pinned: ReadonlySet<string> | undefined;
   for (const typeUrl of retiringTypes) {
     const watch = stream.watches.get(typeUrl);
     if (!watch || watch.retiring.size === 0) continue;
     settled ??= routesSettled(stream);
+    pinned ??= pinnedClusters(stream);
     for (const [name, at] of watch.retiring) {
       if (typeUrl === typeUrls.cluster && pinned.has(name))
         watch.retiring.set(name, Number.POSITIVE_INFINITY);

@@ -243,11 +243,13 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   advance(): number {
     if (this.#closed || !this.#transport) return 0;
     const before = this.#transport.bytesWritten;
-    this.#guard(() => {
-      this.#advanceOnce();
-      if (advanceRetirement(this, this.#context.limits.removalGraceMs)) this.#advanceOnce();
-    });
+    this.#transport.batch(() => this.#guard(() => this.#advanceAll()));
     return this.#transport.bytesWritten - before;
+  }
+
+  #advanceAll(): void {
+    this.#advanceOnce();
+    if (advanceRetirement(this, this.#context.limits.removalGraceMs)) this.#advanceOnce();
   }
 
   #advanceOnce(): void {
