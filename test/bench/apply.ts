@@ -12,7 +12,6 @@ const { values } = parseArgs({
     edits: { type: 'string', default: '200' },
     /** Requests a second beside the probe, half through the gateway, half through a sidecar. */
     rate: { type: 'string', default: '300' },
-    'port-base': { type: 'string', default: '24800' },
   },
 });
 
@@ -111,7 +110,7 @@ function quantile(sorted: readonly number[], share: number): number {
   return Math.round(value * 100) / 100;
 }
 
-const mesh = await openHelloMesh(Number(values['port-base']));
+const mesh = await openHelloMesh();
 try {
   const edits = Number(values.edits);
   await edit(mesh, 0);

@@ -12,6 +12,8 @@ export interface FileEdit {
   /** The host that it is about. */
   readonly text: string;
   readonly make: () => void;
+  /** What differs from before, for those who write objects and not files. */
+  readonly documents: readonly string[];
 }
 
 /** Services in one file, as a team would keep them. */
@@ -42,15 +44,24 @@ export class MeshFiles {
     return Array.from({ length: this.#shape.services }, (_, i) => this.host(i));
   }
 
+  namespaces(): string[] {
+    const namespaces = Array.from({ length: this.#shape.namespaces }, (_, i) => `ns-${i}`);
+    return ['istio-system', ...namespaces].map(
+      (name) => `apiVersion: v1\nkind: Namespace\nmetadata: {name: ${name}}\n`,
+    );
+  }
+
+  /** Everything but the namespaces. */
+  documents(): string[] {
+    const found = [meshConfigMap('10s')];
+    for (let i = 0; i < this.#shape.services; i += servicesPerFile)
+      found.push(...this.#services(i), ...this.#allEndpoints(i), ...this.#routing(i));
+    return found;
+  }
+
   writeAll(): void {
     mkdirSync(this.directory, { recursive: true });
-    const namespaces = Array.from({ length: this.#shape.namespaces }, (_, i) => `ns-${i}`);
-    this.#write(
-      'namespaces',
-      ['istio-system', ...namespaces].map(
-        (name) => `apiVersion: v1\nkind: Namespace\nmetadata: {name: ${name}}\n`,
-      ),
-    );
+    this.#write('namespaces', this.namespaces());
     this.#write('mesh', [meshConfigMap('10s')]);
     for (let i = 0; i < this.#shape.services; i += servicesPerFile) {
       this.#write(`services-${i}`, this.#services(i));
@@ -64,8 +75,9 @@ export class MeshFiles {
     const service = 5 * (++this.#edits % Math.ceil(this.#shape.services / 5));
     this.#timeouts.set(service, 3 + this.#edits);
     const file = fileOf(service);
-    const documents = this.#routing(file);
-    return { text: this.host(service), make: () => this.#write(`routing-${file}`, documents) };
+    const all = this.#routing(file);
+    const documents = [this.#virtualService(service)];
+    return { text: this.host(service), documents, make: () => this.#write(`routing-${file}`, all) };
   }
 
   /** Gives one endpoint of a service another address. */
@@ -73,20 +85,21 @@ export class MeshFiles {
     const service = ++this.#edits % this.#shape.services;
     this.#moves.set(service, this.#edits);
     const file = fileOf(service);
-    const documents = this.#allEndpoints(file);
-    return { text: this.host(service), make: () => this.#write(`endpoints-${file}`, documents) };
+    const all = this.#allEndpoints(file);
+    const documents = [this.#endpoints(service)];
+    return { text: this.host(service), documents, make: () => this.#write(`endpoints-${file}`, all) };
   }
 
   newService(): FileEdit {
     const service = this.#shape.services + ++this.#edits;
     const documents = [this.#service(service), this.#endpoints(service)];
-    return { text: this.host(service), make: () => this.#write(`service-${service}`, documents) };
+    return { text: this.host(service), documents, make: () => this.#write(`service-${service}`, documents) };
   }
 
   /** A setting that is in every cluster. */
   meshSetting(): FileEdit {
-    const text = meshConfigMap(`${10 + ++this.#edits}s`);
-    return { text: this.host(1), make: () => this.#write('mesh', [text]) };
+    const documents = [meshConfigMap(`${10 + ++this.#edits}s`)];
+    return { text: this.host(1), documents, make: () => this.#write('mesh', documents) };
   }
 
   #inFile(file: number): number[] {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { openAuthority } from '../../../src/ca/authority-files.ts';
 import { issueWithNewKey } from '../../../src/ca/server-certificate.ts';
 import type { LoadType } from './load-client.ts';
+import { MeshApi } from './mesh-api.ts';
 import { MeshFiles, type MeshShape } from './mesh-files.ts';
 import type { ScriptedEdit } from './scripted-server.ts';
 
@@ -16,8 +17,8 @@ export interface EditPlan {
   /** Part of the names of the resources that every client will be sent. */
   readonly text: string;
   readonly types: readonly LoadType[];
-  /** Makes the edit. */
-  readonly make: () => void;
+  /** Makes the edit. A promise resolves when it is acknowledged: times then run from there. */
+  readonly make: () => unknown;
 }
 
 export interface ClientIdentity {
@@ -44,15 +45,15 @@ const heard: Readonly<Record<EditKind, readonly LoadType[]>> = {
   meshSetting: ['cluster'],
 };
 
-/** The control plane as users start it, over a directory of YAML. */
+/** The control plane as users start it, over a directory of YAML or over its own API. */
 export async function startControlPlane(
   root: string,
   shape: MeshShape,
-  options: { readonly tls: boolean; readonly program: string | undefined },
+  options: { readonly tls: boolean; readonly api: boolean; readonly program: string | undefined },
 ): Promise<BenchTarget> {
   const directory = mkdtempSync(join(tmpdir(), 'ostria-bench-xds-'));
   const files = new MeshFiles(join(directory, 'config'), shape);
-  files.writeAll();
+  if (!options.api) files.writeAll();
   const port = await freePort();
   const child = spawn(
     process.execPath,
@@ -60,11 +61,11 @@ export async function startControlPlane(
       // As the supervisor starts it: see src/cli/programs.ts.
       '--max-semi-space-size=4',
       options.program ?? controlPlaneProgram(root),
-      '--config',
-      files.directory,
-      ...(options.tls
-        ? ['--state', join(directory, 'state'), '--xds', `127.0.0.1:${port}`]
-        : ['--insecure-xds', `127.0.0.1:${port}`]),
+      ...(options.api
+        ? ['--api', '127.0.0.1:0', '--kubeconfig', join(directory, 'kubeconfig')]
+        : ['--config', files.directory]),
+      ...(options.tls || options.api ? ['--state', join(directory, 'state')] : []),
+      ...(options.tls ? ['--xds', `127.0.0.1:${port}`] : ['--insecure-xds', `127.0.0.1:${port}`]),
     ],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -74,18 +75,37 @@ export async function startControlPlane(
   const log = collectLog(child);
   const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
   await waitListening(url, child, log);
+  const api = options.api ? await fillByApi(join(directory, 'kubeconfig'), files) : undefined;
   const identities = options.tls ? await issueIdentities(join(directory, 'state', 'ca'), shape) : {};
   return {
     pid: child.pid ?? 0,
     identities,
     url,
     hosts: files.hosts(),
-    plan: (kind) => ({ ...files[kind](), types: heard[kind] }),
+    plan(kind) {
+      const edit = files[kind]();
+      const make = async (): Promise<void> => {
+        for (const document of edit.documents) await api?.apply(document);
+      };
+      return { text: edit.text, types: heard[kind], make: api ? make : edit.make };
+    },
     async stop() {
+      api?.close();
       await end(child);
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+async function fillByApi(kubeconfig: string, files: MeshFiles): Promise<MeshApi> {
+  for (let i = 0; !existsSync(kubeconfig); i++) {
+    if (i === 600) throw new Error('the control plane wrote no kubeconfig within half a minute');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const api = new MeshApi(kubeconfig);
+  await api.applyAll(files.namespaces());
+  await api.applyAll(files.documents());
+  return api;
 }
 
 /** The bundle that users run, or the sources of a checkout that is not built. */
