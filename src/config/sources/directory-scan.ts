@@ -1,4 +1,4 @@
-import type { BigIntStats } from 'node:fs';
+import type { BigIntStats, Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../kit/coded-error.ts';
@@ -48,10 +48,10 @@ export async function scanDirectory(root: string): Promise<Scan> {
 
 async function visit(directory: string, parents: readonly string[], scan: Scan): Promise<void> {
   let real: string;
-  let entries: string[];
+  let entries: Dirent[];
   try {
     real = await addDirectory(directory, scan);
-    entries = await readdir(directory);
+    entries = await readdir(directory, { withFileTypes: true });
   } catch (error) {
     scan.problems.push(unreadable(directory, error));
     return;
@@ -59,12 +59,20 @@ async function visit(directory: string, parents: readonly string[], scan: Scan):
   // A link to a directory that we are inside of would never end; the objects are read where they stand.
   if (parents.includes(real) || parents.length >= deepest || scan.files.length > mostFiles) return;
   const inside = [...parents, real];
-  for (const entry of entries.sort()) {
-    if (!entry.startsWith('.')) await visitEntry(join(directory, entry), inside, scan);
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (!entry.name.startsWith('.')) await visitEntry(directory, entry, inside, scan);
   }
 }
 
-async function visitEntry(path: string, parents: readonly string[], scan: Scan): Promise<void> {
+async function visitEntry(
+  directory: string,
+  entry: Dirent,
+  parents: readonly string[],
+  scan: Scan,
+): Promise<void> {
+  const path = join(directory, entry.name);
+  // What is no configuration file, as its name and its type tell, needs no further look.
+  if (entry.isFile() && !configurationFile.test(path)) return;
   let found: BigIntStats;
   try {
     found = await stat(path, { bigint: true });
@@ -78,6 +86,8 @@ async function visitEntry(path: string, parents: readonly string[], scan: Scan):
   const { dev, ino, size, mtimeNs, ctimeNs } = found;
   const changedAt = Math.max(Number(mtimeNs / 1_000_000n), Number(ctimeNs / 1_000_000n));
   scan.files.push({ path, fingerprint: `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`, changedAt });
+  // File systems that do not tell types in a listing leave open what a link is.
+  if (entry.isFile()) return;
   // Where a link leads is watched too; should that be gone by now, the next look tells.
   await realpath(path)
     .then((target) => addDirectory(dirname(target), scan))
