@@ -259,6 +259,25 @@ const peerAuthentication: Draw = (random) => {
   });
 };
 
+const authorizationPolicy: Draw = (random) =>
+  object(random, 'security.istio.io/v1', 'AuthorizationPolicy', `authz${random.below(4)}`, {
+    spec: {
+      action: random.pick(['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']),
+      ...maybe(random, 0.5, () => ({ selector: { matchLabels: { app: random.pick(apps) } } })),
+      ...maybe(random, 0.8, () => ({
+        rules: [
+          {
+            ...maybe(random, 0.6, () => ({ from: [{ source: { namespaces: [random.pick(namespaces)] } }] })),
+            ...maybe(random, 0.6, () => ({
+              to: [{ operation: { ports: ['8080'], methods: [random.pick(['GET', 'POST'])] } }],
+            })),
+            ...maybe(random, 0.3, () => ({ when: [{ key: 'connection.sni', values: ['a'] }] })),
+          },
+        ],
+      })),
+    },
+  });
+
 const draws: readonly Draw[] = [
   service,
   service,
@@ -273,6 +292,7 @@ const draws: readonly Draw[] = [
   destinationRule,
   gateway,
   peerAuthentication,
+  authorizationPolicy,
 ];
 
 export function randomObject(random: Random): ConfigObject {

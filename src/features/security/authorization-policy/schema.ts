@@ -72,11 +72,3 @@ export function appliedPolicy({ metadata, spec = {} }: AuthorizationPolicy): App
 export function ruleName({ namespace, name }: AppliedPolicy, index: number): string {
   return `ns[${namespace}]-policy[${name}]-rule[${index}]`;
 }
-
-/** The rule behind a policy name in response code details (`rbac_access_denied_matched_policy[…]`). */
-export function parseRuleName(text: string): Origin | undefined {
-  const match = /ns\[([^\]]*)\]-policy\[([^\]]*)\]-rule\[(\d+)\]/.exec(text);
-  return match
-    ? policyOrigin({ namespace: match[1] ?? '', name: match[2] ?? '' }, `spec.rules[${match[3]}]`)
-    : undefined;
-}
