@@ -71,6 +71,8 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   #nonce = 0;
   #blockedSince: number | undefined;
   #closed = false;
+  /** The first request came and is authentic; what the proxy needs is compiled, however long that takes. */
+  #admitted = false;
 
   constructor(context: StreamContext, method: XdsMethod, credentials: Credentials) {
     this.#context = context;
@@ -143,6 +145,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     if (!result.ok) throw new GrpcError(grpcStatus.unauthenticated, result.error);
     const mismatch = checkIdentity(parsed.proxy, result.identity);
     if (mismatch) throw new GrpcError(grpcStatus.permissionDenied, mismatch);
+    this.#admitted = true;
     if (!this.#closed) await this.#context.registry.prepare(parsed.proxy);
     if (this.#closed) return;
     this.#registration = this.#context.registry.acquire(parsed.proxy, this);
@@ -334,7 +337,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   tick(): void {
     const { limits, metrics, log } = this.#context;
     const now = this.now;
-    if (!this.#registration && now - this.openedAt > limits.firstRequestMs) {
+    if (!this.#admitted && now - this.openedAt > limits.firstRequestMs) {
       metrics.add('refused', 1, 'no first request');
       this.#transport?.end(grpcStatus.invalidArgument, `no request came within ${limits.firstRequestMs} ms`);
       return;
