@@ -4,6 +4,7 @@ import { vi } from 'vitest';
 import type { InstanceStatus } from '../../src/cli/supervisor/instance.ts';
 import { createKubectl, findKubectl, type Kubectl } from './kubectl.ts';
 import { type Ostria, openOstria, root } from './ostria.ts';
+import { takePortBase } from './port-base.ts';
 
 const conformance = resolve(process.env.OSTRIA_CONFORMANCE ?? join(root, '..', 'shared', 'conformance'));
 
@@ -46,9 +47,14 @@ export interface Bookinfo {
   close(): Promise<void>;
 }
 
-/** Starts the Bookinfo sample as a user does. Port bases of test files that run at the same time must be 200 apart. */
-export async function openBookinfo(portBase: number, ...flags: string[]): Promise<Bookinfo> {
+/** Starts the Bookinfo sample as a user does. */
+export async function openBookinfo(...flags: string[]): Promise<Bookinfo> {
   const ostria = await openOstria();
+  const { base, release } = await takePortBase();
+  const close = async (): Promise<void> => {
+    await ostria.close();
+    release();
+  };
   const ok: Bookinfo['ok'] = async (...args) => {
     const { code, stdout, stderr } = await ostria.run(args);
     if (code !== 0) throw new Error(`ostria ${args.join(' ')} ended with ${code}: ${stderr}${stdout}`);
@@ -67,7 +73,7 @@ export async function openBookinfo(portBase: number, ...flags: string[]): Promis
   };
   try {
     const mesh = join(root, 'samples', 'bookinfo', 'mesh.yaml');
-    await ok('up', '-f', mesh, '--detach', '--port-base', String(portBase), ...flags);
+    await ok('up', '-f', mesh, '--detach', '--port-base', String(base), ...flags);
     const url = `http://127.0.0.1:${await gatewayPort(8080)}`;
     return {
       ostria,
@@ -83,10 +89,10 @@ export async function openBookinfo(portBase: number, ...flags: string[]): Promis
       page: (cookie) => readPage(url, cookie),
       signIn: (user) => signIn(url, user),
       countReviews: (count, cookie) => countReviews(url, count, cookie),
-      close: () => ostria.close(),
+      close,
     };
   } catch (error) {
-    await ostria.close();
+    await close();
     throw error;
   }
 }
@@ -148,7 +154,7 @@ async function countReviews(
   return counts;
 }
 
-/** Polls until the expectation holds; the last failure is what is thrown after `timeout` ms (default 10,000). */
-export async function eventually(check: () => Promise<void>, timeout = 10_000): Promise<void> {
+/** Polls until the expectation holds; the last failure is what is thrown after `timeout` ms (default 30,000). */
+export async function eventually(check: () => Promise<void>, timeout = 30_000): Promise<void> {
   await vi.waitFor(check, { timeout, interval: 50 });
 }

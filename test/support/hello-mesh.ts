@@ -5,6 +5,7 @@ import { discover, resourceOfObject, resourcePath } from '../../src/cli/api/disc
 import { readKubeconfig } from '../../src/cli/api/kubeconfig.ts';
 import type { ConfigObject } from '../../src/config/object.ts';
 import { type Ostria, openOstria, root } from './ostria.ts';
+import { takePortBase } from './port-base.ts';
 
 /** A mesh of two versions of one service, with what its tests need at hand. */
 export interface HelloMesh {
@@ -57,12 +58,13 @@ services:
     healthcheck: { test: [HTTP, /health] }
 `;
 
-export async function openHelloMesh(portBase: number): Promise<HelloMesh> {
+export async function openHelloMesh(): Promise<HelloMesh> {
   const ostria = await openOstria();
+  const { base, release } = await takePortBase();
   const file = join(ostria.home, 'mesh.yaml');
   const state: HelloMesh['state'] = (...path) => join(ostria.home, 'hello', ...path);
   const up: HelloMesh['up'] = async () => {
-    const args = ['up', '-f', file, '--detach', '--port-base', String(portBase)];
+    const args = ['up', '-f', file, '--detach', '--port-base', String(base)];
     const { code, stdout, stderr } = await ostria.run(args);
     if (code !== 0) throw new Error(`ostria up ended with ${code}: ${stderr}${stdout}`);
   };
@@ -111,11 +113,13 @@ export async function openHelloMesh(portBase: number): Promise<HelloMesh> {
       close: async () => {
         api.close();
         await ostria.close();
+        release();
       },
     };
   } catch (error) {
     client?.close();
     await ostria.close();
+    release();
     throw error;
   }
 }

@@ -1,8 +1,11 @@
 // Every file of Istio's Bookinfo tasks, unmodified, and what people then see in the page.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Bookinfo, eventually, networking, noNetworking, openBookinfo } from '../../support/bookinfo.ts';
+
+// A machine that does many things at once is slow, not wrong.
+vi.setConfig({ testTimeout: 90_000 });
 
 const nightly = process.env.OSTRIA_NIGHTLY === '1';
 /** Calls per distribution: enough to tell 80/20 from 90/10 by far at 5 standard deviations. */
@@ -43,9 +46,9 @@ const well = { status: 200, missing: [] };
 
 describe.skipIf(noNetworking)(`Bookinfo with Istio's own files ${noNetworking ?? ''}`, () => {
   beforeAll(async () => {
-    mesh = await openBookinfo(24_000);
+    mesh = await openBookinfo();
     jason = await mesh.signIn('jason');
-  }, 120_000);
+  }, 300_000);
   afterAll(() => mesh?.close(), 90_000);
 
   test('without rules every version of reviews answers', async () => {
@@ -101,7 +104,7 @@ describe.skipIf(noNetworking)(`Bookinfo with Istio's own files ${noNetworking ??
       await apply(name);
       await eventuallyShares(shares);
     },
-    nightly ? 180_000 : 40_000,
+    nightly ? 300_000 : 90_000,
   );
 
   test('virtual-service-reviews-v3.yaml: red stars in the page', async () => {
@@ -136,16 +139,16 @@ describe.skipIf(noNetworking)(`Bookinfo with Istio's own files ${noNetworking ??
       const seen = await page(jason);
       expect(seen).toMatchObject({ status: 200, reviews: undefined, missing: ['reviews'] });
       expect(seen.ms).toBeGreaterThan(5_900);
-    }, 20_000);
+    }, 40_000);
     expect(await page()).toMatchObject({ ...well, reviews: 'v1' });
-  }, 40_000);
+  }, 90_000);
 
   test('virtual-service-ratings-test-abort.yaml: reviews without ratings, for jason only', async () => {
     await apply('virtual-service-ratings-test-abort.yaml');
     await eventually(async () => {
       const seen = await page(jason);
       expect(seen).toMatchObject({ reviews: 'v2', stars: 'none', missing: ['ratings'] });
-      expect(seen.ms).toBeLessThan(2_000);
+      expect(seen.ms).toBeLessThan(5_000);
     });
     await apply('virtual-service-reviews-jason-v2-v3.yaml');
     await eventually(async () =>

@@ -1,18 +1,21 @@
 // kill -9 of one thing at a time, under load: the others' traffic goes on, all comes back, nothing acknowledged is lost.
 import { readFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ProcessState } from '../../../src/cli/supervisor/managed-process.ts';
 import type { ConfigObject } from '../../../src/config/object.ts';
 import { eventually } from '../../support/bookinfo.ts';
 import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
 import { type LoadResult, startLoad } from '../../support/load.ts';
 
+// A machine that does many things at once is slow, not wrong.
+vi.setConfig({ testTimeout: 90_000 });
+
 const rounds = process.env.OSTRIA_NIGHTLY === '1' ? 8 : 1;
 
 let mesh: HelloMesh;
 beforeAll(async () => {
-  mesh = await openHelloMesh(24_600);
-}, 120_000);
+  mesh = await openHelloMesh();
+}, 300_000);
 afterAll(() => mesh?.close(), 90_000);
 
 /** Calls by three ways, 300 a second in all. */
@@ -21,7 +24,7 @@ let loads: [keyof typeof ways, ReturnType<typeof startLoad>][] = [];
 beforeEach(() => {
   Object.assign(ways, { ingress: mesh.ingress, hello: mesh.helloFromSleep, httpbin: mesh.httpbinFromSleep });
   const names = Object.keys(ways) as (keyof typeof ways)[];
-  loads = names.map((name) => [name, startLoad(ways[name], { perSecond: 100 })]);
+  loads = names.map((name) => [name, startLoad(ways[name], { perSecond: 100, timeoutMs: 15_000 })]);
 });
 afterEach(async () => {
   await endLoads();
@@ -77,7 +80,7 @@ async function expectConverged(mark: string): Promise<void> {
   );
   await eventually(async () => {
     for (const url of [ways.ingress, ways.hello]) {
-      const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+      const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) });
       await answer.text();
       expect([url, answer.headers.get('x-mark')]).toEqual([url, mark]);
     }
@@ -118,7 +121,7 @@ describe.each(numbers)('round %i', (round) => {
     for (const url of [ways.ingress, ways.hello]) {
       const seen = new Set<string>();
       await eventually(async () => {
-        const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+        const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) });
         expect(answer.status).toBe(200);
         seen.add(/version: (v\d)/.exec(await answer.text())?.[1] ?? '');
         expect([...seen].sort()).toEqual(['v1', 'v2']);

@@ -12,20 +12,32 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { findOurs } from '../../../src/cli/supervisor/ours.ts';
 import { eventually } from '../../support/bookinfo.ts';
 import { envoyPath } from '../../support/envoy.ts';
 import { type Ostria, type Outcome, openOstria, root } from '../../support/ostria.ts';
+import { takePortBase } from '../../support/port-base.ts';
+
+// A machine that does many things at once is slow, not wrong.
+vi.setConfig({ testTimeout: 90_000 });
 
 let ostria: Ostria;
 let directory: string;
+const bases: Awaited<ReturnType<typeof takePortBase>>[] = [];
+/** A port base for one more mesh. */
+async function portBase(): Promise<number> {
+  const taken = await takePortBase();
+  bases.push(taken);
+  return taken.base;
+}
 beforeAll(async () => {
   ostria = await openOstria();
   directory = mkdtempSync(join(tmpdir(), 'ostria-ways-'));
 }, 120_000);
 afterAll(async () => {
   await ostria?.close();
+  for (const { release } of bases) release();
   rmSync(directory, { recursive: true, force: true });
 }, 90_000);
 
@@ -82,10 +94,8 @@ async function ingressPort(mesh: string, servicePort: number): Promise<number> {
 
 describe('two meshes side by side', () => {
   test('each has its ports, from its base; commands ask which one is meant; each ends alone', async () => {
-    for (const [name, base] of [
-      ['left', 27_000],
-      ['right', 27_200],
-    ] as const) {
+    for (const name of ['left', 'right']) {
+      const base = await portBase();
       const stdout = await ok(ostria.run(['up', '-f', meshFile(name), '-d', '--port-base', String(base)]));
       // The address that people open moves with the base.
       expect(stdout).toContain(`http://localhost:${await ingressPort(name, 8080)}`);
@@ -106,7 +116,7 @@ describe('two meshes side by side', () => {
     expect(await ok(ostria.run(['get', 'services']))).toContain('web');
     await ok(ostria.run(['down']));
     expect(ostria.processes('right')).toEqual([]);
-  }, 120_000);
+  }, 180_000);
 });
 
 describe('a directory of files as the source', () => {
@@ -116,7 +126,18 @@ describe('a directory of files as the source', () => {
     const routeFile = join(files, 'route.yaml');
     writeFileSync(join(files, 'gateway.yaml'), gateway);
     writeFileSync(routeFile, route());
-    await ok(ostria.run(['up', '-f', meshFile('files'), '-d', '--port-base', '27400', '--config', files]));
+    await ok(
+      ostria.run([
+        'up',
+        '-f',
+        meshFile('files'),
+        '-d',
+        '--port-base',
+        String(await portBase()),
+        '--config',
+        files,
+      ]),
+    );
     const port = await ingressPort('files', 80);
     await eventually(async () => expect(await get(port)).toBe('200 files'));
 
@@ -138,7 +159,7 @@ describe('a directory of files as the source', () => {
     await eventually(async () => expect(await get(port)).toMatch(/^404/));
     await ok(ostria.run(['down']));
     expect(ostria.processes('files')).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 });
 
 /** The account that every system has for what may do nothing special. */
@@ -155,6 +176,7 @@ const skipped = whyNot();
 
 describe.skipIf(skipped)(`an ordinary user${skipped ? ` SKIPPED: ${skipped}` : ''}`, () => {
   test('starts, uses and ends a mesh', async () => {
+    const base = await portBase();
     const home = mkdtempSync(join(tmpdir(), 'ostria-user-'));
     // Programs that the user can read: root's caches are closed to others.
     const programs = join(home, 'programs');
@@ -194,7 +216,7 @@ describe.skipIf(skipped)(`an ordinary user${skipped ? ` SKIPPED: ${skipped}` : '
       });
     const state = join(user, '.local', 'state', 'ostria', 'ordinary');
     try {
-      expect(await ok(run('up', '-d', '--port-base', '27600'))).toContain('The mesh is ready.');
+      expect(await ok(run('up', '-d', '--port-base', String(base)))).toContain('The mesh is ready.');
       expect(await ok(run('up', '-d'))).toContain('runs already');
       const { stdout } = await run(
         'run',
@@ -213,5 +235,5 @@ describe.skipIf(skipped)(`an ordinary user${skipped ? ` SKIPPED: ${skipped}` : '
       await run('down', '--all');
       rmSync(dirname(programs), { recursive: true, force: true });
     }
-  }, 120_000);
+  }, 180_000);
 });
