@@ -28,22 +28,54 @@ export interface Applied {
   readonly problems: readonly string[];
 }
 
-/** Applies objects one after the other, namespaces and CRDs first; yields as it goes. */
+/** How many objects of one kind are on the way at a time. */
+const inFlight = 16;
+
+/**
+ * Applies objects, namespaces and CRDs first, and yields in that order. Neighbours of one kind go out together, so that a file
+ * of thousands reaches the proxies in a few updates; the next kind waits until they are acknowledged, since it may refer to them.
+ */
 export async function* applyObjects(
   client: ApiClient,
   parsed: readonly ParsedObject[],
   options: ApplyOptions,
 ): AsyncGenerator<Applied> {
   let resources = await discover(client);
-  for (const one of inOrder(parsed)) {
-    let resource = resourceOfObject(resources, one.object);
+  for (const group of neighbours(inOrder(parsed), options.namespace)) {
+    const [head] = group;
+    if (!head) continue;
+    let resource = resourceOfObject(resources, head.object);
     if (!resource) {
       // A CRD applied a moment ago may have brought it.
       resources = await discover(client);
-      resource = resourceOfObject(resources, one.object);
+      resource = resourceOfObject(resources, head.object);
     }
-    yield resource ? await applyOne(client, one, resource, options) : unknownKind(one);
+    const found = resource;
+    yield* await Promise.all(
+      group.map((one) => (found ? applyOne(client, one, found, options) : unknownKind(one))),
+    );
   }
+}
+
+/** Runs of objects that may go out together: at most `inFlight`, of one kind, none twice. */
+function neighbours(parsed: readonly ParsedObject[], namespace: string): ParsedObject[][] {
+  const groups: ParsedObject[][] = [];
+  let kind = '';
+  let names = new Set<string>();
+  for (const one of parsed) {
+    const { apiVersion, metadata } = one.object;
+    const kindOfOne = `${apiVersion} ${one.object.kind}`;
+    const name = `${metadata.namespace || namespace}/${metadata.name}`;
+    const group = groups.at(-1);
+    if (group && kindOfOne === kind && names.size < inFlight && !names.has(name)) group.push(one);
+    else {
+      groups.push([one]);
+      kind = kindOfOne;
+      names = new Set();
+    }
+    names.add(name);
+  }
+  return groups;
 }
 
 const first = ['Namespace', 'CustomResourceDefinition', 'ServiceAccount'];
