@@ -104,6 +104,19 @@ describe('apply, get and delete', () => {
     expect((await withApi(['get', 'vs', 'never'])).code).toBe(4);
   });
 
+  test('many at once: said in the order of the file, and one name twice', async () => {
+    const names = [...Array.from({ length: 40 }, (_, i) => `many-${i}`), 'many-39'];
+    const { stdout } = await withApi(
+      ['apply', '-f', '-'],
+      names.map((name) => virtualService(name)).join('---\n'),
+    );
+    expect(stdout.trim().split('\n')).toEqual(
+      names.map(
+        (name, i) => `virtualservice.networking.istio.io/${name} ${i < 40 ? 'created' : 'unchanged'}`,
+      ),
+    );
+  });
+
   test('standard input, unknown kinds, absent files', async () => {
     expect((await withApi(['apply', '-f', '-'], virtualService('piped'))).stdout).toContain('piped created');
     const unknown = await withApi(

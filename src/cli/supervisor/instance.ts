@@ -248,6 +248,10 @@ export class Instance {
       );
       if (why !== undefined) return { kind: 'failing', why };
     }
+    const agent = this.#agent.state;
+    // Whatever answers on its port then is not it.
+    if (agent.state === 'waiting' || agent.state === 'ended')
+      return { kind: 'agent', why: `the agent ${agent.why}` };
     const answer = await getStatus(this.plan.readinessPort, '/healthz/ready', 2_000, signal);
     if (answer === undefined) return undefined;
     const why = `the sidecar is not ready: ${answer}`;

@@ -44,7 +44,10 @@ export async function runSupervisor(directory: string): Promise<void> {
   });
   writeJsonFile(paths.supervisor, processId(process.pid));
   log(`supervisor of ${directory} runs as process ${process.pid}`);
-  await supervisor.start();
+  supervisor.start().catch((error) => {
+    log(`the mesh cannot be started: ${messageOf(error)}`);
+    stop();
+  });
   await ended;
   server.close();
   server.closeAllConnections();

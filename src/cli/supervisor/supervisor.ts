@@ -11,6 +11,7 @@ import { readMeshFile } from '../mesh-file/parse-mesh-file.ts';
 import { formatProblems } from '../mesh-file/problems.ts';
 import { buildId, ostriaVersion, sourceDirectory } from '../programs.ts';
 import { writeJsonFile } from '../state/json-file.ts';
+import { portOwner } from '../state/listening-ports.ts';
 import { PortBook } from '../state/port-book.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { agentHasCertificate } from './agent-certificate.ts';
@@ -22,7 +23,7 @@ import { ManagedProcess, type ProcessState, specHash } from './managed-process.t
 import { fieldManager, managedByLabel, sharedObjects } from './mesh-objects.ts';
 import { forgetJoined, type InstancePlan, type MeshPlan, planJoined, planMesh } from './mesh-plan.ts';
 import { ObjectPublisher } from './object-publisher.ts';
-import { sweep } from './ours.ts';
+import { isOurs, sweep } from './ours.ts';
 import {
   agentConfig,
   agentConfigPath,
@@ -252,7 +253,20 @@ export class Supervisor {
   }
 
   async #checkControlPlane(): Promise<void> {
-    const why = await getStatus(this.#plan.ports.monitoring, '/readyz', 1_000, this.#abort.signal);
+    const port = this.#plan.ports.monitoring;
+    const { state } = this.#controlPlane;
+    const why =
+      state.state === 'waiting' || state.state === 'ended'
+        ? state.why
+        : await getStatus(port, '/readyz', 1_000, this.#abort.signal);
+    // Another mesh may have come to have this port in the meantime: what answers must be ours.
+    if (why === undefined && this.#controlPlaneWhy !== '') {
+      const { pid } = portOwner(port);
+      if (pid !== undefined && !isOurs(pid, this.#paths.directory)) {
+        this.#controlPlaneWhy = `port ${port} is in use by process ${pid}`;
+        return;
+      }
+    }
     this.#controlPlaneWhy = why ?? '';
   }
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -337,5 +338,42 @@ test('in the foreground a killed supervisor is replaced, and Ctrl-C ends everyth
     expect(ostria.processes('front')).toEqual([]);
   } finally {
     child.kill('SIGKILL');
+  }
+}, 120_000);
+
+test('a stranger on the control plane’s port is named, whenever it came', async () => {
+  const directory = join(ostria.home, 'projects', 'rival');
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(
+    join(directory, 'mesh.yaml'),
+    'name: rival\ngateways: {}\nservices:\n  idle: { command: sleep 1000 }\n',
+  );
+  const args = ['up', '-d', '--port-base', String(base + 950), '--wait-timeout', '6'];
+  expect((await ostria.run(args, { cwd: directory })).code).toBe(0);
+  const { ports } = JSON.parse((await ostria.run(['ps', '--mesh', 'rival', '-o', 'json'])).stdout) as {
+    ports: { monitoring: number };
+  };
+  // Everything is killed, and a stranger takes the port before or while the mesh starts again.
+  const stranger = createHttpServer((_, response) => response.end('ok'));
+  try {
+    const rival = ostria.processes('rival').map(({ pid }) => pid);
+    for (const pid of rival) process.kill(pid, 'SIGKILL');
+    await vi.waitFor(() => expect(ostria.processes('rival')).toEqual([]), { timeout: 5_000 });
+    const starting = ostria.run(args, { cwd: directory });
+    await vi.waitFor(
+      () =>
+        new Promise<void>((resolve, reject) => {
+          stranger.once('error', reject);
+          stranger.listen(ports.monitoring, '127.0.0.1', resolve);
+        }),
+      { timeout: 2_000, interval: 5 },
+    );
+    const { code, stderr } = await starting;
+    expect([5, 8]).toContain(code);
+    expect(stderr).toContain(String(ports.monitoring));
+  } finally {
+    stranger.closeAllConnections();
+    stranger.close();
+    await ostria.run(['down', '--mesh', 'rival']);
   }
 }, 120_000);
