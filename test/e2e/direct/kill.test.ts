@@ -171,9 +171,11 @@ describe.each(numbers)('round %i', (round) => {
       20_000,
     );
     await allReady();
-    const { items } = await mesh.client.get<{ items: ConfigObject[] }>(
-      '/api/v1/namespaces/default/configmaps',
-    );
+    // The process is new before it listens.
+    let items: ConfigObject[] = [];
+    await eventually(async () => {
+      ({ items } = await mesh.client.get<{ items: ConfigObject[] }>('/api/v1/namespaces/default/configmaps'));
+    }, 20_000);
     const kept = new Map(items.map(({ metadata }) => [metadata.name, metadata.resourceVersion]));
     const lost = [...acknowledged].filter(([name, version]) => kept.get(name) !== version);
     expect(lost).toEqual([]);
