@@ -1,4 +1,4 @@
-import { type KindRegistry, resourceName } from '../config/kind.ts';
+import type { KindRegistry } from '../config/kind.ts';
 import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import { parseOriginId } from '../config/origin.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
@@ -10,6 +10,7 @@ import { parseProxy } from '../snapshot/proxy.ts';
 import type { WorldChange } from '../snapshot/world.ts';
 import { Flusher } from './flusher.ts';
 import type { CompileTarget } from './mesh-state.ts';
+import { refOfOrigin } from './origin-ref.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 /** The condition that says whether an object can have what it asks for. */
@@ -74,9 +75,8 @@ export class ProblemReporter implements CompileTarget {
 
   #report(id: string): void {
     const origin = parseOriginId(id);
-    const kind = origin && this.#kinds.all().find((one) => one.kind === origin.kind && isOurs(one.group));
-    if (!origin || !kind) return;
-    const ref = { resource: resourceName(kind), namespace: origin.namespace, name: origin.name };
+    const ref = origin && refOfOrigin(this.#kinds, origin);
+    if (!ref) return;
     const resource = this.#engine.resources(observerId, problemsType).get(id);
     this.#writer.report(ref, acceptedCondition, resource ? describe(decodeProblems(resource)) : null);
   }
@@ -100,9 +100,4 @@ function hasOurCondition(object: ConfigObject): boolean {
   const conditions = (object.status as { conditions?: StatusCondition[] } | undefined)?.conditions;
   const condition = conditions?.find(({ type }) => type === acceptedCondition);
   return condition?.status === 'False' && !foreignReasons.has(condition.reason ?? '');
-}
-
-/** Origins name a kind without its group: Istio's and core kinds. */
-function isOurs(group: string): boolean {
-  return group === '' || group.endsWith('.istio.io');
 }

@@ -1,8 +1,8 @@
-import { type KindRegistry, resourceName } from '../config/kind.ts';
+import type { KindRegistry } from '../config/kind.ts';
 import type { Origin } from '../config/origin.ts';
-import type { ObjectRef } from '../config/store/store.ts';
 import type { CompileFailure } from '../snapshot/push.ts';
 import type { Ledger, RecoveredEvent, RejectedEvent } from '../xds/ledger.ts';
+import { refOfOrigin } from './origin-ref.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 /** The condition that says whether proxies took what an object asks for. */
@@ -56,7 +56,7 @@ export class StatusReporter {
 
   #report(objectId: string): void {
     const [kindName, namespace, name] = objectId.split('/') as [string, string, string];
-    const ref = this.#refOf(kindName, namespace, name);
+    const ref = refOfOrigin(this.#kinds, { kind: kindName, namespace, name });
     if (!ref) return;
     const refused = this.#refused.get(objectId);
     if (!refused) {
@@ -80,18 +80,6 @@ export class StatusReporter {
       ),
     });
   }
-
-  #refOf(kindName: string, namespace: string, name: string): ObjectRef | undefined {
-    const kind = this.#kinds
-      .all()
-      .find((candidate) => candidate.kind === kindName && isOriginGroup(candidate.group));
-    return kind ? { resource: resourceName(kind), namespace, name } : undefined;
-  }
-}
-
-/** Origins name a kind without its group: Istio's and core kinds. */
-function isOriginGroup(group: string): boolean {
-  return group === '' || group.endsWith('.istio.io');
 }
 
 function distinctObjects(origins: readonly Origin[]): Set<string> {
