@@ -1,3 +1,4 @@
+import { holdsLabels } from '../kit/labels.ts';
 import { getOrMake, removeFromSet } from '../kit/maps.ts';
 
 /** Finds labelled things of one namespace by selector without scanning all of them. */
@@ -42,17 +43,8 @@ export class LabelIndex {
     const found: string[] = [];
     for (const key of smallest) {
       const labels = this.#labels.get(key);
-      if (labels && holdsAll(labels, selector)) found.push(key);
+      if (labels && holdsLabels(labels, selector)) found.push(key);
     }
     return found;
   }
-}
-
-/** Whether the labels hold every pair of the selector. */
-export function holdsAll(
-  labels: Readonly<Record<string, string>>,
-  selector: Readonly<Record<string, string>>,
-): boolean {
-  for (const name in selector) if (labels[name] !== selector[name]) return false;
-  return true;
 }

@@ -1,6 +1,7 @@
 import { type ConfigObject, splitKey } from '../config/object.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
 import { deepEqual } from '../kit/deep-equal.ts';
+import { holdsLabels } from '../kit/labels.ts';
 import { compareText, getOrMake, removeFromSet, setOrDelete } from '../kit/maps.ts';
 import {
   endpointsOfEndpoints,
@@ -10,7 +11,7 @@ import {
   serviceOfKubernetes,
   type WorkloadLookup,
 } from './kubernetes-services.ts';
-import { holdsAll, LabelIndex } from './label-index.ts';
+import { LabelIndex } from './label-index.ts';
 import { defaultMeshConfig, type MeshConfig } from './mesh-config.ts';
 import type {
   EndpointSlice,
@@ -215,7 +216,7 @@ export class Registry {
     for (const owner of this.#selecting.get(namespace) ?? []) {
       const selector = this.#selectorOf(owner);
       if (!selector) continue;
-      if ((before && holdsAll(before.labels, selector)) || (after && holdsAll(after.labels, selector)))
+      if ((before && holdsLabels(before.labels, selector)) || (after && holdsLabels(after.labels, selector)))
         dirty.add(owner);
     }
   }

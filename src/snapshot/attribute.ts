@@ -33,12 +33,3 @@ export function selectorId(labels: Readonly<Record<string, string>>): string {
     ? text
     : JSON.stringify(keys.map((key) => [key, labels[key]]));
 }
-
-/** The empty selector matches everything. */
-export function selectorMatches(
-  selector: Readonly<Record<string, string>>,
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  for (const key in selector) if (labels[key] !== selector[key]) return false;
-  return true;
-}

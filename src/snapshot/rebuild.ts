@@ -1,6 +1,7 @@
+import { holdsLabels } from '../kit/labels.ts';
 import { getOrMake } from '../kit/maps.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
-import { type Attribute, selectorMatches } from './attribute.ts';
+import type { Attribute } from './attribute.ts';
 import { CycleError, callText } from './cycle.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import type { MeshProxy } from './proxy.ts';
@@ -206,7 +207,7 @@ class NaiveView implements View {
   }
 
   matches(selector: Readonly<Record<string, string>>): boolean {
-    return selectorMatches(selector, this.#check().proxy.labels);
+    return holdsLabels(this.#check().proxy.labels, selector);
   }
 
   call<A extends readonly Key[], T>(query: Query<A, T>, ...args: A): T {

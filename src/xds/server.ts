@@ -21,8 +21,9 @@ import { noMetrics, type XdsMetrics } from './metrics.ts';
 import { ProxyRegistry } from './proxy-registry.ts';
 import { PushQueue } from './push-queue.ts';
 import { SessionKeeper } from './session-keeper.ts';
+import type { StreamContext, XdsLog } from './stream-context.ts';
 import { Views } from './views.ts';
-import { type StreamContext, type XdsLog, XdsStream } from './xds-stream.ts';
+import { XdsStream } from './xds-stream.ts';
 
 export interface XdsListener {
   /** Named in credentials and logs: `plaintext`, `tls`. */

@@ -1,48 +1,27 @@
 import { GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
-import { parseProxy } from '../snapshot/proxy.ts';
 import type { PushDelta } from '../snapshot/push.ts';
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
-import { type Authenticate, type Credentials, checkIdentity } from './authenticate.ts';
+import { admitProxy, decodeRequest, readProxy } from './admit-proxy.ts';
+import type { Credentials } from './authenticate.ts';
 import { collectDelta } from './collect-delta.ts';
 import { collectSotw } from './collect-sotw.ts';
 import type { Draft } from './draft.ts';
 import type { GrpcStream } from './grpc-stream.ts';
-import type { HeldResources, Ledger, LedgerStream, ProxyStatus, RejectedEvent } from './ledger.ts';
-import type { XdsLimits } from './limits.ts';
+import type { HeldResources, LedgerStream, ProxyStatus, RejectedEvent } from './ledger.ts';
 import type { XdsMethod } from './methods.ts';
-import type { XdsMetrics } from './metrics.ts';
-import type { ProxyRegistry, Registration } from './proxy-registry.ts';
-import type { Pushable, PushQueue } from './push-queue.ts';
-import { decodeDeltaRequest, decodeSotwRequest, type XdsRequest } from './request.ts';
+import type { Registration } from './proxy-registry.ts';
+import type { Pushable } from './push-queue.ts';
+import type { XdsRequest } from './request.ts';
 import { encodeAbsentVirtualHost, encodeBody, encodeTrailer } from './response.ts';
 import { advanceRetirement, clusterFacts, hasWork } from './safe-order.ts';
 import { acknowledge, rejectFlight } from './settle.ts';
+import type { StreamContext } from './stream-context.ts';
 import type { StreamState } from './stream-state.ts';
 import { groupRejections, heldOf, statusOf } from './stream-status.ts';
 import { noteRouteConfigs, subscribeDelta, subscribeSotw } from './subscribe.ts';
 import type { Views } from './views.ts';
 import { Watch } from './watch.ts';
-import { WireError } from './wire.ts';
 import { deliveryOrder, shortType } from './xds-type.ts';
-
-/** The part of a pino logger that is used. */
-export interface XdsLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  debug(fields: object, message: string): void;
-}
-
-/** What all streams of a server share. */
-export interface StreamContext {
-  readonly views: Views;
-  readonly registry: ProxyRegistry;
-  readonly queue: PushQueue;
-  readonly ledger: Ledger;
-  readonly limits: XdsLimits;
-  readonly metrics: XdsMetrics;
-  readonly authenticate: Authenticate;
-  readonly log: XdsLog;
-}
 
 /** Types on one stream: far more than Envoy knows. */
 const maxTypes = 64;
@@ -97,7 +76,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
 
   onMessage(message: Buffer): void {
     if (this.#registration) {
-      this.#guard(() => this.#handle(this.#decode(message, false)));
+      this.#guard(() => this.#handle(decodeRequest(message, this.delta, false)));
       return;
     }
     if (this.#early.push(message) > maxEarlyRequests)
@@ -121,37 +100,19 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     }
   }
 
-  #decode(message: Buffer, wantNode: boolean): XdsRequest {
-    try {
-      return this.delta ? decodeDeltaRequest(message, wantNode) : decodeSotwRequest(message, wantNode);
-    } catch (error) {
-      if (error instanceof WireError)
-        throw new GrpcError(grpcStatus.invalidArgument, `malformed request: ${error.message}`);
-      throw error;
-    }
-  }
-
   /** The first request names the node: who calls, and whether it may. */
   async #start(message: Buffer): Promise<void> {
-    const { node } = this.#decode(message, true);
-    if (!node)
-      throw new GrpcError(grpcStatus.invalidArgument, 'the first request of a stream must carry the node');
-    const aggregated = this.#method.typeUrl === undefined;
-    const vhds = this.delta && aggregated && !node.id.startsWith('grpc~');
-    const parsed = parseProxy(node, { vhds });
-    if (!parsed.ok) throw new GrpcError(grpcStatus.invalidArgument, parsed.error);
+    const proxy = readProxy(message, this.#method);
     this.#transport?.pause();
-    const result = await this.#context.authenticate(this.#credentials, parsed.proxy);
-    if (!result.ok) throw new GrpcError(grpcStatus.unauthenticated, result.error);
-    const mismatch = checkIdentity(parsed.proxy, result.identity);
-    if (mismatch) throw new GrpcError(grpcStatus.permissionDenied, mismatch);
+    await admitProxy(proxy, this.#credentials, this.#context.authenticate);
     this.#admitted = true;
-    if (!this.#closed) await this.#context.registry.prepare(parsed.proxy);
+    if (!this.#closed) await this.#context.registry.prepare(proxy);
     if (this.#closed) return;
-    this.#registration = this.#context.registry.acquire(parsed.proxy, this);
+    this.#registration = this.#context.registry.acquire(proxy, this);
     this.#context.ledger.open(this);
     this.#transport?.resume();
-    for (const early of this.#early.splice(0)) if (!this.#closed) this.#handle(this.#decode(early, false));
+    for (const early of this.#early.splice(0))
+      if (!this.#closed) this.#handle(decodeRequest(early, this.delta, false));
   }
 
   #handle(request: XdsRequest): void {

@@ -1,7 +1,5 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { openJoinTokens } from '../../ca/join-token.ts';
-import { makePrivateDirectory } from '../../kit/atomic-file.ts';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
 import { isAlive, type ProcessId } from '../../kit/process-id.ts';
 import { ApiClient } from '../api/api-client.ts';
@@ -10,29 +8,19 @@ import type { Dependency, MeshFile, MeshWorkload } from '../mesh-file/mesh-file.
 import { readMeshFile } from '../mesh-file/parse-mesh-file.ts';
 import { formatProblems } from '../mesh-file/problems.ts';
 import { buildId, ostriaVersion, sourceDirectory } from '../programs.ts';
-import { writeJsonFile } from '../state/json-file.ts';
-import { portOwner } from '../state/listening-ports.ts';
 import { PortBook } from '../state/port-book.ts';
 import type { StatePaths } from '../state/state-directory.ts';
-import { agentHasCertificate } from './agent-certificate.ts';
 import { applyFiles } from './apply-files.ts';
-import { getStatus } from './healthcheck.ts';
+import { ControlPlaneProcess } from './control-plane-process.ts';
 import { Instance, type InstanceStatus } from './instance.ts';
 import { boundLog } from './log-file.ts';
-import { ManagedProcess, type ProcessState, specHash } from './managed-process.ts';
+import { type ProcessState, specHash } from './managed-process.ts';
 import { fieldManager, managedByLabel, sharedObjects } from './mesh-objects.ts';
 import { forgetJoined, type InstancePlan, type MeshPlan, planJoined, planMesh } from './mesh-plan.ts';
 import { ObjectPublisher } from './object-publisher.ts';
-import { isOurs, sweep } from './ours.ts';
-import {
-  agentConfig,
-  agentConfigPath,
-  agentSpec,
-  appEnvironment,
-  appSpec,
-  controlPlaneSpec,
-  joinTokenPath,
-} from './process-specs.ts';
+import { sweep } from './ours.ts';
+import { prepareAgent } from './prepare-agent.ts';
+import { agentSpec, appEnvironment, appSpec } from './process-specs.ts';
 import { ProcessTable } from './process-table.ts';
 import { readSupervisorConfig, type SupervisorConfig } from './supervisor-config.ts';
 import { watchTree } from './watch-tree.ts';
@@ -81,8 +69,7 @@ export class Supervisor {
   #watching = new AbortController();
   #config: SupervisorConfig;
   #plan!: MeshPlan;
-  #controlPlane!: ManagedProcess;
-  #controlPlaneWhy = 'starting';
+  #controlPlane!: ControlPlaneProcess;
   #client: ApiClient | undefined;
   #publisher: ObjectPublisher | undefined;
   #phase: MeshStatus['phase'] = 'starting';
@@ -102,18 +89,21 @@ export class Supervisor {
     // Whoever had joined under another supervisor is cut off by now.
     forgetJoined(this.#book());
     this.#plan = await this.#makePlan();
-    this.#controlPlane = this.#makeControlPlane();
-    this.#controlPlane.start();
+    this.#controlPlane = new ControlPlaneProcess(
+      { paths: this.#paths, table: this.#table, log: this.#log, signal: this.#abort.signal },
+      this.#plan,
+      this.#config,
+    );
     this.#timers.push(
       setInterval(() => this.#boundLogs(), logCheckMs),
       setInterval(() => this.#checkOwners(), 500),
     );
-    await this.#waitForControlPlane();
+    await this.#controlPlane.start();
     if (this.#abort.signal.aborted) return;
     await this.#exclusively(() => this.#reconcile());
     this.#phase = 'running';
     this.#watchFiles();
-    void this.#watchControlPlane();
+    void this.#controlPlane.watch();
   }
 
   status(): MeshStatus {
@@ -125,10 +115,10 @@ export class Supervisor {
       pid: process.pid,
       phase: this.#phase,
       ports: this.#plan?.ports ?? { api: 0, xds: 0, monitoring: 0 },
-      controlPlane: {
-        state: this.#controlPlane?.state ?? { state: 'stopped' },
-        ready: this.#controlPlaneWhy === '',
-        why: this.#controlPlaneWhy,
+      controlPlane: this.#controlPlane?.status ?? {
+        state: { state: 'stopped' },
+        ready: false,
+        why: 'starting',
       },
       kubeconfig: this.#paths.kubeconfig,
       envoyPath: this.#config.envoyPath,
@@ -142,15 +132,7 @@ export class Supervisor {
     return this.#exclusively(async () => {
       this.#config = readSupervisorConfig(this.#paths.directory);
       this.#plan = await this.#makePlan();
-      const controlPlane = controlPlaneSpec(this.#plan, this.#paths, this.#config);
-      if (specHash(controlPlane) !== specHash(this.#controlPlane.spec)) {
-        this.#log('the control plane starts anew: its settings changed');
-        await this.#controlPlane.stop();
-        this.#controlPlane = this.#makeControlPlane();
-        this.#controlPlane.start();
-        this.#closeClient();
-        await this.#waitForControlPlane();
-      }
+      if (await this.#controlPlane.update(this.#plan, this.#config)) this.#closeClient();
       await this.#reconcile();
       this.#watchFiles();
     });
@@ -181,7 +163,7 @@ export class Supervisor {
           if (instance.plan.workload?.workingDirectory === directory) void instance.restartApp();
       });
     const sources = sourceDirectory();
-    if (sources !== undefined) watchDirectory(sources, () => this.#controlPlane.signal('SIGTERM'));
+    if (sources !== undefined) watchDirectory(sources, () => this.#controlPlane.restart());
   }
 
   /** Gives a process of somebody else's a place in the mesh. */
@@ -241,48 +223,6 @@ export class Supervisor {
 
   #book(): PortBook {
     return new PortBook(this.#paths.ports, this.#config.portBase);
-  }
-
-  #makeControlPlane(): ManagedProcess {
-    makePrivateDirectory(this.#paths.controlPlane);
-    return new ManagedProcess(controlPlaneSpec(this.#plan, this.#paths, this.#config), this.#table, {
-      onChange: (state) => {
-        if (state.state === 'waiting') this.#log(`control-plane ${state.why}; starting it again`);
-      },
-    });
-  }
-
-  async #checkControlPlane(): Promise<void> {
-    const port = this.#plan.ports.monitoring;
-    const { state } = this.#controlPlane;
-    const why =
-      state.state === 'waiting' || state.state === 'ended'
-        ? state.why
-        : await getStatus(port, '/readyz', 1_000, this.#abort.signal);
-    // Another mesh may have come to have this port in the meantime: what answers must be ours.
-    if (why === undefined && this.#controlPlaneWhy !== '') {
-      const { pid } = portOwner(port);
-      if (pid !== undefined && !isOurs(pid, this.#paths.directory)) {
-        this.#controlPlaneWhy = `port ${port} is in use by process ${pid}`;
-        return;
-      }
-    }
-    this.#controlPlaneWhy = why ?? '';
-  }
-
-  async #waitForControlPlane(): Promise<void> {
-    for (;;) {
-      await this.#checkControlPlane();
-      if (this.#controlPlaneWhy === '' || this.#abort.signal.aborted) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-
-  async #watchControlPlane(): Promise<void> {
-    while (!this.#abort.signal.aborted) {
-      await this.#checkControlPlane();
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    }
   }
 
   #connect(): ObjectPublisher {
@@ -377,7 +317,7 @@ export class Supervisor {
       ...(app ? { app } : {}),
       table: this.#table,
       publisher: this.#connect(),
-      prepareAgent: () => this.#prepareAgent(plan),
+      prepareAgent: () => prepareAgent(plan, this.#plan, this.#paths, this.#config),
       isFulfilled: (dependency) => this.#isFulfilled(dependency),
       log: this.#log,
     });
@@ -397,24 +337,6 @@ export class Supervisor {
       { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace } },
     ]);
     rmSync(this.#paths.workload(name), { recursive: true, force: true });
-  }
-
-  /** The agent's configuration, and a join token where it has no certificate that still serves. */
-  #prepareAgent(plan: InstancePlan): void {
-    mkdirSync(this.#paths.workload(plan.name), { recursive: true, mode: 0o700 });
-    writeJsonFile(
-      agentConfigPath(this.#paths, plan.name),
-      agentConfig(plan, this.#plan, this.#paths, this.#config),
-    );
-    if (agentHasCertificate(this.#paths.workload(plan.name))) return;
-    const tokens = openJoinTokens({ directory: join(this.#paths.controlPlane, 'join-tokens') });
-    tokens.sweep();
-    const { token } = tokens.mint({
-      trustDomain: 'cluster.local',
-      namespace: plan.namespace,
-      serviceAccount: plan.serviceAccount,
-    });
-    writeFileSync(joinTokenPath(this.#paths, plan.name), token, { mode: 0o600 });
   }
 
   #isFulfilled({ name, condition }: Dependency): boolean {

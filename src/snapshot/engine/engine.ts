@@ -207,11 +207,11 @@ class IncrementalEngine implements Engine {
   resources(proxyId: string, typeUrl: string): ReadonlyMap<string, Resource> {
     const proxy = this.#proxies.get(proxyId);
     if (proxy === undefined) return noResources;
-    const parts = this.#roots.roots.filter((root) => root.types.has(typeUrl));
+    const parts = this.#roots.classes.roots.filter((root) => root.types.has(typeUrl));
     const classes = parts.map((root) => proxy.visible[root.index] as RootClass);
     if (classes.length < 2) return classes[0]?.byName(typeUrl) ?? noResources;
-    if (this.#unionEpoch !== this.#roots.epoch) this.#unions.clear();
-    this.#unionEpoch = this.#roots.epoch;
+    if (this.#unionEpoch !== this.#roots.classes.epoch) this.#unions.clear();
+    this.#unionEpoch = this.#roots.classes.epoch;
     const id = `${typeUrl} ${classes.map((item) => this.#classId(item)).join(' ')}`;
     return getOrMake(this.#unions, id, () => new UnionMap(classes.map((item) => item.byName(typeUrl))));
   }
@@ -337,8 +337,8 @@ class IncrementalEngine implements Engine {
         }
     };
     if (push !== undefined) tell(this.#pushListeners, push);
-    if (this.#roots.failuresChanged && this.#running === undefined) {
-      this.#roots.failuresChanged = false;
+    if (this.#roots.classes.failuresChanged && this.#running === undefined) {
+      this.#roots.classes.failuresChanged = false;
       if (this.#failureListeners.size > 0) tell(this.#failureListeners, this.failures());
     }
     if (this.#running === undefined) this.#evaluator.verifySamples();
@@ -348,7 +348,7 @@ class IncrementalEngine implements Engine {
 
   collect(): void {
     if (this.#running !== undefined) return;
-    this.#roots.compact(compactionBudget);
+    this.#roots.classes.compact(compactionBudget);
     this.#sweep();
   }
 
@@ -356,7 +356,7 @@ class IncrementalEngine implements Engine {
     const { cells, garbage, masks } = this.#evaluator;
     garbage.now = this.#clock();
     const before = garbage.now - (this.#options.graceMs ?? 60_000);
-    this.#roots.collect(before);
+    this.#roots.classes.collect(before);
     garbage.collect(before);
     masks.sweep();
     cells.sweep();
@@ -368,7 +368,7 @@ class IncrementalEngine implements Engine {
   }
 
   failures(): CompileFailure[] {
-    return collectFailures(this.#roots.roots);
+    return collectFailures(this.#roots.classes.roots);
   }
 
   onFailures(listener: (failures: CompileFailure[]) => void): () => void {
@@ -377,6 +377,6 @@ class IncrementalEngine implements Engine {
   }
 
   stats(): EngineStats {
-    return engineStats(this.#evaluator, this.#roots, this.#proxies.size, this.#options);
+    return engineStats(this.#evaluator, this.#roots.classes, this.#proxies.size, this.#options);
   }
 }

@@ -1,5 +1,6 @@
+import { holdsLabels } from '../../kit/labels.ts';
 import { getOrMake } from '../../kit/maps.ts';
-import { type Attribute, selectorId, selectorMatches } from '../attribute.ts';
+import { type Attribute, selectorId } from '../attribute.ts';
 import type { MeshProxy } from '../proxy.ts';
 import type { RootClass } from './root-class.ts';
 
@@ -85,7 +86,7 @@ export class MaskTable {
       id = `labels ${selectorId(labels)}`;
       if (Object.isFrozen(labels)) this.#selectorIds.set(labels, id);
     }
-    return this.#facts.get(id) ?? this.#addFact(id, (proxy) => selectorMatches(labels, proxy.labels), false);
+    return this.#facts.get(id) ?? this.#addFact(id, (proxy) => holdsLabels(proxy.labels, labels), false);
   }
 
   #addFact(id: string, read: Fact['read'], memoise: boolean): Fact {

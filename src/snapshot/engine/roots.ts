@@ -1,10 +1,10 @@
 import type { Collection, Key, Query } from '../query.ts';
 import type { Resource } from '../resource.ts';
+import { ClassTable } from './class-table.ts';
 import { diffKeys } from './diff-keys.ts';
 import type { Entry, Failure } from './entry.ts';
 import type { Evaluator } from './evaluator.ts';
-import { addLink } from './links.ts';
-import type { Mask, Projection, ProxyState } from './masks.ts';
+import type { Mask, ProxyState } from './masks.ts';
 import { type ItemChange, type Root, RootClass } from './root-class.ts';
 
 type Good = (key: Key, old: Resource | undefined) => Resource | undefined;
@@ -14,44 +14,28 @@ const none: Good = () => undefined;
 /** A step of a flush: the caller may pause after each. */
 export type Steps = Generator<undefined, void, undefined>;
 
-/** Keeps the classes of the root collections: who belongs where, and which of them are to be refreshed. */
+/** Makes the classes of the root collections and brings them up to date: what proxies that join find, and what a flush changes. */
 export class Roots {
-  readonly roots: readonly Root[];
+  readonly classes: ClassTable;
   /** Classes with members to refresh in this flush. */
   readonly todo = new Set<RootClass>();
   /** Classes with something to publish or members to tell. */
   readonly touched = new Set<RootClass>();
-  /** Classes without members, oldest first. */
-  readonly empty = new Set<RootClass>();
-  failuresChanged = false;
-  /** Counts the deaths of classes: views over several of them are made anew. */
-  epoch = 0;
   readonly #evaluator: Evaluator;
-  /** Classes that this round of `compact` has still to look at. */
-  readonly #unlooked: RootClass[] = [];
-  #nextRoot = 0;
   readonly #onStale = (item: RootClass) => {
     if (item.members.size > 0) this.todo.add(item);
   };
 
   constructor(collections: readonly Collection<Resource>[], evaluator: Evaluator) {
     this.#evaluator = evaluator;
-    this.roots = collections.map((collection, index) => ({
-      index,
-      collection,
-      types: new Set(),
-      classes: new Map(),
-      masks: new Map(),
-      latest: undefined,
-      maxClasses: 0,
-    }));
+    this.classes = new ClassTable(collections, evaluator);
   }
 
   /** Puts a proxy that just connected into a class of each root. */
   join(proxy: ProxyState): void {
-    for (const root of this.roots) {
+    for (const root of this.classes.roots) {
       const item = this.#findOrMake(root, proxy);
-      this.#enter(item, proxy);
+      this.classes.enter(item, proxy);
       proxy.visible[root.index] = item;
       if (this.#evaluator.verification !== undefined && !item.isStale)
         for (const entry of item.items.values()) this.#evaluator.sample(entry, proxy);
@@ -60,19 +44,19 @@ export class Roots {
 
   /** Whether a proxy that joins now finds its classes made and up to date. */
   isWarm(proxy: ProxyState): boolean {
-    return this.roots.every((root) => {
-      const item = this.#find(root, proxy);
+    return this.classes.roots.every((root) => {
+      const item = this.classes.find(root, proxy);
       return item !== undefined && !(item.isStale && item.members.size === 0);
     });
   }
 
   /** Makes the classes of a proxy that is about to join, in steps; they wait for it as if their last member had left. */
   *warm(proxy: ProxyState): Steps {
-    for (const root of this.roots) {
+    for (const root of this.classes.roots) {
       yield* this.#warmRoot(root, proxy);
       const item = this.#findOrMake(root, proxy);
-      this.#enter(item, proxy);
-      this.#exit(item, proxy);
+      this.classes.enter(item, proxy);
+      this.classes.exit(item, proxy);
       yield;
     }
     proxy.joined.length = 0;
@@ -82,9 +66,9 @@ export class Roots {
   *#warmRoot(root: Root, proxy: ProxyState): Steps {
     const { collection } = root;
     const compute = (key: Key) => this.#evaluator.evaluate(collection.item as unknown as Query, [key], proxy);
-    const found = this.#find(root, proxy);
+    const found = this.classes.find(root, proxy);
     if (found !== undefined && found.members.size > 0) return;
-    const base = found ?? this.#someClean(root);
+    const base = found ?? this.classes.someClean(root);
     if (base === undefined || base.keysStale || !this.#serves(base.keysEntry, proxy)) {
       const entry = this.#evaluator.evaluate(collection.keys as unknown as Query, [], proxy);
       yield;
@@ -107,48 +91,26 @@ export class Roots {
   }
 
   leave(proxy: ProxyState): void {
-    for (const item of proxy.joined) this.#exit(item, proxy);
+    for (const item of proxy.joined) this.classes.exit(item, proxy);
     proxy.joined.length = 0;
     proxy.visible.length = 0;
   }
 
   #findOrMake(root: Root, proxy: ProxyState): RootClass {
-    let item = this.#find(root, proxy);
+    let item = this.classes.find(root, proxy);
     // Each turn makes one class current or merges it into another, which may have slept as well.
     while (item?.isStale && item.members.size === 0 && !item.refreshing) {
       // It slept while it had no members: nobody is told, so what changed is published at once.
       for (const _ of this.#refreshAs(item, proxy));
       item.publish();
       this.touched.delete(item);
-      if (item.dead) item = this.#find(root, proxy);
+      if (item.dead) item = this.classes.find(root, proxy);
     }
     if (item !== undefined) return item;
-    const base = this.#someClean(root);
+    const base = this.classes.someClean(root);
     const made = base === undefined ? this.#build(root, proxy) : this.#cloneFor(base, proxy, false);
     made.publish();
     return made;
-  }
-
-  #find(root: Root, proxy: ProxyState): RootClass | undefined {
-    let found: RootClass | undefined;
-    for (const mask of root.masks.keys()) {
-      const item = root.classes.get(this.#evaluator.masks.projection(mask, proxy));
-      if (item === undefined) continue;
-      if (!item.isStale) return item;
-      if (found === undefined || found.members.size === 0) found = item;
-    }
-    return found;
-  }
-
-  /** A class whose items a newcomer may share: the latest one, else one of the first few. */
-  #someClean(root: Root): RootClass | undefined {
-    if (root.latest !== undefined && settled(root.latest)) return root.latest;
-    let looked = 0;
-    for (const item of root.classes.values()) {
-      if (settled(item)) return item;
-      if (++looked === 16) return undefined;
-    }
-    return undefined;
   }
 
   #build(root: Root, proxy: ProxyState): RootClass {
@@ -157,7 +119,7 @@ export class Roots {
     const needed = new Set<Mask>();
     for (const _ of this.#refreshItems(item, proxy, needed));
     const mask = this.#evaluator.masks.union(needed);
-    return this.#register(item, mask, this.#evaluator.masks.projection(mask, proxy));
+    return this.classes.register(item, mask, this.#evaluator.masks.projection(mask, proxy));
   }
 
   /**
@@ -173,11 +135,11 @@ export class Roots {
     item.keys = base.keys;
     item.keysFailure = base.keysFailure;
     if (base.keysEntry !== undefined && this.#serves(base.keysEntry, proxy)) {
-      this.#linkKeys(item, base.keysEntry);
+      this.classes.linkKeys(item, base.keysEntry);
       item.keysStale = false;
     }
     for (const [key, entry] of base.items) {
-      this.#linkItem(item, key, entry);
+      this.classes.linkItem(item, key, entry);
       const good = base.lastGood.get(key);
       if (good !== undefined) item.lastGood.set(key, good);
       const failure = base.failures.get(key);
@@ -190,7 +152,7 @@ export class Roots {
     for (const _ of this.#refreshItems(item, proxy, needed, heir ? held : none));
     if (heir) item.splitFrom = base;
     const mask = masks.union(needed);
-    return this.#register(item, mask, masks.projection(mask, proxy));
+    return this.classes.register(item, mask, masks.projection(mask, proxy));
   }
 
   /** Refreshes a class for its members; they may part. */
@@ -210,8 +172,8 @@ export class Roots {
     if (mask === item.mask) return;
     const projection = masks.projection(mask, proxy);
     const twin = item.root.classes.get(projection);
-    this.#unregister(item);
-    if (twin === undefined) this.#register(item, mask, projection);
+    this.classes.unregister(item);
+    if (twin === undefined) this.classes.register(item, mask, projection);
     // Members may still be split off from it, by what it now needs.
     else item.mask = mask;
     for (const member of [...item.members]) {
@@ -220,36 +182,19 @@ export class Roots {
       // It may have left during the pause.
       if (item.members.has(member)) this.#move(member, item);
     }
-    if (twin !== undefined) this.#bury(item, (entry) => this.#evaluator.garbage.unlink(entry, item));
+    if (twin !== undefined) this.classes.bury(item, (entry) => this.#evaluator.garbage.unlink(entry, item));
   }
 
   #move(proxy: ProxyState, from: RootClass): void {
-    const to = this.#find(from.root, proxy) ?? this.#cloneFor(from, proxy, true);
+    const to = this.classes.find(from.root, proxy) ?? this.#cloneFor(from, proxy, true);
     const holds = from.movedIn.get(proxy) ?? from;
     from.movedIn.delete(proxy);
-    this.#exit(from, proxy);
-    this.#enter(to, proxy);
+    this.classes.exit(from, proxy);
+    this.classes.enter(to, proxy);
     this.touched.add(to);
     if (to.isStale) this.todo.add(to);
     const sameStart = holds === to || (to.splitFrom === from && holds === from);
     if (!sameStart) to.movedIn.set(proxy, holds);
-  }
-
-  #enter(item: RootClass, proxy: ProxyState): void {
-    item.addMember(proxy);
-    proxy.joined[item.root.index] = item;
-    this.empty.delete(item);
-    if (item.failures.size > 0 || item.keysFailure !== undefined) this.failuresChanged = true;
-  }
-
-  #exit(item: RootClass, proxy: ProxyState): void {
-    item.removeMember(proxy);
-    item.movedIn.delete(proxy);
-    if (item.failures.size > 0 || item.keysFailure !== undefined) this.failuresChanged = true;
-    if (item.members.size > 0 || item.dead) return;
-    item.emptySince = this.#evaluator.garbage.now;
-    this.empty.delete(item);
-    this.empty.add(item);
   }
 
   /** Brings keys and stale items up to date and stages what changed. `needed` collects the masks, for one union over all. */
@@ -265,7 +210,7 @@ export class Roots {
     for (const [key, old] of item.stale) {
       const entry = this.#evaluator.evaluate(collection.item as unknown as Query, [key], proxy);
       needed.add(entry.mask);
-      this.#linkItem(item, key, entry);
+      this.classes.linkItem(item, key, entry);
       const next = this.#settleItem(item, key, entry, good(key, old));
       if (next !== old) changes.push({ key, old, next });
       yield;
@@ -277,9 +222,9 @@ export class Roots {
   }
 
   #refreshKeys(item: RootClass, entry: Entry, changes: ItemChange[]): void {
-    this.#linkKeys(item, entry);
+    this.classes.linkKeys(item, entry);
     item.keysStale = false;
-    if (item.keysFailure !== entry.failure) this.failuresChanged = true;
+    if (item.keysFailure !== entry.failure) this.classes.failuresChanged = true;
     item.keysFailure = entry.failure;
     // The last good keys stay in force.
     if (entry.failure !== undefined) return;
@@ -304,7 +249,7 @@ export class Roots {
 
   #setFailure(item: RootClass, key: Key, failure: Failure | undefined): void {
     if (item.failures.get(key) === failure) return;
-    this.failuresChanged = true;
+    this.classes.failuresChanged = true;
     if (failure === undefined) item.failures.delete(key);
     else item.failures.set(key, failure);
   }
@@ -320,115 +265,6 @@ export class Roots {
     this.#evaluator.garbage.unlink(entry, item);
     return old;
   }
-
-  #linkItem(item: RootClass, key: Key, entry: Entry): void {
-    const old = item.items.get(key);
-    if (old === entry) return;
-    item.items.set(key, entry);
-    this.#link(item, entry);
-    if (old !== undefined) this.#evaluator.garbage.unlink(old, item);
-  }
-
-  #linkKeys(item: RootClass, entry: Entry): void {
-    const old = item.keysEntry;
-    if (old === entry) return;
-    item.keysEntry = entry;
-    this.#link(item, entry);
-    if (old !== undefined) this.#evaluator.garbage.unlink(old, item);
-  }
-
-  #link(item: RootClass, entry: Entry): void {
-    entry.parents = addLink(entry.parents, item);
-    this.#evaluator.garbage.held(entry);
-  }
-
-  #register(item: RootClass, mask: Mask, projection: Projection): RootClass {
-    const { root } = item;
-    item.mask = mask;
-    item.projection = projection;
-    root.classes.set(projection, item);
-    root.latest = item;
-    root.masks.set(mask, (root.masks.get(mask) ?? 0) + 1);
-    if (root.classes.size > root.maxClasses) root.maxClasses = root.classes.size;
-    this.#evaluator.masks.retain(mask, projection);
-    return item;
-  }
-
-  #unregister(item: RootClass): void {
-    const { root, mask, projection } = item;
-    if (root.classes.get(projection) !== item) return;
-    root.classes.delete(projection);
-    const left = (root.masks.get(mask) ?? 1) - 1;
-    if (left === 0) root.masks.delete(mask);
-    else root.masks.set(mask, left);
-    this.#evaluator.masks.release(mask, projection);
-  }
-
-  #bury(item: RootClass, unlink: (entry: Entry) => void): void {
-    item.dead = true;
-    if (item.root.latest === item) item.root.latest = undefined;
-    this.epoch++;
-    this.empty.delete(item);
-    this.#unregister(item);
-    if (item.keysEntry !== undefined) unlink(item.keysEntry);
-    for (const entry of item.items.values()) unlink(entry);
-  }
-
-  /**
-   * Joins classes that were parted by a fact which no item reads any more; their resources are equal, so nobody is told.
-   * Looks at about `budget` items and goes on from there the next time.
-   */
-  compact(budget: number): void {
-    let left = budget;
-    for (let looked = 0; left > 0 && (this.#unlooked.length > 0 || looked < this.roots.length); ) {
-      const item = this.#unlooked.pop();
-      if (item !== undefined) {
-        left -= item.items.size + 1;
-        this.#narrow(item);
-        continue;
-      }
-      looked++;
-      const root = this.roots[this.#nextRoot++ % this.roots.length];
-      if (root !== undefined && root.classes.size > 1) this.#unlooked.push(...root.classes.values());
-    }
-  }
-
-  #narrow(item: RootClass): void {
-    const [member] = item.members;
-    if (member === undefined || !settled(item)) return;
-    const { masks } = this.#evaluator;
-    const needed = new Set<Mask>();
-    if (item.keysEntry !== undefined) needed.add(item.keysEntry.mask);
-    for (const entry of item.items.values()) needed.add(entry.mask);
-    const mask = masks.union(needed);
-    if (mask === item.mask) return;
-    const projection = masks.projection(mask, member);
-    const twin = item.root.classes.get(projection);
-    if (twin === undefined) {
-      this.#unregister(item);
-      this.#register(item, mask, projection);
-    } else if (settled(twin)) {
-      for (const proxy of [...item.members]) {
-        this.#exit(item, proxy);
-        this.#enter(twin, proxy);
-        proxy.visible[item.root.index] = twin;
-      }
-      this.#bury(item, (entry) => this.#evaluator.garbage.unlink(entry, item));
-    }
-  }
-
-  /** Ends the classes that have been without members since before `before`. */
-  collect(before: number): void {
-    for (const item of this.empty) {
-      if (item.emptySince > before) break;
-      this.#bury(item, (entry) => this.#evaluator.garbage.drop(entry, item));
-    }
-  }
-}
-
-/** What it has published is what its items say. */
-function settled(item: RootClass): boolean {
-  return !item.dead && !item.isStale && item.failures.size === 0 && item.keysFailure === undefined;
 }
 
 function malformed(item: RootClass, key: Key, value: unknown): Failure | undefined {

@@ -1,6 +1,6 @@
+import type { ClassTable } from './class-table.ts';
 import type { EngineOptions } from './engine.ts';
 import type { Evaluator } from './evaluator.ts';
-import type { Roots } from './roots.ts';
 
 export interface QueryStats {
   readonly name: string;
@@ -40,7 +40,7 @@ export interface EngineStats {
 
 export function engineStats(
   evaluator: Evaluator,
-  roots: Roots,
+  classes: ClassTable,
   proxies: number,
   options: EngineOptions,
 ): EngineStats {
@@ -50,7 +50,7 @@ export function engineStats(
     const { maxClasses, computed } = state;
     return { name: state.query.name, instances: state.instances.size, entries, maxClasses, computed };
   });
-  const collections = roots.roots.map((root): CollectionStats => {
+  const collections = classes.roots.map((root): CollectionStats => {
     let items = 0;
     for (const item of root.classes.values()) items += item.items.size;
     const { name } = root.collection;

@@ -1,0 +1,29 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openJoinTokens } from '../../ca/join-token.ts';
+import { writeJsonFile } from '../state/json-file.ts';
+import type { StatePaths } from '../state/state-directory.ts';
+import { agentHasCertificate } from './agent-certificate.ts';
+import type { InstancePlan, MeshPlan } from './mesh-plan.ts';
+import { agentConfig, agentConfigPath, joinTokenPath } from './process-specs.ts';
+import type { SupervisorConfig } from './supervisor-config.ts';
+
+/** Writes an agent's configuration, and a join token where it has no certificate that still serves. */
+export function prepareAgent(
+  plan: InstancePlan,
+  mesh: MeshPlan,
+  paths: StatePaths,
+  config: SupervisorConfig,
+): void {
+  mkdirSync(paths.workload(plan.name), { recursive: true, mode: 0o700 });
+  writeJsonFile(agentConfigPath(paths, plan.name), agentConfig(plan, mesh, paths, config));
+  if (agentHasCertificate(paths.workload(plan.name))) return;
+  const tokens = openJoinTokens({ directory: join(paths.controlPlane, 'join-tokens') });
+  tokens.sweep();
+  const { token } = tokens.mint({
+    trustDomain: 'cluster.local',
+    namespace: plan.namespace,
+    serviceAccount: plan.serviceAccount,
+  });
+  writeFileSync(joinTokenPath(paths, plan.name), token, { mode: 0o600 });
+}

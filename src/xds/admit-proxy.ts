@@ -1,0 +1,41 @@
+import { GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
+import { type MeshProxy, parseProxy } from '../snapshot/proxy.ts';
+import { type Authenticate, type Credentials, checkIdentity } from './authenticate.ts';
+import type { XdsMethod } from './methods.ts';
+import { decodeDeltaRequest, decodeSotwRequest, type XdsRequest } from './request.ts';
+import { WireError } from './wire.ts';
+
+/** Throws INVALID_ARGUMENT. */
+export function decodeRequest(message: Buffer, delta: boolean, wantNode: boolean): XdsRequest {
+  try {
+    return delta ? decodeDeltaRequest(message, wantNode) : decodeSotwRequest(message, wantNode);
+  } catch (error) {
+    if (error instanceof WireError)
+      throw new GrpcError(grpcStatus.invalidArgument, `malformed request: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The proxy that a stream's first request names. Throws INVALID_ARGUMENT. */
+export function readProxy(message: Buffer, method: XdsMethod): MeshProxy {
+  const { node } = decodeRequest(message, method.delta, true);
+  if (!node)
+    throw new GrpcError(grpcStatus.invalidArgument, 'the first request of a stream must carry the node');
+  const aggregated = method.typeUrl === undefined;
+  const vhds = method.delta && aggregated && !node.id.startsWith('grpc~');
+  const parsed = parseProxy(node, { vhds });
+  if (!parsed.ok) throw new GrpcError(grpcStatus.invalidArgument, parsed.error);
+  return parsed.proxy;
+}
+
+/** Whether the caller may be that proxy: throws UNAUTHENTICATED or PERMISSION_DENIED. */
+export async function admitProxy(
+  proxy: MeshProxy,
+  credentials: Credentials,
+  authenticate: Authenticate,
+): Promise<void> {
+  const result = await authenticate(credentials, proxy);
+  if (!result.ok) throw new GrpcError(grpcStatus.unauthenticated, result.error);
+  const mismatch = checkIdentity(proxy, result.identity);
+  if (mismatch) throw new GrpcError(grpcStatus.permissionDenied, mismatch);
+}
