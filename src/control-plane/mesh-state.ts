@@ -2,7 +2,7 @@ import type { ConfigObject } from '../config/object.ts';
 import type { ConfigBatch, ConfigChange } from '../config/sources/source.ts';
 import { worldKind } from '../config/world-kind.ts';
 import { type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
-import { Registry } from '../registry/registry.ts';
+import { Registry, type RegistryOptions } from '../registry/registry.ts';
 import type { WorldChange } from '../snapshot/world.ts';
 import { ConfigMerge } from './config-merge.ts';
 import { OpenDestinations } from './open-destinations.ts';
@@ -25,6 +25,8 @@ export interface MeshStateOptions {
     text: string,
   ) => { ok: true; value: Readonly<Record<string, unknown>> } | { ok: false; error: string };
   onProblem: (message: string) => void;
+  /** The status of a ServiceEntry (`namespace/name`) should say these addresses. */
+  onVirtualIps?: RegistryOptions['onVirtualIps'];
 }
 
 /** Kinds that the compile never reads: kept out of the world. */
@@ -55,7 +57,10 @@ export class MeshState {
     this.#options = options;
     this.#mesh = options.mesh;
     this.merge = new ConfigMerge(options.sources);
-    this.#registry = new Registry({ mesh: options.mesh });
+    this.#registry = new Registry({
+      mesh: options.mesh,
+      ...(options.onVirtualIps ? { onVirtualIps: options.onVirtualIps } : {}),
+    });
     this.#openDestinations = new OpenDestinations({ domainSuffix: options.mesh.domainSuffix });
     for (const target of options.targets) target.setMesh(options.mesh);
   }

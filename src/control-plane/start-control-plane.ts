@@ -1,6 +1,7 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
+import { splitKey } from '../config/object.ts';
 import { DirectorySource } from '../config/sources/directory-source.ts';
 import type { ConfigSource } from '../config/sources/source.ts';
 import { formatProblem } from '../config/sources/source-problem.ts';
@@ -10,6 +11,7 @@ import { parseYamlDocuments } from '../config/yaml-documents.ts';
 import { messageOf } from '../kit/coded-error.ts';
 import { roots } from '../pipeline/roots.ts';
 import { defaultMeshConfig, type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
+import type { HostAddress } from '../registry/virtual-ips.ts';
 import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
 import { createLedger, type Ledger } from '../xds/ledger.ts';
 import { createXdsServer, type XdsListener, type XdsServer } from '../xds/server.ts';
@@ -22,6 +24,7 @@ import type { Logger } from './log.ts';
 import { MeshState } from './mesh-state.ts';
 import { createMonitoring, type Monitoring } from './monitoring.ts';
 import type { ControlPlaneOptions } from './options.ts';
+import { refOfOrigin } from './origin-ref.ts';
 import { ProblemReporter } from './problem-reporter.ts';
 import { describeFailure, StatusReporter } from './status-reporter.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -84,6 +87,7 @@ async function start(
     targets: status ? [engine, status.problems] : [engine],
     parseMesh: parseMeshText,
     onProblem: (message) => log.warn(message),
+    ...(status ? { onVirtualIps: status.virtualIps } : {}),
   });
   const startSource = (name: string, source: ConfigSource): Promise<void> =>
     source.start((batch) => {
@@ -152,6 +156,10 @@ function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Lo
   const unfollow = new StatusReporter(kinds, writer).follow(ledger);
   return {
     problems,
+    virtualIps(key: string, addresses: readonly HostAddress[]): void {
+      const ref = refOfOrigin(kinds, { kind: 'ServiceEntry', ...splitKey(key) });
+      if (ref) writer.set(ref, 'addresses', addresses.length > 0 ? addresses : undefined);
+    },
     async stop(): Promise<void> {
       unfollow();
       problems.close();

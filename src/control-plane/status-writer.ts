@@ -1,5 +1,6 @@
 import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import type { ObjectRef, Store } from '../config/store/store.ts';
+import { deepEqual } from '../kit/deep-equal.ts';
 
 export interface StatusWriterOptions {
   store: Store;
@@ -12,6 +13,13 @@ export interface StatusWriterOptions {
 /** What one owner (the ledger, the compile) has to say of an object: its conditions by type; null takes one back. */
 type Wanted = Map<string, StatusCondition | null>;
 
+interface Report {
+  readonly ref: ObjectRef;
+  readonly wanted: Wanted;
+  /** Other fields of the status; undefined removes one. */
+  readonly fields: Map<string, unknown>;
+}
+
 /** An object changes under us at most this often in a row before we give the write up until the next report. */
 const maxAttempts = 5;
 /** Objects that may wait; beyond, reports are dropped and said to be. */
@@ -23,7 +31,7 @@ const maxQueued = 20_000;
  */
 export class StatusWriter {
   readonly #options: Required<Omit<StatusWriterOptions, 'store' | 'onError'>> & StatusWriterOptions;
-  readonly #queue = new Map<string, { ref: ObjectRef; wanted: Wanted }>();
+  readonly #queue = new Map<string, Report>();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #closed = false;
@@ -34,19 +42,28 @@ export class StatusWriter {
 
   /** Asks for a condition on an object; `null` removes the condition of that type. */
   report(ref: ObjectRef, type: string, condition: Omit<StatusCondition, 'type'> | null): void {
-    if (this.#closed) return;
+    this.#reportOn(ref)?.wanted.set(type, condition === null ? null : { type, ...condition });
+  }
+
+  /** Asks for a field of an object's status that is no condition; undefined removes it. */
+  set(ref: ObjectRef, field: string, value: unknown): void {
+    this.#reportOn(ref)?.fields.set(field, value);
+  }
+
+  #reportOn(ref: ObjectRef): Report | undefined {
+    if (this.#closed) return undefined;
     const id = `${ref.resource}|${ref.namespace}|${ref.name}`;
-    let entry = this.#queue.get(id);
-    if (!entry) {
+    let report = this.#queue.get(id);
+    if (!report) {
       if (this.#queue.size >= maxQueued) {
         this.#options.onError(`status of ${id} is not written: ${maxQueued} others wait already`);
-        return;
+        return undefined;
       }
-      entry = { ref, wanted: new Map() };
-      this.#queue.set(id, entry);
+      report = { ref, wanted: new Map(), fields: new Map() };
+      this.#queue.set(id, report);
     }
-    entry.wanted.set(type, condition === null ? null : { type, ...condition });
     this.#timer ??= setTimeout(() => this.#round(), this.#options.delay);
+    return report;
   }
 
   /** Resolves when everything reported so far is written. */
@@ -67,16 +84,16 @@ export class StatusWriter {
     const batch = [...this.#queue.values()];
     this.#queue.clear();
     this.#running = this.#running.then(async () => {
-      for (const { ref, wanted } of batch) await this.#write(ref, wanted);
+      for (const report of batch) await this.#write(report);
     });
   }
 
-  async #write(ref: ObjectRef, wanted: Wanted): Promise<void> {
+  async #write({ ref, wanted, fields }: Report): Promise<void> {
     try {
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
         const stored = await this.#options.store.get(ref);
         if (!stored) return;
-        const object = withConditions(stored.object, wanted, this.#options.now());
+        const object = withFields(withConditions(stored.object, wanted, this.#options.now()), fields);
         if (object === stored.object) return;
         const result = await this.#options.store.commit([
           { type: 'put', ref, object, expect: stored.revision },
@@ -131,6 +148,18 @@ export function withConditions(object: ConfigObject, wanted: Wanted, now: Date):
       conditions,
       ...(generation !== undefined ? { observedGeneration: generation } : {}),
     },
+  };
+}
+
+/** The object with the fields of its status; the same object where it has them already. */
+function withFields(object: ConfigObject, fields: ReadonlyMap<string, unknown>): ConfigObject {
+  const status = (object.status ?? {}) as Record<string, unknown>;
+  const changed = [...fields].filter(([name, value]) => !deepEqual(status[name], value));
+  if (changed.length === 0) return object;
+  const next = { ...status, ...Object.fromEntries(changed) };
+  return {
+    ...object,
+    status: Object.fromEntries(Object.entries(next).filter(([, value]) => value !== undefined)),
   };
 }
 

@@ -93,6 +93,17 @@ it('names the proxies that refuse an object, and reports when they accept it', a
   stop();
 });
 
+it('sets and removes other fields of a status, beside its conditions', async () => {
+  const addresses = [{ value: '240.240.0.1', host: 'a.test' }];
+  writer.report(ref, 'Programmed', { status: 'True', reason: 'Accepted' });
+  writer.set(ref, 'addresses', addresses);
+  expect(await condition('Programmed')).toMatchObject({ status: 'True' });
+  expect((await store.get(ref))?.object.status).toMatchObject({ addresses });
+  writer.set(ref, 'addresses', undefined);
+  await writer.flush();
+  expect((await store.get(ref))?.object.status).not.toHaveProperty('addresses');
+});
+
 it('writes nothing when nothing changes', async () => {
   writer.report(ref, 'Programmed', { status: 'True', reason: 'Accepted' });
   await writer.flush();

@@ -78,3 +78,20 @@ function parseGroups(text: string, last: boolean): number[] | undefined {
   }
   return bytes;
 }
+
+/** The one form of an address (RFC 5952): lower case, the longest run of zero groups as `::`. */
+export function formatIp({ version, bytes }: IpAddress): string {
+  if (version === 4) return bytes.join('.');
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    (((bytes[index * 2] ?? 0) << 8) | (bytes[index * 2 + 1] ?? 0)).toString(16),
+  );
+  let start = 0;
+  let length = 0;
+  for (let from = 0; from < 8; from++) {
+    let to = from;
+    while (to < 8 && groups[to] === '0') to++;
+    if (to - from > length) [start, length] = [from, to - from];
+  }
+  if (length < 2) return groups.join(':');
+  return `${groups.slice(0, start).join(':')}::${groups.slice(start + length).join(':')}`;
+}

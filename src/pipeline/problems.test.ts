@@ -89,3 +89,33 @@ spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v
 `),
   ).toEqual([]);
 });
+
+test('names hosts that another entry has, and addresses that no proxy could be told', () => {
+  expect(
+    problemsOf(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: first, creationTimestamp: '2024-01-01T00:00:00Z'}
+spec: {hosts: [a.test], resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], endpoints: [{network: elsewhere}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: second, creationTimestamp: '2024-01-02T00:00:00Z'}
+spec: {hosts: [a.test], resolution: STATIC, ports: [{number: 81, name: http, protocol: HTTP}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: third, creationTimestamp: '2024-01-03T00:00:00Z'}
+spec: {hosts: [b.test, a.test], resolution: DNS, ports: [{number: 82, name: http, protocol: HTTP}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: named}
+spec: {address: vm.test}
+`).sort(),
+  ).toEqual([
+    'AddressMissing ServiceEntry/default/first#spec.endpoints[0].network',
+    'AddressNotDelivered WorkloadEntry/default/named#spec.address',
+    'ConflictingHost ServiceEntry/default/third#spec.hosts[1]',
+  ]);
+});

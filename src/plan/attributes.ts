@@ -12,6 +12,15 @@ export const workloadId = defineAttribute('workload', (proxy) => `${proxy.namesp
 export const proxyAddresses = defineAttribute('addresses', (proxy) => proxy.addresses.join(','));
 /** Whether the proxy has an IPv6 address. */
 export const hasIpv6 = defineAttribute('ipv6', (proxy) => proxy.addresses.some((ip) => ip.includes(':')));
+/** Whether the proxy has an IPv4 address; one that names no address at all is taken to have one. */
+export const hasIpv4 = defineAttribute(
+  'ipv4',
+  (proxy) => proxy.addresses.length === 0 || proxy.addresses.some((ip) => !ip.includes(':')),
+);
+/** Whether the agent answers the application's DNS queries: only then do automatic virtual IPs reach the proxy. */
+export const dnsCapture = defineAttribute('dns-capture', ({ metadata }) =>
+  ['true', '1'].includes(String(metadata.DNS_CAPTURE ?? '').toLowerCase()),
+);
 /** The explicit capture's allocation as canonical JSON; '' without one. Per proxy by nature. */
 export const explicitCapture = defineAttribute('explicit', (proxy) =>
   proxy.explicit ? JSON.stringify(proxy.explicit) : '',

@@ -5,7 +5,7 @@ import { allServices, serviceKind, servicesByHost } from '../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../snapshot/query.ts';
 import type { View } from '../snapshot/view.ts';
 import { defineIndex } from '../snapshot/world.ts';
-import { inNamespace } from './attributes.ts';
+import { dnsCapture, hasIpv4, hasIpv6, inNamespace } from './attributes.ts';
 import type { UpstreamProtocol } from './cluster-plan.ts';
 
 /** Service port number → services that have it. */
@@ -15,7 +15,7 @@ export const servicesByPort = defineIndex('services-by-port', serviceKind, (serv
 
 /** Virtual IP → services that have it. */
 export const servicesByVirtualIp = defineIndex('services-by-virtual-ip', serviceKind, (service) => [
-  ...new Set(service.addresses),
+  ...new Set([...service.addresses, ...(service.autoAddresses ?? [])]),
 ]);
 
 /** Whether an `exportTo` list lets the asking proxy see an object of `namespace`. `*` reads nothing of the proxy. */
@@ -97,6 +97,13 @@ export function ownsVirtualIp(view: View, key: Key, address: string): boolean {
   const owners = view.list(servicesByVirtualIp, address);
   if (owners.length < 2) return true;
   return owners.find((owner) => view.call(serviceFor, splitKey(owner).name) === owner) === key;
+}
+
+/** Addresses and ranges by which a proxy's application calls a service: as given, else the automatic ones that its DNS answers with. */
+export function addressesFor(view: View, service: MeshService): readonly string[] {
+  const { addresses, autoAddresses = [] } = service;
+  if (addresses.length > 0 || autoAddresses.length === 0 || !view.attribute(dnsCapture)) return addresses;
+  return autoAddresses.filter((address) => view.attribute(address.includes(':') ? hasIpv6 : hasIpv4));
 }
 
 export function isHttp(port: Pick<ServicePort, 'protocol'>): boolean {

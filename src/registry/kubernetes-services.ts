@@ -1,4 +1,5 @@
 import type { Origin } from '../config/origin.ts';
+import { parseIp } from '../kit/ip.ts';
 import type { LabelIndex } from './label-index.ts';
 import type { MeshConfig } from './mesh-config.ts';
 import { servicePortProtocol } from './protocol.ts';
@@ -184,7 +185,8 @@ export function endpointsOfEntries(
   for (const key of lookup.entries.select(service.namespace, service.selector)) {
     const workload = lookup.workload(key);
     const address = workload?.addresses[0];
-    if (!workload || address === undefined) continue;
+    // Names cannot be delivered as endpoints: a proxy would refuse all of them.
+    if (!workload || address === undefined || !isDeliverable(address)) continue;
     for (const port of object.spec?.ports ?? []) {
       if (port.protocol === 'UDP') continue;
       found.push(endpointOfWorkload(workload, address, entryPort(workload, port), port.port, service));
@@ -202,6 +204,11 @@ function entryPort(
   if (named !== undefined) return named;
   if (typeof port.targetPort === 'number') return port.targetPort;
   return (port.targetPort !== undefined ? workload.ports[port.targetPort] : undefined) ?? port.port;
+}
+
+/** Whether an address can be told to proxies as it is: names must be looked up by themselves. */
+export function isDeliverable(address: string): boolean {
+  return address.startsWith('unix://') || parseIp(address) !== undefined;
 }
 
 export function endpointOfWorkload(

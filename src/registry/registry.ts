@@ -21,8 +21,16 @@ import type {
   ServiceEntry,
   WorkloadEntry,
 } from './schema.ts';
-import type { Endpoint, MeshService, ServiceEndpoints, Workload } from './service.ts';
-import { endpointsOfEntry, servicesOfEntry } from './service-entries.ts';
+import {
+  type Endpoint,
+  endpointSet,
+  type MeshService,
+  type ServiceClaim,
+  type ServiceEndpoints,
+  type Workload,
+} from './service.ts';
+import { endpointsOfEntry, mergeClaims, servicesOfEntry } from './service-entries.ts';
+import { type HostAddress, saysSo, VirtualIps } from './virtual-ips.ts';
 import { localityOfLabels, workloadOfEntry, workloadOfPod } from './workloads.ts';
 
 /** A derived object of the world that came or changed (`value`) or went (undefined). */
@@ -30,6 +38,13 @@ export interface RegistryChange {
   kind: 'service' | 'endpoints' | 'workload';
   key: string;
   value: MeshService | ServiceEndpoints | Workload | undefined;
+}
+
+export interface RegistryOptions {
+  readonly mesh?: MeshConfig;
+  readonly clusterId?: string;
+  /** Told where the status of a ServiceEntry (`namespace/name`) does not say the addresses that its hosts have. */
+  readonly onVirtualIps?: (key: string, addresses: readonly HostAddress[]) => void;
 }
 
 /** An object that owns services: `k:ns/name` (Kubernetes Service) or `e:ns/name` (ServiceEntry). */
@@ -44,6 +59,8 @@ export class Registry {
   readonly #clusterId: string;
   readonly #services = new Map<string, KubernetesService>();
   readonly #serviceEntries = new Map<string, ServiceEntry>();
+  readonly #virtualIps = new VirtualIps();
+  readonly #onVirtualIps: NonNullable<RegistryOptions['onVirtualIps']>;
   readonly #slices = new Map<string, EndpointSlice>();
   readonly #slicesOf = new Map<string, Set<string>>();
   readonly #endpoints = new Map<string, KubernetesEndpoints>();
@@ -63,10 +80,11 @@ export class Registry {
   /** World keys that an owner made last. */
   readonly #made = new Map<Owner, Set<string>>();
   /** World key → owners that want it; the oldest wins. */
-  readonly #claims = new Map<string, Map<Owner, { service: MeshService; endpoints: ServiceEndpoints }>>();
-  readonly #published = new Map<string, { service: MeshService; endpoints: ServiceEndpoints }>();
+  readonly #claims = new Map<string, Map<Owner, ServiceClaim>>();
+  readonly #published = new Map<string, ServiceClaim>();
 
-  constructor(options: { mesh?: MeshConfig; clusterId?: string } = {}) {
+  constructor(options: RegistryOptions = {}) {
+    this.#onVirtualIps = options.onVirtualIps ?? (() => {});
     this.#mesh = options.mesh ?? defaultMeshConfig;
     this.#clusterId = options.clusterId ?? 'Kubernetes';
   }
@@ -75,9 +93,25 @@ export class Registry {
   apply(changes: readonly ConfigChange[]): RegistryChange[] {
     const dirty = new Set<Owner>();
     const out: RegistryChange[] = [];
-    for (const change of changes) this.#take(change, dirty, out);
+    const entries = new Map<string, ServiceEntry | undefined>();
+    for (const change of changes) {
+      this.#take(change, dirty, out);
+      if (change.kind === 'ServiceEntry') entries.set(change.key, this.#serviceEntries.get(change.key));
+    }
+    this.#allocate(entries, dirty);
     this.#recompute(dirty, out);
     return out;
+  }
+
+  #allocate(entries: ReadonlyMap<string, ServiceEntry | undefined>, dirty: Set<Owner>): void {
+    if (entries.size === 0) return;
+    const moved = this.#virtualIps.set(entries);
+    for (const key of moved) dirty.add(`e:${key}`);
+    for (const key of new Set([...entries.keys(), ...moved])) {
+      const entry = this.#serviceEntries.get(key);
+      const given = this.#virtualIps.of(key);
+      if (entry && !saysSo(entry, given)) this.#onVirtualIps(key, given);
+    }
   }
 
   /** New mesh settings change defaults such as exportTo: everything is made again. */
@@ -248,7 +282,7 @@ export class Registry {
     for (const key of touched) this.#publish(key, out);
   }
 
-  /** Two objects may define one host in one namespace: the oldest defines the service, then the owner's name decides. */
+  /** Several objects may define one host in one namespace: the oldest defines the service, then the owner's name decides. */
   #publish(key: string, out: RegistryChange[]): void {
     const claims = [...(this.#claims.get(key) ?? [])].sort(
       ([ownerA, a], [ownerB, b]) =>
@@ -256,7 +290,7 @@ export class Registry {
         -compareText(ownerA[0] ?? '', ownerB[0] ?? '') ||
         compareText(ownerA, ownerB),
     );
-    const winner = claims[0]?.[1];
+    const winner = mergeClaims(claims.map(([, claim]) => claim));
     const before = this.#published.get(key);
     if (!deepEqual(before?.service, winner?.service))
       out.push({ kind: 'service', key, value: winner?.service });
@@ -265,7 +299,7 @@ export class Registry {
     setOrDelete(this.#published, key, winner);
   }
 
-  #compute(owner: Owner): { service: MeshService; endpoints: ServiceEndpoints }[] {
+  #compute(owner: Owner): ServiceClaim[] {
     const key = owner.slice(2);
     const lookup = this.#lookup(owner);
     if (owner.startsWith('k:')) {
@@ -278,7 +312,7 @@ export class Registry {
     }
     const entry = this.#serviceEntries.get(key);
     if (!entry) return [];
-    return servicesOfEntry(entry, this.#mesh).map((service) => ({
+    return servicesOfEntry(entry, this.#mesh, this.#virtualIps.of(key)).map((service) => ({
       service,
       endpoints: endpointSet(service, endpointsOfEntry(entry, service, lookup)),
     }));
@@ -331,17 +365,6 @@ export class Registry {
       clusterId: this.#clusterId,
     };
   }
-}
-
-function endpointSet(service: MeshService, endpoints: Endpoint[]): ServiceEndpoints {
-  endpoints.sort(
-    (a, b) =>
-      a.servicePort - b.servicePort ||
-      compareText(a.address, b.address) ||
-      a.port - b.port ||
-      compareText(a.workload, b.workload),
-  );
-  return { hostname: service.hostname, namespace: service.namespace, endpoints };
 }
 
 const newSet = (): Set<string> => new Set();

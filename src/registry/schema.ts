@@ -74,4 +74,7 @@ export interface ServiceEntrySpec {
   subjectAltNames?: string[];
 }
 
-export type ServiceEntry = ConfigObject<ServiceEntrySpec>;
+export type ServiceEntry = ConfigObject<
+  ServiceEntrySpec,
+  { addresses?: { value?: string; host?: string }[]; conditions?: StatusCondition[] }
+>;

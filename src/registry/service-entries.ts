@@ -1,9 +1,18 @@
-import { endpointOfWorkload, type WorkloadLookup } from './kubernetes-services.ts';
+import { endpointOfWorkload, isDeliverable, type WorkloadLookup } from './kubernetes-services.ts';
 import type { LabelIndex } from './label-index.ts';
 import type { MeshConfig } from './mesh-config.ts';
 import { parseProtocol } from './protocol.ts';
 import type { ServiceEntry, ServiceEntrySpec } from './schema.ts';
-import type { Endpoint, MeshService, Resolution, Workload } from './service.ts';
+import {
+  type Endpoint,
+  endpointSet,
+  type MeshService,
+  type Resolution,
+  type ServiceClaim,
+  type ServicePort,
+  type Workload,
+} from './service.ts';
+import type { HostAddress } from './virtual-ips.ts';
 import { workloadFields } from './workloads.ts';
 
 const resolutions: Readonly<Record<string, Resolution>> = {
@@ -15,7 +24,11 @@ const resolutions: Readonly<Record<string, Resolution>> = {
 };
 
 /** One service per host of the entry. */
-export function servicesOfEntry(entry: ServiceEntry, mesh: MeshConfig): MeshService[] {
+export function servicesOfEntry(
+  entry: ServiceEntry,
+  mesh: MeshConfig,
+  automatic: readonly HostAddress[] = [],
+): MeshService[] {
   const spec = entry.spec ?? {};
   const namespace = entry.metadata.namespace ?? 'default';
   const labels = entry.metadata.labels ?? {};
@@ -34,6 +47,7 @@ export function servicesOfEntry(entry: ServiceEntry, mesh: MeshConfig): MeshServ
     resolution: resolutions[spec.resolution ?? 'NONE'] ?? 'passthrough',
     external: spec.location !== 'MESH_INTERNAL',
     addresses: spec.addresses ?? [],
+    ...autoAddresses(automatic, hostname),
     exportTo: spec.exportTo && spec.exportTo.length > 0 ? spec.exportTo : mesh.defaultServiceExportTo,
     subjectAltNames: spec.subjectAltNames ?? [],
     labels,
@@ -44,6 +58,51 @@ export function servicesOfEntry(entry: ServiceEntry, mesh: MeshConfig): MeshServ
     createdAt: entry.metadata.creationTimestamp ?? '',
     origin: { kind: 'ServiceEntry', namespace, name: entry.metadata.name, path: `spec.hosts[${index}]` },
   }));
+}
+
+/**
+ * One service out of what several objects say of its host, the oldest first. Younger ServiceEntries that agree with the first on how
+ * the host is found add their ports, addresses and endpoints; whatever disagrees is passed over (and told so on its status).
+ */
+export function mergeClaims(claims: readonly ServiceClaim[]): ServiceClaim | undefined {
+  const [first, ...others] = claims;
+  if (!first) return undefined;
+  const alike = others.filter(({ service }) => canMerge(first.service, service));
+  if (alike.length === 0) return first;
+  const all = [first, ...alike];
+  const ports = new Map<number, ServicePort>();
+  for (const port of all.flatMap(({ service }) => service.ports))
+    if (!ports.has(port.port)) ports.set(port.port, port);
+  const service: MeshService = {
+    ...first.service,
+    ports: [...ports.values()],
+    addresses: [...new Set(all.flatMap((claim) => claim.service.addresses))],
+    subjectAltNames: [...new Set(all.flatMap((claim) => claim.service.subjectAltNames))],
+    mergedFrom: alike.map((claim) => claim.service.name).sort(),
+  };
+  const endpoints = new Map(
+    all.flatMap((claim) => claim.endpoints.endpoints).map((endpoint) => [endpointId(endpoint), endpoint]),
+  );
+  return { service, endpoints: endpointSet(service, [...endpoints.values()]) };
+}
+
+function autoAddresses(automatic: readonly HostAddress[], hostname: string): Partial<MeshService> {
+  const own = automatic.filter(({ host }) => host === hostname).map(({ value }) => value);
+  return own.length > 0 ? { autoAddresses: own } : {};
+}
+
+function canMerge(a: MeshService, b: MeshService): boolean {
+  return (
+    a.source === 'service-entry' &&
+    b.source === 'service-entry' &&
+    a.resolution === b.resolution &&
+    a.external === b.external &&
+    [...a.exportTo].sort().join() === [...b.exportTo].sort().join()
+  );
+}
+
+function endpointId({ servicePort, address, port, workload }: Endpoint): string {
+  return `${servicePort}|${address}|${port}|${workload}`;
 }
 
 /** Inline endpoints, selected workloads, or, for DNS without any, the host itself. */
@@ -62,7 +121,7 @@ export function endpointsOfEntry(
   const found: Endpoint[] = [];
   for (const workload of workloads) {
     const address = workload.addresses[0];
-    if (address === undefined) continue;
+    if (address === undefined || (service.resolution === 'static' && !isDeliverable(address))) continue;
     for (const port of spec.ports ?? [])
       found.push(endpointOfWorkload(workload, address, endpointPort(workload, port), port.number, service));
   }

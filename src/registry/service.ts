@@ -1,4 +1,5 @@
 import type { Origin } from '../config/origin.ts';
+import { compareText } from '../kit/maps.ts';
 
 /** Application protocol of a service port, chosen by port name prefix, then appProtocol, then `Unsupported` (sniff). */
 export type Protocol =
@@ -37,8 +38,10 @@ export interface MeshService {
   readonly ports: readonly ServicePort[];
   readonly resolution: Resolution;
   readonly external: boolean;
-  /** Virtual IPs (cluster IPs, ServiceEntry addresses, automatic ones). */
+  /** Virtual IPs (cluster IPs, ServiceEntry addresses). */
   readonly addresses: readonly string[];
+  /** Virtual IPs that nobody wrote: proxies use them where their DNS answers with them. */
+  readonly autoAddresses?: readonly string[];
   /** `*` (all), `.` (own namespace), `~` (none) or namespaces; never empty: mesh defaults are filled in. */
   readonly exportTo: readonly string[];
   /** Identities that the endpoints may have; empty: derived from the endpoints' service accounts. */
@@ -54,6 +57,8 @@ export interface MeshService {
   /** RFC 3339, '' where unknown: older objects win conflicts. */
   readonly createdAt: string;
   readonly origin: Origin;
+  /** Younger ServiceEntries of the same host that add ports, addresses and endpoints to it, by name. */
+  readonly mergedFrom?: readonly string[];
 }
 
 /** One address that serves a service port. */
@@ -105,4 +110,21 @@ export interface Workload {
   readonly nodeName: string;
   readonly tlsMode: 'istio' | 'disabled';
   readonly origin: Origin;
+}
+
+/** What one object says of a host. */
+export interface ServiceClaim {
+  readonly service: MeshService;
+  readonly endpoints: ServiceEndpoints;
+}
+
+export function endpointSet(service: MeshService, endpoints: Endpoint[]): ServiceEndpoints {
+  endpoints.sort(
+    (a, b) =>
+      a.servicePort - b.servicePort ||
+      compareText(a.address, b.address) ||
+      a.port - b.port ||
+      compareText(a.workload, b.workload),
+  );
+  return { hostname: service.hostname, namespace: service.namespace, endpoints };
 }

@@ -19,7 +19,6 @@ import {
   isSniffed,
   portsOf,
   serviceFor,
-  usesDynamicDns,
   visibleHosts,
 } from '../../../plan/service-scope.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
@@ -39,7 +38,7 @@ function resolveForwardProxy(view: View): readonly Key[] {
   return [String(captureOf(view)?.httpProxy ?? 0)];
 }
 
-function planForwardProxy(view: View, local: Key): ListenerPlan {
+function planForwardProxy(_: View, local: Key): ListenerPlan {
   return listenerPlan({
     name: forwardProxyRoutes,
     address: loopback,
@@ -57,8 +56,8 @@ function planForwardProxy(view: View, local: Key): ListenerPlan {
           statPrefix: 'outbound_http_proxy',
           role: 'forward-proxy',
           mutualTls: false,
-          dynamicForwardProxy:
-            view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY' || view.call(usesDynamicDns),
+          // Some host may be found by its name only: entries of resolution NONE or DYNAMIC_DNS, and unknown hosts.
+          dynamicForwardProxy: true,
         },
         direction: 'outbound',
         origin: captureOrigin,

@@ -15,6 +15,7 @@ import {
 import { blackHoleCluster, outboundCluster, passthroughCluster } from '../../../plan/names.ts';
 import type { Destination } from '../../../plan/route-plan.ts';
 import {
+  addressesFor,
   findPort,
   isCarried,
   isHttp,
@@ -64,7 +65,8 @@ function podAddresses(view: View, service: Key, port: number): string[] {
 
 /** Single addresses that no other service claims. */
 function virtualIps(view: View, service: Key): string[] {
-  return (view.get(serviceKind, service)?.addresses ?? []).filter(
+  const found = view.get(serviceKind, service);
+  return (found ? addressesFor(view, found) : []).filter(
     (address) => !address.includes('/') && address !== '0.0.0.0' && ownsVirtualIp(view, service, address),
   );
 }

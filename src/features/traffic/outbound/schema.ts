@@ -9,6 +9,7 @@ import {
   shortName,
 } from '../../../plan/hosts.ts';
 import {
+  addressesFor,
   isHttp,
   isSniffed,
   ownsVirtualIp,
@@ -100,7 +101,8 @@ export function hostDomains(view: View, host: string, service: Key, near: Key): 
   const names = domainVariants(host, suffix, near !== '').filter(
     (name) => name === host || name === `${host}.` || !isNamed(view, name, suffix),
   );
-  const addresses = (service === '' ? [] : (view.get(serviceKind, service)?.addresses ?? []))
+  const found = service === '' ? undefined : view.get(serviceKind, service);
+  const addresses = (found ? addressesFor(view, found) : [])
     .filter(
       (address) =>
         !address.includes('/') && ownsVirtualIp(view, service, address) && !isNamed(view, address, suffix),

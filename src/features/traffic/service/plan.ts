@@ -63,15 +63,22 @@ const resolutionOf = defineQuery(
 );
 
 /**
- * `original` where the proxy knows which address the application called (transparent capture of a headless service), else
- * `balanced` over the endpoints. Only headless services ask.
+ * `original` where the proxy knows which address the application called (transparent capture), else `balanced` over the endpoints, or
+ * by the `named` host. Only headless services and entries of resolution NONE ask.
  */
 function reach(view: View, service: Key): Key {
   if (view.call(resolutionOf, service) !== 'passthrough') return '';
   const captured = view.attribute(captureMode);
-  const original = view.attribute(proxyType) !== 'router' && captured !== 'explicit' && captured !== 'none';
-  return original ? 'original' : 'balanced';
+  const sidecar = view.attribute(proxyType) !== 'router';
+  if (sidecar && captured !== 'explicit' && captured !== 'none') return 'original';
+  // Nobody knows the address that was called, and an entry of resolution NONE has no endpoints: the name must do.
+  return sidecar && view.call(isNamedOnly, service) ? 'named' : 'balanced';
 }
+
+const isNamedOnly = defineQuery('service.named-only', (view, key: Key): boolean => {
+  const service = view.get(serviceKind, key);
+  return service?.source === 'service-entry' && service.resolution === 'passthrough';
+});
 
 function planCluster(
   view: View,
@@ -114,6 +121,7 @@ function discoveryOf(
 ): Discovery {
   switch (service.resolution) {
     case 'passthrough':
+      if (reached === 'named') return { type: 'dynamic-dns' };
       return reached === 'original' ? { type: 'original-destination' } : { type: 'eds' };
     case 'dns':
     case 'dns-round-robin': {
@@ -130,20 +138,22 @@ function discoveryOf(
     case 'dynamic-dns':
       return { type: 'dynamic-dns' };
     case 'alias':
-      return aliasOf(view, service, port);
+      return aliasOf(view, service, port, reached);
     default:
       return { type: 'eds' };
   }
 }
 
-/** An ExternalName service: the endpoints of the service that it names, or that name in DNS. */
-function aliasOf(view: View, service: MeshService, port: ServicePort): Discovery {
+/** An ExternalName service: found as the service that it names is found (one step, so that no circle is walked), or that name in DNS. */
+function aliasOf(view: View, service: MeshService, port: ServicePort, reached: Key): Discovery {
   const target = service.externalName ?? '';
   if (target === '') return { type: 'nothing' };
-  const known = view.call(serviceFor, target);
-  if (known !== '' && view.call(portsOf, known).some((candidate) => candidate.port === port.port))
-    return { type: 'eds', serviceName: outboundCluster(port.port, '', target) };
-  return { type: 'strict-dns', localities: singleEndpoint(target, port.port) };
+  const key = view.call(serviceFor, target);
+  const known = key === '' ? undefined : view.get(serviceKind, key);
+  if (!known || !findPort(known, port.port) || known.resolution === 'alias')
+    return { type: 'strict-dns', localities: singleEndpoint(target, port.port) };
+  const found = discoveryOf(view, known, key, port, {}, reached);
+  return found.type === 'eds' ? { type: 'eds', serviceName: outboundCluster(port.port, '', target) } : found;
 }
 
 /** The healthy endpoints of a port whose labels the subset asks for. */
@@ -174,7 +184,7 @@ const endpointSetsOfHost = defineQuery('service.endpoint-sets-of-host', (view, h
   const service = view.call(serviceFor, host);
   const resolution = service === '' ? undefined : view.call(resolutionOf, service);
   const delivered =
-    resolution === 'static' || (resolution === 'passthrough' && reach(view, service) !== 'original');
+    resolution === 'static' || (resolution === 'passthrough' && reach(view, service) === 'balanced');
   return delivered ? view.call(clustersOfHost, host) : [];
 });
 
