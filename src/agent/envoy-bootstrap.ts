@@ -57,7 +57,14 @@ export function buildBootstrap(config: AgentConfig, paths: BootstrapPaths): Json
       cds_config: { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' },
       lds_config: { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' },
     },
-    static_resources: { clusters: [controlPlaneCluster(config), sdsCluster(paths)] },
+    static_resources: {
+      clusters: [
+        controlPlaneCluster(config),
+        sdsCluster(paths),
+        ...(discoversItself(config) ? [localCluster] : []),
+      ],
+    },
+    ...(discoversItself(config) ? { cluster_manager: { local_cluster_name: localCluster.name } } : {}),
     stats_config: statsConfig(config),
     stats_flush_interval: STATS_FLUSH,
     stats_eviction_interval: STATS_EVICTION,
@@ -88,6 +95,19 @@ export function buildBootstrap(config: AgentConfig, paths: BootstrapPaths): Json
     },
   };
 }
+
+/** Istio's switch for zone-aware routing (`ISTIO_META_ENABLE_SELF_DISCOVERY`). */
+function discoversItself(config: AgentConfig): boolean {
+  return String(config.metadata.ENABLE_SELF_DISCOVERY) === 'true';
+}
+
+/** The endpoints of the workload's own service, with their zones: Envoy knows only from here which zones call. */
+export const localCluster: Json = {
+  name: 'local_cluster',
+  type: 'EDS',
+  connect_timeout: '1s',
+  eds_cluster_config: { eds_config: { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '1s' } },
+};
 
 /** `type~ip~name.namespace~domain`, and the metadata that the control plane reads. */
 export function buildNode(config: AgentConfig): Json {

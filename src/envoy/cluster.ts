@@ -8,7 +8,12 @@ import {
   Cluster_DnsLookupFamily as DnsLookupFamily,
   Cluster_LbPolicy as LbPolicy,
 } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import {
+  type MatchPredicate,
+  MatchPredicateSchema,
+} from '../../gen/proto/envoy/config/common/matcher/v3/matcher_pb.js';
 import { BindConfigSchema } from '../../gen/proto/envoy/config/core/v3/address_pb.js';
+import type { TransportSocket } from '../../gen/proto/envoy/config/core/v3/base_pb.js';
 import { Http2ProtocolOptionsSchema } from '../../gen/proto/envoy/config/core/v3/protocol_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../gen/proto/envoy/config/endpoint/v3/endpoint_pb.js';
 import {
@@ -30,14 +35,17 @@ import {
   type HttpOptionsPlan,
   hashSlot,
   httpOptionsSlot,
+  proxyProtocolSlot,
   type UpstreamProtocol,
 } from '../plan/cluster-plan.ts';
+import type { TextMatch } from '../plan/route-plan.ts';
 import { read } from '../plan/slot.ts';
 import { adsSource } from './config-source.ts';
 import { dnsCache } from './dynamic-forward-proxy.ts';
 import { buildLocalities } from './endpoints.ts';
+import { headerMatcher } from './matcher.ts';
 import { duration, originMetadata, pack } from './pack.ts';
-import { httpAlpn, rawBuffer, upstreamTls } from './tls.ts';
+import { httpAlpn, rawBuffer, upstreamTls, withProxyProtocol } from './tls.ts';
 
 const httpOptionsKey = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 /** Metadata key by which endpoints that take mTLS are told from those that do not. */
@@ -118,8 +126,16 @@ function setDiscovery(cluster: Cluster, plan: ClusterPlan, dnsRefreshMs: number)
 
 function setTls(cluster: Cluster, plan: ClusterPlan): void {
   const { tls } = plan;
-  if (!tls) return;
-  const socket = upstreamTls(tls, tls.type === 'mesh' ? meshAlpnFor(plan.protocol) : alpnFor(plan.protocol));
+  const version = read(plan, proxyProtocolSlot);
+  const announced = (socket: TransportSocket): TransportSocket =>
+    version ? withProxyProtocol(socket, version) : socket;
+  if (!tls) {
+    if (version) cluster.transportSocket = announced(rawBuffer());
+    return;
+  }
+  const socket = announced(
+    upstreamTls(tls, tls.type === 'mesh' ? meshAlpnFor(plan.protocol) : alpnFor(plan.protocol)),
+  );
   if (tls.type === 'mesh' && !tls.everyEndpoint)
     cluster.transportSocketMatches = [
       create(Cluster_TransportSocketMatchSchema, {
@@ -130,7 +146,7 @@ function setTls(cluster: Cluster, plan: ClusterPlan): void {
       create(Cluster_TransportSocketMatchSchema, {
         name: 'tlsMode-disabled',
         match: {},
-        transportSocket: rawBuffer(),
+        transportSocket: announced(rawBuffer()),
       }),
     ];
   else cluster.transportSocket = socket;
@@ -158,6 +174,7 @@ function httpOptions(plan: ClusterPlan): HttpProtocolOptions | undefined {
     return undefined;
   const options = create(HttpProtocolOptionsSchema, {
     ...(settings ? { commonHttpProtocolOptions: commonOptions(settings) } : {}),
+    ...(settings?.errorStatuses ? { outlierDetection: { errorMatcher: errorMatcher(settings) } } : {}),
     // On the cluster, not on each route to it: a rule's edit then changes no route.
     ...(hash ? { hashPolicy: [hashPolicy(hash)] } : {}),
     ...(autoSni
@@ -215,6 +232,25 @@ function commonOptions(settings: HttpOptionsPlan) {
       ? { maxRequestsPerConnection: settings.maxRequestsPerConnection }
       : {}),
   };
+}
+
+/** What a matcher does not name counts as a success, so it repeats Envoy's own rule: every 5xx. */
+function errorMatcher({ errorStatuses = [] }: HttpOptionsPlan): MatchPredicate {
+  const status = (match: TextMatch): MatchPredicate =>
+    create(MatchPredicateSchema, {
+      rule: {
+        case: 'httpResponseHeadersMatch',
+        value: { headers: [headerMatcher({ name: ':status', match })] },
+      },
+    });
+  return create(MatchPredicateSchema, {
+    rule: {
+      case: 'orMatch',
+      value: {
+        rules: [status({ prefix: '5' }), ...errorStatuses.map((code) => status({ exact: String(code) }))],
+      },
+    },
+  });
 }
 
 function hashPolicy(hash: HashPlan): RouteAction_HashPolicy {

@@ -33,6 +33,7 @@ import {
   type ListenerPlan,
   serverNameSlot,
   type TcpChain,
+  type TcpOptionsPlan,
 } from '../plan/listener-plan.ts';
 import { read } from '../plan/slot.ts';
 import { cidrRange, socketAddress } from './address.ts';
@@ -155,7 +156,11 @@ function inlineText(value: string) {
   return { specifier: { case: 'inlineString' as const, value } };
 }
 
-export function buildTcpProxy(chain: TcpChain, accessLogs: readonly AccessLog[]): Filter {
+export function buildTcpProxy(
+  chain: TcpChain,
+  accessLogs: readonly AccessLog[],
+  options: TcpOptionsPlan = {},
+): Filter {
   const [only] = chain.destinations;
   return networkFilter(
     'envoy.filters.network.tcp_proxy',
@@ -175,8 +180,18 @@ export function buildTcpProxy(chain: TcpChain, accessLogs: readonly AccessLog[])
               }),
             },
       ...(chain.idleTimeoutMs > 0 ? { idleTimeout: duration(chain.idleTimeoutMs) } : {}),
+      ...tcpOptions(options),
       accessLog: [...accessLogs],
       ...(accessLogs.length > 0 ? { accessLogOptions: { flushAccessLogOnConnected: true } } : {}),
     }),
   );
+}
+
+function tcpOptions({ idleTimeoutMs, maxDurationMs, tunnel, hashSourceIp }: TcpOptionsPlan) {
+  return {
+    ...(idleTimeoutMs !== undefined ? { idleTimeout: duration(idleTimeoutMs) } : {}),
+    ...(maxDurationMs ? { maxDownstreamConnectionDuration: duration(maxDurationMs) } : {}),
+    ...(tunnel ? { tunnelingConfig: { hostname: tunnel.target, usePost: tunnel.method === 'POST' } } : {}),
+    ...(hashSourceIp ? { hashPolicy: [{ policySpecifier: { case: 'sourceIp' as const, value: {} } }] } : {}),
+  };
 }

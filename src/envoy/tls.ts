@@ -6,6 +6,8 @@ import {
   type TransportSocket,
   TransportSocketSchema,
 } from '../../gen/proto/envoy/config/core/v3/base_pb.js';
+import { ProxyProtocolConfig_Version as ProxyProtocolVersion } from '../../gen/proto/envoy/config/core/v3/proxy_protocol_pb.js';
+import { ProxyProtocolUpstreamTransportSchema } from '../../gen/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js';
 import { RawBufferSchema } from '../../gen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import {
   type CertificateValidationContext,
@@ -38,6 +40,17 @@ export const httpAlpn = 'istio-http';
 
 export function rawBuffer(): TransportSocket {
   return transportSocket('envoy.transport_sockets.raw_buffer', pack(RawBufferSchema, {}));
+}
+
+/** A PROXY protocol header goes before whatever the inner socket sends. */
+export function withProxyProtocol(inner: TransportSocket, version: 'V1' | 'V2'): TransportSocket {
+  return transportSocket(
+    'envoy.transport_sockets.upstream_proxy_protocol',
+    pack(ProxyProtocolUpstreamTransportSchema, {
+      config: { version: version === 'V2' ? ProxyProtocolVersion.V2 : ProxyProtocolVersion.V1 },
+      transportSocket: inner,
+    }),
+  );
 }
 
 function transportSocket(name: string, config: Any): TransportSocket {

@@ -10,17 +10,6 @@ export interface UncoveredField {
   readonly values?: readonly string[];
 }
 
-const policies = [
-  'spec.trafficPolicy',
-  'spec.trafficPolicy.portLevelSettings[]',
-  'spec.subsets[].trafficPolicy',
-  'spec.subsets[].trafficPolicy.portLevelSettings[]',
-];
-
-function inPolicies(path: string, instead: string, values?: readonly string[]): UncoveredField[] {
-  return policies.map((policy) => ({ path: `${policy}.${path}`, instead, ...(values ? { values } : {}) }));
-}
-
 /** Per kind, the fields that are not acted on: status conditions say so, nothing is silently ignored. */
 export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>> = {
   VirtualService: [
@@ -31,20 +20,7 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
     { path: 'spec.tcp[].match[].sourceSubnet', instead: 'the route is taken from every source' },
     { path: 'spec.tls[].match[].destinationSubnets', instead: 'the route is passed over' },
   ],
-  DestinationRule: [
-    ...inPolicies('tunnel', 'connections are made directly'),
-    ...inPolicies('proxyProtocol', 'no PROXY header is sent'),
-    ...inPolicies(
-      'loadBalancer.localityLbSetting.failoverPriority',
-      'failover goes by region, zone and sub-zone',
-    ),
-    ...inPolicies('loadBalancer.zoneAwareLbSetting', 'endpoints are chosen without regard to zones'),
-    ...inPolicies('outlierDetection.outlierDetectionHttpErrorCodes', 'every 5xx counts as an error'),
-    ...inPolicies(
-      'connectionPool.tcp.idleTimeout',
-      'TCP connections that idle stay open (HTTP ones are closed)',
-    ),
-  ],
+  DestinationRule: [],
   Gateway: [
     {
       path: 'spec.servers[].tls.mode',
@@ -57,9 +33,7 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
   PeerAuthentication: [],
   ServiceEntry: [],
   WorkloadEntry: [],
-  Service: [
-    { path: 'spec.sessionAffinity', values: ['ClientIP'], instead: 'requests are balanced one by one' },
-  ],
+  Service: [],
 };
 
 export interface UncoveredUse {

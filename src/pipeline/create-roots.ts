@@ -137,7 +137,8 @@ function endpointsResource(_: View, plan: EndpointsPlan): Resource {
 
 function listenerResource(emit: Emit): (view: View, plan: ListenerPlan) => Resource {
   return (_, plan) => {
-    const origins = originsOf(plan, ...plan.chains);
+    const { chains, defaultChain } = plan;
+    const origins = originsOf(plan, ...chains, ...(defaultChain ? [defaultChain] : []));
     return encodeResource(typeUrls.listener, plan.name, ListenerSchema, emit.listener(plan), origins);
   };
 }

@@ -16,8 +16,9 @@ import { buildRoute } from '../envoy/route.ts';
 import { buildVirtualHost } from '../envoy/virtual-host.ts';
 import type { ClusterPlan } from '../plan/cluster-plan.ts';
 import type { Feature, NetworkFilterFragment } from '../plan/feature.ts';
-import type { FilterChainPlan, ListenerPlan } from '../plan/listener-plan.ts';
+import { type FilterChainPlan, type ListenerPlan, tcpOptionsSlot } from '../plan/listener-plan.ts';
 import type { VirtualHostPlan } from '../plan/route-plan.ts';
+import { read } from '../plan/slot.ts';
 
 export type Emit = ReturnType<typeof createEmit>;
 
@@ -45,7 +46,7 @@ export function createEmit(features: readonly Feature[]) {
       return buildFilterChain(plan, [
         ...(network.offerOnly ? [offerOnly(network.offerOnly)] : []),
         ...all.flatMap((emitter) => emitter.networkFilters?.(plan) ?? []).map(toNetworkFilter),
-        buildTcpProxy(network, accessLogs),
+        buildTcpProxy(network, accessLogs, read(plan, tcpOptionsSlot)),
       ]);
     const filters = all.flatMap((emitter) => emitter.httpFilters?.(plan) ?? []);
     const { routes } = network;

@@ -44,7 +44,7 @@ spec:
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: idle}
-spec: {host: nothing.example.com, trafficPolicy: {tunnel: {targetHost: a, targetPort: 1}}}
+spec: {host: nothing.example.com, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 1000}}}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -59,13 +59,13 @@ spec:
     'ConflictingHost Gateway/default/front#spec.servers[1].hosts',
     'CredentialNotFound Gateway/default/front#spec.servers[0].tls.credentialName',
     'InvalidRegex VirtualService/default/broken#spec.http[0].match[0]',
-    'NotActedOn DestinationRule/default/idle#spec.trafficPolicy.tunnel',
     'NotActedOn VirtualService/default/broken#spec.http[2].delegate',
     'ReferencedGatewayNotFound VirtualService/default/broken#spec.gateways[1]',
     'ReferencedHostNotFound DestinationRule/default/idle#spec.host',
     'ReferencedHostNotFound VirtualService/default/broken#spec.http[1].mirror.host',
     'ReferencedHostNotFound VirtualService/default/broken#spec.http[1].route[0].destination.host',
     'ReferencedSubsetNotFound VirtualService/default/broken#spec.http[0].route[0].destination.subset',
+    'UnusableSize DestinationRule/default/idle#spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize',
   ]);
 });
 

@@ -136,8 +136,12 @@ export interface HttpOptionsPlan {
   readonly maxConcurrentStreams?: number;
   readonly keepaliveIntervalMs?: number;
   readonly keepaliveTimeoutMs?: number;
+  /** Statuses that count as errors of the endpoint, besides every 5xx. */
+  readonly errorStatuses?: readonly number[];
 }
 
+/** A PROXY protocol header of that version opens every connection. */
+export const proxyProtocolSlot = defineSlot<'V1' | 'V2'>('proxyProtocol');
 export const httpOptionsSlot = defineSlot<HttpOptionsPlan>('httpOptions');
 /** The cluster is ready only after a secret or a health check came: its users wait for its ACK. */
 export const slowWarmingSlot = defineSlot<boolean>('slowWarming');

@@ -97,6 +97,19 @@ export interface ListenerPlan extends Slotted {
 /** Something behind the chains asks for the server name of TLS connections, even where no chain is told apart by it. */
 export const serverNameSlot = defineSlot<true>('serverName');
 
+/** What rules for the destinations say of a TCP chain's connections. Absent parts: Envoy's defaults. */
+export interface TcpOptionsPlan {
+  /** 0: never closed for being idle. */
+  readonly idleTimeoutMs?: number;
+  readonly maxDurationMs?: number;
+  /** Bytes travel inside an HTTP tunnel that the destination, a proxy itself, opens to `target`. */
+  readonly tunnel?: { readonly target: string; readonly method: 'CONNECT' | 'POST' };
+  /** Connections of one client keep to one endpoint. */
+  readonly hashSourceIp?: boolean;
+}
+
+export const tcpOptionsSlot = defineSlot<TcpOptionsPlan>('tcpOptions');
+
 /** A secret delivered by the control plane to a gateway. */
 export interface SecretPlan extends Slotted {
   readonly name: string;

@@ -32,3 +32,5 @@ export const blackHoleCluster = 'BlackHoleCluster';
 export const inboundPassthroughCluster = 'InboundPassthroughCluster';
 /** The agent's SDS server, a static cluster of the bootstrap: workload certificate `default` and trust bundle `ROOTCA`. */
 export const sdsCluster = 'sds-grpc';
+/** A static cluster of the bootstrap, by Istio's name: the endpoints of the proxy's own service. */
+export const localCluster = 'local_cluster';

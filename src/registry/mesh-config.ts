@@ -25,6 +25,14 @@ export interface MeshConfig {
   readonly proxyListenPort: number;
   readonly proxyInboundListenPort: number;
   readonly localityLbEnabled: boolean;
+  /** `localityLbSetting` as given: for services whose rules say nothing of it. null: none. */
+  readonly localityLbSetting: Readonly<Record<string, unknown>> | null;
+  /** `zoneAwareLbSetting` as given. */
+  readonly zoneAwareLbSetting: Readonly<Record<string, unknown>> | null;
+  /** `defaultTrafficPolicy` as given: `connectionPool` and `outlierDetection` for what no rule sets. */
+  readonly defaultTrafficPolicy: Readonly<Record<string, unknown>> | null;
+  /** `tcpKeepalive` as given. */
+  readonly tcpKeepalive: Readonly<Record<string, unknown>> | null;
   readonly domainSuffix: string;
   /** Everything else of MeshConfig as given, for features that read it whole. */
   readonly extra: Readonly<Record<string, unknown>>;
@@ -51,6 +59,10 @@ export const defaultMeshConfig: MeshConfig = Object.freeze({
   proxyListenPort: 15001,
   proxyInboundListenPort: 15006,
   localityLbEnabled: true,
+  localityLbSetting: null,
+  zoneAwareLbSetting: null,
+  defaultTrafficPolicy: null,
+  tcpKeepalive: null,
   domainSuffix: 'cluster.local',
   extra: {},
 });
@@ -98,6 +110,10 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
     proxyListenPort: number('proxyListenPort', base.proxyListenPort),
     proxyInboundListenPort: number('proxyInboundListenPort', base.proxyInboundListenPort),
     localityLbEnabled: flag(inner('localityLbSetting')?.enabled, base.localityLbEnabled),
+    localityLbSetting: inner('localityLbSetting') ?? base.localityLbSetting,
+    zoneAwareLbSetting: inner('zoneAwareLbSetting') ?? base.zoneAwareLbSetting,
+    defaultTrafficPolicy: inner('defaultTrafficPolicy') ?? base.defaultTrafficPolicy,
+    tcpKeepalive: inner('tcpKeepalive') ?? base.tcpKeepalive,
     domainSuffix: base.domainSuffix,
     extra: Object.freeze({ ...base.extra, ...overlay }),
   });

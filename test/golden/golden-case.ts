@@ -28,6 +28,7 @@ import { TcpProxySchema } from '../../gen/proto/envoy/extensions/filters/network
 import { UriTemplateMatchConfigSchema } from '../../gen/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { PreviousHostsPredicateSchema } from '../../gen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 import { PreviousPrioritiesConfigSchema } from '../../gen/proto/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js';
+import { ProxyProtocolUpstreamTransportSchema } from '../../gen/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js';
 import { RawBufferSchema } from '../../gen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import { SecretSchema } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
@@ -133,6 +134,7 @@ const registry = createRegistry(
   ...[HTTPFaultSchema, RouterSchema, HttpInspectorSchema, OriginalDstSchema, TlsInspectorSchema],
   ...[HttpConnectionManagerSchema, SetFilterStateSchema, TcpProxySchema, PreviousHostsPredicateSchema],
   ...[PreviousPrioritiesConfigSchema, RawBufferSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema],
+  ...[ProxyProtocolUpstreamTransportSchema],
   ...[HttpProtocolOptionsSchema, HttpRbacSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema],
 );
 

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { localCluster } from '../../src/agent/envoy-bootstrap.ts';
 import type { Secret } from '../../src/agent/sds-messages.ts';
 import { startSdsServer } from '../../src/agent/sds-server.ts';
 import { worldKind } from '../../src/config/world-kind.ts';
@@ -186,6 +187,7 @@ function bootstrap(
     typed_extension_protocol_options: http2,
     load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
   });
+  const selfDiscovery = spec.metadata?.ENABLE_SELF_DISCOVERY === 'true';
   const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
   return {
     node: {
@@ -216,8 +218,10 @@ function bootstrap(
       clusters: [
         cluster('xds-grpc', { socket_address: { address: '127.0.0.1', port_value: xdsPort } }),
         cluster('sds-grpc', { pipe: { path: sdsSocket } }),
+        ...(selfDiscovery ? [localCluster] : []),
       ],
     },
+    ...(selfDiscovery ? { cluster_manager: { local_cluster_name: localCluster.name } } : {}),
     stats_flush_interval: '1s',
   };
 }

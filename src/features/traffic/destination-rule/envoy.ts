@@ -1,4 +1,4 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { CircuitBreakersSchema } from '../../../../gen/proto/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import {
   type Cluster,
@@ -18,10 +18,13 @@ import {
   circuitBreakerSlot,
   connectTimeoutSlot,
   keepaliveSlot,
+  type LocalityChoicePlan,
   loadBalancerSlot,
-  localitySharesSlot,
+  localityChoiceSlot,
   type OutlierPlan,
   outlierSlot,
+  type RetryBudgetPlan,
+  retryBudgetSlot,
   type WarmupPlan,
   warmupSlot,
 } from './policy-plan.ts';
@@ -63,31 +66,30 @@ const noPanic = create(Cluster_CommonLbConfigSchema, { healthyPanicThreshold: { 
 
 function emitLimits(plan: ClusterPlan, message: Cluster): void {
   const limits = read(plan, circuitBreakerSlot);
-  if (!limits) {
+  const budget = read(plan, retryBudgetSlot);
+  if (!limits && !budget) {
     message.circuitBreakers = noLimits;
     return;
   }
   message.circuitBreakers = create(CircuitBreakersSchema, {
     thresholds: [
       {
-        maxConnections: limits.maxConnections ?? unlimited,
-        maxPendingRequests: limits.maxPendingRequests ?? unlimited,
-        maxRequests: limits.maxRequests ?? unlimited,
-        maxRetries: limits.maxRetries ?? unlimited,
-        ...(limits.retryBudget
-          ? {
-              retryBudget: {
-                budgetPercent: { value: limits.retryBudget.percent },
-                minRetryConcurrency: limits.retryBudget.minConcurrency,
-                ...(limits.retryBudget.intervalMs
-                  ? { budgetInterval: duration(limits.retryBudget.intervalMs) }
-                  : {}),
-              },
-            }
-          : {}),
+        maxConnections: limits?.maxConnections ?? unlimited,
+        maxPendingRequests: limits?.maxPendingRequests ?? unlimited,
+        maxRequests: limits?.maxRequests ?? unlimited,
+        maxRetries: limits?.maxRetries ?? unlimited,
+        ...(budget ? { retryBudget: retryBudget(budget) } : {}),
       },
     ],
   });
+}
+
+function retryBudget({ percent, minConcurrency, intervalMs }: RetryBudgetPlan) {
+  return {
+    budgetPercent: { value: percent },
+    minRetryConcurrency: minConcurrency,
+    ...(intervalMs ? { budgetInterval: duration(intervalMs) } : {}),
+  };
 }
 
 function slowStart(warmup: WarmupPlan) {
@@ -104,13 +106,13 @@ function emitBalancer(plan: ClusterPlan, message: Cluster): void {
   if (message.lbPolicy === LbPolicy.CLUSTER_PROVIDED) return;
   // A fallen locality must not be kept alive by Envoy's panic mode; minHealthPercent brings it back.
   const minHealth = read(plan, outlierSlot)?.minHealthPercent ?? 0;
-  const shares = read(plan, localitySharesSlot) ?? false;
+  const choice = read(plan, localityChoiceSlot);
   message.commonLbConfig =
-    minHealth === 0 && !shares
+    minHealth === 0 && !choice
       ? noPanic
       : create(Cluster_CommonLbConfigSchema, {
           healthyPanicThreshold: { value: minHealth },
-          ...(shares ? { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } } : {}),
+          ...(choice ? { localityConfigSpecifier: localityConfig(choice) } : {}),
         });
   const balancer = read(plan, loadBalancerSlot) ?? { type: 'least-request' };
   const warmup = read(plan, warmupSlot);
@@ -147,6 +149,20 @@ function emitBalancer(plan: ClusterPlan, message: Cluster): void {
           value: create(Cluster_LeastRequestLbConfigSchema, slowStart(warmup)),
         };
   }
+}
+
+function localityConfig(
+  choice: LocalityChoicePlan,
+): NonNullable<MessageInitShape<typeof Cluster_CommonLbConfigSchema>['localityConfigSpecifier']> {
+  return choice.type === 'shares'
+    ? { case: 'localityWeightedLbConfig' as const, value: {} }
+    : {
+        case: 'zoneAwareLbConfig' as const,
+        value: {
+          routingEnabled: { value: 100 },
+          minClusterSize: BigInt(choice.minClusterSize),
+        },
+      };
 }
 
 function emitOutlier(plan: OutlierPlan, message: Cluster): void {

@@ -1,71 +1,114 @@
 import type { Origin } from '../../../config/origin.ts';
 import { captureMode, proxyType } from '../../../plan/attributes.ts';
-import {
-  type ClusterPlan,
-  type HashPlan,
-  hashSlot,
-  httpOptionsSlot,
-  slowWarmingSlot,
-  type TrustSource,
-  type UpstreamTls,
-} from '../../../plan/cluster-plan.ts';
+import { type ClusterPlan, type HashPlan, hashSlot, proxyProtocolSlot } from '../../../plan/cluster-plan.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import { fill, read } from '../../../plan/slot.ts';
+import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { maglevTableSize, ringSize } from './hash-sizes.ts';
+import { meshOrigin, policyFor, type TrafficPolicy } from './policy.ts';
 import {
-  circuitBreakerSlot,
-  connectTimeoutSlot,
   keepaliveSlot,
   type LoadBalancerPlan,
   loadBalancerSlot,
-  localitySharesSlot,
-  outlierSlot,
+  localityChoiceSlot,
   warmupSlot,
 } from './policy-plan.ts';
-import {
-  appliedRulesSlot,
-  policyFor,
-  selectsWorkloads,
-  type TrafficPolicy,
-  tlsChoiceSlot,
-} from './schema.ts';
+import { keepalive, planOutlier, planPool, planRetryBudget } from './pool-plan.ts';
+import { appliedRulesSlot } from './rules.ts';
+import { planTls, withCredential } from './tls-plan.ts';
 
-/** Everything that a rule says of one cluster. */
+/** Everything that rules and the mesh's defaults say of one cluster. */
 export function decorateCluster(view: View, plan: ClusterPlan): void {
-  const rules = read(plan, appliedRulesSlot) ?? '';
   const { service } = plan;
-  const upgradeAll = view.mesh('h2UpgradePolicy') === 'UPGRADE';
-  if (upgradeAll && plan.direction === 'outbound' && plan.protocol === 'http1' && rules === '')
-    plan.protocol = 'http2';
-  if (rules === '' || !service) return;
-  const found = view.call(policyFor, rules, String(service.port), service.subset);
-  if (!found) return;
-  const { policy, origin } = found;
-  const at = (field: string): Origin => ({ ...origin, path: `${origin.path}.${field}` });
+  if (plan.direction !== 'outbound' || !service) return;
+  const defaultKeepalive = view.mesh('tcpKeepalive');
+  if (defaultKeepalive) fill(plan, keepaliveSlot, keepalive(defaultKeepalive), meshOrigin('tcpKeepalive'));
+  const rules = read(plan, appliedRulesSlot) ?? '';
+  const { policy, origins } = policyFor(view, rules, String(service.port), service.subset) ?? {
+    policy: {},
+    origins: {},
+  };
+  const at = (part: keyof typeof origins): Origin => origins[part] ?? plan.origin;
+  const http = policy.connectionPool?.http;
+  chooseProtocol(view, plan, http);
   if (policy.loadBalancer) planLoadBalancer(plan, policy.loadBalancer, at('loadBalancer'));
-  if (policy.connectionPool || policy.retryBudget) planPool(plan, policy, at('connectionPool'), upgradeAll);
+  planLocalityChoice(view, plan, policy.loadBalancer, at('loadBalancer'));
+  if (!choosesBalancer(policy.loadBalancer)) keepClients(view, plan);
+  if (policy.connectionPool) planPool(plan, policy.connectionPool, at('connectionPool'));
+  if (policy.retryBudget) planRetryBudget(plan, policy.retryBudget, at('retryBudget'));
   if (policy.outlierDetection) planOutlier(plan, policy.outlierDetection, at('outlierDetection'));
+  if (policy.proxyProtocol)
+    fill(plan, proxyProtocolSlot, policy.proxyProtocol.version ?? 'V1', at('proxyProtocol'));
   if (policy.tls) planTls(plan, withCredential(view, rules, policy.tls), at('tls'));
   if (policy.loadBalancer?.simple === 'PASSTHROUGH') passThrough(view, plan);
 }
 
-function planLoadBalancer(
+type Http = NonNullable<NonNullable<TrafficPolicy['connectionPool']>['http']>;
+
+/** HTTP/1.1 is upgraded where the rule says so, or the mesh does and the rule does not object. */
+function chooseProtocol(view: View, plan: ClusterPlan, http: Http | undefined): void {
+  if (plan.protocol === 'tcp') return;
+  const wish = http?.h2UpgradePolicy ?? 'DEFAULT';
+  const upgrade = wish === 'DEFAULT' ? view.mesh('h2UpgradePolicy') === 'UPGRADE' : wish === 'UPGRADE';
+  if (http?.useClientProtocol && wish !== 'UPGRADE') plan.protocol = 'http-auto';
+  else if (plan.protocol === 'http1' && upgrade) plan.protocol = 'http2';
+}
+
+type LoadBalancer = NonNullable<TrafficPolicy['loadBalancer']>;
+
+function choosesBalancer(settings: LoadBalancer | undefined): boolean {
+  return Boolean(settings?.consistentHash) || !['UNSPECIFIED', undefined].includes(settings?.simple);
+}
+
+/** A Service with `sessionAffinity: ClientIP`: what one address sends keeps to one endpoint, unless a rule balances otherwise. */
+function keepClients(view: View, plan: ClusterPlan): void {
+  const service = plan.service && view.get(serviceKind, `${plan.service.namespace}/${plan.service.hostname}`);
+  if (!service?.sessionAffinity) return;
+  const origin = { ...service.origin, path: 'spec.sessionAffinity' };
+  fill(plan, loadBalancerSlot, { type: 'ring-hash', minimumSize: ringSize(undefined) }, origin);
+  fill(plan, hashSlot, { type: 'source-ip' }, origin);
+}
+
+/** How the places of endpoints weigh in: by the shares of `distribute`, or by Envoy's zone-aware routing. */
+function planLocalityChoice(
+  view: View,
   plan: ClusterPlan,
-  settings: NonNullable<TrafficPolicy['loadBalancer']>,
+  settings: LoadBalancer | undefined,
   origin: Origin,
 ): void {
+  const zoneAware =
+    settings?.zoneAwareLbSetting ?? (settings?.localityLbSetting ? null : view.mesh('zoneAwareLbSetting'));
+  const distribute = (settings?.localityLbSetting ?? view.mesh('localityLbSetting'))?.distribute;
+  const from = (own: boolean, name: string): Origin =>
+    own ? { ...origin, path: `${origin.path}.${name}` } : meshOrigin(name);
+  if (zoneAware?.enabled)
+    fill(
+      plan,
+      localityChoiceSlot,
+      { type: 'zone-aware', minClusterSize: Number(zoneAware.minClusterSize ?? 6) },
+      from(settings?.zoneAwareLbSetting !== undefined, 'zoneAwareLbSetting'),
+    );
+  else if (Array.isArray(distribute) && distribute.length > 0)
+    fill(
+      plan,
+      localityChoiceSlot,
+      { type: 'shares' },
+      from(settings?.localityLbSetting !== undefined, 'localityLbSetting.distribute'),
+    );
+}
+
+function planLoadBalancer(plan: ClusterPlan, settings: LoadBalancer, origin: Origin): void {
   const { consistentHash, warmup } = settings;
   const balancer: LoadBalancerPlan = consistentHash
     ? consistentHash.maglev
-      ? { type: 'maglev', tableSize: consistentHash.maglev.tableSize || 65_537 }
+      ? { type: 'maglev', tableSize: maglevTableSize(consistentHash.maglev.tableSize) }
       : {
           type: 'ring-hash',
-          minimumSize: consistentHash.ringHash?.minimumRingSize || consistentHash.minimumRingSize || 1024,
+          minimumSize: ringSize(consistentHash.ringHash?.minimumRingSize || consistentHash.minimumRingSize),
         }
     : simple(settings.simple);
   fill(plan, loadBalancerSlot, balancer, origin);
-  if (settings.localityLbSetting?.distribute?.length)
-    fill(plan, localitySharesSlot, true, { ...origin, path: `${origin.path}.localityLbSetting.distribute` });
   const hash = consistentHash && planHash(consistentHash);
   if (hash) fill(plan, hashSlot, hash, { ...origin, path: `${origin.path}.consistentHash` });
   const windowMs = parseDuration(warmup?.duration ?? settings.warmupDurationSecs);
@@ -109,169 +152,9 @@ function planHash(
   };
 }
 
-function planPool(
-  plan: ClusterPlan,
-  policy: Pick<TrafficPolicy, 'connectionPool' | 'retryBudget'>,
-  origin: Origin,
-  upgradeAll: boolean,
-): void {
-  const { tcp = {}, http = {} } = policy.connectionPool ?? {};
-  const budget = policy.retryBudget;
-  fill(
-    plan,
-    circuitBreakerSlot,
-    {
-      ...(tcp.maxConnections ? { maxConnections: tcp.maxConnections } : {}),
-      ...(http.http1MaxPendingRequests ? { maxPendingRequests: http.http1MaxPendingRequests } : {}),
-      ...(http.http2MaxRequests ? { maxRequests: http.http2MaxRequests } : {}),
-      ...(http.maxRetries ? { maxRetries: http.maxRetries } : {}),
-      ...(budget
-        ? {
-            retryBudget: {
-              percent: budget.percent ?? 20,
-              minConcurrency: budget.minRetryConcurrency ?? 3,
-              intervalMs: parseDuration(budget.budgetInterval) ?? 0,
-            },
-          }
-        : {}),
-    },
-    origin,
-  );
-  const connectTimeoutMs = parseDuration(tcp.connectTimeout);
-  if (connectTimeoutMs) fill(plan, connectTimeoutSlot, connectTimeoutMs, origin);
-  if (tcp.tcpKeepalive) {
-    const seconds = (text: string | undefined): number => Math.round((parseDuration(text) ?? 0) / 1000);
-    const { probes, time, interval } = tcp.tcpKeepalive;
-    fill(
-      plan,
-      keepaliveSlot,
-      {
-        ...(probes ? { probes } : {}),
-        ...(seconds(time) ? { timeSeconds: seconds(time) } : {}),
-        ...(seconds(interval) ? { intervalSeconds: seconds(interval) } : {}),
-      },
-      origin,
-    );
-  }
-  planHttp(plan, tcp, http, origin, upgradeAll);
-}
-
-type Pool = NonNullable<TrafficPolicy['connectionPool']>;
-
-function planHttp(
-  plan: ClusterPlan,
-  tcp: NonNullable<Pool['tcp']>,
-  http: NonNullable<Pool['http']>,
-  origin: Origin,
-  upgradeAll: boolean,
-): void {
-  if (plan.protocol === 'tcp') return;
-  const idleTimeoutMs = parseDuration(http.idleTimeout) ?? parseDuration(tcp.idleTimeout);
-  const maxConnectionDurationMs = parseDuration(tcp.maxConnectionDuration);
-  const keepaliveIntervalMs = parseDuration(http.http2KeepAlive?.interval);
-  const keepaliveTimeoutMs = parseDuration(http.http2KeepAlive?.timeout);
-  const options = {
-    ...(idleTimeoutMs !== undefined ? { idleTimeoutMs } : {}),
-    ...(maxConnectionDurationMs ? { maxConnectionDurationMs } : {}),
-    ...(http.maxRequestsPerConnection ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
-    ...(http.maxConcurrentStreams ? { maxConcurrentStreams: http.maxConcurrentStreams } : {}),
-    ...(keepaliveIntervalMs ? { keepaliveIntervalMs } : {}),
-    ...(keepaliveTimeoutMs ? { keepaliveTimeoutMs } : {}),
-  };
-  if (Object.keys(options).length > 0) fill(plan, httpOptionsSlot, options, origin);
-  const upgrade =
-    http.h2UpgradePolicy === 'UPGRADE' || (upgradeAll && http.h2UpgradePolicy !== 'DO_NOT_UPGRADE');
-  if (plan.protocol === 'http1' && upgrade) plan.protocol = 'http2';
-  else if (http.useClientProtocol) plan.protocol = 'http-auto';
-}
-
-function planOutlier(
-  plan: ClusterPlan,
-  settings: NonNullable<TrafficPolicy['outlierDetection']>,
-  origin: Origin,
-): void {
-  fill(
-    plan,
-    outlierSlot,
-    {
-      consecutive5xx: settings.consecutive5xxErrors ?? (settings.consecutiveErrors || 5),
-      consecutiveGatewayErrors: settings.consecutiveGatewayErrors ?? 0,
-      consecutiveLocalFailures: settings.consecutiveLocalOriginFailures ?? 5,
-      splitLocalErrors: settings.splitExternalLocalOriginErrors ?? false,
-      intervalMs: parseDuration(settings.interval) ?? 10_000,
-      baseEjectionMs: parseDuration(settings.baseEjectionTime) ?? 30_000,
-      maxEjectionPercent: settings.maxEjectionPercent || 10,
-      minHealthPercent: settings.minHealthPercent ?? 0,
-    },
-    origin,
-  );
-}
-
-type TlsSettings = NonNullable<TrafficPolicy['tls']>;
-
-/**
- * Secrets go to gateways, and to the sidecars that a rule selects: any other sidecar of the namespace would learn a key that
- * nobody meant for it, and uses the files that the rule names.
- */
-function withCredential(view: View, rules: string, tls: TlsSettings): TlsSettings {
-  if (!tls.credentialName) return tls;
-  if (view.attribute(proxyType) === 'router' || view.call(selectsWorkloads, rules)) return tls;
-  const { credentialName: _, ...files } = tls;
-  return files;
-}
-
 /** No balancing at all: connections go where the application meant them, if the proxy knows. */
 function passThrough(view: View, plan: ClusterPlan): void {
   const captured = view.attribute(captureMode);
   if (plan.discovery.type === 'eds' && captured !== 'explicit' && view.attribute(proxyType) === 'sidecar')
     plan.discovery = { type: 'original-destination' };
-}
-
-function planTls(plan: ClusterPlan, tls: TlsSettings, origin: Origin): void {
-  const mode = tls.mode ?? 'DISABLE';
-  if (mode === 'DISABLE') fill(plan, tlsChoiceSlot, 'none', origin);
-  else if (mode === 'ISTIO_MUTUAL') fill(plan, tlsChoiceSlot, 'mesh', origin);
-  else {
-    fill(plan, tlsChoiceSlot, 'origination', origin);
-    plan.tls = origination(plan, tls, mode);
-    if (tls.credentialName) fill(plan, slowWarmingSlot, true, origin);
-  }
-}
-
-/**
- * The machine's own trust anchors. Envoy compares names only where the anchors are named as a file; the path is Debian's, which
- * Envoy's images are made of.
- */
-function systemTrust(comparesNames: boolean): TrustSource {
-  return comparesNames ? { type: 'file', path: '/etc/ssl/certs/ca-certificates.crt' } : { type: 'system' };
-}
-
-function origination(plan: ClusterPlan, tls: TlsSettings, mode: 'SIMPLE' | 'MUTUAL'): UpstreamTls {
-  const sans = tls.subjectAltNames ?? [];
-  const secret = tls.credentialName ? `kubernetes://${tls.credentialName}` : undefined;
-  const trust = tls.insecureSkipVerify
-    ? undefined
-    : secret
-      ? ({ type: 'secret', name: `${secret}-cacert` } as const)
-      : tls.caCertificates === 'system' || !tls.caCertificates
-        ? systemTrust(sans.length > 0)
-        : ({ type: 'file', path: tls.caCertificates, ...(tls.caCrl ? { crl: tls.caCrl } : {}) } as const);
-  const client =
-    mode !== 'MUTUAL'
-      ? undefined
-      : secret
-        ? ({ type: 'secret', name: secret } as const)
-        : ({
-            type: 'files',
-            certificate: tls.clientCertificate ?? '',
-            privateKey: tls.privateKey ?? '',
-          } as const);
-  return {
-    type: 'origination',
-    sni: tls.sni ?? '',
-    autoSni: !tls.sni && plan.protocol !== 'tcp',
-    subjectAltNames: sans,
-    ...(client ? { client } : {}),
-    ...(trust ? { trust } : {}),
-  };
 }

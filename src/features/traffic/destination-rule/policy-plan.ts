@@ -16,11 +16,14 @@ export interface CircuitBreakerPlan {
   readonly maxPendingRequests?: number;
   readonly maxRequests?: number;
   readonly maxRetries?: number;
-  readonly retryBudget?: {
-    readonly percent: number;
-    readonly minConcurrency: number;
-    readonly intervalMs: number;
-  };
+}
+
+/** Retries at once, in percent of the requests at once. */
+export interface RetryBudgetPlan {
+  readonly percent: number;
+  readonly minConcurrency: number;
+  /** 0: the requests of this moment alone. */
+  readonly intervalMs: number;
 }
 
 export interface OutlierPlan {
@@ -43,10 +46,14 @@ export interface KeepalivePlan {
 }
 
 export const loadBalancerSlot = defineSlot<LoadBalancerPlan>('loadBalancer');
-/** Localities get shares of the traffic (`distribute`), not just by their number of endpoints. */
-export const localitySharesSlot = defineSlot<boolean>('localityShares');
+/** `shares`: localities get parts of the traffic (`distribute`), not just by their number of endpoints. */
+export type LocalityChoicePlan =
+  | { readonly type: 'shares' }
+  | { readonly type: 'zone-aware'; readonly minClusterSize: number };
+export const localityChoiceSlot = defineSlot<LocalityChoicePlan>('localityChoice');
 export const warmupSlot = defineSlot<WarmupPlan>('warmup');
 export const circuitBreakerSlot = defineSlot<CircuitBreakerPlan>('circuitBreaker');
+export const retryBudgetSlot = defineSlot<RetryBudgetPlan>('retryBudget');
 export const outlierSlot = defineSlot<OutlierPlan>('outlierDetection');
 export const keepaliveSlot = defineSlot<KeepalivePlan>('tcpKeepalive');
 export const connectTimeoutSlot = defineSlot<number>('connectTimeoutMs');

@@ -1,5 +1,6 @@
 import type { Feature } from '../../../plan/feature.ts';
 import { explain } from './explain.ts';
+import { localClusterEndpoints } from './local-cluster.ts';
 import { outboundClusters, outboundEndpoints } from './plan.ts';
 import { serviceProblems } from './problems.ts';
 
@@ -9,5 +10,5 @@ export const service: Feature = {
   explain,
   problems: serviceProblems,
   clusters: [outboundClusters],
-  endpoints: [outboundEndpoints],
+  endpoints: [outboundEndpoints, localClusterEndpoints],
 };

@@ -1,11 +1,28 @@
 import type { DestinationRuleSubsetsTrafficPolicyLoadBalancerLocalityLbSetting } from '../../../../gen/crd/types/istio/destination-rule.ts';
+import type { MeshService } from '../../../registry/service.ts';
 import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
 import { policyFor } from '../destination-rule/schema.ts';
+import { hostnameLabel, networkLabel, regionLabel, subzoneLabel, zoneLabel } from './topology.ts';
+
+type Setting = DestinationRuleSubsetsTrafficPolicyLoadBalancerLocalityLbSetting;
 
 export interface LocalityPolicy {
-  readonly setting: DestinationRuleSubsetsTrafficPolicyLoadBalancerLocalityLbSetting;
+  readonly distribute: readonly NonNullable<Setting['distribute']>[number][];
+  readonly failover: readonly NonNullable<Setting['failover']>[number][];
+  /** Labels, the most important first: an endpoint that agrees with the caller in more of them is nearer. `name=value`: with the value. */
+  readonly priorities: readonly string[];
+  /** `place`: by region, zone and sub-zone. `region`: Envoy balances the zones of a region itself. `none`: by priorities alone. */
+  readonly near: 'place' | 'region' | 'none';
 }
+
+/** What a Service asks for by `trafficDistribution`, as label priorities. */
+const distributions: Readonly<Record<MeshService['trafficDistribution'], readonly string[]>> = {
+  any: [],
+  'prefer-close': [networkLabel, regionLabel, zoneLabel, subzoneLabel],
+  'prefer-same-node': [hostnameLabel, networkLabel, regionLabel, zoneLabel, subzoneLabel],
+};
 
 /**
  * How the caller's place matters for a cluster, undefined where it does not: failover needs outlier detection (nothing else
@@ -15,16 +32,40 @@ export interface LocalityPolicy {
 export const localityPolicy = defineQuery(
   'service.locality-policy',
   (view, service: Key, port: Key, subset: Key, rules: Key): LocalityPolicy | undefined => {
-    const close = view.get(serviceKind, service)?.trafficDistribution !== 'any';
-    const policy = rules === '' ? undefined : view.call(policyFor, rules, port, subset)?.policy;
-    if (!close && !policy?.outlierDetection && !policy?.loadBalancer?.localityLbSetting?.distribute)
-      return undefined;
-    const setting = policy?.loadBalancer?.localityLbSetting ?? {};
-    const enabled = setting.enabled ?? view.mesh('localityLbEnabled');
-    if (!enabled) return undefined;
-    const places = new Set(
-      (view.get(endpointsKind, service)?.endpoints ?? []).map((endpoint) => endpoint.locality),
-    );
-    return places.size > 1 ? { setting } : undefined;
+    const found = chosenPolicy(view, service, port, subset, rules);
+    if (!found) return undefined;
+    const endpoints = view.get(endpointsKind, service)?.endpoints ?? [];
+    if (found.priorities.length > 0) return endpoints.length > 1 ? found : undefined;
+    const places = new Set(endpoints.map((endpoint) => endpoint.locality));
+    return places.size > 1 ? found : undefined;
   },
 );
+
+function chosenPolicy(
+  view: View,
+  service: Key,
+  port: Key,
+  subset: Key,
+  rules: Key,
+): LocalityPolicy | undefined {
+  const policy = policyFor(view, rules, port, subset)?.policy;
+  const balancer = policy?.loadBalancer;
+  const own = balancer?.localityLbSetting;
+  const zoneAware = balancer?.zoneAwareLbSetting ?? (own ? undefined : view.mesh('zoneAwareLbSetting'));
+  if (zoneAware?.enabled) return { ...settingOf(zoneAware), distribute: [], near: 'region' };
+  const wish = distributions[view.get(serviceKind, service)?.trafficDistribution ?? 'any'];
+  // A rule of one's own goes before what the Service asks for, and that before what holds for the whole mesh.
+  if (!own && wish.length > 0) return { distribute: [], failover: [], priorities: wish, near: 'none' };
+  const mesh = view.mesh('localityLbSetting') as Setting | null;
+  if (!(own?.enabled ?? (own ? true : view.mesh('localityLbEnabled')))) return undefined;
+  const setting = settingOf(own ?? mesh ?? {});
+  if (setting.distribute.length > 0) return setting;
+  return policy?.outlierDetection ? setting : undefined;
+}
+
+function settingOf(setting: Setting): LocalityPolicy {
+  const { distribute = [], failover = [], failoverPriority = [] } = setting;
+  // Regions come in beside labels only where failover speaks of them.
+  const near = failoverPriority.length > 0 && failover.length === 0 ? 'none' : 'place';
+  return { distribute, failover, priorities: failoverPriority, near };
+}

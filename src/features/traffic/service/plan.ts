@@ -25,8 +25,9 @@ import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { appliedRulesSlot, destinationRuleFor, subsetsOf } from '../destination-rule/schema.ts';
-import { localities } from './localities.ts';
+import { anyCaller, localities } from './localities.ts';
 import { localityPolicy } from './locality-policy.ts';
+import { priorityValues } from './topology.ts';
 
 /** The clusters of one host: a port each, and each port's subsets. */
 const clustersOfHost = defineQuery('service.clusters-of-host', (view, host: Key): readonly Key[] => {
@@ -129,10 +130,13 @@ function discoveryOf(
       if (endpoints.length === 0) return { type: 'nothing' };
       // Envoy resolves exactly one name for a logical DNS cluster.
       return service.resolution === 'dns'
-        ? { type: 'strict-dns', localities: localities(view, key, port.port, endpoints, '', undefined) }
+        ? {
+            type: 'strict-dns',
+            localities: localities(view, key, port.port, endpoints, anyCaller, undefined),
+          }
         : {
             type: 'logical-dns',
-            localities: localities(view, key, port.port, endpoints.slice(0, 1), '', undefined),
+            localities: localities(view, key, port.port, endpoints.slice(0, 1), anyCaller, undefined),
           };
     }
     case 'dynamic-dns':
@@ -192,7 +196,7 @@ const endpointKeys = defineQuery('service.endpoint-sets', (view): readonly Key[]
   view.call(visibleHosts).flatMap((host) => view.call(endpointSetsOfHost, host)),
 );
 
-/** service key, port, subset, rules, the proxy's locality where it matters. */
+/** service key, port, subset, rules, the proxy's locality and its values of label priorities where they matter. */
 function resolveEndpoints(view: View, name: Key): readonly Key[] | undefined {
   const parsed = parseClusterName(name);
   if (!parsed) return undefined;
@@ -200,8 +204,16 @@ function resolveEndpoints(view: View, name: Key): readonly Key[] | undefined {
   if (service === '') return undefined;
   const port = String(parsed.port);
   const rules = view.call(destinationRuleFor, parsed.host, splitKey(service).namespace);
-  const near = view.call(localityPolicy, service, port, parsed.subset, rules) !== undefined;
-  return [service, port, parsed.subset, rules, near ? view.attribute(proxyLocality) : ''];
+  const policy = view.call(localityPolicy, service, port, parsed.subset, rules);
+  const placed = policy && (policy.near !== 'none' || policy.distribute.length > 0);
+  return [
+    service,
+    port,
+    parsed.subset,
+    rules,
+    placed ? view.attribute(proxyLocality) : '',
+    policy?.priorities.length ? view.attribute(priorityValues(policy.priorities)) : '[]',
+  ];
 }
 
 function planEndpoints(
@@ -210,7 +222,8 @@ function planEndpoints(
   portText: Key,
   subset: Key,
   rules: Key,
-  locality: Key,
+  place: Key,
+  values: Key,
 ): EndpointsPlan | undefined {
   const service = view.get(serviceKind, key);
   if (!service) return undefined;
@@ -219,7 +232,14 @@ function planEndpoints(
   const policy = view.call(localityPolicy, key, portText, subset, rules);
   return endpointsPlan({
     cluster: outboundCluster(port, subset, service.hostname),
-    localities: localities(view, key, port, select(view, key, port, found?.labels ?? {}), locality, policy),
+    localities: localities(
+      view,
+      key,
+      port,
+      select(view, key, port, found?.labels ?? {}),
+      { place, values: JSON.parse(values) as string[] },
+      policy,
+    ),
     origin: found?.origin ?? service.origin,
   });
 }

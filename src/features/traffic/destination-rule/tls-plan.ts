@@ -1,0 +1,74 @@
+import type { Origin } from '../../../config/origin.ts';
+import { proxyType } from '../../../plan/attributes.ts';
+import {
+  type ClusterPlan,
+  slowWarmingSlot,
+  type TrustSource,
+  type UpstreamTls,
+} from '../../../plan/cluster-plan.ts';
+import { fill } from '../../../plan/slot.ts';
+import type { View } from '../../../snapshot/view.ts';
+import type { TrafficPolicy } from './policy.ts';
+import { selectsWorkloads, tlsChoiceSlot } from './rules.ts';
+
+type TlsSettings = NonNullable<TrafficPolicy['tls']>;
+
+/**
+ * Secrets go to gateways, and to the sidecars that a rule selects: any other sidecar of the namespace would learn a key that
+ * nobody meant for it, and uses the files that the rule names.
+ */
+export function withCredential(view: View, rules: string, tls: TlsSettings): TlsSettings {
+  if (!tls.credentialName) return tls;
+  if (view.attribute(proxyType) === 'router' || view.call(selectsWorkloads, rules)) return tls;
+  const { credentialName: _, ...files } = tls;
+  return files;
+}
+
+export function planTls(plan: ClusterPlan, tls: TlsSettings, origin: Origin): void {
+  const mode = tls.mode ?? 'DISABLE';
+  if (mode === 'DISABLE') fill(plan, tlsChoiceSlot, 'none', origin);
+  else if (mode === 'ISTIO_MUTUAL') fill(plan, tlsChoiceSlot, 'mesh', origin);
+  else {
+    fill(plan, tlsChoiceSlot, 'origination', origin);
+    plan.tls = origination(plan, tls, mode);
+    if (tls.credentialName) fill(plan, slowWarmingSlot, true, origin);
+  }
+}
+
+/**
+ * The machine's own trust anchors. Envoy compares names only where the anchors are named as a file; the path is Debian's, which
+ * Envoy's images are made of.
+ */
+function systemTrust(comparesNames: boolean): TrustSource {
+  return comparesNames ? { type: 'file', path: '/etc/ssl/certs/ca-certificates.crt' } : { type: 'system' };
+}
+
+function origination(plan: ClusterPlan, tls: TlsSettings, mode: 'SIMPLE' | 'MUTUAL'): UpstreamTls {
+  const sans = tls.subjectAltNames ?? [];
+  const secret = tls.credentialName ? `kubernetes://${tls.credentialName}` : undefined;
+  const trust = tls.insecureSkipVerify
+    ? undefined
+    : secret
+      ? ({ type: 'secret', name: `${secret}-cacert` } as const)
+      : tls.caCertificates === 'system' || !tls.caCertificates
+        ? systemTrust(sans.length > 0)
+        : ({ type: 'file', path: tls.caCertificates, ...(tls.caCrl ? { crl: tls.caCrl } : {}) } as const);
+  const client =
+    mode !== 'MUTUAL'
+      ? undefined
+      : secret
+        ? ({ type: 'secret', name: secret } as const)
+        : ({
+            type: 'files',
+            certificate: tls.clientCertificate ?? '',
+            privateKey: tls.privateKey ?? '',
+          } as const);
+  return {
+    type: 'origination',
+    sni: tls.sni ?? '',
+    autoSni: !tls.sni && plan.protocol !== 'tcp',
+    subjectAltNames: sans,
+    ...(client ? { client } : {}),
+    ...(trust ? { trust } : {}),
+  };
+}
