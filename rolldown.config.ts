@@ -10,9 +10,12 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, 'package.j
  */
 const programs = ['cli', 'control-plane', 'agent'];
 
-function bundle(program: string): RolldownOptions {
+/** Threads of the programs: files of their own, since a thread is started by its file. */
+const threads = { 'yaml-worker': 'src/config/api-server/request/yaml-worker.ts' };
+
+function bundle([program, input]: [name: string, input: string]): RolldownOptions {
   return {
-    input: { [program]: `src/${program}/main.ts` },
+    input: { [program]: input },
     platform: 'node',
     // Warnings of dependencies are not ours to mend; unresolved imports are errors in any case.
     checks: { eval: false },
@@ -30,4 +33,9 @@ function bundle(program: string): RolldownOptions {
   };
 }
 
-export default defineConfig(programs.map(bundle));
+export default defineConfig(
+  [
+    ...programs.map((program): [string, string] => [program, `src/${program}/main.ts`]),
+    ...Object.entries(threads),
+  ].map(bundle),
+);

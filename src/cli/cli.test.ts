@@ -80,19 +80,62 @@ describe('apply, get and delete', () => {
     );
     write('reviews.yaml', virtualService('reviews', '50'));
     const dry = await withApi(['apply', '-f', file, '--dry-run']);
-    expect(dry.stdout).toContain('(dry run)');
+    expect(dry.stdout).toBe('virtualservice.networking.istio.io/reviews configured (dry run)\n');
     const live = await withApi(['get', 'vs', 'reviews', '-o', 'json']);
     expect(JSON.parse(live.stdout).spec.http[0].route[0].weight).toBe(100);
     expect((await withApi(['apply', '-f', file])).stdout).toContain('configured');
+    expect((await withApi(['apply', '-f', file, '--dry-run'])).stdout).toContain('unchanged (dry run)');
   });
 
-  test('what the server refuses is named at file and line; the others go through', async () => {
+  test('all or nothing: everything that is refused is named at file and line, and the rest stays out', async () => {
     write('mixed/a.yaml', `${virtualService('good')}---\n${virtualService('bad', 'heavy')}`);
+    write('mixed/b.yaml', virtualService('worse', '[1]'));
     const { code, stdout, stderr } = await withApi(['apply', '-f', 'mixed']);
     expect(code).toBe(3);
-    expect(stdout).toBe('virtualservice.networking.istio.io/good created\n');
+    expect(stdout).toBe('');
     expect(stderr).toMatch(/^error: mixed\/a\.yaml:21:11: VirtualService bad: .*weight/m);
-    expect(stderr).toContain('1 of 2 objects were refused');
+    expect(stderr).toMatch(/^error: mixed\/b\.yaml:10:11: VirtualService worse: .*weight/m);
+    expect(stderr).toContain('2 of 3 objects were refused; nothing was applied');
+    expect((await withApi(['get', 'vs', 'good'])).code).toBe(4);
+  });
+
+  test('what comes into a namespace or of a kind of the same files is checked before either is there', async () => {
+    const namespace = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: fresh }\n';
+    const definition = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: { name: robots.example.com }
+spec:
+  group: example.com
+  scope: Namespaced
+  names: { kind: Robot, plural: robots }
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties: { spec: { type: object, properties: { arms: { type: integer } } } }
+`;
+    const robot = (arms: string) =>
+      `apiVersion: example.com/v1\nkind: Robot\nmetadata: { name: r2, namespace: fresh }\nspec:\n  arms: ${arms}\n`;
+    const inFresh = (weight: string) =>
+      virtualService('inside', weight).replace('name: inside', 'name: inside\n  namespace: fresh');
+    const set = (...parts: string[]) => withApi(['apply', '-f', '-'], parts.join('---\n'));
+
+    const refused = await set(namespace, definition, robot('many'), inFresh('heavy'));
+    expect(refused.code).toBe(3);
+    expect(refused.stderr).toMatch(/^error: <standard input>:25:3: Robot r2: spec\.arms: .*integer/m);
+    expect(refused.stderr).toMatch(/^error: <standard input>:37:11: VirtualService inside: .*weight/m);
+    expect(refused.stderr).toContain('2 of 4 objects were refused; nothing was applied');
+    expect((await withApi(['get', 'namespace', 'fresh'])).code).toBe(4);
+
+    const applied = await set(robot('2'), inFresh('1'), definition, namespace);
+    expect(applied).toMatchObject({ code: 0, stderr: '' });
+    expect(applied.stdout.split('\n').filter((line) => line.endsWith('created'))).toHaveLength(4);
+    expect((await set(robot('2'))).stdout).toBe('robot.example.com/r2 unchanged\n');
+    const nowhere = await set(robot('2').replace('fresh', 'nowhere'));
+    expect(nowhere.stderr).toMatch(/input>:3:23: Robot r2: there is no namespace nowhere; create it first/);
   });
 
   test('a file that is not YAML changes nothing', async () => {
@@ -180,7 +223,7 @@ describe('apply, get and delete', () => {
     expect((await withApi(['delete', 'vs', 'piped', '--ignore-not-found'])).code).toBe(0);
     expect((await withApi(['delete', '-f', 'reviews.yaml'])).stdout).toContain('"reviews" deleted');
     expect((await withApi(['delete', 'vs'])).code).toBe(2);
-    expect((await withApi(['delete', 'vs', '--all'])).stdout).toContain('"good" deleted');
+    expect((await withApi(['delete', 'vs', '--all'])).stdout).toContain('"many-0" deleted');
   });
 });
 

@@ -2,7 +2,7 @@ import type { ConfigObject } from '../../config/object.ts';
 import type { ParsedObject, YamlProblem } from '../../config/yaml-documents.ts';
 import { messageOf } from '../../kit/coded-error.ts';
 import { type ApiClient, ApiError } from '../api/api-client.ts';
-import { type ApiResource, discover, isNotFound, resourceOfObject, resourcePath } from '../api/discovery.ts';
+import { type ApiResource, discover, resourceOfObject, resourcePath } from '../api/discovery.ts';
 
 /** Field manager of what users apply. */
 export const defaultFieldManager = 'ostria';
@@ -11,10 +11,25 @@ export interface ApplyOptions {
   readonly fieldManager: string;
   /** Take over fields that another manager owns. */
   readonly force: boolean;
-  readonly dryRun: boolean;
+  readonly dryRun?: boolean;
   /** For namespaced objects without one. */
   readonly namespace: string;
   readonly signal?: AbortSignal;
+}
+
+export type Outcome = 'created' | 'configured' | 'unchanged' | 'failed';
+
+/** What a server that changes nothing says of an object. */
+export interface Verdict {
+  /** `virtualservice.networking.istio.io/reviews`. */
+  readonly name: string;
+  /** resourceVersion of the object that is there now; undefined where there is none. */
+  readonly before: string | undefined;
+  /** What a write would come to. `unchanged` is told from `configured` only where the check was asked to. */
+  readonly outcome: Outcome;
+  readonly warnings: readonly string[];
+  /** Empty: it may be written. */
+  readonly problems: readonly string[];
 }
 
 /** What became of one object. */
@@ -22,7 +37,7 @@ export interface Applied {
   readonly source: ParsedObject;
   /** `virtualservice.networking.istio.io/reviews`, as kubectl says it. */
   readonly name: string;
-  readonly outcome: 'created' | 'configured' | 'unchanged' | 'failed';
+  readonly outcome: Outcome;
   readonly warnings: readonly string[];
   /** Of `failed`: lines for people, with file:line:column where known. */
   readonly problems: readonly string[];
@@ -32,15 +47,19 @@ export interface Applied {
 const inFlight = 16;
 
 /**
- * Applies objects, namespaces and CRDs first, and yields in that order. Neighbours of one kind go out together, so that a file
+ * Applies objects that were checked, namespaces and CRDs first, and yields in that order. Neighbours of one kind go out together, so that a file
  * of thousands reaches the proxies in a few updates; the next kind waits until they are acknowledged, since it may refer to them.
  */
 export async function* applyObjects(
   client: ApiClient,
   parsed: readonly ParsedObject[],
+  verdicts: ReadonlyMap<ParsedObject, Verdict>,
   options: ApplyOptions,
 ): AsyncGenerator<Applied> {
   let resources = await discover(client);
+  // By identity, not by object: one may stand twice in the files.
+  const versions = new Map<string, string | undefined>();
+  for (const [{ object }, { before }] of verdicts) versions.set(identityOf(object, options), before);
   for (const group of neighbours(inOrder(parsed), options.namespace)) {
     const [head] = group;
     if (!head) continue;
@@ -52,9 +71,13 @@ export async function* applyObjects(
     }
     const found = resource;
     yield* await Promise.all(
-      group.map((one) => (found ? applyOne(client, one, found, options) : unknownKind(one))),
+      group.map((one) => (found ? applyOne(client, one, found, versions, options) : unknownKind(one))),
     );
   }
+}
+
+function identityOf({ apiVersion, kind, metadata }: ConfigObject, { namespace }: ApplyOptions): string {
+  return `${apiVersion} ${kind} ${metadata.namespace || namespace}/${metadata.name}`;
 }
 
 /** Runs of objects that may go out together: at most `inFlight`, of one kind, none twice. */
@@ -88,11 +111,11 @@ function inOrder(parsed: readonly ParsedObject[]): ParsedObject[] {
   return [...parsed].sort((a, b) => rank(a) - rank(b));
 }
 
-function displayName(resource: Pick<ApiResource, 'singular' | 'group'>, object: ConfigObject): string {
+export function displayName(resource: Pick<ApiResource, 'singular' | 'group'>, object: ConfigObject): string {
   return `${resource.singular}${resource.group === '' ? '' : `.${resource.group}`}/${object.metadata.name}`;
 }
 
-function unknownKind(parsed: ParsedObject): Applied {
+export function unknownKind(parsed: ParsedObject): Applied {
   const { object, positions } = parsed;
   const message = `the API server has no kind ${object.kind} of ${object.apiVersion}; check apiVersion and kind, or apply its CustomResourceDefinition first`;
   return {
@@ -108,22 +131,36 @@ async function applyOne(
   client: ApiClient,
   parsed: ParsedObject,
   resource: ApiResource,
+  versions: Map<string, string | undefined>,
   options: ApplyOptions,
 ): Promise<Applied> {
   const { object } = parsed;
-  const namespace = resource.namespaced ? object.metadata.namespace || options.namespace : undefined;
+  const identity = identityOf(object, options);
   const name = displayName(resource, object);
-  const path = resourcePath(resource, namespace, object.metadata.name);
-  const body = namespace === undefined ? object : { ...object, metadata: { ...object.metadata, namespace } };
+  const { path, body } = placeOf(object, resource, options.namespace);
   try {
-    const before = await versionOf(client, path);
-    const { json, warnings } = await applyBody(client, path, body, options);
+    const { status, json, warnings } = await applyBody(client, path, body, options);
     const after = (json as ConfigObject).metadata.resourceVersion;
-    const outcome = before === undefined ? 'created' : before === after ? 'unchanged' : 'configured';
+    const outcome =
+      status === 201 ? 'created' : versions.get(identity) === after ? 'unchanged' : 'configured';
+    versions.set(identity, after);
     return { source: parsed, name, outcome, warnings, problems: [] };
   } catch (error) {
     return { source: parsed, name, outcome: 'failed', warnings: [], problems: explainRefusal(parsed, error) };
   }
+}
+
+/** Where an object goes, and what is sent there. */
+export function placeOf(
+  object: ConfigObject,
+  resource: ApiResource,
+  defaultNamespace: string,
+): { path: string; body: ConfigObject } {
+  const namespace = resource.namespaced ? object.metadata.namespace || defaultNamespace : undefined;
+  return {
+    path: resourcePath(resource, namespace, object.metadata.name),
+    body: namespace === undefined ? object : { ...object, metadata: { ...object.metadata, namespace } },
+  };
 }
 
 /** What `kubectl apply` without `--server-side` writes under. */
@@ -133,7 +170,7 @@ const clientSideManager = '"kubectl-client-side-apply"';
  * One server-side apply. Fields that `kubectl apply` set are taken over, as kubectl itself does when it changes to server-side
  * apply; those of everybody else are a conflict unless `force`.
  */
-async function applyBody(
+export async function applyBody(
   client: ApiClient,
   path: string,
   body: ConfigObject,
@@ -143,7 +180,7 @@ async function applyBody(
     client.apply(path, body, {
       fieldManager: options.fieldManager,
       force,
-      dryRun: options.dryRun,
+      dryRun: options.dryRun ?? false,
       ...(options.signal ? { signal: options.signal } : {}),
     });
   try {
@@ -159,15 +196,6 @@ async function applyBody(
 function conflictsOf(error: unknown): readonly { readonly message?: string }[] {
   if (!(error instanceof ApiError) || error.status !== 409) return [];
   return (error.details.causes ?? []).filter(({ reason }) => reason === 'FieldManagerConflict');
-}
-
-async function versionOf(client: ApiClient, path: string): Promise<string | undefined> {
-  try {
-    return (await client.get<ConfigObject>(path)).metadata.resourceVersion;
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
 }
 
 /** A refusal as `file:line:column: object: field: why`, one line per cause. */

@@ -1,6 +1,9 @@
 import type { Command } from 'commander';
+import type { ParsedObject } from '../../config/yaml-documents.ts';
 import { CodedError } from '../../kit/coded-error.ts';
-import { applyObjects, defaultFieldManager, formatProblem } from '../apply/apply-objects.ts';
+import type { ApiClient } from '../api/api-client.ts';
+import { applyObjects, defaultFieldManager, formatProblem, type Outcome } from '../apply/apply-objects.ts';
+import { checkObjects } from '../apply/check-objects.ts';
 import { collectObjects } from '../apply/collect-objects.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -19,7 +22,7 @@ export function registerApply(program: Command): void {
     .command('apply')
     .summary('create or change objects from YAML files')
     .description(
-      'Applies every object of files and directories with server-side apply. What the API server refuses is reported at the line of the file where it stands.',
+      'Applies the objects of files and directories with server-side apply, all of them or none: the API server checks every one before the first is written. What it refuses is reported at the line of the file where it stands.',
     )
     .requiredOption('-f, --filename <path...>', 'files, directories, or - for standard input')
     .option('-R, --recursive', 'look into subdirectories too')
@@ -60,36 +63,49 @@ async function runApply(flags: ApplyFlags): Promise<void> {
       `${flags.filename.join(', ')} ${flags.filename.length > 1 ? 'hold' : 'holds'} no object`,
     );
   const { client, namespace } = connect(flags);
-  const dryRun = flags.dryRun !== undefined && flags.dryRun !== 'none';
-  let failed = 0;
   try {
-    const options = {
-      fieldManager: flags.fieldManager,
-      force: flags.forceConflicts ?? false,
-      dryRun,
-      namespace,
-    };
-    for await (const { name, outcome, warnings, problems: refused } of applyObjects(
-      client,
-      objects,
-      options,
-    )) {
-      for (const warning of warnings) process.stderr.write(`${err.yellow('warning')}: ${name}: ${warning}\n`);
-      if (outcome === 'failed') {
-        failed++;
-        for (const line of refused) process.stderr.write(`${err.red('error')}: ${line}\n`);
-      } else
-        process.stdout.write(
-          `${name} ${outcome === 'unchanged' ? out.dim(outcome) : outcome}${dryRun ? ' (dry run)' : ''}\n`,
-        );
-    }
+    await applyAll(client, objects, flags, namespace);
   } finally {
     client.close();
   }
-  if (failed > 0) {
-    process.stderr.write(
-      `${failed} of ${objects.length} ${objects.length === 1 ? 'object was' : 'objects were'} refused\n`,
-    );
-    process.exitCode = exitCodes.invalidInput;
+}
+
+/** Everything is checked before anything is written. */
+async function applyAll(
+  client: ApiClient,
+  objects: readonly ParsedObject[],
+  flags: ApplyFlags,
+  namespace: string,
+): Promise<void> {
+  const options = { fieldManager: flags.fieldManager, force: flags.forceConflicts ?? false, namespace };
+  const dryRun = flags.dryRun !== undefined && flags.dryRun !== 'none';
+  const checked = await checkObjects(client, objects, options, dryRun);
+  for (const problem of checked.problems) process.stderr.write(`${err.red('error')}: ${problem}\n`);
+  if (checked.refused > 0) return refuse(checked.refused, objects.length, 'nothing was applied');
+  if (dryRun) {
+    for (const { name, outcome, warnings } of checked.verdicts.values())
+      report(name, outcome, warnings, ' (dry run)');
+    return;
   }
+  let failed = 0;
+  for await (const applied of applyObjects(client, objects, checked.verdicts, options)) {
+    if (applied.outcome === 'failed') failed++;
+    for (const line of applied.problems) process.stderr.write(`${err.red('error')}: ${line}\n`);
+    report(applied.name, applied.outcome, applied.warnings);
+  }
+  // Something changed at the server since the check.
+  if (failed > 0) refuse(failed, objects.length, 'the others were applied');
+}
+
+function report(name: string, outcome: Outcome, warnings: readonly string[], suffix = ''): void {
+  for (const warning of warnings) process.stderr.write(`${err.yellow('warning')}: ${name}: ${warning}\n`);
+  if (outcome !== 'failed')
+    process.stdout.write(`${name} ${outcome === 'unchanged' ? out.dim(outcome) : outcome}${suffix}\n`);
+}
+
+function refuse(refused: number, all: number, rest: string): void {
+  process.stderr.write(
+    `${refused} of ${all} ${all === 1 ? 'object was' : 'objects were'} refused; ${rest}\n`,
+  );
+  process.exitCode = exitCodes.invalidInput;
 }

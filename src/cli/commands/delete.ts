@@ -29,6 +29,9 @@ interface Target {
   readonly name: string;
 }
 
+/** Requests on the way at a time. */
+const inFlight = 16;
+
 export function registerDelete(program: Command): void {
   const command = program
     .command('delete')
@@ -60,7 +63,13 @@ async function runDelete(type: string | undefined, names: string[], flags: Delet
     const targets = flags.filename
       ? targetsOfFiles(resources, flags, namespace)
       : await targetsOfNames(client, resources, type, names, flags, namespace);
-    for (const target of targets) await deleteOne(client, target, flags.ignoreNotFound ?? false);
+    for (let at = 0; at < targets.length; at += inFlight)
+      for (const say of await Promise.all(
+        targets
+          .slice(at, at + inFlight)
+          .map((target) => deleteOne(client, target, flags.ignoreNotFound ?? false)),
+      ))
+        say();
   } finally {
     client.close();
   }
@@ -113,18 +122,21 @@ async function targetsOfNames(
   return list.items.map(({ metadata }) => ({ resource, namespace: inScope(resource), name: metadata.name }));
 }
 
+/** Resolves with what says how it went. */
 async function deleteOne(
   client: ApiClient,
   { resource, namespace, name }: Target,
   ignoreNotFound: boolean,
-): Promise<void> {
+): Promise<() => void> {
   const label = `${resource.singular}${resource.group === '' ? '' : `.${resource.group}`} "${name}"`;
   try {
     await client.request({ method: 'DELETE', path: resourcePath(resource, namespace, name) });
-    process.stdout.write(`${label} deleted\n`);
+    return () => process.stdout.write(`${label} deleted\n`);
   } catch (error) {
-    if (isNotFound(error) && ignoreNotFound) return;
-    process.stderr.write(`${err.red('error')}: ${label}: ${messageOf(error)}\n`);
-    process.exitCode = Math.max(Number(process.exitCode ?? exitCodes.ok), exitCodeOf(error));
+    if (isNotFound(error) && ignoreNotFound) return () => {};
+    return () => {
+      process.stderr.write(`${err.red('error')}: ${label}: ${messageOf(error)}\n`);
+      process.exitCode = Math.max(Number(process.exitCode ?? exitCodes.ok), exitCodeOf(error));
+    };
   }
 }

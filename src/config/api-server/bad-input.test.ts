@@ -142,6 +142,44 @@ test('anchors that behave are expanded', async () => {
   expect(answer.json.data).toEqual({ a: 'one', b: 'one' });
 });
 
+test('YAML as large as an object may be: taken, complained of by line, and nobody waits for it', async () => {
+  const routes = (weight: string) =>
+    Array.from(
+      { length: 1_500 },
+      (_, i) => `  - match:
+    - uri: { prefix: /path-${i} }
+    route:
+    - destination: { host: reviews.default.svc.cluster.local, subset: v${i} }
+      weight: ${i === 1_499 ? weight : 100}
+`,
+    ).join('');
+  const body = (weight: string) =>
+    `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: large }\nspec:\n  hosts: [reviews]\n  http:\n${routes(weight)}`;
+  const services = '/apis/networking.istio.io/v1/namespaces/default/virtualservices';
+  const wrong = await refused('POST', services, body('heavy'), yaml);
+  expect(wrong.status).toBe(422);
+  expect(wrong.json.details.causes).toEqual([
+    expect.objectContaining({
+      field: 'spec.http[1499].route[0].weight',
+      message: expect.stringContaining(`line ${6 + 1_499 * 5 + 5}, column 7`),
+    }),
+  ]);
+  const order: string[] = [];
+  const large = api.call('POST', services, { body: body('100'), type: yaml }).then((answer) => {
+    order.push('large');
+    return answer;
+  });
+  // Both are on their way: the second overtakes the first while that is parsed.
+  await api.call('GET', '/version').then(() => order.push('small'));
+  expect((await large).status).toBe(201);
+  expect(order).toEqual(['small', 'large']);
+  const lines = Array.from({ length: 60 }, (_, i) => `  k${i}: *text`);
+  const bomb = `metadata: { name: bomb }\ndata:\n  text: &text ${'x'.repeat(60_000)}\n${lines.join('\n')}\n`;
+  expect((await refused('POST', maps, bomb, yaml)).json.message).toMatch(
+    /line 30, column 8: aliases repeat more than 1572864 characters/,
+  );
+});
+
 test('malformed JSON, other shapes and empty bodies', async () => {
   expect((await refused('POST', maps, '{"metadata":')).json.message).toContain('error parsing JSON');
   expect((await refused('POST', maps, '[]')).status).toBe(400);
@@ -194,7 +232,7 @@ test('too much: bodies of 5 MB, objects above 1.5 MiB, long URLs, huge headers',
   });
   expect(object.status).toBe(413);
   expect(
-    (await refused('POST', maps, `metadata: {name: big}\ndata: {a: "${'x'.repeat(1_100_000)}"}`, yaml))
+    (await refused('POST', maps, `metadata: {name: big}\ndata: {a: "${'x'.repeat(1_600_000)}"}`, yaml))
       .status,
   ).toBe(413);
   expect((await api.call('GET', `${maps}?labelSelector=${'a'.repeat(17_000)}`)).status).toBe(413);

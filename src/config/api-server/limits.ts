@@ -4,14 +4,14 @@ export interface ApiLimits {
   bodyBytes: number;
   /** Largest object as stored, in JSON. Default 1.5 MiB, etcd's own bound on a request. */
   objectBytes: number;
-  /** Largest YAML body: YAML costs up to a hundred times the CPU of JSON of the same size. kubectl sends JSON. Default 64 KiB. */
-  yamlBytes: number;
   /** Deepest nesting of a body. Default 128. */
   depth: number;
-  /** Values that one YAML document may hold once its anchors are expanded. Default 100,000. */
+  /** Values that one YAML document may hold once its anchors are expanded. Default 1,000,000. */
   yamlValues: number;
-  /** Aliases that one YAML document may use. Default 100. */
-  yamlAliases: number;
+  /** Characters that the aliases of a YAML document may add by repetition. Default 1.5 MiB: no object may have more. */
+  yamlAliasCharacters: number;
+  /** Parsing a YAML body must take no longer than this. Default 20 s. */
+  yamlMs: number;
   /** Operations of one JSON patch. Default 10,000. */
   jsonPatchOperations: number;
   /** Values that a JSON patch may copy in all (`copy` doubles what it copies). Default 200,000. */
@@ -73,10 +73,10 @@ const MIB = 1024 * 1024;
 export const defaultLimits: ApiLimits = {
   bodyBytes: 3 * MIB,
   objectBytes: 1.5 * MIB,
-  yamlBytes: 64 * 1024,
   depth: 128,
-  yamlValues: 100_000,
-  yamlAliases: 100,
+  yamlValues: 1_000_000,
+  yamlAliasCharacters: 1.5 * MIB,
+  yamlMs: 20_000,
   jsonPatchOperations: 10_000,
   jsonPatchCopiedValues: 200_000,
   requests: 400,

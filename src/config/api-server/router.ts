@@ -75,7 +75,7 @@ async function answerReview(context: RequestContext, review: VirtualResource): P
     throw methodNotAllowed({ group: review.group, resource: review.plural }, verb);
   }
   const type = context.headers['content-type'];
-  const { value } = parseObjectBody(
+  const { value } = await parseObjectBody(
     await context.readBody(),
     type === undefined ? undefined : String(type),
     context.limits,

@@ -31,7 +31,7 @@ export async function deleteOptions(context: RequestContext): Promise<DeleteOpti
   const parsed =
     bytes.length === 0
       ? {}
-      : parseObjectBody(bytes, type === undefined ? undefined : String(type), context.limits).value;
+      : (await parseObjectBody(bytes, type === undefined ? undefined : String(type), context.limits)).value;
   if (!isObject(parsed)) throw badRequest('the body of a delete is a DeleteOptions object');
   const preconditions = isObject(parsed.preconditions) ? parsed.preconditions : {};
   const dryRun = Array.isArray(parsed.dryRun) ? parsed.dryRun : [];

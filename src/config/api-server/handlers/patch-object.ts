@@ -39,7 +39,7 @@ export async function patchObject(context: RequestContext, target: Target): Prom
   }
   const text = decodeUtf8(await context.readBody());
   if (type === applyPatchType)
-    return apply(context, target, namespace, name, parseYamlOrJson(text, context.limits));
+    return apply(context, target, namespace, name, await parseYamlOrJson(text, context.limits));
   const body = parseJsonBody(text, context.limits);
   const options: WriteOptions = { ...writeOptions(context), duplicates: body.duplicates };
   return updateObject(context, target, namespace, name, options, async (live) =>

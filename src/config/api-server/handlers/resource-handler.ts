@@ -104,7 +104,7 @@ async function readBodyObject(
   target: Target,
 ): Promise<{ object: ConfigObject; options: WriteOptions }> {
   const type = headerText(context.headers['content-type']);
-  const body = parseObjectBody(await context.readBody(), type, context.limits);
+  const body = await parseObjectBody(await context.readBody(), type, context.limits);
   const object = checkKindOf(body.value, target, apiVersionOf(target));
   checkMetadataTypes(object.metadata, body.locate);
   return { object, options: { ...writeOptions(context), duplicates: body.duplicates, locate: body.locate } };

@@ -4,7 +4,8 @@ import type { ApiLimits } from '../limits.ts';
 import { ApiError, badRequest, timedOut, tooLarge, unsupportedMediaType } from '../status.ts';
 import { scanJson } from './json-scan.ts';
 import { parseProtobufBody, protobufType } from './protobuf-body.ts';
-import { type ParsedBody, parseYamlBody } from './yaml-body.ts';
+import { parseYaml } from './yaml-aside.ts';
+import type { ParsedBody } from './yaml-body.ts';
 
 export type ApiRequest = IncomingMessage | Http2ServerRequest;
 
@@ -66,11 +67,11 @@ function firstBadByte(bytes: Uint8Array): number {
 const objectTypes = ['application/json', 'application/yaml', protobufType];
 
 /** Parses the body of a create, update or delete. Absent Content-Type means JSON. */
-export function parseObjectBody(
+export async function parseObjectBody(
   bytes: Buffer,
   contentType: string | undefined,
   limits: ApiLimits,
-): ParsedBody {
+): Promise<ParsedBody> {
   const type = mediaType(contentType) || 'application/json';
   if (type === 'application/json') return parseJsonBody(decodeUtf8(bytes), limits);
   if (type === 'application/yaml') return parseYamlOrJson(decodeUtf8(bytes), limits);
@@ -92,7 +93,7 @@ export function parseJsonBody(text: string, limits: ApiLimits): ParsedBody {
 }
 
 /** kubectl sends JSON under YAML's name: parsing it as JSON is much faster and gives the same. */
-export function parseYamlOrJson(text: string, limits: ApiLimits): ParsedBody {
+export async function parseYamlOrJson(text: string, limits: ApiLimits): Promise<ParsedBody> {
   if (/^\s*\{/.test(text)) {
     try {
       return parseJsonBody(text, limits);
@@ -101,5 +102,5 @@ export function parseYamlOrJson(text: string, limits: ApiLimits): ParsedBody {
       if (!(error instanceof ApiError) || !error.message.startsWith('error parsing JSON')) throw error;
     }
   }
-  return parseYamlBody(text, limits);
+  return parseYaml(text, limits);
 }

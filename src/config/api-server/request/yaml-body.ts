@@ -11,7 +11,7 @@ import {
 } from 'yaml';
 import { appendStep } from '../../field-path.ts';
 import type { ApiLimits } from '../limits.ts';
-import { badRequest, tooLarge } from '../status.ts';
+import { badRequest } from '../status.ts';
 
 export interface ParsedBody {
   value: unknown;
@@ -19,15 +19,12 @@ export interface ParsedBody {
   duplicates: string[];
   /** `line 7, column 3` of the field at a JSON path, or of its nearest parent; undefined when the body has no lines of its own. */
   locate?: (path: string) => string | undefined;
+  /** All that `locate` knows. */
+  places?: () => Iterable<[path: string, place: string]>;
 }
 
 /** Parses one YAML document (YAML 1.2 core schema). Throws a 400 `ApiError` that says line and column. */
 export function parseYamlBody(text: string, limits: ApiLimits): ParsedBody {
-  if (Buffer.byteLength(text) > limits.yamlBytes) {
-    throw tooLarge(
-      `a YAML body may have ${limits.yamlBytes} bytes, this one has ${Buffer.byteLength(text)}: send JSON, or fewer objects at a time`,
-    );
-  }
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false });
   const all = Array.isArray(documents) ? documents : [];
@@ -64,6 +61,9 @@ export function parseYamlBody(text: string, limits: ApiLimits): ParsedBody {
         if (at === '') return undefined;
       }
     },
+    *places() {
+      for (const [path, offset] of positions().offsets) yield [path, place(offset)];
+    },
   };
 }
 
@@ -72,7 +72,7 @@ interface AliasTarget {
 }
 
 /**
- * Plain data from a YAML tree. Aliases are copied, so their number, the number of values and the depth are bounded:
+ * Plain data from a YAML tree. Aliases are copied, so what they add, the number of values and the depth are bounded:
  * "billion laughs" and anchors that contain themselves end here.
  */
 function expand(
@@ -88,7 +88,9 @@ function expand(
     },
   });
   let values = 0;
-  let aliases = 0;
+  let repeated = 0;
+  /** Where the outermost alias stands that is being expanded. */
+  let expanding: string | undefined;
   let repeats = false;
   const onRepeat = () => {
     repeats = true;
@@ -99,13 +101,20 @@ function expand(
     if (depth > limits.depth) throw badRequest(`${where()}: nested deeper than ${limits.depth} levels`);
     if (++values > limits.yamlValues)
       throw badRequest(`${where()}: more than ${limits.yamlValues} values once anchors are expanded`);
+    if (expanding !== undefined) {
+      repeated += isScalar(node) && typeof node.value === 'string' ? node.value.length + 1 : 1;
+      if (repeated > limits.yamlAliasCharacters)
+        throw badRequest(`${expanding}: aliases repeat more than ${limits.yamlAliasCharacters} characters`);
+    }
     if (isAlias(node)) {
-      if (++aliases > limits.yamlAliases)
-        throw badRequest(`${where()}: more than ${limits.yamlAliases} aliases`);
       const source = target.anchors.get(node.source);
       if (source === undefined) throw badRequest(`${where()}: unknown anchor *${node.source}`);
       if (open.has(source)) throw badRequest(`${where()}: the anchor &${node.source} contains itself`);
-      return walk(source, depth + 1);
+      const outer = expanding;
+      expanding ??= where();
+      const copy = walk(source, depth + 1);
+      expanding = outer;
+      return copy;
     }
     if (isScalar(node)) return scalar(node.value, where);
     if (!isCollection(node)) return null;
@@ -173,7 +182,7 @@ function positionIndex(root: unknown): { offsets: Map<string, number>; duplicate
   return { offsets, duplicates };
 }
 
-function parentPath(path: string): string {
+export function parentPath(path: string): string {
   if (path.endsWith(']')) return path.slice(0, path.lastIndexOf('['));
   const dot = path.lastIndexOf('.');
   return dot < 0 ? '' : path.slice(0, dot);

@@ -11,7 +11,7 @@ const bindable: Record<string, string> = { Pod: 'pods', Secret: 'secrets' };
 export async function requestToken(context: RequestContext): Promise<JsonObject> {
   const { namespace, name } = context.info.resource ?? { namespace: '', name: '' };
   const type = context.headers['content-type'];
-  const { value } = parseObjectBody(
+  const { value } = await parseObjectBody(
     await context.readBody(),
     type === undefined ? undefined : String(type),
     context.limits,
