@@ -13,6 +13,7 @@ interface DebianPackage {
 const packages: readonly DebianPackage[] = [
   { name: 'etcd-server', program: 'etcd', usedBy: 'the store’s contract tests on etcd' },
   { name: 'kubernetes-client', program: 'kubectl', usedBy: 'the API tests with real kubectl' },
+  { name: 'redis-server', program: 'redis-server', usedBy: 'the Redis filter’s tests' },
   { name: 'wrk', program: 'wrk', usedBy: 'tests under load' },
 ];
 

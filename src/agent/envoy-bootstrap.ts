@@ -31,6 +31,11 @@ const STATS_PREFIXES = [
   'cluster.xds-grpc.',
   'sds.',
   'control_plane.',
+  // Filters of single protocols: they exist only where somebody speaks them.
+  'mongo.',
+  'redis.',
+  'thrift.',
+  'dubbo.',
 ];
 const STATS_SUFFIXES = [
   'downstream_rq_active',
@@ -244,6 +249,8 @@ function statsConfig(config: AgentConfig): Json {
           ...[...STATS_PREFIXES, ...prefixes].map((prefix) => ({ prefix })),
           ...[...STATS_SUFFIXES, ...suffixes].map((suffix) => ({ suffix })),
           { contains: 'istio_' },
+          // ZooKeeper's have the chain's name in front.
+          { contains: '.zookeeper.' },
           ...regexps.map((regex) => ({ safe_regex: { regex } })),
         ],
       },

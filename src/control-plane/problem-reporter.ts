@@ -18,6 +18,8 @@ export const acceptedCondition = 'Accepted';
 
 /** Reasons that are others' to take back. */
 const foreignReasons: ReadonlySet<string> = new Set(['NotImplemented']);
+/** Of notes, which stand on objects that are accepted. */
+const noteReasons: ReadonlySet<string> = new Set(['ProtocolAsTcp']);
 /** Problems told in one condition; more are counted. */
 const toldProblems = 5;
 /** Defines queries, so once in a process. */
@@ -83,15 +85,17 @@ export class ProblemReporter implements CompileTarget {
 }
 
 function describe(problems: ReturnType<typeof decodeProblems>): Omit<StatusCondition, 'type'> {
-  const told = problems
+  const failed = problems.filter(({ note }) => !note);
+  const first = failed[0] ?? problems[0];
+  const told = [...failed, ...problems.filter(({ note }) => note)]
     .slice(0, toldProblems)
     .map(({ origin, message }) =>
       origin.path !== '' && !message.startsWith(origin.path) ? `${origin.path}: ${message}` : message,
     );
   const more = problems.length > toldProblems ? `; and ${problems.length - toldProblems} more` : '';
   return {
-    status: 'False',
-    reason: problems[0]?.code ?? 'Invalid',
+    status: failed.length > 0 ? 'False' : 'True',
+    reason: first?.code ?? 'Invalid',
     message: `${told.join('; ')}${more}`.slice(0, 2_000),
   };
 }
@@ -99,5 +103,7 @@ function describe(problems: ReturnType<typeof decodeProblems>): Omit<StatusCondi
 function hasOurCondition(object: ConfigObject): boolean {
   const conditions = (object.status as { conditions?: StatusCondition[] } | undefined)?.conditions;
   const condition = conditions?.find(({ type }) => type === acceptedCondition);
-  return condition?.status === 'False' && !foreignReasons.has(condition.reason ?? '');
+  if (!condition) return false;
+  const reason = condition.reason ?? '';
+  return noteReasons.has(reason) || (condition.status === 'False' && !foreignReasons.has(reason));
 }

@@ -42,6 +42,14 @@ const networkFilterOrder: readonly { readonly name: string; readonly reason: str
   { name: 'envoy.filters.network.rbac.audit', reason: 'before any refusal' },
   { name: 'envoy.filters.network.rbac.deny', reason: 'DENY goes before ALLOW' },
   { name: 'envoy.filters.network.rbac.allow', reason: 'last of the policies' },
+  {
+    name: 'envoy.filters.network.mongo_proxy',
+    reason: 'reads what is allowed to pass, on its way to the proxy',
+  },
+  { name: 'envoy.filters.network.zookeeper_proxy', reason: 'likewise' },
+  { name: 'envoy.filters.network.redis_proxy', reason: 'terminal: sends each command on' },
+  { name: 'envoy.filters.network.thrift_proxy', reason: 'terminal: sends each call on' },
+  { name: 'envoy.filters.network.dubbo_proxy', reason: 'terminal: sends each call on' },
   { name: 'envoy.filters.network.tcp_proxy', reason: 'terminal: opens the upstream connection' },
   { name: 'envoy.filters.network.http_connection_manager', reason: 'terminal: parses HTTP' },
 ];

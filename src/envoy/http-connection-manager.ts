@@ -33,6 +33,8 @@ export interface HttpChainParts {
   readonly filters: readonly HttpFilterFragment[];
   readonly accessLogs: readonly AccessLog[];
   readonly inlineRoutes?: RouteConfiguration;
+  /** What features set on the message that is otherwise ready. */
+  readonly adjust?: (message: HttpConnectionManager) => void;
 }
 
 /**
@@ -61,6 +63,7 @@ export function buildConnectionManager(chain: HttpChain, parts: HttpChainParts):
       value: create(RdsSchema, { configSource: adsSource(), routeConfigName: chain.routes.name }),
     };
   else if (parts.inlineRoutes) message.routeSpecifier = { case: 'routeConfig', value: parts.inlineRoutes };
+  parts.adjust?.(message);
   return pack(HttpConnectionManagerSchema, message);
 }
 

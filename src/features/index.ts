@@ -9,9 +9,11 @@ import { destinationRule } from './traffic/destination-rule/feature.ts';
 import { explicitCapture } from './traffic/explicit-capture/feature.ts';
 import { fault } from './traffic/fault/feature.ts';
 import { gateway } from './traffic/gateway/feature.ts';
+import { http10 } from './traffic/http10/feature.ts';
 import { inbound } from './traffic/inbound/feature.ts';
 import { mirror } from './traffic/mirror/feature.ts';
 import { outbound } from './traffic/outbound/feature.ts';
+import { protocolFilter } from './traffic/protocol-filter/feature.ts';
 import { retry } from './traffic/retry/feature.ts';
 import { service } from './traffic/service/feature.ts';
 import { virtualService } from './traffic/virtual-service/feature.ts';
@@ -35,6 +37,8 @@ export const features: readonly Feature[] = [
   cors,
   mirror,
   retry,
+  protocolFilter,
+  http10,
   metrics,
   accessLog,
 ];

@@ -39,6 +39,10 @@ export function createEmit(features: readonly Feature[]) {
     for (const emitter of all) emitter.virtualHost?.(plan, message);
     return message;
   };
+  const terminalFilter = (plan: FilterChainPlan): Filter | undefined => {
+    const [found] = all.flatMap((emitter) => emitter.terminalFilter?.(plan) ?? []);
+    return found && toNetworkFilter(found);
+  };
   const filterChain = (plan: FilterChainPlan): FilterChain => {
     const accessLogs = all.flatMap((emitter) => emitter.accessLogs?.(plan) ?? []);
     const { network } = plan;
@@ -46,7 +50,7 @@ export function createEmit(features: readonly Feature[]) {
       return buildFilterChain(plan, [
         ...(network.offerOnly ? [offerOnly(network.offerOnly)] : []),
         ...all.flatMap((emitter) => emitter.networkFilters?.(plan) ?? []).map(toNetworkFilter),
-        buildTcpProxy(network, accessLogs, read(plan, tcpOptionsSlot)),
+        terminalFilter(plan) ?? buildTcpProxy(network, accessLogs, read(plan, tcpOptionsSlot)),
       ]);
     const filters = all.flatMap((emitter) => emitter.httpFilters?.(plan) ?? []);
     const { routes } = network;
@@ -61,6 +65,9 @@ export function createEmit(features: readonly Feature[]) {
     const manager = buildConnectionManager(network, {
       filters,
       accessLogs,
+      adjust: (message) => {
+        for (const emitter of all) emitter.connectionManager?.(plan, message);
+      },
       ...(inlineRoutes ? { inlineRoutes } : {}),
     });
     return buildFilterChain(plan, [networkFilter('envoy.filters.network.http_connection_manager', manager)]);

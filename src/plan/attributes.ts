@@ -21,6 +21,10 @@ export const hasIpv4 = defineAttribute(
 export const dnsCapture = defineAttribute('dns-capture', ({ metadata }) =>
   ['true', '1'].includes(String(metadata.DNS_CAPTURE ?? '').toLowerCase()),
 );
+/** Whether the proxy was told to take HTTP/1.0 (`ISTIO_META_HTTP10`). */
+export const acceptsHttp10 = defineAttribute('http10', ({ metadata }) =>
+  ['true', '1'].includes(String(metadata.HTTP10 ?? '').toLowerCase()),
+);
 /** The explicit capture's allocation as canonical JSON; '' without one. Per proxy by nature. */
 export const explicitCapture = defineAttribute('explicit', (proxy) =>
   proxy.explicit ? JSON.stringify(proxy.explicit) : '',

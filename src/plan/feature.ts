@@ -2,6 +2,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import type { AccessLog } from '../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
 import type { Cluster } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import type { Route, VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
+import type { HttpConnectionManager } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import type { Issue } from '../config/kind.ts';
 import type { ConfigObject } from '../config/object.ts';
 import type { Origin } from '../config/origin.ts';
@@ -61,7 +62,11 @@ export interface Emitters {
   readonly route?: (plan: RoutePlan, message: Route) => void;
   readonly virtualHost?: (plan: VirtualHostPlan, message: VirtualHost) => void;
   readonly httpFilters?: (chain: FilterChainPlan) => readonly HttpFilterFragment[];
+  /** What ends a TCP chain instead of the plain proxy. */
+  readonly terminalFilter?: (chain: FilterChainPlan) => NetworkFilterFragment | undefined;
   readonly networkFilters?: (chain: FilterChainPlan) => readonly NetworkFilterFragment[];
+  /** Fields of an HTTP chain's connection manager, routes, filters and loggers aside. */
+  readonly connectionManager?: (chain: FilterChainPlan, message: HttpConnectionManager) => void;
   readonly accessLogs?: (chain: FilterChainPlan) => readonly AccessLog[];
 }
 
@@ -72,6 +77,8 @@ export interface Problem {
   readonly code: string;
   /** What, why, how to mend it. */
   readonly message: string;
+  /** The object does what it can: worth knowing, and nothing to mend. */
+  readonly note?: true;
 }
 
 /** One capability: a folder under features/. */

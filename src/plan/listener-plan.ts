@@ -51,12 +51,20 @@ export interface HttpChain {
   readonly dynamicForwardProxy?: boolean;
 }
 
+/** What is spoken on a chain that carries bytes, and the object whose port says so. */
+export interface Application {
+  readonly protocol: 'Mongo' | 'Redis' | 'Thrift' | 'Dubbo' | 'ZooKeeper';
+  readonly owner: Origin;
+}
+
 export interface TcpChain {
   readonly type: 'tcp';
   readonly statPrefix: string;
   readonly destinations: readonly Destination[];
   /** Upstream TLS offers this protocol instead of the cluster's: raw bytes on a port that could carry HTTP. */
   readonly offerOnly?: string;
+  /** Where Envoy has a filter that understands what is spoken. */
+  readonly application?: Application;
   /** 0: none. */
   readonly idleTimeoutMs: number;
 }
@@ -117,6 +125,20 @@ export interface SecretPlan extends Slotted {
     | { readonly type: 'certificate'; readonly certificate: Uint8Array; readonly privateKey: Uint8Array }
     | { readonly type: 'trust'; readonly certificates: Uint8Array; readonly crl?: Uint8Array };
   readonly origin: Origin;
+}
+
+const applications: readonly string[] = [
+  'Mongo',
+  'Redis',
+  'Thrift',
+  'Dubbo',
+  'ZooKeeper',
+] satisfies Application['protocol'][];
+
+/** The part of a TCP chain that says what is spoken on it; nothing for protocols that no filter understands. */
+export function spokenOn(protocol: string, owner: Origin): { readonly application?: Application } {
+  if (!applications.includes(protocol)) return {};
+  return { application: { protocol: protocol as Application['protocol'], owner } };
 }
 
 export function listenerPlan(fields: Omit<ListenerPlan, 'slots'>): ListenerPlan {

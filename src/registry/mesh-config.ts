@@ -34,6 +34,8 @@ export interface MeshConfig {
   /** `tcpKeepalive` as given. */
   readonly tcpKeepalive: Readonly<Record<string, unknown>> | null;
   readonly domainSuffix: string;
+  /** Every proxy takes HTTP/1.0: `defaultConfig.proxyMetadata.ISTIO_META_HTTP10`. */
+  readonly http10: boolean;
   /** Everything else of MeshConfig as given, for features that read it whole. */
   readonly extra: Readonly<Record<string, unknown>>;
 }
@@ -64,6 +66,7 @@ export const defaultMeshConfig: MeshConfig = Object.freeze({
   defaultTrafficPolicy: null,
   tcpKeepalive: null,
   domainSuffix: 'cluster.local',
+  http10: false,
   extra: {},
 });
 
@@ -115,6 +118,13 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
     defaultTrafficPolicy: inner('defaultTrafficPolicy') ?? base.defaultTrafficPolicy,
     tcpKeepalive: inner('tcpKeepalive') ?? base.tcpKeepalive,
     domainSuffix: base.domainSuffix,
+    http10: base.http10 || ['true', '1'].includes(proxyMetadata(overlay, 'ISTIO_META_HTTP10').toLowerCase()),
     extra: Object.freeze({ ...base.extra, ...overlay }),
   });
+}
+
+/** What `defaultConfig.proxyMetadata` says under a name, '' for nothing. */
+function proxyMetadata(overlay: Json, name: string): string {
+  const config = overlay.defaultConfig as { proxyMetadata?: Record<string, unknown> } | undefined;
+  return String(config?.proxyMetadata?.[name] ?? '');
 }

@@ -2,6 +2,7 @@ import type { Protocol } from './service.ts';
 
 const byPrefix: Readonly<Record<string, Protocol>> = {
   http: 'HTTP',
+  'http-proxy': 'HTTP',
   http2: 'HTTP2',
   grpc: 'GRPC',
   'grpc-web': 'GRPCWeb',
@@ -12,6 +13,12 @@ const byPrefix: Readonly<Record<string, Protocol>> = {
   mongo: 'Mongo',
   redis: 'Redis',
   mysql: 'MySQL',
+  thrift: 'Thrift',
+  dubbo: 'Dubbo',
+  zookeeper: 'ZooKeeper',
+  postgres: 'Postgres',
+  postgresql: 'Postgres',
+  kafka: 'Kafka',
   hbone: 'HBONE',
 };
 
@@ -26,7 +33,7 @@ const serverFirstPorts: ReadonlySet<number> = new Set([25, 53, 853, 3306, 27017]
 
 /** A protocol by its written name in a ServiceEntry or Gateway (`HTTP`, `grpc-web`, …); unknown names are `Unsupported`. */
 export function parseProtocol(name: string): Protocol {
-  return byPrefix[name.toLowerCase()] ?? 'Unsupported';
+  return byPrefix[name.toLowerCase().replaceAll('_', '-')] ?? 'Unsupported';
 }
 
 /**

@@ -13,7 +13,12 @@ export type Protocol =
   | 'UDP'
   | 'Mongo'
   | 'Redis'
+  | 'Thrift'
+  | 'Dubbo'
+  | 'ZooKeeper'
   | 'MySQL'
+  | 'Postgres'
+  | 'Kafka'
   | 'HBONE'
   | 'Unsupported';
 

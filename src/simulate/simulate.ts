@@ -10,10 +10,10 @@ import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
 } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { TcpProxySchema } from '../../gen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { DownstreamTlsContextSchema } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { parseOriginId } from '../config/origin.ts';
 import type { Call, SimulationError, SimulationResult, Step } from './call.ts';
+import { connectionClusters } from './connection-clusters.ts';
 import { DecodedResources, type ResourceSet, unpack } from './decoded-resources.ts';
 import { type ConnectionFacts, matchFilterChains } from './filter-chain.ts';
 import { matchRoute, matchVirtualHost } from './route.ts';
@@ -153,15 +153,8 @@ function walkFilterChain(walk: Walk, chain: FilterChain): SimulationResult {
       if (opaque || walk.call.protocol === 'tcp') return fail(walk, 'protocol error');
       return walkHttp(walk, http);
     }
-    const tcp = unpack(config, TcpProxySchema);
-    if (!tcp) continue;
-    const specifier = tcp.clusterSpecifier;
-    if (specifier.case === 'cluster') return toClusters(walk, [{ cluster: specifier.value, weight: 1 }]);
-    if (specifier.case === 'weightedClusters')
-      return toClusters(
-        walk,
-        specifier.value.clusters.map(({ name, weight }) => ({ cluster: name, weight })),
-      );
+    const clusters = connectionClusters(config);
+    if (clusters) return toClusters(walk, clusters);
   }
   return walk.result;
 }

@@ -21,10 +21,15 @@ import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/rout
 import { HttpInspectorSchema } from '../../gen/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
 import { OriginalDstSchema } from '../../gen/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
 import { TlsInspectorSchema } from '../../gen/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
+import { DubboProxySchema } from '../../gen/proto/envoy/extensions/filters/network/dubbo_proxy/v3/dubbo_proxy_pb.js';
 import { HttpConnectionManagerSchema } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { MongoProxySchema } from '../../gen/proto/envoy/extensions/filters/network/mongo_proxy/v3/mongo_proxy_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '../../gen/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import { RedisProxySchema } from '../../gen/proto/envoy/extensions/filters/network/redis_proxy/v3/redis_proxy_pb.js';
 import { ConfigSchema as SetFilterStateSchema } from '../../gen/proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js';
 import { TcpProxySchema } from '../../gen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { ThriftProxySchema } from '../../gen/proto/envoy/extensions/filters/network/thrift_proxy/v3/thrift_proxy_pb.js';
+import { ZooKeeperProxySchema } from '../../gen/proto/envoy/extensions/filters/network/zookeeper_proxy/v3/zookeeper_proxy_pb.js';
 import { UriTemplateMatchConfigSchema } from '../../gen/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { PreviousHostsPredicateSchema } from '../../gen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 import { PreviousPrioritiesConfigSchema } from '../../gen/proto/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js';
@@ -136,6 +141,7 @@ const registry = createRegistry(
   ...[PreviousPrioritiesConfigSchema, RawBufferSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema],
   ...[ProxyProtocolUpstreamTransportSchema],
   ...[HttpProtocolOptionsSchema, HttpRbacSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema],
+  ...[MongoProxySchema, RedisProxySchema, ThriftProxySchema, DubboProxySchema, ZooKeeperProxySchema],
 );
 
 const schemas: readonly (readonly [string, string, DescMessage])[] = [

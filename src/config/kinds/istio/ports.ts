@@ -15,6 +15,11 @@ export const PROTOCOLS = [
   'MONGO',
   'REDIS',
   'MYSQL',
+  'THRIFT',
+  'DUBBO',
+  'ZOOKEEPER',
+  'POSTGRES',
+  'KAFKA',
   'HBONE',
   'DOUBLEHBONE',
 ] as const;

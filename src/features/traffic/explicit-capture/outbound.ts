@@ -3,7 +3,7 @@ import { sniffedHttp } from '../../../envoy/listener.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
-import { filterChainPlan, type ListenerPlan, listenerPlan } from '../../../plan/listener-plan.ts';
+import { filterChainPlan, type ListenerPlan, listenerPlan, spokenOn } from '../../../plan/listener-plan.ts';
 import { outboundCluster } from '../../../plan/names.ts';
 import {
   type ForwardAction,
@@ -92,6 +92,7 @@ function tcpTo(view: View, host: string, port: number, protocol: Protocol, origi
       statPrefix: cluster,
       destinations: routed.length > 0 ? routed : [{ cluster, weight: 1, origin }],
       ...(isSniffed({ protocol }) ? { offerOnly: meshAlpn } : {}),
+      ...spokenOn(protocol, origin),
       idleTimeoutMs: 0,
     },
     direction: 'outbound',

@@ -6,6 +6,7 @@ import {
   type DownstreamTls,
   type FilterChainPlan,
   filterChainPlan,
+  spokenOn,
 } from '../../../plan/listener-plan.ts';
 import { inboundCluster } from '../../../plan/names.ts';
 import { anyPath, forwardTo, routePlan, virtualHostPlan } from '../../../plan/route-plan.ts';
@@ -146,7 +147,7 @@ function httpChain(
 
 function tcpChain(
   name: string,
-  { port, origin, allocated, cluster = inboundCluster(port) }: InboundPort,
+  { port, protocol, origin, allocated, cluster = inboundCluster(port) }: InboundPort,
   match: ChainMatch,
   tls: DownstreamTls | undefined,
 ): FilterChainPlan {
@@ -158,6 +159,7 @@ function tcpChain(
       type: 'tcp',
       statPrefix: cluster,
       destinations: [{ cluster, weight: 1, origin }],
+      ...spokenOn(protocol, origin),
       idleTimeoutMs: 0,
     },
     direction: 'inbound',

@@ -10,6 +10,7 @@ import {
   filterChainPlan,
   type ListenerPlan,
   listenerPlan,
+  spokenOn,
   type TcpChain,
 } from '../../../plan/listener-plan.ts';
 import { blackHoleCluster, outboundCluster, passthroughCluster } from '../../../plan/names.ts';
@@ -274,6 +275,7 @@ export function tcpChain(
     network: {
       ...tcpTo(cluster, routed.length > 0 ? routed : [own]),
       ...(isSniffed(port) ? { offerOnly: meshAlpn } : {}),
+      ...spokenOn(port.protocol, service.origin),
     },
     direction: 'outbound',
     origin: routed[0]?.origin ?? service.origin,

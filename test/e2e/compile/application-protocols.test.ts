@@ -1,0 +1,235 @@
+// Real servers and clients of single protocols, each through two real sidecars with mutual TLS.
+import { createServer } from 'node:http';
+import type { Server } from 'node:net';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { hasProgram } from '../../../scripts/tasks/test-machine.ts';
+import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
+import type { TestEnvoy } from '../../support/envoy.ts';
+import { freePorts } from '../../support/ports.ts';
+import { callDubbo, createDubboEcho } from '../../support/protocols/dubbo-echo.ts';
+import { grpcEcho, startGrpcEcho } from '../../support/protocols/grpc-echo.ts';
+import { callMongo, createMongoHello } from '../../support/protocols/mongo-hello.ts';
+import { callRedis, startRedis } from '../../support/protocols/redis.ts';
+import { callThrift, createThriftEcho } from '../../support/protocols/thrift-echo.ts';
+import { waitFor } from '../../support/wait-for.ts';
+
+const servicePorts = {
+  http: 80,
+  grpc: 50051,
+  'grpc-web': 8080,
+  mongo: 27017,
+  redis: 6379,
+  thrift: 9090,
+  dubbo: 20880,
+} as const;
+type Name = keyof typeof servicePorts;
+const names = Object.keys(servicePorts) as Name[];
+const host = 'app.default.svc.cluster.local';
+const hasRedis = hasProgram('redis-server');
+
+let mesh: CompiledMesh;
+let client: TestEnvoy;
+let server: TestEnvoy;
+const local = {} as Record<Name, number>;
+const closers: (() => unknown)[] = [];
+
+const objects = (filters: boolean, inbound: Record<Name, readonly number[]>): string => `
+apiVersion: v1
+kind: Service
+metadata: {name: app, annotations: {ostria.dev/protocol-filters: '${filters}'}}
+spec:
+  clusterIP: 10.1.0.1
+  selector: {app: app}
+  ports:
+${names.map((name) => `  - {name: ${name}, port: ${servicePorts[name]}}`).join('\n')}
+${[0, 1]
+  .map(
+    (index) => `---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: app-${index}}
+spec:
+  address: 127.0.0.1
+  labels: {app: app, security.istio.io/tlsMode: istio}
+  ports: {${names.map((name) => `${name}: ${inbound[name][index]}`).join(', ')}}`,
+  )
+  .join('\n')}
+`;
+
+async function listen(made: Server | import('node:http').Server, port: number): Promise<void> {
+  await new Promise<void>((resolve) => made.listen(port, '127.0.0.1', resolve));
+  closers.push(() => made.close());
+}
+
+let inboundPorts: Record<Name, readonly number[]>;
+
+beforeAll(async () => {
+  const ports = await freePorts(names.length * 5);
+  const take = () => ports.shift() as number;
+  inboundPorts = Object.fromEntries(names.map((name) => [name, [take(), take()]])) as never;
+  const app = Object.fromEntries(names.map((name) => [name, [take(), take()]])) as unknown as Record<
+    Name,
+    readonly [number, number]
+  >;
+  for (const name of names) local[name] = take();
+
+  for (const index of [0, 1] as const) {
+    const http = createServer((incoming, response) => {
+      response.setHeader('content-type', 'text/plain');
+      response.end(`HTTP/${incoming.httpVersion} ${incoming.url}`);
+    });
+    const sockets = new WebSocketServer({ server: http });
+    sockets.on('connection', (socket) =>
+      socket.on('message', (data, binary) => socket.send(data, { binary })),
+    );
+    await listen(http, app.http[index]);
+    for (const name of ['grpc', 'grpc-web'] as const)
+      closers.push(await startGrpcEcho(`app-${index}`, app[name][index]));
+    await listen(createMongoHello(), app.mongo[index]);
+    await listen(createThriftEcho(), app.thrift[index]);
+    await listen(createDubboEcho(), app.dubbo[index]);
+    if (hasRedis) closers.push(await startRedis(app.redis[index]));
+  }
+
+  mesh = await startCompiledMesh(objects(true, inboundPorts), { defaultMtlsMode: 'STRICT' });
+  const outbound = Object.fromEntries(names.map((name) => [`${host}:${servicePorts[name]}`, local[name]]));
+  client = await mesh.envoy({
+    name: 'client',
+    metadata: { HTTP10: '1', OSTRIA_CAPTURE: { outbound, inbound: [], httpProxy: 0 } },
+  });
+  for (const index of [0, 1] as const) {
+    const inbound = names.map((name) => ({
+      servicePort: servicePorts[name],
+      listen: inboundPorts[name][index],
+      app: app[name][index],
+    }));
+    const started = await mesh.envoy({
+      name: `app-${index}`,
+      metadata: { OSTRIA_CAPTURE: { outbound: {}, inbound, httpProxy: 0 } },
+    });
+    if (index === 0) server = started;
+  }
+}, 120_000);
+
+afterAll(async () => {
+  await mesh?.stop();
+  for (const close of closers.splice(0)) await close();
+});
+
+const cluster = (name: Name) => `outbound|${servicePorts[name]}||${host}`;
+
+/** Envoy tells of counters when it has flushed them. */
+async function counted(envoy: TestEnvoy, name: string, least: number): Promise<void> {
+  await waitFor(`${name} to reach ${least}`, async () => (await envoy.stat(name)) >= least);
+}
+
+test('WebSocket: text, binary and a close that both sides see', async () => {
+  const socket = new WebSocket(`ws://127.0.0.1:${local.http}/chat`);
+  const next = () =>
+    new Promise<string>((resolve) => socket.once('message', (data) => resolve(data.toString())));
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+  for (const said of ['one', 'x'.repeat(100_000)]) {
+    const answer = next();
+    socket.send(said);
+    expect((await answer) === said).toBe(true);
+  }
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.close(4321);
+  expect(await closed).toBe(4321);
+});
+
+test('HTTP/1.0 where the proxy is told to take it', async () => {
+  const answer = await new Promise<string>((resolve, reject) => {
+    const socket = connect(local.http, '127.0.0.1', () => socket.write('GET /old HTTP/1.0\r\n\r\n'));
+    let got = '';
+    socket.on('data', (data) => {
+      got += data;
+    });
+    socket.on('end', () => resolve(got));
+    socket.on('error', reject);
+  });
+  expect(answer).toMatch(/^HTTP\/1\.[01] 200/);
+  expect(answer).toContain('HTTP/1.1 /old');
+});
+
+describe('gRPC', () => {
+  test('unary calls of one channel reach every endpoint', async () => {
+    const echo = grpcEcho(local.grpc);
+    const answers = await Promise.all(Array.from({ length: 40 }, (_, index) => echo.unary(`${index}`)));
+    echo.close();
+    expect(new Set(answers.map((answer) => answer.slice(0, 5)))).toEqual(new Set(['app-0', 'app-1']));
+    expect(answers.map((answer) => answer.slice(7))).toEqual(
+      Array.from({ length: 40 }, (_, index) => `${index}`),
+    );
+  });
+
+  test('a stream carries messages both ways while it is open', async () => {
+    const echo = grpcEcho(local.grpc);
+    const answers = await echo.stream(['a', 'b', 'c']);
+    echo.close();
+    expect(answers.map((answer) => answer.slice(7))).toEqual(['a', 'b', 'c']);
+  });
+
+  test('gRPC-Web is translated: length-prefixed messages, the trailers as the last of them', async () => {
+    const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, 2]), Buffer.from('hi')]);
+    const response = await fetch(`http://127.0.0.1:${local['grpc-web']}/test.Echo/Unary`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/grpc-web+proto', 'x-grpc-web': '1' },
+      body: frame,
+    });
+    const body = Buffer.from(await response.arrayBuffer());
+    expect(response.headers.get('content-type')).toBe('application/grpc-web+proto');
+    const length = body.readUInt32BE(1);
+    expect(body.subarray(5, 5 + length).toString()).toMatch(/^app-[01]: hi$/);
+    expect(body[5 + length]).toBe(0x80);
+    expect(body.subarray(10 + length).toString()).toMatch(/grpc-status: ?0/);
+  });
+});
+
+test('MongoDB: the filter looks on at both ends', async () => {
+  for (let calls = 0; calls < 4; calls++) expect(await callMongo(local.mongo)).toBe(1);
+  await counted(client, `mongo.${cluster('mongo')}.op_query`, 4);
+  await counted(client, `mongo.${cluster('mongo')}.op_reply`, 4);
+  await counted(server, 'mongo.inbound|27017||.op_query', 1);
+});
+
+test.skipIf(!hasRedis)('Redis: each command is sent on by itself', async () => {
+  const answers = await callRedis(local.redis, ['PING'], ['SET', 'key', 'value']);
+  expect(answers).toEqual(['+PONG', '+OK']);
+  // Two servers that know nothing of each other: the filter has a choice for each command.
+  const found = await Promise.all(
+    Array.from({ length: 20 }, () => callRedis(local.redis, ['EXISTS', 'key'])),
+  );
+  expect(new Set(found.flat())).toEqual(new Set([':0', ':1']));
+  await counted(client, `redis.${cluster('redis')}.command.exists.total`, 20);
+});
+
+test('Thrift: calls of one connection reach every endpoint', async () => {
+  const texts = Array.from({ length: 20 }, (_, index) => `call ${index}`);
+  expect(await callThrift(local.thrift, texts)).toEqual(texts);
+  await counted(client, `thrift.${cluster('thrift')}.request_call`, 20);
+});
+
+test('Dubbo', async () => {
+  expect(await callDubbo(local.dubbo, 'hello')).toBe('hello');
+  await counted(client, `dubbo.${cluster('dubbo')}.request_twoway`, 1);
+});
+
+test('without filters the same calls pass as TCP', async () => {
+  mesh.apply(objects(false, inboundPorts));
+  const before = await client.stat(`tcp.${cluster('thrift')}.downstream_cx_total`);
+  await waitFor('the listeners to change', async () => {
+    expect(await callThrift(local.thrift, ['plain'])).toEqual(['plain']);
+    return (await client.stat(`tcp.${cluster('thrift')}.downstream_cx_total`)) > before;
+  });
+  expect(await callDubbo(local.dubbo, 'plain')).toBe('plain');
+  expect(await callMongo(local.mongo)).toBe(1);
+  if (hasRedis) expect(await callRedis(local.redis, ['SELECT', '1'])).toEqual(['+OK']);
+});
+
+test('nothing was refused', async () => {
+  expect(mesh.refusals).toEqual([]);
+  for (const envoy of [client, server]) expect(await rejectedUpdates(envoy)).toBe(0);
+});
