@@ -29,6 +29,19 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
     },
     { path: 'spec.servers[].defaultEndpoint', instead: 'requests without a route are answered 404' },
   ],
+  Sidecar: [
+    { path: 'spec.egress[].bind', instead: 'the listener takes redirected connections to any address' },
+    {
+      path: 'spec.egress[].captureMode',
+      values: ['NONE'],
+      instead: 'the listener takes redirected connections only',
+    },
+    {
+      path: 'spec.egress[].port.protocol',
+      values: ['HTTP_PROXY'],
+      instead: 'nothing listens',
+    },
+  ],
   AuthorizationPolicy: [],
   PeerAuthentication: [],
   ServiceEntry: [],

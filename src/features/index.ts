@@ -16,6 +16,7 @@ import { outbound } from './traffic/outbound/feature.ts';
 import { protocolFilter } from './traffic/protocol-filter/feature.ts';
 import { retry } from './traffic/retry/feature.ts';
 import { service } from './traffic/service/feature.ts';
+import { sidecar } from './traffic/sidecar/feature.ts';
 import { virtualService } from './traffic/virtual-service/feature.ts';
 
 /**
@@ -27,6 +28,7 @@ export const features: readonly Feature[] = [
   outbound,
   inbound,
   explicitCapture,
+  sidecar,
   gateway,
   virtualService,
   destinationRule,

@@ -28,6 +28,8 @@ export function clusterSni(port: number | string, subset: string, host: string):
 }
 
 export const passthroughCluster = 'PassthroughCluster';
+/** Unknown hosts by DNS, one for all: the outbound policy ALLOW_ANY_DYNAMIC_DNS. */
+export const dynamicDnsCluster = 'AllowAnyDynamicDNSCluster';
 export const blackHoleCluster = 'BlackHoleCluster';
 export const inboundPassthroughCluster = 'InboundPassthroughCluster';
 /** The agent's SDS server, a static cluster of the bootstrap: workload certificate `default` and trust bundle `ROOTCA`. */

@@ -1,12 +1,14 @@
 import { splitKey } from '../config/object.ts';
-import { compareText } from '../kit/maps.ts';
 import type { MeshService, ServicePort } from '../registry/service.ts';
-import { allServices, serviceKind, servicesByHost } from '../snapshot/kinds.ts';
+import { allServices, serviceKind } from '../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../snapshot/query.ts';
 import type { View } from '../snapshot/view.ts';
 import { defineIndex } from '../snapshot/world.ts';
-import { dnsCapture, hasIpv4, hasIpv6, inNamespace } from './attributes.ts';
+import { dnsCapture, hasIpv4, hasIpv6 } from './attributes.ts';
 import type { UpstreamProtocol } from './cluster-plan.ts';
+import { exportedServices, preferredService } from './exports.ts';
+import { egressListeners, listenerOfPort, scopeOf } from './sidecar.ts';
+import { importedService, scopedHosts, scopedPort, scopedService } from './sidecar-scope.ts';
 
 /** Service port number → services that have it. */
 export const servicesByPort = defineIndex('services-by-port', serviceKind, (service) => [
@@ -18,58 +20,64 @@ export const servicesByVirtualIp = defineIndex('services-by-virtual-ip', service
   ...new Set([...service.addresses, ...(service.autoAddresses ?? [])]),
 ]);
 
-/** Whether an `exportTo` list lets the asking proxy see an object of `namespace`. `*` reads nothing of the proxy. */
-export function exported(view: View, exportTo: readonly string[], namespace: string): boolean {
-  if (exportTo.includes('*')) return true;
-  return exportTo.some(
-    (target) => target !== '~' && view.attribute(inNamespace(target === '.' ? namespace : target)),
+/**
+ * The key of the service that a host name means to the asking proxy, '' for none. Where several namespaces define it: the
+ * proxy's own, then Kubernetes services, then the oldest. A Sidecar hides what its egress listeners do not let in.
+ */
+export const serviceFor = defineQuery('scope.service-for', (view, host: Key): Key => {
+  const scope = view.call(scopeOf);
+  return scope === ''
+    ? preferredService(view, exportedServices(view, host))
+    : view.call(scopedService, scope, host);
+});
+
+/** The same for what is called on one port: a Sidecar may let in other services on other ports. */
+export function serviceOn(view: View, host: string, port: number | string): Key {
+  const scope = view.call(scopeOf);
+  if (scope === '') return view.call(serviceFor, host);
+  const position = listenerOfPort(view.call(egressListeners, scope), Number(port));
+  return position < 0 ? '' : view.call(importedService, scope, String(position), host);
+}
+
+/** Whether the asking proxy may need a cluster for a port of a host that it sees. */
+export function needsPort(view: View, host: string, port: number): boolean {
+  const scope = view.call(scopeOf);
+  return scope === '' || view.call(scopedPort, scope, host, String(port));
+}
+
+/** Whether a Sidecar hides from the asking proxy, on a port, a host that the mesh has. */
+export function isHidden(view: View, host: string, port: number | string): boolean {
+  return (
+    view.call(scopeOf) !== '' && serviceOn(view, host, port) === '' && exportedServices(view, host).length > 0
   );
 }
 
-interface Candidate {
-  readonly namespace: string;
-  readonly exportTo: readonly string[];
-  readonly createdAt: string;
-  readonly kubernetes: boolean;
+/** A service that a host means on some ports. */
+export interface SeenService {
+  readonly service: Key;
+  readonly sees: (port: number | string) => boolean;
 }
 
-const candidate = defineQuery('scope.candidate', (view, key: Key): Candidate | undefined => {
-  const service = view.get(serviceKind, key);
-  return service
-    ? {
-        namespace: service.namespace,
-        exportTo: service.exportTo,
-        createdAt: service.createdAt,
-        kubernetes: service.source === 'kubernetes',
-      }
-    : undefined;
-});
-
-/**
- * The key of the service that a host name means to the asking proxy, '' for none. Where several namespaces define it: the
- * proxy's own, then Kubernetes services, then the oldest.
- */
-export const serviceFor = defineQuery('scope.service-for', (view, host: Key): Key => {
-  const visible = view.list(servicesByHost, host).filter((key) => {
-    const found = view.call(candidate, key);
-    return found !== undefined && exported(view, found.exportTo, found.namespace);
+/** What a visible host means to the asking proxy: one service on all ports, unless a Sidecar lets in others on others. */
+export function seenServices(view: View, host: string): readonly SeenService[] {
+  const scope = view.call(scopeOf);
+  if (scope === '') return [{ service: view.call(serviceFor, host), sees: () => true }];
+  const listeners = view.call(egressListeners, scope);
+  return listeners.flatMap((_, position): SeenService[] => {
+    const service = view.call(importedService, scope, String(position), host);
+    const sees = (port: number | string) => listenerOfPort(listeners, Number(port)) === position;
+    return service === '' ? [] : [{ service, sees }];
   });
-  const [only] = visible;
-  if (visible.length < 2) return only ?? '';
-  const own = visible.find((key) => view.attribute(inNamespace(splitKey(key).namespace)));
-  if (own !== undefined) return own;
-  const rank = (key: Key): string => {
-    const found = view.call(candidate, key);
-    return `${found?.kubernetes ? 0 : 1} ${found?.createdAt ?? ''} ${key}`;
-  };
-  return [...visible].sort((a, b) => compareText(rank(a), rank(b)))[0] ?? '';
-});
+}
 
 /** Every host that the asking proxy can call, sorted. The one list of that length: root collections only. */
 export const visibleHosts = defineQuery('scope.hosts', (view): readonly string[] => {
-  const hosts = new Set<string>();
-  for (const key of view.list(allServices, '')) hosts.add(splitKey(key).name);
-  return [...hosts].filter((host) => view.call(serviceFor, host) !== '').sort();
+  const scope = view.call(scopeOf);
+  const hosts =
+    scope === ''
+      ? [...new Set(view.list(allServices, '').map((key) => splitKey(key).name))]
+      : view.call(scopedHosts, scope);
+  return hosts.filter((host) => view.call(serviceFor, host) !== '').sort();
 });
 
 /** The ports of a service. */
@@ -87,9 +95,15 @@ export const usesDynamicDns = defineQuery('scope.dynamic-dns', (view): boolean =
   view.list(dynamicDnsServices, '').some((key) => view.call(serviceFor, splitKey(key).name) === key),
 );
 
-/** The services that answer on a port and that the asking proxy sees, by key. */
+/** The services that answer on a port and that the asking proxy sees there, by key. */
 export function servicesOnPort(view: View, port: string): Key[] {
-  return view.list(servicesByPort, port).filter((key) => view.call(serviceFor, splitKey(key).name) === key);
+  if (view.call(scopeOf) === '')
+    return view.list(servicesByPort, port).filter((key) => view.call(serviceFor, splitKey(key).name) === key);
+  return view
+    .call(visibleHosts)
+    .flatMap((host) => serviceOn(view, host, port) || [])
+    .filter((key) => view.call(portsOf, key).some((candidate) => String(candidate.port) === port))
+    .sort();
 }
 
 /** The first service, by key, that owns a virtual IP: two that claim one must not make the same domain or listener. */

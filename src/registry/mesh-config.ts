@@ -1,3 +1,8 @@
+/** What happens to traffic for hosts that nobody configured. */
+export type OutboundMode = 'ALLOW_ANY' | 'REGISTRY_ONLY' | 'ALLOW_ANY_DYNAMIC_DNS';
+
+const outboundModes: readonly string[] = ['ALLOW_ANY', 'REGISTRY_ONLY', 'ALLOW_ANY_DYNAMIC_DNS'];
+
 /**
  * The mesh-wide settings that the compile reads, with Istio's names and defaults (istio.mesh.v1alpha1.MeshConfig).
  * Grows with the features; durations are protobuf JSON strings (`10s`).
@@ -9,7 +14,7 @@ export interface MeshConfig {
   readonly enableAutoMtls: boolean;
   /** Mesh-wide peer authentication in the absence of a PeerAuthentication: STRICT in standalone, PERMISSIVE on Kubernetes. */
   readonly defaultMtlsMode: 'STRICT' | 'PERMISSIVE' | 'DISABLE';
-  readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  readonly outboundTrafficPolicy: OutboundMode;
   readonly connectTimeout: string;
   readonly accessLogFile: string;
   readonly accessLogFormat: string;
@@ -94,8 +99,9 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
     rootNamespace: text('rootNamespace', base.rootNamespace),
     enableAutoMtls: flag(overlay.enableAutoMtls, base.enableAutoMtls),
     defaultMtlsMode: base.defaultMtlsMode,
-    outboundTrafficPolicy:
-      outbound === 'ALLOW_ANY' || outbound === 'REGISTRY_ONLY' ? outbound : base.outboundTrafficPolicy,
+    outboundTrafficPolicy: outboundModes.includes(String(outbound))
+      ? (outbound as OutboundMode)
+      : base.outboundTrafficPolicy,
     connectTimeout: text('connectTimeout', base.connectTimeout),
     accessLogFile: text('accessLogFile', base.accessLogFile),
     accessLogFormat: text('accessLogFormat', base.accessLogFormat),

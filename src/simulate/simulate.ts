@@ -140,7 +140,11 @@ function checkTls(chain: FilterChain, call: Call): SimulationError | undefined {
   const context = unpack(config, DownstreamTlsContextSchema);
   if (!context) return undefined;
   if (call.tls === 'plaintext') return 'invalid TLS';
-  return context.requireClientCertificate && call.tls !== 'mtls' ? 'invalid mTLS' : undefined;
+  // A client that proves who it is expects to be asked: a server that does not ask is not the peer that it means.
+  const asks =
+    context.requireClientCertificate || context.commonTlsContext?.validationContextType.case !== undefined;
+  if (call.tls === 'mtls') return asks ? undefined : 'invalid mTLS';
+  return context.requireClientCertificate ? 'invalid mTLS' : undefined;
 }
 
 /** TLS that the chain does not terminate is opaque: only a TCP proxy can take it on. */

@@ -28,7 +28,6 @@ export function runHostClusters(directory: string): CaseOutcome[] {
 
 function runCase(recorded: RecordedHosts): CaseOutcome {
   const { name, config } = recorded;
-  if (/kind: Sidecar\b/.test(config)) return { name, outcome: 'skipped', why: 'Sidecar is not built yet' };
   if (/kind: HTTPRoute\b/.test(config))
     return { name, outcome: 'skipped', why: 'Gateway API is not built yet' };
   try {

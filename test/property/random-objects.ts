@@ -278,6 +278,41 @@ const authorizationPolicy: Draw = (random) =>
     },
   });
 
+const sidecar: Draw = (random) => {
+  const hosts = () =>
+    Array.from({ length: 1 + random.below(3) }, () =>
+      random.pick([
+        () => './*',
+        () => '*/*',
+        () => `~${random.pick(namespaces)}/*`,
+        () => `${random.pick(['*', '.', ...namespaces])}/${fqdn(random)}`,
+        () => `*/${random.pick(external)}`,
+      ])(),
+    );
+  return object(random, 'networking.istio.io/v1', 'Sidecar', `sidecar${random.below(2)}`, {
+    spec: {
+      ...maybe(random, 0.4, () => ({ workloadSelector: { labels: { app: random.pick(apps) } } })),
+      egress: [
+        ...(random.chance(0.3)
+          ? [{ port: { number: 8080, name: 'http', protocol: 'HTTP' }, hosts: hosts() }]
+          : []),
+        { hosts: hosts() },
+      ],
+      ...maybe(random, 0.3, () => ({
+        outboundTrafficPolicy: { mode: random.pick(['ALLOW_ANY', 'REGISTRY_ONLY']) },
+      })),
+      ...maybe(random, 0.3, () => ({
+        ingress: [
+          {
+            port: { number: 8080, name: 'http', protocol: random.pick(['HTTP', 'TCP']) },
+            defaultEndpoint: random.pick(['127.0.0.1:8081', '0.0.0.0:8080', 'unix:///app.sock']),
+          },
+        ],
+      })),
+    },
+  });
+};
+
 const draws: readonly Draw[] = [
   service,
   service,
@@ -293,6 +328,7 @@ const draws: readonly Draw[] = [
   gateway,
   peerAuthentication,
   authorizationPolicy,
+  sidecar,
 ];
 
 export function randomObject(random: Random): ConfigObject {

@@ -33,10 +33,8 @@ import {
 const unlimited = 0xffffffff;
 
 export function emitCluster(plan: ClusterPlan, message: Cluster): void {
-  if (plan.direction === 'outbound') {
-    emitLimits(plan, message);
-    emitBalancer(plan, message);
-  }
+  if (plan.direction === 'outbound') emitBalancer(plan, message);
+  if (plan.direction === 'outbound' || read(plan, circuitBreakerSlot)) emitLimits(plan, message);
   const connectTimeoutMs = read(plan, connectTimeoutSlot);
   if (connectTimeoutMs) message.connectTimeout = duration(connectTimeoutMs);
   const keepalive = read(plan, keepaliveSlot);

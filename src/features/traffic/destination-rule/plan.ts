@@ -2,7 +2,7 @@ import type { Origin } from '../../../config/origin.ts';
 import { captureMode, proxyType } from '../../../plan/attributes.ts';
 import { type ClusterPlan, type HashPlan, hashSlot, proxyProtocolSlot } from '../../../plan/cluster-plan.ts';
 import { parseDuration } from '../../../plan/duration.ts';
-import { fill, read } from '../../../plan/slot.ts';
+import { fill, originOf, read } from '../../../plan/slot.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { maglevTableSize, ringSize } from './hash-sizes.ts';
@@ -15,12 +15,14 @@ import {
   warmupSlot,
 } from './policy-plan.ts';
 import { keepalive, planOutlier, planPool, planRetryBudget } from './pool-plan.ts';
-import { appliedRulesSlot } from './rules.ts';
+import { appliedRulesSlot, ownPoolSlot } from './rules.ts';
 import { planTls, withCredential } from './tls-plan.ts';
 
 /** Everything that rules and the mesh's defaults say of one cluster. */
 export function decorateCluster(view: View, plan: ClusterPlan): void {
   const { service } = plan;
+  const pool = read(plan, ownPoolSlot);
+  if (pool) planPool(plan, pool, originOf(plan, ownPoolSlot) ?? plan.origin);
   if (plan.direction !== 'outbound' || !service) return;
   const defaultKeepalive = view.mesh('tcpKeepalive');
   if (defaultKeepalive) fill(plan, keepaliveSlot, keepalive(defaultKeepalive), meshOrigin('tcpKeepalive'));

@@ -3,8 +3,8 @@ import type { ConfigObject } from '../../../config/object.ts';
 import type { Origin } from '../../../config/origin.ts';
 import { compareText } from '../../../kit/maps.ts';
 import { inNamespace } from '../../../plan/attributes.ts';
+import { exported } from '../../../plan/exports.ts';
 import { hostCovers, hostKey, hostKeys, isWildcard } from '../../../plan/hosts.ts';
-import { exported } from '../../../plan/service-scope.ts';
 import { defineSlot } from '../../../plan/slot.ts';
 import { configKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
@@ -192,6 +192,11 @@ export function splitRules(rules: string): string[] {
 }
 
 /** On outbound cluster plans: the rules that their shaper found, for the decorators. */
+/** On cluster plans that no rule concerns: limits that their shaper found elsewhere. */
+export const ownPoolSlot = defineSlot<ConnectionPool>('ownPool', { visible: false });
+
+type ConnectionPool = NonNullable<NonNullable<DestinationRuleSpec['trafficPolicy']>['connectionPool']>;
+
 export const appliedRulesSlot = defineSlot<string>('appliedRules', { visible: false });
 
 /** On outbound cluster plans: what a rule says of TLS; unset: nothing, automatic mTLS decides. */

@@ -6,6 +6,7 @@ export {
   type DestinationRule,
   destinationRuleFor,
   destinationRuleKind,
+  ownPoolSlot,
   rulesFor,
   rulesWithCredentials,
   subsetsOf,

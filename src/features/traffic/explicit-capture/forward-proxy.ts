@@ -1,7 +1,7 @@
 import type { Origin } from '../../../config/origin.ts';
 import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
 import { filterChainPlan, type ListenerPlan, listenerPlan } from '../../../plan/listener-plan.ts';
-import { outboundCluster, passthroughCluster } from '../../../plan/names.ts';
+import { outboundCluster } from '../../../plan/names.ts';
 import {
   anyPath,
   forwardTo,
@@ -18,14 +18,16 @@ import {
   isHttp,
   isSniffed,
   portsOf,
-  serviceFor,
+  seenServices,
+  serviceOn,
   visibleHosts,
 } from '../../../plan/service-scope.ts';
+import { outboundPolicy, unknownCluster } from '../../../plan/sidecar.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { extraHosts, hostDomains, isNear } from '../outbound/schema.ts';
-import { hostRoutes, originIn, virtualServiceFor, virtualServiceKind } from '../virtual-service/schema.ts';
+import { hostRoutes, originIn, virtualServiceKind, virtualServiceOn } from '../virtual-service/schema.ts';
 import { captureOf, captureOrigin, loopback, splitTarget } from './capture.ts';
 
 const forwardProxyRoutes = 'http_proxy';
@@ -77,9 +79,14 @@ export const forwardProxyListener: Shaper<ListenerPlan> = {
 
 /** `host:port` of everything that can be asked for by name. */
 const forwardProxyHosts = defineQuery('explicit.forward-proxy-hosts', (view, _name: Key): readonly Key[] => {
-  const services = view
-    .call(visibleHosts)
-    .flatMap((host) => view.call(carriedPorts, view.call(serviceFor, host)).map((port) => `${host}:${port}`));
+  const services = view.call(visibleHosts).flatMap((host) =>
+    seenServices(view, host).flatMap(({ service, sees }) =>
+      view
+        .call(carriedPorts, service)
+        .filter(sees)
+        .map((port) => `${host}:${port}`),
+    ),
+  );
   const extra = view.call(extraHosts).map((entry) => {
     const [port, host] = entry.split('|');
     return `${host}:${port}`;
@@ -97,7 +104,7 @@ const carriedPorts = defineQuery('explicit.carried-ports', (view, service: Key):
 /** host, port, service, virtual service, near */
 function resolveForwardProxyHost(view: View, _name: Key, key: Key): readonly Key[] {
   const { host, port } = splitTarget(key);
-  return [host, port, view.call(serviceFor, host), view.call(virtualServiceFor, host), isNear(view, host)];
+  return [host, port, serviceOn(view, host, port), virtualServiceOn(view, host, port), isNear(view, host)];
 }
 
 function planForwardProxyHost(
@@ -137,23 +144,22 @@ function connectRoute(cluster: string, origin: Origin): RoutePlan {
 }
 
 function planForwardProxyRoutes(view: View, name: Key): RouteConfigurationPlan {
-  const allow = view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY';
+  const policy = view.call(outboundPolicy);
+  const allow = policy.mode !== 'REGISTRY_ONLY';
+  // Nobody knows an original destination here: unknown hosts are found by DNS whatever the policy calls it.
+  const cluster = unknownCluster(policy);
+  const { origin } = policy;
   const routes = allow
     ? [
-        connectRoute(passthroughCluster, captureOrigin),
-        routePlan({
-          name: 'allow_any',
-          match: anyPath,
-          action: forwardTo(passthroughCluster, captureOrigin),
-          origin: captureOrigin,
-        }),
+        connectRoute(cluster, origin),
+        routePlan({ name: 'allow_any', match: anyPath, action: forwardTo(cluster, origin), origin }),
       ]
     : [
         routePlan({
           name: 'block_all',
           match: anyPath,
           action: { type: 'direct-response', status: 502 },
-          origin: captureOrigin,
+          origin,
         }),
       ];
   return routeConfigurationPlan({
@@ -163,7 +169,7 @@ function planForwardProxyRoutes(view: View, name: Key): RouteConfigurationPlan {
         name: allow ? 'allow_any' : 'block_all',
         domains: ['*'],
         routes,
-        origin: captureOrigin,
+        origin,
       }),
     ],
     allowVhds: true,

@@ -1,16 +1,25 @@
-import { type ClusterPlan, clusterPlan, singleEndpoint } from '../../../plan/cluster-plan.ts';
+import {
+  type ClusterPlan,
+  clusterPlan,
+  type LocalityPlan,
+  singleEndpoint,
+} from '../../../plan/cluster-plan.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import { type ListenerPlan, listenerPlan } from '../../../plan/listener-plan.ts';
 import { inboundCluster } from '../../../plan/names.ts';
 import { ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
 import { portsOf, spokenTo } from '../../../plan/service-scope.ts';
+import { sidecarFor } from '../../../plan/sidecar.ts';
+import { fill } from '../../../plan/slot.ts';
 import { parseProtocol } from '../../../registry/protocol.ts';
 import type { Protocol } from '../../../registry/service.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { ownDemand, parseDemand } from '../../security/peer-authentication/schema.ts';
+import { ownPoolSlot } from '../destination-rule/schema.ts';
 import { inboundChains } from '../inbound/schema.ts';
+import { type IngressListener, ingressListeners, ingressPool } from '../sidecar/schema.ts';
 import { captureOf, captureOrigin, loopback } from './capture.ts';
 
 interface Inbound {
@@ -20,6 +29,14 @@ interface Inbound {
   readonly protocol: Protocol;
   /** The service, '' where unknown. */
   readonly service: Key;
+  /** The workload's Sidecar and the position of its ingress listener for the port, '' where it has none. */
+  readonly sidecar: Key;
+  readonly position: number;
+}
+
+/** What the workload's Sidecar says of the port. Other ports are served as if it said nothing. */
+function ingressOf(view: View, { sidecar, position }: Inbound): IngressListener | undefined {
+  return sidecar === '' ? undefined : view.call(ingressListeners, sidecar)[position];
 }
 
 /** Each inbound mapping as canonical JSON, with what the registry knows of the port. */
@@ -27,18 +44,24 @@ const inboundMappings = defineQuery('explicit.inbound', (view): readonly Key[] =
   const mappings = captureOf(view)?.inbound ?? [];
   if (mappings.length === 0) return [];
   const own = view.call(ownEndpoints).map(splitOwnEndpoint);
+  const sidecar = view.call(sidecarFor);
+  const ingress = view.call(ingressListeners, sidecar);
   const seen = new Set<number>();
   return mappings.flatMap(({ servicePort, listen, app, protocol }) => {
     if (seen.has(servicePort)) return [];
     seen.add(servicePort);
     const service = own.find((candidate) => candidate.servicePort === servicePort)?.service ?? '';
+    const position = ingress.findIndex((listener) => listener.port === servicePort);
+    const said = ingress[position]?.protocol;
     const declared = view.call(portsOf, service).find((port) => port.port === servicePort)?.protocol;
     const entry: Inbound = {
       servicePort,
       listen,
       app,
-      protocol: declared ?? parseProtocol(protocol ?? ''),
+      protocol: said ?? declared ?? parseProtocol(protocol ?? ''),
       service,
+      sidecar: position < 0 ? '' : sidecar,
+      position,
     };
     return [JSON.stringify(entry)];
   });
@@ -50,7 +73,10 @@ function resolveInboundListener(view: View, text: Key): readonly Key[] {
 
 function planInboundListener(view: View, text: Key, demand: Key): ListenerPlan {
   const entry = JSON.parse(text) as Inbound;
-  const origin = view.get(serviceKind, entry.service)?.origin ?? captureOrigin;
+  const ingress = ingressOf(view, entry);
+  const origin = ingress?.origin ?? view.get(serviceKind, entry.service)?.origin ?? captureOrigin;
+  const { servicePort, protocol } = entry;
+  const tls = ingress?.tls ? { tls: ingress.tls } : {};
   return listenerPlan({
     name: `inbound_${loopback}_${entry.listen}`,
     address: loopback,
@@ -60,7 +86,7 @@ function planInboundListener(view: View, text: Key, demand: Key): ListenerPlan {
     originalDestination: false,
     chains: inboundChains(
       view,
-      { port: entry.servicePort, protocol: entry.protocol, origin, allocated: true },
+      { port: servicePort, protocol, origin, allocated: true, ...tls },
       {},
       parseDemand(demand),
     ),
@@ -79,10 +105,11 @@ export const explicitInboundListeners: Shaper<ListenerPlan> = {
 function planInboundCluster(view: View, text: Key): ClusterPlan {
   const entry = JSON.parse(text) as Inbound;
   const service = view.get(serviceKind, entry.service);
-  return clusterPlan({
+  const ingress = ingressOf(view, entry);
+  const plan = clusterPlan({
     name: inboundCluster(entry.servicePort),
     direction: 'inbound',
-    discovery: { type: 'static', localities: singleEndpoint(loopback, entry.app) },
+    discovery: { type: 'static', localities: targetOf(entry, ingress) },
     protocol: spokenTo(entry),
     connectTimeoutMs: 10_000,
     ...(service
@@ -96,8 +123,18 @@ function planInboundCluster(view: View, text: Key): ClusterPlan {
           },
         }
       : {}),
-    origin: service?.origin ?? captureOrigin,
+    origin: ingress?.origin ?? service?.origin ?? captureOrigin,
   });
+  const pool = ingress?.pool ?? ingressPool(view);
+  if (pool) fill(plan, ownPoolSlot, pool.settings, pool.origin);
+  return plan;
+}
+
+/** The application, where its Sidecar says that it listens; all workloads share the loopback address. */
+function targetOf({ app }: Inbound, ingress: IngressListener | undefined): readonly LocalityPlan[] {
+  const target = ingress?.target;
+  if (!target || target.type === 'original') return singleEndpoint(loopback, app);
+  return singleEndpoint(target.type === 'instance' ? loopback : target.address, target.port);
 }
 
 export const explicitInboundClusters: Shaper<ClusterPlan> = {

@@ -15,25 +15,31 @@ import {
 import {
   findPort,
   isCarried,
+  isHidden,
   isHttp,
   isSniffed,
   isTlsPort,
-  serviceFor,
+  serviceOn,
 } from '../../../plan/service-scope.ts';
 import type { Protocol } from '../../../registry/service.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { connectionDestinations, hostRoutes, virtualServiceFor } from '../virtual-service/schema.ts';
+import { connectionDestinations, hostRoutes, virtualServiceOn } from '../virtual-service/schema.ts';
 import { captureOf, captureOrigin, loopback, splitTarget } from './capture.ts';
 
-/** `host:port@local` of each outbound mapping. */
+/** `host:port@local` of each outbound mapping, but for hosts that a Sidecar hides. */
 const outboundMappings = defineQuery('explicit.outbound', (view): readonly Key[] =>
   Object.entries(captureOf(view)?.outbound ?? {})
-    .filter(([, local]) => local > 0)
+    .filter(([target, local]) => local > 0 && isSeen(view, target))
     .map(([target, local]) => `${target}@${local}`)
     .sort(),
 );
+
+function isSeen(view: View, target: string): boolean {
+  const { host, port } = splitTarget(target);
+  return !isHidden(view, host, port) || virtualServiceOn(view, host, port) !== '';
+}
 
 function explicitRoutes(host: string, port: string): string {
   return `explicit.${host}:${port}`;
@@ -42,7 +48,7 @@ function explicitRoutes(host: string, port: string): string {
 /** host, service port, local port, service */
 function resolveOutbound(view: View, key: Key): readonly Key[] {
   const { host, port, local } = splitTarget(key);
-  return [host, port, String(local), view.call(serviceFor, host)];
+  return [host, port, String(local), serviceOn(view, host, port)];
 }
 
 /** One loopback listener per service port: the application needs no Host and no DNS to be understood. */
@@ -119,7 +125,7 @@ const noHosts = defineQuery('explicit.no-hosts', (_, _name: Key): readonly Key[]
 /** host, port, service, virtual service */
 function resolveExplicit(view: View, name: Key): readonly Key[] {
   const { host, port } = splitTarget(name.slice('explicit.'.length));
-  return [host, port, view.call(serviceFor, host), view.call(virtualServiceFor, host)];
+  return [host, port, serviceOn(view, host, port), virtualServiceOn(view, host, port)];
 }
 
 /** One host that takes whatever Host the application sends, and gives the destination its full name instead. */

@@ -1,7 +1,6 @@
 import type { Origin } from '../../../config/origin.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
-import { captureMode, proxyType } from '../../../plan/attributes.ts';
-import { type ClusterPlan, type ClusterService, clusterPlan } from '../../../plan/cluster-plan.ts';
+import { captureMode, proxyAddresses } from '../../../plan/attributes.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import {
   type FilterChainPlan,
@@ -9,47 +8,24 @@ import {
   type ListenerPlan,
   listenerPlan,
 } from '../../../plan/listener-plan.ts';
-import { blackHoleCluster, inboundCluster, inboundPassthroughCluster } from '../../../plan/names.ts';
-import { type OwnEndpoint, ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
-import { findPort, spokenTo } from '../../../plan/service-scope.ts';
-import { serviceKind } from '../../../snapshot/kinds.ts';
+import { blackHoleCluster, inboundPassthroughCluster } from '../../../plan/names.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { type MtlsDemand, ownDemand, parseDemand } from '../../security/peer-authentication/schema.ts';
+import { boundPorts, inboundPort, ingressOf, isBound, isCaptured, ownPorts } from './own-ports.ts';
 import { type InboundPort, inboundChains, meshServerTls, withReason } from './schema.ts';
 
 const meshOrigin: Origin = { kind: 'MeshConfig', namespace: '', name: 'mesh', path: '' };
-/** The kernel's capture rules let connections from this address through to the application. */
-const loopbackSource = '127.0.0.6';
-
-function isCaptured(view: View): boolean {
-  return view.attribute(proxyType) === 'sidecar' && view.attribute(captureMode) !== 'explicit';
-}
-
-/** The application's own ports, one entry of ownEndpoints each: the first service that has the port decides its protocol. */
-const ownPorts = defineQuery('inbound.own-ports', (view): readonly string[] => {
-  if (!isCaptured(view)) return [];
-  const ports = new Map<number, string>();
-  for (const entry of view.call(ownEndpoints)) {
-    const { port } = splitOwnEndpoint(entry);
-    if (!ports.has(port)) ports.set(port, entry);
-  }
-  return [...ports.entries()].sort(([a], [b]) => a - b).map(([, entry]) => entry);
-});
-
-function inboundPort(view: View, entry: string): InboundPort | undefined {
-  const own = splitOwnEndpoint(entry);
-  const service = view.get(serviceKind, own.service);
-  const found = service && findPort(service, own.servicePort);
-  return service && found ? { port: own.port, protocol: found.protocol, origin: service.origin } : undefined;
-}
-
 const listenerNames = defineQuery('inbound.listeners', (view): readonly Key[] =>
   isCaptured(view) ? ['virtualInbound'] : [],
 );
 
 function resolveListener(view: View): readonly Key[] {
-  return [view.call(ownPorts).join(','), view.attribute(captureMode), view.call(ownDemand)];
+  const captured = view.call(ownPorts).filter((entry) => {
+    const ingress = ingressOf(view, entry);
+    return !ingress || !isBound(view, ingress);
+  });
+  return [captured.join(','), view.attribute(captureMode), view.call(ownDemand)];
 }
 
 function planListener(view: View, entries: Key, capture: Key, demandText: Key): ListenerPlan {
@@ -134,35 +110,33 @@ export const inboundListeners: Shaper<ListenerPlan> = {
   plan: planListener,
 };
 
-const clusterNames = defineQuery('inbound.clusters', (view): readonly Key[] =>
-  isCaptured(view) ? [...view.call(ownPorts), inboundPassthroughCluster] : [],
-);
+/** entry, where it listens, what callers must prove */
+function resolveBound(view: View, entry: Key): readonly Key[] {
+  const first = view.attribute(proxyAddresses).split(',')[0] || '0.0.0.0';
+  const own = view.attribute(captureMode) === 'explicit' ? '127.0.0.1' : first;
+  return [entry, ingressOf(view, entry)?.bind || own, view.call(ownDemand)];
+}
 
-function planCluster(view: View, entry: Key): ClusterPlan | undefined {
-  const own = entry === inboundPassthroughCluster ? undefined : inboundPort(view, entry);
-  if (!own && entry !== inboundPassthroughCluster) return undefined;
-  return clusterPlan({
-    name: own ? inboundCluster(own.port) : inboundPassthroughCluster,
+/** An ingress listener that the kernel does not feed. */
+function planBound(view: View, entry: Key, address: Key, demand: Key): ListenerPlan | undefined {
+  const port = inboundPort(view, entry);
+  if (!port) return undefined;
+  return listenerPlan({
+    name: `inbound_${address}_${port.port}`,
+    address,
+    port: port.port,
     direction: 'inbound',
-    discovery: { type: 'original-destination' },
-    protocol: own ? spokenTo(own) : 'http-auto',
-    connectTimeoutMs: 10_000,
-    bindAddress: loopbackSource,
-    ...serviceOf(view, own ? splitOwnEndpoint(entry) : undefined),
-    origin: own?.origin ?? meshOrigin,
+    bind: true,
+    originalDestination: false,
+    chains: inboundChains(view, port, {}, parseDemand(demand)),
+    detectionTimeoutMs: 0,
+    origin: port.origin,
   });
 }
 
-/** What metrics say of the destination. */
-function serviceOf(view: View, own: OwnEndpoint | undefined): { service?: ClusterService } {
-  const found = own && view.get(serviceKind, own.service);
-  if (!own || !found) return {};
-  const { hostname, name, namespace } = found;
-  return { service: { hostname, name, namespace, port: own.servicePort, subset: '' } };
-}
-
-export const inboundClusters: Shaper<ClusterPlan> = {
-  name: 'inbound',
-  keys: clusterNames,
-  plan: planCluster,
+export const boundInboundListeners: Shaper<ListenerPlan> = {
+  name: 'inbound-bound',
+  keys: boundPorts,
+  resolve: resolveBound,
+  plan: planBound,
 };

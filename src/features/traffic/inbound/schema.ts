@@ -27,6 +27,8 @@ export interface InboundPort {
   readonly port: number;
   readonly protocol: Protocol;
   readonly origin: Origin;
+  /** Ends TLS of the application's own clients, where the port takes no mutual TLS of the mesh. */
+  readonly tls?: DownstreamTls;
   /** Where connections go, if not to the port's own cluster. */
   readonly cluster?: string;
   /** The proxy listens on an allocated port: `port` is what policies mean. */
@@ -62,7 +64,8 @@ export function inboundChains(
   const { mode } = choice;
   const chains: FilterChainPlan[] = [];
   if (mode !== 'DISABLE') chains.push(...securedChains(view, port, base, mode === 'PERMISSIVE'));
-  if (mode !== 'STRICT') chains.push(...plainChains(port, base, mode === 'PERMISSIVE'));
+  if (mode === 'DISABLE' && port.tls) chains.push(...ownTlsChains(port, port.tls, base));
+  else if (mode !== 'STRICT') chains.push(...plainChains(port, base, mode === 'PERMISSIVE'));
   return chains.map((chain) => withReason(chain, choice));
 }
 
@@ -96,6 +99,13 @@ function securedChains(
     http,
     permissive ? tcp : tcpChain(name, port, { ...base, transport: 'tls' }, meshServerTls(view, [meshAlpn])),
   ];
+}
+
+/** TLS ends here with the application's own certificate; plaintext is not taken. */
+function ownTlsChains(port: InboundPort, tls: DownstreamTls, base: ChainMatch): FilterChainPlan[] {
+  const match: ChainMatch = { ...base, transport: 'tls' };
+  const chain = isHttp(port) ? httpChain : tcpChain;
+  return [chain(`${port.port}-own-tls`, port, match, tls)];
 }
 
 /** Envoy matches step by step and never goes back: chains of one port must name the same things, transport included. */
@@ -137,7 +147,7 @@ function httpChain(
       statPrefix: `inbound_${port}`,
       role: 'inbound',
       ...(protocol === 'GRPCWeb' ? { grpcWeb: true } : {}),
-      mutualTls: tls !== undefined,
+      mutualTls: tls?.trust !== undefined,
     },
     direction: 'inbound',
     ...(allocated ? { policyPort: port } : {}),

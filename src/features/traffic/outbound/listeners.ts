@@ -13,7 +13,7 @@ import {
   spokenOn,
   type TcpChain,
 } from '../../../plan/listener-plan.ts';
-import { blackHoleCluster, outboundCluster, passthroughCluster } from '../../../plan/names.ts';
+import { blackHoleCluster, outboundCluster } from '../../../plan/names.ts';
 import type { Destination } from '../../../plan/route-plan.ts';
 import {
   addressesFor,
@@ -24,11 +24,13 @@ import {
   isTlsPort,
   ownsVirtualIp,
   portsOf,
-  serviceFor,
+  seenServices,
+  serviceOn,
   servicesOnPort,
   usesDynamicDns,
   visibleHosts,
 } from '../../../plan/service-scope.ts';
+import { outboundPolicy, unknownCluster } from '../../../plan/sidecar.ts';
 import type { MeshService, ServicePort } from '../../../registry/service.ts';
 import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
@@ -77,10 +79,11 @@ const sharedPorts = defineQuery('outbound.shared-ports', (view): readonly Key[] 
   if (!isCaptured(view)) return [];
   const ports = new Set<string>();
   for (const host of view.call(visibleHosts))
-    for (const entry of view.call(portKinds, view.call(serviceFor, host))) {
-      const [port = '', how] = entry.split('/');
-      if (how === 'http' || how === 'shared') ports.add(port);
-    }
+    for (const { service, sees } of seenServices(view, host))
+      for (const entry of view.call(portKinds, service)) {
+        const [port = '', how] = entry.split('/');
+        if ((how === 'http' || how === 'shared') && sees(port)) ports.add(port);
+      }
   return [...ports].sort();
 });
 
@@ -172,7 +175,11 @@ const addressKeys = defineQuery('outbound.address-listeners', (view): readonly K
     ? firstPerPod(
         view
           .call(visibleHosts)
-          .flatMap((host) => view.call(addressKeysOf, host, view.call(serviceFor, host))),
+          .flatMap((host) =>
+            seenServices(view, host).flatMap(({ service, sees }) =>
+              view.call(addressKeysOf, host, service).filter((key) => sees(key.split('|')[1] ?? '')),
+            ),
+          ),
       )
     : [],
 );
@@ -204,7 +211,7 @@ const addressKeysOf = defineQuery(
 /** service, port, the pod's address or '' */
 function resolveAddress(view: View, key: Key): readonly Key[] {
   const [host = '', port = '', address = ''] = key.split('|');
-  return [view.call(serviceFor, host), port, address];
+  return [serviceOn(view, host, port), port, address];
 }
 
 function planAddress(view: View, key: Key, portText: Key, pod: Key): ListenerPlan | undefined {
@@ -253,7 +260,9 @@ function httpChain(
       statPrefix: `outbound_0.0.0.0_${port}`,
       role: 'outbound',
       mutualTls: false,
-      ...(view.call(usesDynamicDns) ? { dynamicForwardProxy: true } : {}),
+      ...(view.call(usesDynamicDns) || view.call(outboundPolicy).mode === 'ALLOW_ANY_DYNAMIC_DNS'
+        ? { dynamicForwardProxy: true }
+        : {}),
     },
     direction: 'outbound',
     origin,
@@ -288,11 +297,11 @@ function tcpTo(statPrefix: string, destinations: readonly Destination[]): TcpCha
 
 /** Connections to what nobody configured. */
 function unknownChain(view: View): FilterChainPlan {
-  const allow = view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY';
-  const cluster = allow ? passthroughCluster : blackHoleCluster;
-  const origin = meshOrigin('outboundTrafficPolicy');
+  const policy = view.call(outboundPolicy);
+  const cluster = unknownCluster(policy);
+  const { origin } = policy;
   return filterChainPlan({
-    name: allow ? 'virtualOutbound-catchall-tcp' : 'virtualOutbound-blackhole',
+    name: cluster === blackHoleCluster ? 'virtualOutbound-blackhole' : 'virtualOutbound-catchall-tcp',
     match: {},
     network: tcpTo(cluster, [{ cluster, weight: 1, origin }]),
     direction: 'outbound',

@@ -3,21 +3,23 @@ import { captureMode, proxyType } from '../../../plan/attributes.ts';
 import { type ClusterPlan, clusterPlan } from '../../../plan/cluster-plan.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
-import { blackHoleCluster, passthroughCluster } from '../../../plan/names.ts';
+import { blackHoleCluster, dynamicDnsCluster, passthroughCluster } from '../../../plan/names.ts';
 import {
   anyPath,
   forwardTo,
+  type RouteAction,
   type RouteConfigurationPlan,
   routeConfigurationPlan,
   routePlan,
   type VirtualHostPlan,
   virtualHostPlan,
 } from '../../../plan/route-plan.ts';
-import { serviceFor } from '../../../plan/service-scope.ts';
+import { serviceOn } from '../../../plan/service-scope.ts';
+import { outboundPolicy, unknownCluster } from '../../../plan/sidecar.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { hostRoutes, originIn, virtualServiceFor, virtualServiceKind } from '../virtual-service/schema.ts';
+import { hostRoutes, originIn, virtualServiceKind, virtualServiceOn } from '../virtual-service/schema.ts';
 import { hostDomains, httpHosts, httpPorts, isNear } from './schema.ts';
 
 /** The mesh's own settings. */
@@ -40,32 +42,33 @@ function planRouteConfiguration(view: View, port: Key): RouteConfigurationPlan {
     inlineHosts: [unknownHosts(view)],
     allowVhds: true,
     ignorePort: true,
-    origin: meshOrigin('outboundTrafficPolicy'),
+    origin: view.call(outboundPolicy).origin,
   });
 }
 
 /** What happens to requests for hosts that nobody configured. */
 function unknownHosts(view: View): VirtualHostPlan {
-  const allow = view.mesh('outboundTrafficPolicy') === 'ALLOW_ANY';
-  const origin = meshOrigin('outboundTrafficPolicy');
+  const policy = view.call(outboundPolicy);
+  const { mode, origin } = policy;
+  const name = {
+    ALLOW_ANY: 'allow_any',
+    REGISTRY_ONLY: 'block_all',
+    ALLOW_ANY_DYNAMIC_DNS: 'allow_any_dynamic_dns',
+  }[mode];
+  const cluster = mode === 'ALLOW_ANY_DYNAMIC_DNS' ? dynamicDnsCluster : unknownCluster(policy);
+  const action: RouteAction =
+    mode === 'REGISTRY_ONLY' ? { type: 'direct-response', status: 502 } : forwardTo(cluster, origin);
   return virtualHostPlan({
-    name: allow ? 'allow_any' : 'block_all',
+    name,
     domains: ['*'],
-    routes: [
-      routePlan({
-        name: allow ? 'allow_any' : 'block_all',
-        match: anyPath,
-        action: allow ? forwardTo(passthroughCluster, origin) : { type: 'direct-response', status: 502 },
-        origin,
-      }),
-    ],
+    routes: [routePlan({ name, match: anyPath, action, origin })],
     origin,
   });
 }
 
 /** port, host, service, virtual service, near */
 function resolveHost(view: View, port: Key, host: Key): readonly Key[] {
-  return [port, host, view.call(serviceFor, host), view.call(virtualServiceFor, host), isNear(view, host)];
+  return [port, host, serviceOn(view, host, port), virtualServiceOn(view, host, port), isNear(view, host)];
 }
 
 function planHost(
@@ -107,7 +110,8 @@ export const outboundRoutes: RouteShaper = {
 
 const catchAllNames = defineQuery('outbound.catch-all-clusters', (view): readonly Key[] => {
   if (view.attribute(proxyType) !== 'sidecar') return [blackHoleCluster];
-  return [blackHoleCluster, passthroughCluster];
+  const dynamic = view.call(outboundPolicy).mode === 'ALLOW_ANY_DYNAMIC_DNS';
+  return [...(dynamic ? [dynamicDnsCluster] : []), blackHoleCluster, passthroughCluster];
 });
 
 /** name, capture */
@@ -117,13 +121,14 @@ function resolveCatchAll(view: View, name: Key): readonly Key[] {
 
 /** In explicit capture nobody knows an original destination: unknown hosts are found by DNS. */
 function planCatchAll(view: View, name: Key, capture: Key): ClusterPlan {
+  const byName = capture === 'explicit' || name === dynamicDnsCluster;
   return clusterPlan({
     name,
     direction: 'passthrough',
     discovery:
       name === blackHoleCluster
         ? { type: 'nothing' }
-        : { type: capture === 'explicit' ? 'dynamic-dns' : 'original-destination' },
+        : { type: byName ? 'dynamic-dns' : 'original-destination' },
     protocol: name === blackHoleCluster ? 'http1' : 'http-auto',
     connectTimeoutMs: parseDuration(view.mesh('connectTimeout')) ?? 10_000,
     origin: meshOrigin('outboundTrafficPolicy'),

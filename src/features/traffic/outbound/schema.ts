@@ -1,19 +1,10 @@
 import { splitKey } from '../../../config/object.ts';
 import { inNamespace } from '../../../plan/attributes.ts';
-import {
-  authorityOfAddress,
-  domainVariants,
-  hostCovers,
-  hostKeys,
-  isWildcard,
-  shortName,
-} from '../../../plan/hosts.ts';
+import { authorityOfAddress, domainVariants, hostKeys, shortName } from '../../../plan/hosts.ts';
 import {
   addressesFor,
-  isHttp,
-  isSniffed,
   ownsVirtualIp,
-  portsOf,
+  seenServices,
   serviceFor,
   servicesOnPort,
   visibleHosts,
@@ -21,55 +12,18 @@ import {
 import { serviceKind, servicesByHost } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import {
-  inPrecedence,
-  meshVirtualServices,
-  virtualServiceFacts,
-  virtualServicesByHost,
-} from '../virtual-service/schema.ts';
+import { inPrecedence, virtualServicesByHost } from '../virtual-service/schema.ts';
+import { extraHosts, httpPortsOf } from './extra-hosts.ts';
 
-/** The HTTP ports of a service, as text; sniffed ones too. */
-const httpPortsOf = defineQuery('outbound.http-ports-of', (view, service: Key): readonly string[] =>
-  view
-    .call(portsOf, service)
-    .filter((port) => isHttp(port) || isSniffed(port))
-    .map((port) => String(port.port)),
-);
+export { extraHosts } from './extra-hosts.ts';
 
 /** Every port on which some visible service speaks HTTP, or may. */
 export const httpPorts = defineQuery('outbound.http-ports', (view): readonly string[] => {
   const ports = new Set<string>();
   for (const host of view.call(visibleHosts))
-    for (const port of view.call(httpPortsOf, view.call(serviceFor, host))) ports.add(port);
+    for (const { service, sees } of seenServices(view, host))
+      for (const port of view.call(httpPortsOf, service)) if (sees(port)) ports.add(port);
   return [...ports].sort();
-});
-
-/** Hosts that only virtual services know, as `port|host`: on the ports of the services that their object names, else on 80. */
-export const extraHosts = defineQuery('outbound.extra-hosts', (view): readonly string[] => {
-  const found = new Set<string>();
-  for (const key of inPrecedence(view, view.list(meshVirtualServices, '')))
-    for (const entry of view.call(extraHostsOf, key)) found.add(entry);
-  return [...found].sort();
-});
-
-/** A wildcard that covers services speaks of them alone; one that covers none is a host of its own. */
-const coversService = defineQuery('outbound.covers-service', (view, pattern: Key): boolean =>
-  view.call(visibleHosts).some((host) => hostCovers(pattern, host)),
-);
-
-const extraHostsOf = defineQuery('outbound.extra-hosts-of', (view, key: Key): readonly string[] => {
-  const facts = view.call(virtualServiceFacts, key);
-  if (!facts?.hasHttp) return [];
-  const isExtra = (host: string): boolean =>
-    host !== '*' && (isWildcard(host) ? !view.call(coversService, host) : view.call(serviceFor, host) === '');
-  const extra = facts.hosts.filter(isExtra);
-  if (extra.length === 0) return [];
-  const ports = new Set(
-    facts.hosts
-      .filter((host) => !isExtra(host) && host !== '*')
-      .flatMap((host) => view.call(httpPortsOf, view.call(serviceFor, host))),
-  );
-  return extra.flatMap((host) => [...(ports.size > 0 ? ports : ['80'])].map((port) => `${port}|${host}`));
 });
 
 /** The hosts that answer HTTP on a port, sorted. */

@@ -14,6 +14,7 @@ import { outboundCluster, parseClusterName } from '../../../plan/names.ts';
 import {
   findPort,
   isCarried,
+  needsPort,
   portsOf,
   serviceFor,
   spokenTo,
@@ -37,7 +38,7 @@ const clustersOfHost = defineQuery('service.clusters-of-host', (view, host: Key)
   const subsets = rules === '' ? [] : view.call(subsetsOf, rules);
   return view
     .call(portsOf, service)
-    .filter(isCarried)
+    .filter((port) => isCarried(port) && needsPort(view, host, port.port))
     .flatMap(({ port }) => [
       outboundCluster(port, '', host),
       ...subsets.map((subset) => outboundCluster(port, subset.name, host)),

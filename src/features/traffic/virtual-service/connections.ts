@@ -14,8 +14,8 @@ import {
   namespaceOf,
   originIn,
   type VirtualService,
-  virtualServiceFor,
   virtualServiceKind,
+  virtualServiceOn,
   virtualServicesByGateway,
 } from './virtual-service.ts';
 
@@ -29,7 +29,7 @@ export function connectionDestinations(
   port: number,
   type: 'tcp' | 'tls',
 ): Destination[] {
-  const service = view.get(virtualServiceKind, view.call(virtualServiceFor, host));
+  const service = view.get(virtualServiceKind, virtualServiceOn(view, host, port));
   if (!service) return [];
   const routes: readonly {
     match?: (VirtualServiceTcpMatch | VirtualServiceTlsMatch)[];

@@ -16,8 +16,8 @@ export {
   type VirtualService,
   type VirtualServiceFacts,
   virtualServiceFacts,
-  virtualServiceFor,
   virtualServiceKind,
+  virtualServiceOn,
   virtualServicesByGateway,
   virtualServicesByHost,
 } from './virtual-service.ts';

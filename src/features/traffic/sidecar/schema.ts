@@ -1,0 +1,2 @@
+/** The public face of the feature: what the inbound side of a proxy needs of its Sidecar. */
+export { type IngressListener, type IngressPool, ingressListeners, ingressPool } from './ingress.ts';
