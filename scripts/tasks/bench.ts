@@ -28,6 +28,10 @@ const dataPath = benchTask(
   () => installPackages(benchPackages),
 );
 const apply = benchTask('from an acknowledged edit to a request answered the new way', 'test/bench/apply.ts');
+const applyMany = benchTask(
+  '`ostria apply` of thousands of VirtualServices into a running mesh',
+  'test/bench/apply-many.ts',
+);
 const compile = benchTask('the incremental compile alone', 'test/bench/compile.ts');
 const store = benchTask('commits, lists and watches of the stores', 'test/bench/store.ts');
 
@@ -45,6 +49,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
   'bench:xds': xds,
   'bench:data-path': dataPath,
   'bench:apply': apply,
+  'bench:apply-many': applyMany,
   'bench:compile': compile,
   'bench:store': store,
   nightly: {

@@ -1,8 +1,15 @@
-import { setImmediate as immediate } from 'node:timers/promises';
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
+import { Pace, type PaceOptions } from '../kit/pace.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 
 /** The longest stretch of compile work without letting other work run, in ms. */
 const sliceMs = 20;
+
+/**
+ * Edits one by one are flushed at once. Thousands in a burst are flushed together where a flush takes long, as it does when each
+ * alters a list of thousands: else every flush but the last would be work for nothing.
+ */
+const defaultPace: PaceOptions = { share: 0.1, freeMs: 5, allowanceMs: 250, maxMs: 1_000 };
 
 /**
  * Brings the engine up to date after changes: one flush at a time, begun as soon as the event loop turns, so that what one
@@ -11,14 +18,17 @@ const sliceMs = 20;
 export class Flusher {
   readonly #engine: Engine;
   readonly #onError: (error: unknown) => void;
+  readonly #pace: Pace;
   #running: Promise<void> | undefined;
   #heldUntil = 0;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(engine: Engine, onError: (error: unknown) => void) {
+  /** `pace`: of flushes that follow each other, by the CPU time that they take. */
+  constructor(engine: Engine, onError: (error: unknown) => void, pace: PaceOptions = defaultPace) {
     this.#engine = engine;
     this.#onError = onError;
+    this.#pace = new Pace(pace);
   }
 
   /**
@@ -53,12 +63,38 @@ export class Flusher {
   async #run(): Promise<void> {
     await immediate();
     while (this.#engine.pending && !this.#closed && this.#heldUntil <= Date.now()) {
+      const wait = this.#pace.wait(performance.now());
+      if (wait > 0) {
+        await sleep(wait, undefined, { ref: false });
+        continue;
+      }
       try {
-        await this.#engine.flushAsync({ sliceMs, pause: () => immediate() });
+        await this.#flush();
       } catch (error) {
         this.#onError(error);
         return;
       }
     }
   }
+
+  /** What other work does in the pauses does not count, nor how busy the machine is. */
+  async #flush(): Promise<void> {
+    let cpuMs = 0;
+    let since = threadCpuMs();
+    const pause = async (): Promise<void> => {
+      cpuMs += threadCpuMs() - since;
+      await immediate();
+      since = threadCpuMs();
+    };
+    try {
+      await this.#engine.flushAsync({ sliceMs, pause });
+    } finally {
+      this.#pace.done(cpuMs + threadCpuMs() - since, performance.now());
+    }
+  }
+}
+
+function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
 }

@@ -3,6 +3,7 @@ import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import { parseOriginId } from '../config/origin.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
 import { features } from '../features/index.ts';
+import type { PaceOptions } from '../kit/pace.ts';
 import { createProblems, decodeProblems, problemsType } from '../pipeline/problems.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
 import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
@@ -22,6 +23,8 @@ const foreignReasons: ReadonlySet<string> = new Set(['NotImplemented']);
 const noteReasons: ReadonlySet<string> = new Set(['ProtocolAsTcp']);
 /** Problems told in one condition; more are counted. */
 const toldProblems = 5;
+/** Nobody waits for a condition: in a burst of changes the proxies' compile has the machine. */
+const unhurried: PaceOptions = { share: 0.05, freeMs: 0, allowanceMs: 100, maxMs: 5_000 };
 /** Defines queries, so once in a process. */
 const problems = createProblems(features);
 
@@ -41,7 +44,7 @@ export class ProblemReporter implements CompileTarget {
     this.#kinds = kinds;
     this.#writer = writer;
     this.#engine = createEngine({ roots: [problems] });
-    this.#flusher = new Flusher(this.#engine, onError);
+    this.#flusher = new Flusher(this.#engine, onError, unhurried);
     const observer = parseProxy({ id: observerId, cluster: '', metadata: {} }, { vhds: true });
     if (!observer.ok) throw new Error(observer.error);
     this.#engine.connect(observer.proxy);

@@ -94,6 +94,7 @@ async function start(
       state.take(name, batch);
       flusher.request(state.holdUntil);
       void status?.problems.observe(batch.changes);
+      status?.refusals.observe(batch.changes);
     }, ending.signal);
 
   const ready: Promise<void>[] = [];
@@ -153,13 +154,15 @@ function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Lo
   const problems = new ProblemReporter(kinds, writer, (error) =>
     log.error({ err: error }, 'looking for problems of objects failed'),
   );
-  const unfollow = new StatusReporter(kinds, writer).follow(ledger);
+  const refusals = new StatusReporter(kinds, writer);
+  const unfollow = refusals.follow(ledger);
   return {
     problems,
     virtualIps(key: string, addresses: readonly HostAddress[]): void {
       const ref = refOfOrigin(kinds, { kind: 'ServiceEntry', ...splitKey(key) });
       if (ref) writer.set(ref, 'addresses', addresses.length > 0 ? addresses : undefined);
     },
+    refusals,
     async stop(): Promise<void> {
       unfollow();
       problems.close();

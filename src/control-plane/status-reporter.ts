@@ -1,5 +1,7 @@
 import type { KindRegistry } from '../config/kind.ts';
+import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import type { Origin } from '../config/origin.ts';
+import type { ConfigChange } from '../config/sources/source.ts';
 import type { CompileFailure } from '../snapshot/push.ts';
 import type { Ledger, RecoveredEvent, RejectedEvent } from '../xds/ledger.ts';
 import { refOfOrigin } from './origin-ref.ts';
@@ -7,6 +9,8 @@ import type { StatusWriter } from './status-writer.ts';
 
 /** The condition that says whether proxies took what an object asks for. */
 export const programmedCondition = 'Programmed';
+
+const refusedReason = 'RejectedByProxy';
 
 /** Proxies named in a condition; more are counted. */
 const namedProxies = 3;
@@ -18,9 +22,16 @@ export class StatusReporter {
   /** Object → resource (`proxy|type|name`) → what the proxy said. */
   readonly #refused = new Map<string, Map<string, RejectedEvent>>();
 
-  constructor(kinds: KindRegistry, writer: StatusWriter) {
+  /** Objects that say of an earlier run that they are refused, until it is clear whether anybody repeats it. */
+  readonly #doubtful = new Set<string>();
+  readonly #doubtMs: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `doubtMs`: how long proxies have to repeat what they refused in an earlier run. Default 60,000. */
+  constructor(kinds: KindRegistry, writer: StatusWriter, options: { readonly doubtMs?: number } = {}) {
     this.#kinds = kinds;
     this.#writer = writer;
+    this.#doubtMs = options.doubtMs ?? 60_000;
   }
 
   /** Listens to a ledger; returns the way to stop. */
@@ -31,7 +42,24 @@ export class StatusReporter {
     ];
     return () => {
       for (const stop of stops) stop();
+      clearTimeout(this.#timer);
     };
+  }
+
+  /** Looks at what the store brings: a refusal of an earlier run that no proxy repeats is taken back. */
+  observe(changes: readonly ConfigChange[]): void {
+    for (const { kind, object } of changes) {
+      if (!object || !saysRefused(object)) continue;
+      const id = `${kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`;
+      if (!this.#refused.has(id)) this.#doubtful.add(id);
+    }
+    if (this.#doubtful.size > 0) this.#timer ??= setTimeout(() => this.#settleDoubts(), this.#doubtMs);
+  }
+
+  #settleDoubts(): void {
+    this.#timer = undefined;
+    for (const id of this.#doubtful) if (!this.#refused.has(id)) this.#report(id);
+    this.#doubtful.clear();
   }
 
   #rejected(event: RejectedEvent): void {
@@ -63,7 +91,7 @@ export class StatusReporter {
       this.#writer.report(ref, programmedCondition, {
         status: 'True',
         reason: 'Accepted',
-        message: 'every proxy that had refused it has accepted it',
+        message: 'no connected proxy refuses it',
       });
       return;
     }
@@ -73,13 +101,21 @@ export class StatusReporter {
     const more = proxies.length > namedProxies ? ` and ${proxies.length - namedProxies} more` : '';
     this.#writer.report(ref, programmedCondition, {
       status: 'False',
-      reason: 'RejectedByProxy',
+      reason: refusedReason,
       message: `refused by ${named}${more}, which keep what they had: ${events[0]?.message ?? ''}`.slice(
         0,
         1_000,
       ),
     });
   }
+}
+
+function saysRefused(object: ConfigObject): boolean {
+  const conditions = (object.status as { conditions?: StatusCondition[] } | undefined)?.conditions ?? [];
+  return conditions.some(
+    ({ type, status, reason }) =>
+      type === programmedCondition && status === 'False' && reason === refusedReason,
+  );
 }
 
 function distinctObjects(origins: readonly Origin[]): Set<string> {

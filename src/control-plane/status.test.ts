@@ -104,6 +104,36 @@ it('sets and removes other fields of a status, beside its conditions', async () 
   expect((await store.get(ref))?.object.status).not.toHaveProperty('addresses');
 });
 
+it('takes back what an earlier run said and no proxy repeats', async () => {
+  const refused = { type: 'Programmed', status: 'False' as const, reason: 'RejectedByProxy' };
+  const marked = { ...object, status: { conditions: [refused] } };
+  const other = { ...ref, name: 'other' };
+  const twin = { ...marked, metadata: { ...object.metadata, name: 'other' } };
+  await store.commit([
+    { type: 'put', ref, object: marked },
+    { type: 'put', ref: other, object: twin },
+  ]);
+  const ledger = createLedger();
+  const reporter = new StatusReporter(createBuiltInRegistry(), writer, { doubtMs: 100 });
+  const stop = reporter.follow(ledger);
+  const group = 'networking.istio.io';
+  reporter.observe([
+    { group, kind: 'VirtualService', key: 'default/reviews', object: marked },
+    { group, kind: 'VirtualService', key: 'default/other', object: twin },
+  ]);
+  ledger.noteRejected({
+    proxyId: 'sidecar~1~a.default~x',
+    typeUrl: typeUrls.virtualHost,
+    resources: ['80/other'],
+    message: 'duplicate domain',
+    origins: [{ kind: 'VirtualService', namespace: 'default', name: 'other', path: '' }],
+  });
+  await expect.poll(() => condition('Programmed')).toMatchObject({ status: 'True' });
+  const status = (await store.get(other))?.object.status as { conditions?: StatusCondition[] };
+  expect(status.conditions).toContainEqual(expect.objectContaining(refused));
+  stop();
+});
+
 it('writes nothing when nothing changes', async () => {
   writer.report(ref, 'Programmed', { status: 'True', reason: 'Accepted' });
   await writer.flush();

@@ -72,13 +72,25 @@ interface Waiter {
 /** How often a wait looks whether the source has reached a revision: a change that alters no resource makes no push. */
 const revisionPollMs = 5;
 
+export interface LedgerOptions {
+  /** How long a refusal outlives the stream of the proxy that made it, in ms: it may come back. Default 30,000. */
+  readonly goneGraceMs?: number;
+}
+
+const defaultGoneGraceMs = 30_000;
+
 /** What every connected proxy was sent, and what it said to it. */
 export class Ledger {
   readonly #streams = new Set<LedgerStream>();
   readonly #waiters = new Set<Waiter>();
   readonly #onRejected = new Set<(event: RejectedEvent) => void>();
   readonly #onRecovered = new Set<(event: RecoveredEvent) => void>();
+  readonly #goneGraceMs: number;
   #revision: () => number = () => 0;
+
+  constructor(options: LedgerOptions = {}) {
+    this.#goneGraceMs = options.goneGraceMs ?? defaultGoneGraceMs;
+  }
 
   /** For the server: where the delivered revision is read. */
   bind(revision: () => number): void {
@@ -92,6 +104,21 @@ export class Ledger {
   close(stream: LedgerStream): void {
     this.#streams.delete(stream);
     this.#leave(stream, () => true);
+    const refused = stream.rejectedResources();
+    if (refused.length > 0) setTimeout(() => this.#forget(refused), this.#goneGraceMs).unref();
+  }
+
+  /** What a proxy refused before it left, and does not refuse at present: it came back and took it, or it is gone for good. */
+  #forget(refused: readonly RejectedEvent[]): void {
+    for (const { proxyId, typeUrl, resources } of refused) {
+      const again = [...this.#streams]
+        .filter((stream) => stream.proxyId === proxyId)
+        .flatMap((stream) => stream.rejectedResources())
+        .filter((event) => event.typeUrl === typeUrl)
+        .flatMap((event) => event.resources);
+      const over = resources.filter((name) => !again.includes(name));
+      if (over.length > 0) this.noteRecovered({ proxyId, typeUrl, resources: over });
+    }
   }
 
   /** For the server: a stream has acknowledged or rejected something. */
@@ -121,7 +148,7 @@ export class Ledger {
     return () => this.#onRejected.delete(listener);
   }
 
-  /** Calls back when a proxy took a newer version of what it had refused, or no longer needs it. */
+  /** Calls back when a proxy took a newer version of what it had refused, no longer needs it, or is gone for good. */
   onRecovered(listener: (event: RecoveredEvent) => void): () => void {
     this.#onRecovered.add(listener);
     return () => this.#onRecovered.delete(listener);
@@ -186,6 +213,6 @@ export class Ledger {
   }
 }
 
-export function createLedger(): Ledger {
-  return new Ledger();
+export function createLedger(options?: LedgerOptions): Ledger {
+  return new Ledger(options);
 }

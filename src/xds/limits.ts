@@ -1,3 +1,5 @@
+import type { PaceOptions } from '../kit/pace.ts';
+
 /** Bounds of the xDS server. Every one may be set; the defaults suit one process with some thousands of proxies. */
 export interface XdsLimits {
   /** Streams at a time, over all listeners. Default 10,000. Further ones are refused with RESOURCE_EXHAUSTED. */
@@ -32,6 +34,11 @@ export interface XdsLimits {
   readonly removalGraceMs: number;
   /** ms that routes wait at most for a cluster that warms slowly. Default 15,000, as Envoy's initial_fetch_timeout. */
   readonly warmingMs: number;
+  /**
+   * How soon a client is sent the next response of route tables, by how long it took to answer the last ones; what waits meanwhile
+   * comes together. Default: a client is kept busy for 15 % of its time, 250 ms ahead of that, and waits 2,000 ms at most.
+   */
+  readonly pace: PaceOptions;
   /** ms of work on pushes before other events have their turn. Default 8. */
   readonly sliceMs: number;
 }
@@ -53,5 +60,6 @@ export const defaultLimits: XdsLimits = Object.freeze({
   connectionAgeJitter: 0.1,
   removalGraceMs: 30_000,
   warmingMs: 15_000,
+  pace: { share: 0.15, freeMs: 10, allowanceMs: 250, maxMs: 2_000 },
   sliceMs: 8,
 });

@@ -1,8 +1,10 @@
 import type { Origin } from '../config/origin.ts';
+import { Pace, type PaceOptions } from '../kit/pace.ts';
 import type { PushDelta } from '../snapshot/push.ts';
 import type { Resource } from '../snapshot/resource.ts';
 import { byName, Held } from './held.ts';
 import { NameSet } from './name-set.ts';
+import { isPaced } from './xds-type.ts';
 
 /** A response that the client has neither acknowledged nor rejected. */
 export interface InFlight {
@@ -111,8 +113,12 @@ export class Watch {
   #deltas: PushDelta[] = [];
   #deltaRevision = 0;
 
-  constructor(typeUrl: string) {
+  /** Undefined: the next response follows as soon as the last one is answered. */
+  readonly #pace: Pace | undefined;
+
+  constructor(typeUrl: string, pace: PaceOptions) {
     this.typeUrl = typeUrl;
+    this.#pace = isPaced(typeUrl) ? new Pace(pace) : undefined;
   }
 
   /** Takes note of a change. A client that is busy keeps names only, never resources: its backlog has no bytes. */
@@ -141,6 +147,17 @@ export class Watch {
     if (delta.removed.length > 0) return undefined;
     this.#deltas = [];
     return delta;
+  }
+
+  /** ms until the next response may go. Parts of a rejected response are not held up: the client serves something old meanwhile. */
+  wait(now: number): number {
+    return this.trials.length > 0 ? 0 : (this.#pace?.wait(now) ?? 0);
+  }
+
+  /** The client answered the response in flight, `tookMs` after it was sent. */
+  answered(tookMs: number, now: number): void {
+    this.inFlight = undefined;
+    this.#pace?.done(tookMs, now);
   }
 
   /** Turns deltas that wait into names. */

@@ -49,6 +49,8 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   #order: Watch[] = [];
   #nonce = 0;
   #blockedSince: number | undefined;
+  #resume: NodeJS.Timeout | undefined;
+  #resumesAt = Number.POSITIVE_INFINITY;
   #closed = false;
   /** The first request came and is authentic; what the proxy needs is compiled, however long that takes. */
   #admitted = false;
@@ -146,7 +148,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     if (known) return known;
     if (this.watches.size >= maxTypes)
       throw new GrpcError(grpcStatus.resourceExhausted, `more than ${maxTypes} types on one stream`);
-    const watch = new Watch(typeUrl);
+    const watch = new Watch(typeUrl, this.#context.limits.pace);
     this.watches.set(typeUrl, watch);
     this.#order = [...this.watches.values()].sort((a, b) => rank(a.typeUrl) - rank(b.typeUrl));
     return watch;
@@ -164,7 +166,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
         this.#context.metrics.add('stale_requests', 1, shortType(watch.typeUrl));
       return request.nonce === watch.lastNonce && !flight;
     }
-    watch.inFlight = undefined;
+    watch.answered(this.now - flight.sentAt, this.now);
     const type = shortType(watch.typeUrl);
     if (request.error === undefined) {
       this.#context.metrics.add('acks', 1, type);
@@ -198,7 +200,8 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   note(delta: PushDelta, revision: number): void {
     const watch = this.watches.get(delta.typeUrl);
     if (!watch) return;
-    const busy = watch.inFlight !== undefined || (this.#transport?.blocked ?? true);
+    const busy =
+      watch.inFlight !== undefined || (this.#transport?.blocked ?? true) || watch.wait(this.now) > 0;
     watch.note(delta, revision, busy);
     this.#context.queue.add(this);
   }
@@ -220,6 +223,11 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     for (const watch of this.#order) {
       if (this.#transport?.blocked || this.#closed) return;
       if (watch.inFlight || !hasWork(this, watch)) continue;
+      const wait = watch.wait(this.now);
+      if (wait > 0) {
+        this.#resumeIn(wait);
+        continue;
+      }
       const draft = this.delta ? collectDelta(this, watch) : collectSotw(this, watch);
       if (draft) this.#send(watch, draft);
       else if (!hasWork(this, watch)) {
@@ -227,6 +235,18 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
         this.#context.ledger.progress(this);
       }
     }
+  }
+
+  /** One timer serves all types: whoever still waits when it fires asks again. */
+  #resumeIn(ms: number): void {
+    const at = this.now + ms;
+    if (at >= this.#resumesAt) return;
+    clearTimeout(this.#resume);
+    this.#resumesAt = at;
+    this.#resume = setTimeout(() => {
+      this.#resumesAt = Number.POSITIVE_INFINITY;
+      this.#context.queue.add(this);
+    }, Math.ceil(ms));
   }
 
   #send(watch: Watch, draft: Draft): void {
@@ -327,6 +347,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#resume);
     this.#context.queue.remove(this);
     this.#context.ledger.close(this);
     if (this.#registration) this.#context.registry.release(this.#registration, this);

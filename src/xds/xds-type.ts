@@ -18,6 +18,14 @@ export const deliveryOrder: readonly string[] = [
 /** Types whose users must wait for the clusters that they name. */
 export const routingTypes: readonly string[] = [typeUrls.listener, typeUrls.route, typeUrls.virtualHost];
 
+/**
+ * Types of which Envoy builds a whole table anew for each response, on the thread that accepts its connections: 26 ms for one host
+ * among 5,000. Sent as fast as it answers, a burst of edits would keep it busy for minutes with tables that nobody uses.
+ */
+export function isPaced(typeUrl: string): boolean {
+  return typeUrl === typeUrls.route || typeUrl === typeUrls.virtualHost;
+}
+
 /** State of the world: a response of these types holds everything, and what it lacks is removed. Others may be partial. */
 export function isFullState(typeUrl: string): boolean {
   return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener;

@@ -3,7 +3,7 @@ import { RouteConfigurationSchema } from '../../gen/proto/envoy/config/route/v3/
 import { type Resource, type ResourceHints, typeUrls } from '../../src/snapshot/resource.ts';
 import type { Authenticate } from '../../src/xds/authenticate.ts';
 import { createLedger, type Ledger } from '../../src/xds/ledger.ts';
-import type { XdsLimits } from '../../src/xds/limits.ts';
+import { defaultLimits, type XdsLimits } from '../../src/xds/limits.ts';
 import { createXdsServer, type XdsListener, type XdsServer } from '../../src/xds/server.ts';
 import { makeResource, ScriptedSource } from './scripted-source.ts';
 
@@ -21,6 +21,8 @@ export interface HarnessOptions {
   readonly limits?: Partial<XdsLimits>;
   readonly authenticate?: Authenticate;
   readonly listeners?: readonly XdsListener[];
+  /** Of the ledger: see there. */
+  readonly goneGraceMs?: number;
 }
 
 const silent = { info: () => undefined, warn: () => undefined, debug: () => undefined };
@@ -28,14 +30,15 @@ const silent = { info: () => undefined, warn: () => undefined, debug: () => unde
 /** A server over a scripted source on a free port. */
 export async function startHarness(options: HarnessOptions = {}): Promise<Harness> {
   const source = new ScriptedSource(options.resources);
-  const ledger = createLedger();
+  const ledger = createLedger(options.goneGraceMs === undefined ? {} : { goneGraceMs: options.goneGraceMs });
   const counters = new Map<string, number>();
   const server = createXdsServer({
     source,
     ledger,
     authenticate: options.authenticate ?? (() => ({ ok: true, identity: undefined })),
     listeners: options.listeners ?? [{ name: 'plaintext', host: '127.0.0.1', port: 0 }],
-    limits: { removalGraceMs: 150, ...options.limits },
+    // A slow test must not count as a slow client: what is about the pace asks for it.
+    limits: { removalGraceMs: 150, pace: { ...defaultLimits.pace, maxMs: 0 }, ...options.limits },
     log: silent,
     metrics: {
       add: (counter, amount, label) => {

@@ -10,8 +10,11 @@ let client: DeltaClient;
 let rejected: RejectedEvent[];
 let recovered: RecoveredEvent[];
 
-async function start(): Promise<void> {
-  harness = await startHarness({ resources: ['a', 'b', 'c', 'd'].map((name) => fake.listener(name, '1')) });
+async function start(goneGraceMs?: number): Promise<void> {
+  harness = await startHarness({
+    resources: ['a', 'b', 'c', 'd'].map((name) => fake.listener(name, '1')),
+    ...(goneGraceMs === undefined ? {} : { goneGraceMs }),
+  });
   rejected = [];
   recovered = [];
   harness.ledger.onRejected((event) => rejected.push(event));
@@ -55,6 +58,33 @@ describe('rejections', () => {
       },
     ]);
     expect(recovered).toEqual([]);
+  });
+
+  it('forgets what a proxy refused that left for good', async () => {
+    await start(50);
+    edit('2', 'b');
+    client.nack(await client.next(), 'listener b: address in use');
+    await until(() => rejected.length === 1);
+    await client.close();
+    await until(() => recovered.length > 0);
+    expect(recovered).toEqual([{ proxyId: sidecarNode.id, typeUrl: listener, resources: ['b'] }]);
+  });
+
+  it('forgets nothing of a proxy that comes back and refuses it again; what it takes then is over', async () => {
+    await start(3_000);
+    edit('2', 'b', 'c');
+    client.nack(await client.next(), 'b and c: address in use');
+    client.ack(await client.next());
+    await until(() => rejected.flatMap(({ resources }) => resources).length === 2);
+    await client.close();
+    client = new DeltaClient(harness.port);
+    client.request(listener, { node: sidecarNode });
+    // Now c is taken.
+    client.nack(await client.next(), 'listener b: address in use');
+    client.ack(await client.next());
+    await until(() => recovered.length > 0, 20_000);
+    expect(recovered).toEqual([{ proxyId: sidecarNode.id, typeUrl: listener, resources: ['c'] }]);
+    expect(state()).toBe('NACKED');
   });
 
   it('does not send a refused version again, and recovers with a newer one', async () => {
