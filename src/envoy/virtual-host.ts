@@ -26,13 +26,9 @@ export function namedVirtualHost(name: string, body: Uint8Array): Uint8Array {
   return concatenate([new BinaryWriter().tag(1, WireType.LengthDelimited).string(name).finish(), body]);
 }
 
-/** A route configuration around hosts that are encoded already (field 2). */
-export function encodeRouteConfiguration(
-  plan: RouteConfigurationPlan,
-  hosts: readonly Uint8Array[],
-  vhds: boolean,
-): Uint8Array {
-  const head = toBinary(
+/** A route configuration without hosts. */
+export function encodeRouteConfiguration(plan: RouteConfigurationPlan, vhds: boolean): Uint8Array {
+  return toBinary(
     RouteConfigurationSchema,
     create(RouteConfigurationSchema, {
       name: plan.name,
@@ -42,7 +38,11 @@ export function encodeRouteConfiguration(
       ...(vhds ? { vhds: { configSource: adsSource() } } : {}),
     }),
   );
-  const chunks: Uint8Array[] = [head];
+}
+
+/** Appends hosts that are encoded already (field 2) to an encoded route configuration. */
+export function withHosts(routes: Uint8Array, hosts: readonly Uint8Array[]): Uint8Array {
+  const chunks: Uint8Array[] = [routes];
   for (const host of hosts)
     chunks.push(new BinaryWriter().tag(2, WireType.LengthDelimited).uint32(host.length).finish(), host);
   return concatenate(chunks);

@@ -42,6 +42,7 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
       instead: 'nothing listens',
     },
   ],
+  EnvoyFilter: [],
   AuthorizationPolicy: [],
   PeerAuthentication: [],
   ServiceEntry: [],

@@ -1,4 +1,5 @@
 import type { Feature } from '../plan/feature.ts';
+import { envoyFilter } from './extensibility/envoy-filter/feature.ts';
 import { authorizationPolicy } from './security/authorization-policy/feature.ts';
 import { mutualTls } from './security/mutual-tls/feature.ts';
 import { peerAuthentication } from './security/peer-authentication/feature.ts';
@@ -43,4 +44,5 @@ export const features: readonly Feature[] = [
   http10,
   metrics,
   accessLog,
+  envoyFilter,
 ];

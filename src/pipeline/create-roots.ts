@@ -9,15 +9,16 @@ import { encodeResource } from '../envoy/pack.ts';
 import { buildSecret } from '../envoy/secret.ts';
 import { type ClusterPlan, type EndpointsPlan, slowWarmingSlot } from '../plan/cluster-plan.ts';
 import { parseDuration } from '../plan/duration.ts';
-import type { Feature, Shaper } from '../plan/feature.ts';
+import type { Feature, OutputPatches, PatchedType, Shaper } from '../plan/feature.ts';
 import type { ListenerPlan, SecretPlan } from '../plan/listener-plan.ts';
 import { read, type Slotted } from '../plan/slot.ts';
 import { type Collection, defineCollection, defineQuery, type Key } from '../snapshot/query.ts';
-import { type Resource, typeUrls } from '../snapshot/resource.ts';
+import { type KnownAs, type Resource, typeUrls } from '../snapshot/resource.ts';
 import type { View } from '../snapshot/view.ts';
 import { createDecorate } from './decorate.ts';
 import { createEmit, type Emit } from './emit.ts';
 import { originsOf } from './origins.ts';
+import { patchedItem, patchesOf } from './patch.ts';
 import type { Planned } from './planned.ts';
 import { routeRoots } from './route-roots.ts';
 import { sameResource } from './same-resource.ts';
@@ -34,6 +35,8 @@ export interface Roots {
 export function createRoots(features: readonly Feature[]): Roots {
   const decorate = createDecorate(features);
   const emit = createEmit(features);
+  const patches = patchesOf(features);
+  const patching = (type: PatchedType) => (patches ? { type, patches } : undefined);
   const collections: Collection<Resource>[] = [];
   const plans: { name: string; list: (view: View) => Planned[] }[] = [];
   const add = (name: string, root: NodeRoot): void => {
@@ -42,25 +45,32 @@ export function createRoots(features: readonly Feature[]): Roots {
   };
   for (const feature of features) {
     for (const shaper of feature.clusters ?? [])
-      add(shaper.name, nodeRoot('cluster', shaper, decorate.cluster, clusterResource(emit)));
+      add(
+        shaper.name,
+        nodeRoot('cluster', shaper, decorate.cluster, clusterResource(emit), patching('cluster')),
+      );
     for (const shaper of feature.endpoints ?? [])
       add(
         shaper.name,
         nodeRoot('endpoints', shaper, () => {}, endpointsResource),
       );
     for (const shaper of feature.listeners ?? [])
-      add(shaper.name, nodeRoot('listener', shaper, decorate.listener, listenerResource(emit)));
+      add(
+        shaper.name,
+        nodeRoot('listener', shaper, decorate.listener, listenerResource(emit), patching('listener')),
+      );
     for (const shaper of feature.secrets ?? [])
       add(
         shaper.name,
         nodeRoot('secret', shaper, () => {}, secretResource),
       );
     for (const shaper of feature.routes ?? []) {
-      const root = routeRoots(shaper, decorate, emit);
+      const root = routeRoots(shaper, decorate, emit, patches);
       collections.push(...root.collections);
       plans.push({ name: shaper.name, list: root.list });
     }
   }
+  collections.push(...(patches?.collections ?? []));
   return { collections, plans };
 }
 
@@ -75,6 +85,7 @@ function nodeRoot<P extends Slotted & { readonly origin: Origin }>(
   shaper: Shaper<P>,
   decorate: (view: View, plan: P) => void,
   emit: (view: View, plan: P) => Resource,
+  patching?: { readonly type: PatchedType; readonly patches: OutputPatches },
 ): NodeRoot {
   const name = `${type}/${shaper.name}`;
   const idsOf = (view: View, key: Key): readonly Key[] | undefined =>
@@ -92,11 +103,14 @@ function nodeRoot<P extends Slotted & { readonly origin: Origin }>(
     },
     { equal: sameResource },
   );
+  const made = patching
+    ? patchedItem(name, patching.type, patching.patches, built)
+    : (view: View, ids: readonly Key[]) => view.call(built, ...ids);
   const item = defineQuery(
     `${name}.item`,
     (view, key: Key): Resource | undefined => {
       const ids = idsOf(view, key);
-      return ids && view.call(built, ...ids);
+      return ids && made(view, ids);
     },
     { equal: sameResource },
   );
@@ -120,6 +134,9 @@ function clusterResource(emit: Emit): (view: View, plan: ClusterPlan) => Resourc
     return encodeResource(typeUrls.cluster, plan.name, ClusterSchema, message, originsOf(plan), {
       ...(plan.discovery.type === 'eds' ? { eds: true } : {}),
       ...(read(plan, slowWarmingSlot) ? { slowWarming: true } : {}),
+      ...(plan.direction === 'inbound' && plan.service
+        ? { known: { host: plan.service.hostname, port: plan.service.port } }
+        : {}),
     });
   };
 }
@@ -139,8 +156,24 @@ function listenerResource(emit: Emit): (view: View, plan: ListenerPlan) => Resou
   return (_, plan) => {
     const { chains, defaultChain } = plan;
     const origins = originsOf(plan, ...chains, ...(defaultChain ? [defaultChain] : []));
-    return encodeResource(typeUrls.listener, plan.name, ListenerSchema, emit.listener(plan), origins);
+    const known = knownAs(plan);
+    return encodeResource(typeUrls.listener, plan.name, ListenerSchema, emit.listener(plan), origins, {
+      ...(known ? { known } : {}),
+    });
   };
+}
+
+/** Of explicit and allocated listeners: what they are in a mesh that captures by the kernel. */
+function knownAs({ direction, name, port, chains }: ListenerPlan): KnownAs | undefined {
+  const servicePort = chains.find((chain) => chain.policyPort !== undefined)?.policyPort;
+  if (direction === 'inbound')
+    return {
+      inbound: true,
+      ...(name === 'virtualInbound' ? {} : { names: ['virtualInbound'], port: servicePort ?? port }),
+    };
+  const explicit = /^explicit_.*:(\d+)$/.exec(name);
+  if (explicit) return { port: Number(explicit[1]), names: [`0.0.0.0_${explicit[1]}`] };
+  return servicePort === undefined ? undefined : { port: servicePort, names: [`0.0.0.0_${servicePort}`] };
 }
 
 function secretResource(_: View, plan: SecretPlan): Resource {

@@ -6,7 +6,8 @@ import type { HttpConnectionManager } from '../../gen/proto/envoy/extensions/fil
 import type { Issue } from '../config/kind.ts';
 import type { ConfigObject } from '../config/object.ts';
 import type { Origin } from '../config/origin.ts';
-import type { Key, Query } from '../snapshot/query.ts';
+import type { Collection, Key, Query } from '../snapshot/query.ts';
+import type { Resource } from '../snapshot/resource.ts';
 import type { View } from '../snapshot/view.ts';
 import type { ClusterPlan, EndpointsPlan } from './cluster-plan.ts';
 import type { FilterChainPlan, ListenerPlan, SecretPlan } from './listener-plan.ts';
@@ -70,6 +71,58 @@ export interface Emitters {
   readonly accessLogs?: (chain: FilterChainPlan) => readonly AccessLog[];
 }
 
+/** The sorts of resources that output patches change. */
+export type PatchedType = 'cluster' | 'listener' | 'route';
+
+/** A virtual host without its name, as it is encoded for all route configurations that hold it. */
+export interface HostTarget {
+  /** The route configuration. */
+  readonly routes: string;
+  /** The port that users know the route configuration by, where its name says something else. */
+  readonly port?: number;
+  readonly name: string;
+}
+
+export interface PatchedHost {
+  readonly body: Uint8Array;
+  /** Clusters that the patched routes name. */
+  readonly clusters: readonly string[];
+}
+
+/** What patches made of something; undefined content: they removed it. */
+export interface PatchResult<T> {
+  readonly content: T | undefined;
+  /** The patches that had a part in it. */
+  readonly applied: readonly Key[];
+  readonly origins: readonly Origin[];
+}
+
+/**
+ * Changes finished resources: the one feature that does so is envoy-filter. Sets of patches travel as one key, '' for none, so that
+ * proxies to whom the same patches apply share what is made of them, and all share what no patch concerns.
+ */
+export interface OutputPatches {
+  /** The patches that may concern the asking proxy's resources of a type. */
+  readonly applicable: Query<[type: Key], Key>;
+  /** Those of them that concern one resource. */
+  readonly concerning: (view: View, applicable: Key, type: PatchedType, resource: Resource) => Key;
+  readonly concerningHost: (view: View, applicable: Key, host: HostTarget) => Key;
+  readonly concerningRoutes: (view: View, applicable: Key, routes: Omit<HostTarget, 'name'>) => Key;
+  readonly cluster: (view: View, patches: Key, resource: Resource) => PatchResult<Resource>;
+  readonly listener: (view: View, patches: Key, resource: Resource) => PatchResult<Resource>;
+  readonly host: (view: View, patches: Key, host: HostTarget, body: Uint8Array) => PatchResult<PatchedHost>;
+  /** `body`: a route configuration without the hosts that travel on their own. `taken`: the domains of all its hosts, made on demand. */
+  readonly routes: (
+    view: View,
+    patches: Key,
+    routes: Omit<HostTarget, 'name'>,
+    body: Uint8Array,
+    taken: () => ReadonlySet<string>,
+  ) => PatchResult<Uint8Array>;
+  /** Resources that patches add. */
+  readonly collections: readonly Collection<Resource>[];
+}
+
 /** Something that an object asks for and that cannot be done: becomes a status condition. */
 export interface Problem {
   readonly origin: Origin;
@@ -95,6 +148,8 @@ export interface Feature {
   readonly secrets?: readonly Shaper<SecretPlan>[];
   readonly decorate?: Decorators;
   readonly emit?: Emitters;
+  /** One feature only. */
+  readonly patches?: OutputPatches;
   /** What an object asks for and cannot have. Reads no attribute of the proxy. */
   readonly problems?: (view: View, object: ConfigObject) => Problem[];
   /** Words for the decision that an origin path of its kinds stands for; undefined where it is not this feature's. */

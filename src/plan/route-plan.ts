@@ -121,6 +121,8 @@ export interface RouteConfigurationPlan extends Slotted {
   readonly allowVhds: boolean;
   /** The `:port` of a Host header is no part of the comparison with domains. */
   readonly ignorePort: boolean;
+  /** The port that users know it by, where its name says an allocated one. */
+  readonly policyPort?: number;
   readonly origin: Origin;
 }
 

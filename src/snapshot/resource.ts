@@ -23,6 +23,21 @@ export interface ResourceHints {
   readonly clusters?: readonly string[];
   /** RDS: the virtual hosts travel one by one (VHDS); absent: the route configuration is complete as it is. */
   readonly vhds?: boolean;
+  /** What people know the resource by, where its bytes say something else (allocated ports, shared names). */
+  readonly known?: KnownAs;
+  /** EnvoyFilter patches that had a part in it, `namespace/name#index` each. */
+  readonly patches?: readonly string[];
+}
+
+export interface KnownAs {
+  /** Listeners: they take connections to the application behind the proxy. */
+  readonly inbound?: boolean;
+  /** Further names, those of Istio for the same thing. */
+  readonly names?: readonly string[];
+  /** The port that users write. */
+  readonly port?: number;
+  /** Inbound clusters: the service's host. */
+  readonly host?: string;
 }
 
 export const typeUrls = {
@@ -34,3 +49,6 @@ export const typeUrls = {
   secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
   extension: 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
 } as const;
+
+/** The type of what stands in for a resource that a patch removed: no proxy asks for it, but it says which patch did. */
+export const removedType = 'ostria/removed';

@@ -1,46 +1,14 @@
 import { globSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { createRegistry, type DescMessage, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
+import { type DescMessage, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { parseAllDocuments, stringify } from 'yaml';
 import { ClusterSchema } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../gen/proto/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import { VirtualHostSchema } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
-import { FileAccessLogSchema } from '../../gen/proto/envoy/extensions/access_loggers/file/v3/file_pb.js';
-import { ConfigSchema as StatsLogSchema } from '../../gen/proto/envoy/extensions/access_loggers/stats/v3/stats_pb.js';
-import { ClusterConfigSchema } from '../../gen/proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.js';
-import {
-  CorsPolicySchema,
-  CorsSchema,
-} from '../../gen/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js';
-import { FilterConfigSchema } from '../../gen/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js';
-import { HTTPFaultSchema } from '../../gen/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js';
-import { RBACSchema as HttpRbacSchema } from '../../gen/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
-import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
-import { HttpInspectorSchema } from '../../gen/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
-import { OriginalDstSchema } from '../../gen/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
-import { TlsInspectorSchema } from '../../gen/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
-import { DubboProxySchema } from '../../gen/proto/envoy/extensions/filters/network/dubbo_proxy/v3/dubbo_proxy_pb.js';
-import { HttpConnectionManagerSchema } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { MongoProxySchema } from '../../gen/proto/envoy/extensions/filters/network/mongo_proxy/v3/mongo_proxy_pb.js';
-import { RBACSchema as NetworkRbacSchema } from '../../gen/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
-import { RedisProxySchema } from '../../gen/proto/envoy/extensions/filters/network/redis_proxy/v3/redis_proxy_pb.js';
-import { ConfigSchema as SetFilterStateSchema } from '../../gen/proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js';
-import { TcpProxySchema } from '../../gen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { ThriftProxySchema } from '../../gen/proto/envoy/extensions/filters/network/thrift_proxy/v3/thrift_proxy_pb.js';
-import { ZooKeeperProxySchema } from '../../gen/proto/envoy/extensions/filters/network/zookeeper_proxy/v3/zookeeper_proxy_pb.js';
-import { UriTemplateMatchConfigSchema } from '../../gen/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
-import { PreviousHostsPredicateSchema } from '../../gen/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
-import { PreviousPrioritiesConfigSchema } from '../../gen/proto/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js';
-import { ProxyProtocolUpstreamTransportSchema } from '../../gen/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js';
-import { RawBufferSchema } from '../../gen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import { SecretSchema } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import {
-  DownstreamTlsContextSchema,
-  UpstreamTlsContextSchema,
-} from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import { HttpProtocolOptionsSchema } from '../../gen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { envoyTypes } from '../../src/config/envoy-value/envoy-types.ts';
 import type { Planned } from '../../src/pipeline/planned.ts';
 import { roots } from '../../src/pipeline/roots.ts';
 import { planToData } from '../../src/plan/serialize.ts';
@@ -127,23 +95,6 @@ export function compileCase(golden: GoldenCase, objects = golden.objects): Map<s
   return result;
 }
 
-const registry = createRegistry(
-  ...[
-    FileAccessLogSchema,
-    StatsLogSchema,
-    ClusterConfigSchema,
-    CorsPolicySchema,
-    CorsSchema,
-    FilterConfigSchema,
-  ],
-  ...[HTTPFaultSchema, RouterSchema, HttpInspectorSchema, OriginalDstSchema, TlsInspectorSchema],
-  ...[HttpConnectionManagerSchema, SetFilterStateSchema, TcpProxySchema, PreviousHostsPredicateSchema],
-  ...[PreviousPrioritiesConfigSchema, RawBufferSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema],
-  ...[ProxyProtocolUpstreamTransportSchema],
-  ...[HttpProtocolOptionsSchema, HttpRbacSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema],
-  ...[MongoProxySchema, RedisProxySchema, ThriftProxySchema, DubboProxySchema, ZooKeeperProxySchema],
-);
-
 const schemas: readonly (readonly [string, string, DescMessage])[] = [
   ['clusters', typeUrls.cluster, ClusterSchema],
   ['endpoints', typeUrls.endpoints, ClusterLoadAssignmentSchema],
@@ -165,7 +116,7 @@ export function envoyText(golden: GoldenCase, compiled: ReadonlyMap<string, Comp
     for (const [label, typeUrl, schema] of schemas)
       for (const resource of resources.get(typeUrl)?.values() ?? []) {
         if (!isShown(golden, resource.name)) continue;
-        const json = toJson(schema, fromBinary(schema, resource.bytes), { registry });
+        const json = toJson(schema, fromBinary(schema, resource.bytes), { registry: envoyTypes });
         const kept = golden.keep ? withName(json, keepKeys(json, new Set(golden.keep))) : json;
         const list = types[label] ?? [];
         list.push(kept);

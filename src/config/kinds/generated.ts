@@ -8,6 +8,7 @@ const built = new Set([
   'DestinationRule.networking.istio.io',
   'Gateway.networking.istio.io',
   'ServiceEntry.networking.istio.io',
+  'EnvoyFilter.networking.istio.io',
   'WorkloadEntry.networking.istio.io',
   'PeerAuthentication.security.istio.io',
   'AuthorizationPolicy.security.istio.io',

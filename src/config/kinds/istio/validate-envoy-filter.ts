@@ -3,11 +3,12 @@ import type {
   EnvoyFilterConfigPatchesMatch,
   EnvoyFilterSpec,
 } from '../../../../gen/crd/types/istio/envoy-filter.ts';
+import { parseEnvoyValue } from '../../envoy-value/parse-envoy-value.ts';
+import { type ApplyTo, patchTypes } from '../../envoy-value/patch-types.ts';
 import type { FieldPath } from '../../field-path.ts';
 import type { Report } from '../../report.ts';
 import { checkPolicyTarget, checkRegex, checkSelector, each, specValidator } from './common.ts';
 
-type ApplyTo = NonNullable<EnvoyFilterConfigPatches['applyTo']>;
 type MatchKind = 'listener' | 'routeConfiguration' | 'cluster' | 'waypoint';
 
 /** The match that goes with each class of objects; none for the whole bootstrap and for extension configurations. */
@@ -57,6 +58,14 @@ function checkPatch(report: Report, path: FieldPath, config: EnvoyFilterConfigPa
     report.required(path.field('patch').field('value'), `${operation} needs a value`);
   checkOperation(report, path.field('patch').field('operation'), applyTo, operation);
   if (match) checkMatch(report, path.field('match'), applyTo, match);
+  if (patch?.value !== undefined)
+    checkValue(report, path.field('patch').field('value'), applyTo, patch.value);
+}
+
+/** The value is a part of the message that `applyTo` says; what is added whole needs a name. */
+function checkValue(report: Report, path: FieldPath, applyTo: ApplyTo, value: Record<string, unknown>): void {
+  const parsed = parseEnvoyValue(patchTypes[applyTo], value, path);
+  if (!parsed.ok) for (const issue of parsed.issues) report.error(issue.path, issue.code, issue.message);
 }
 
 function checkOperation(report: Report, path: FieldPath, applyTo: ApplyTo, operation: string): void {

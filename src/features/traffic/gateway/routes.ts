@@ -136,6 +136,7 @@ function planRoutes(view: View, name: Key, server: Key, port: Key, star: Key): R
     inlineHosts: starHosts(view, port, star, origin),
     allowVhds: true,
     ignorePort: true,
+    policyPort: Number(port),
     origin,
   });
 }
