@@ -9,7 +9,7 @@ import { OpenDestinations } from './open-destinations.ts';
 
 /** What the state feeds: the incremental engine. */
 export interface CompileTarget {
-  apply(changes: Iterable<WorldChange>, revision: number): void;
+  apply(changes: Iterable<WorldChange>, revision?: number): void;
   setMesh(mesh: MeshConfig): void;
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
+import { badRange } from '../kit/guarded-fetch.ts';
 
 export interface Address {
   host: string;
@@ -30,6 +31,11 @@ export interface ControlPlaneOptions {
   meshConfig: Record<string, unknown>;
   /** Peer authentication where no PeerAuthentication says otherwise. Default STRICT. */
   defaultMtlsMode: 'STRICT' | 'PERMISSIVE' | 'DISABLE';
+  /**
+   * Ranges (`address/length`) that keys of tokens may be fetched from although they are not public. Default none: what objects name by
+   * URL leads neither to this machine nor into its networks.
+   */
+  allowFetch: readonly string[];
   /** Where clients reach the API: written into the kubeconfig. Default: the address that it listens on. */
   kubeconfig?: string;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -50,6 +56,7 @@ Runs the control plane in the foreground.
   --etcd URL[,URL]           endpoints of etcd
   --ca DIR                   ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem
   --mtls strict|permissive|disable   default peer authentication (default strict)
+  --allow-fetch RANGE[,…]    fetch keys of tokens from these ranges too (public addresses only by default)
   --kubeconfig FILE          write the admin's kubeconfig here (0600)
   --settings FILE            the same settings as JSON; flags win
   --log-level LEVEL          trace, debug, info (default), warn, error
@@ -70,6 +77,7 @@ const flags = {
   etcd: { type: 'string' },
   ca: { type: 'string' },
   mtls: { type: 'string' },
+  'allow-fetch': { type: 'string' },
   kubeconfig: { type: 'string' },
   settings: { type: 'string' },
   'log-level': { type: 'string' },
@@ -98,6 +106,7 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
       oneOf('--mtls', values.mtls?.toUpperCase(), ['STRICT', 'PERMISSIVE', 'DISABLE']) ??
       settings.defaultMtlsMode ??
       'STRICT',
+    allowFetch: values['allow-fetch']?.split(',') ?? settings.allowFetch ?? [],
     logLevel:
       oneOf('--log-level', values['log-level'], ['trace', 'debug', 'info', 'warn', 'error']) ??
       settings.logLevel ??
@@ -123,6 +132,8 @@ function parse(args: readonly string[]) {
 }
 
 function check(options: ControlPlaneOptions): void {
+  const range = badRange(options.allowFetch);
+  if (range !== undefined) throw invalid(`--allow-fetch: ${range} is no range such as 127.0.0.0/8`);
   if (!options.api && !options.xds && !options.insecureXds)
     throw invalid('nothing to serve: give --api, --xds or --insecure-xds');
   if ((options.api || options.xds) && options.state === undefined)

@@ -56,7 +56,7 @@ export class ProblemReporter implements CompileTarget {
     });
   }
 
-  apply(changes: Iterable<WorldChange>, revision: number): void {
+  apply(changes: Iterable<WorldChange>, revision?: number): void {
     this.#engine.apply(changes, revision);
     this.#flusher.request();
   }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
@@ -20,8 +21,9 @@ import { openStore, startConfigApi } from './config-api.ts';
 import { debugPaths } from './debug-paths.ts';
 import { Flusher } from './flusher.ts';
 import { type IdentityService, openIdentityService } from './identity-service.ts';
+import { KeyKeeper } from './keys/key-keeper.ts';
 import type { Logger } from './log.ts';
-import { MeshState } from './mesh-state.ts';
+import { type CompileTarget, MeshState } from './mesh-state.ts';
 import { createMonitoring, type Monitoring } from './monitoring.ts';
 import type { ControlPlaneOptions } from './options.ts';
 import { refOfOrigin } from './origin-ref.ts';
@@ -40,6 +42,9 @@ export interface ControlPlane {
 
 /** How often unused results of the compile are looked for on an idle mesh, in ms. */
 const collectEveryMs = 30_000;
+
+/** How long proxies wait for the first keys of tokens, in ms: without them valid tokens would be refused. */
+const firstKeysMs = 5_000;
 
 /** Starts everything, in this order: compile, identity, sources, xDS, API, monitoring. Throws what the first failing part throws. */
 export async function startControlPlane(options: ControlPlaneOptions, log: Logger): Promise<ControlPlane> {
@@ -81,10 +86,13 @@ async function start(
   const status = store && reportStatus(store, kinds, ledger, log);
   if (status) stops.push(() => status.stop());
 
+  const compiles: CompileTarget[] = status ? [engine, status.problems] : [engine];
+  const keys = await keepKeys(options, compiles, flusher, log);
+  stops.push(() => keys.close());
   const state = new MeshState({
     sources: ['files', 'store'],
     mesh,
-    targets: status ? [engine, status.problems] : [engine],
+    targets: [...compiles, keys],
     parseMesh: parseMeshText,
     onProblem: (message) => log.warn(message),
     ...(status ? { onVirtualIps: status.virtualIps } : {}),
@@ -103,6 +111,7 @@ async function start(
   if (store) ready.push(startSource('store', storeSource(store, log)));
 
   await Promise.all(ready);
+  await keys.settled(firstKeysMs);
   await flusher.settled();
   monitoring.setReady('configuration');
 
@@ -146,6 +155,26 @@ function storeSource(store: Store, log: Logger): StoreSource {
     onProblem: (problem) =>
       problem === undefined ? log.info('the store answers again') : log.warn(`the store: ${problem}`),
   });
+}
+
+/** Follows the keys of tokens that objects name by URL. */
+async function keepKeys(
+  options: ControlPlaneOptions,
+  compiles: readonly CompileTarget[],
+  flusher: Flusher,
+  log: Logger,
+): Promise<KeyKeeper> {
+  const keeper = new KeyKeeper({
+    publish: (changes) => {
+      for (const compile of compiles) compile.apply(changes);
+      flusher.request();
+    },
+    fetch: { allowed: options.allowFetch },
+    ...(options.state !== undefined ? { cacheFile: join(options.state, 'token-keys.json') } : {}),
+    onProblem: (message) => log.warn(message),
+  });
+  await keeper.load();
+  return keeper;
 }
 
 /** Conditions on objects: what they cannot have, and what proxies refuse. */

@@ -16,6 +16,15 @@ export const httpFilterOrder: readonly { readonly name: string; readonly reason:
     reason: 'CUSTOM policies decide first: what they refuse nobody allows',
   },
   {
+    name: 'envoy.filters.http.ext_authz',
+    reason:
+      'asks for what the CUSTOM policies before it matched; it may bring the token that is looked at next',
+  },
+  {
+    name: 'envoy.filters.http.jwt_authn',
+    reason: 'the claims must be known to the policies that ask for them',
+  },
+  {
     name: 'envoy.filters.http.rbac.audit',
     reason: 'before any refusal, so that refused requests are marked too',
   },
@@ -39,6 +48,7 @@ const networkFilterOrder: readonly { readonly name: string; readonly reason: str
     reason: 'what upstream connections depend on must be known before they open',
   },
   { name: 'envoy.filters.network.rbac.custom', reason: 'CUSTOM policies decide first' },
+  { name: 'envoy.filters.network.ext_authz', reason: 'asks for what the CUSTOM policies before it matched' },
   { name: 'envoy.filters.network.rbac.audit', reason: 'before any refusal' },
   { name: 'envoy.filters.network.rbac.deny', reason: 'DENY goes before ALLOW' },
   { name: 'envoy.filters.network.rbac.allow', reason: 'last of the policies' },

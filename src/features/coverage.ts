@@ -45,6 +45,7 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
   EnvoyFilter: [],
   AuthorizationPolicy: [],
   PeerAuthentication: [],
+  RequestAuthentication: [],
   ServiceEntry: [],
   WorkloadEntry: [],
   Service: [],

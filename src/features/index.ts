@@ -3,6 +3,7 @@ import { envoyFilter } from './extensibility/envoy-filter/feature.ts';
 import { authorizationPolicy } from './security/authorization-policy/feature.ts';
 import { mutualTls } from './security/mutual-tls/feature.ts';
 import { peerAuthentication } from './security/peer-authentication/feature.ts';
+import { requestAuthentication } from './security/request-authentication/feature.ts';
 import { accessLog } from './telemetry/access-log/feature.ts';
 import { metrics } from './telemetry/metrics/feature.ts';
 import { cors } from './traffic/cors/feature.ts';
@@ -35,6 +36,7 @@ export const features: readonly Feature[] = [
   destinationRule,
   peerAuthentication,
   mutualTls,
+  requestAuthentication,
   authorizationPolicy,
   fault,
   cors,

@@ -41,8 +41,15 @@ export interface MeshConfig {
   readonly domainSuffix: string;
   /** Every proxy takes HTTP/1.0: `defaultConfig.proxyMetadata.ISTIO_META_HTTP10`. */
   readonly http10: boolean;
+  readonly extensionProviders: readonly ExtensionProvider[];
   /** Everything else of MeshConfig as given, for features that read it whole. */
   readonly extra: Readonly<Record<string, unknown>>;
+}
+
+/** A service that features may be told to use, by its name: `envoyExtAuthzGrpc`, `zipkin`, … hold its settings. */
+export interface ExtensionProvider {
+  readonly name: string;
+  readonly [settings: string]: unknown;
 }
 
 export const defaultMeshConfig: MeshConfig = Object.freeze({
@@ -72,6 +79,7 @@ export const defaultMeshConfig: MeshConfig = Object.freeze({
   tcpKeepalive: null,
   domainSuffix: 'cluster.local',
   http10: false,
+  extensionProviders: [],
   extra: {},
 });
 
@@ -125,6 +133,9 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
     tcpKeepalive: inner('tcpKeepalive') ?? base.tcpKeepalive,
     domainSuffix: base.domainSuffix,
     http10: base.http10 || ['true', '1'].includes(proxyMetadata(overlay, 'ISTIO_META_HTTP10').toLowerCase()),
+    extensionProviders: Array.isArray(overlay.extensionProviders)
+      ? overlay.extensionProviders.filter(isProvider)
+      : base.extensionProviders,
     extra: Object.freeze({ ...base.extra, ...overlay }),
   });
 }
@@ -133,4 +144,10 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
 function proxyMetadata(overlay: Json, name: string): string {
   const config = overlay.defaultConfig as { proxyMetadata?: Record<string, unknown> } | undefined;
   return String(config?.proxyMetadata?.[name] ?? '');
+}
+
+function isProvider(value: unknown): value is ExtensionProvider {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { name?: unknown }).name === 'string'
+  );
 }

@@ -16,6 +16,7 @@ import type { Resource } from '../../src/snapshot/resource.ts';
 import { makeProxy } from '../golden/mesh.ts';
 import { worldOfYaml } from '../support/mesh-world.ts';
 import type { CaseOutcome } from './group.ts';
+import { jwtDifference } from './jwt.ts';
 
 interface RecordedCase {
   name: string;
@@ -40,19 +41,16 @@ const capture = defineCollection<Resource>(
   }),
 );
 
-/** Runs the groups of `authz/authn-cases.json` that are about PeerAuthentication. */
+/** Runs `authz/authn-cases.json`. */
 export function runAuthnCases(directory: string): CaseOutcome[] {
   const cases = JSON.parse(
     readFileSync(join(directory, 'authz', 'authn-cases.json'), 'utf8'),
   ) as RecordedCase[];
   return cases.map((recorded) => {
     const { name, group } = recorded;
-    if (group !== 'composePA' && group !== 'inboundMTLS')
-      return { name, outcome: 'skipped', why: 'RequestAuthentication is not built yet' };
-    const differences = differencesOf(recorded);
-    return differences.length === 0
-      ? { name, outcome: 'passed' }
-      : { name, outcome: 'failed', why: differences.join('; ') };
+    const isJwt = group === 'jwtFilter' || group === 'jwtConfig';
+    const why = isJwt ? jwtDifference(recorded) : differencesOf(recorded).join('; ') || undefined;
+    return why === undefined ? { name, outcome: 'passed' } : { name, outcome: 'failed', why };
   });
 }
 

@@ -1,15 +1,40 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { create, createRegistry, fromJson, type JsonValue } from '@bufbuild/protobuf';
+import {
+  create,
+  createRegistry,
+  fromJson,
+  type JsonValue,
+  type MessageShape,
+  toJson,
+} from '@bufbuild/protobuf';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { type RBAC, RBACSchema } from '../../gen/proto/envoy/config/rbac/v3/rbac_pb.js';
+import { ExtAuthzSchema } from '../../gen/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
+import { ExtAuthzSchema as NetworkExtAuthzSchema } from '../../gen/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { UriTemplateMatchConfigSchema } from '../../gen/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
-import { authorizationFilters } from '../../src/features/security/authorization-policy/envoy.ts';
 import {
+  httpAuthorizer,
+  networkAuthorizer,
+} from '../../src/features/security/authorization-policy/authorizers.ts';
+import {
+  askedProviders,
+  authorizationFilters,
+} from '../../src/features/security/authorization-policy/envoy.ts';
+import { type Authorizer, providerOf } from '../../src/features/security/authorization-policy/providers.ts';
+import {
+  type AuthorizationPlan,
   type AuthorizationPolicy,
   appliedPolicy,
 } from '../../src/features/security/authorization-policy/schema.ts';
+import { defaultMeshConfig, overlayMeshConfig } from '../../src/registry/mesh-config.ts';
+import { defineCollection, defineQuery } from '../../src/snapshot/query.ts';
+import { rebuild } from '../../src/snapshot/rebuild.ts';
+import type { Resource } from '../../src/snapshot/resource.ts';
+import { makeProxy } from '../golden/mesh.ts';
+import { worldOfYaml } from '../support/mesh-world.ts';
 import { conditionsHeld, evaluateFilters, type Facts, matchedPolicies } from '../support/rbac-evaluator.ts';
 import type { CaseOutcome } from './group.ts';
 
@@ -26,7 +51,7 @@ interface RecordedCase {
 
 interface RecordedFilter {
   name: string;
-  typedConfig: { rules?: JsonValue; shadowRules?: JsonValue };
+  typedConfig: { '@type'?: string; rules?: JsonValue; shadowRules?: JsonValue };
 }
 
 interface Rules {
@@ -49,8 +74,6 @@ export function runAuthzCases(folder: string): CaseOutcome[] {
   };
   return cases.map((recorded) => {
     const { name } = recorded;
-    if (recorded.customAction && !name.includes('custom-bad'))
-      return { name, outcome: 'skipped', why: 'providers of CUSTOM policies are not asked yet' };
     const why = differenceOf(directory, recorded);
     return why === undefined ? { name, outcome: 'passed' } : { name, outcome: 'failed', why };
   });
@@ -69,10 +92,15 @@ function differenceOf(directory: string, recorded: RecordedCase): string | undef
       .map(appliedPolicy)
       .filter(({ action }) => (action === 'CUSTOM') === (recorded.customAction ?? false)),
     trustDomains: [recorded.trustDomain ?? 'cluster.local', ...(recorded.trustDomainAliases ?? [])],
+    authorizers: recorded.meshConfig ? authorizersOf(directory, recorded.meshConfig) : {},
   };
-  const ours = authorizationFilters(plan, recorded.protocol === 'http');
-  const theirs = recorded.expected
-    .flatMap((file) => documents<RecordedFilter>(join(directory, file)))
+  const http = recorded.protocol === 'http';
+  const ours = authorizationFilters(plan, http);
+  const peerFilters = recorded.expected.flatMap((file) => documents<RecordedFilter>(join(directory, file)));
+  const difference = authorizerDifference(plan, http, peerFilters);
+  if (difference !== undefined) return difference;
+  const theirs = peerFilters
+    .filter(({ name }) => name.endsWith('.rbac'))
     .map(({ typedConfig }) => ({
       ...(typedConfig.rules ? { rules: fromJson(RBACSchema, typedConfig.rules, { registry }) } : {}),
       ...(typedConfig.shadowRules
@@ -98,6 +126,55 @@ function differenceOf(directory: string, recorded: RecordedCase): string | undef
     }
   }
   return undefined;
+}
+
+/** The mesh in which the recorded providers are found. */
+const providerService = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: authorizer, namespace: foo}
+spec: {hosts: [my-custom-ext-authz.foo.svc.cluster.local], resolution: STATIC, ports: [{number: 9000, name: http, protocol: HTTP}]}
+`;
+
+let found: Record<string, Authorizer> = {};
+const capture = defineCollection<Resource>(
+  'conformance.authorizers',
+  defineQuery('conformance.authorizer-keys', () => ['default']),
+  defineQuery('conformance.authorizer', (view, name: string) => {
+    const provider = providerOf(view, name);
+    found = provider.ok ? { [name]: provider.authorizer } : {};
+    return undefined;
+  }),
+);
+
+function authorizersOf(directory: string, meshConfig: string): Record<string, Authorizer> {
+  const settings = JSON.parse(readFileSync(join(directory, 'meshconfigs.json'), 'utf8')) as Record<
+    string,
+    object
+  >;
+  const mesh = overlayMeshConfig(defaultMeshConfig, (settings[meshConfig] ?? {}) as Record<string, unknown>);
+  rebuild(worldOfYaml([providerService], mesh), mesh, makeProxy({ namespace: 'foo' }), [capture]);
+  return found;
+}
+
+/** How the authorizer is asked must be as recorded, but for where the filters before it leave their match. */
+function authorizerDifference(
+  plan: AuthorizationPlan,
+  http: boolean,
+  peer: readonly RecordedFilter[],
+): string | undefined {
+  const schema = http ? ExtAuthzSchema : NetworkExtAuthzSchema;
+  const comparable = (message: MessageShape<typeof schema>) =>
+    JSON.stringify(toJson(schema, { ...message, filterEnabledMetadata: undefined } as never));
+  const theirs = peer
+    .filter(({ name }) => name.endsWith('.ext_authz'))
+    .map(({ typedConfig: { '@type': _, ...config } }) => comparable(fromJson(schema, config as JsonValue)));
+  const ours = askedProviders(plan, http).map((provider) => {
+    const authorizer = plan.authorizers?.[provider] as Authorizer;
+    const any = http ? httpAuthorizer(provider, authorizer) : networkAuthorizer(provider, authorizer);
+    return comparable(anyUnpack(any, schema) as MessageShape<typeof schema>);
+  });
+  return theirs.join() === ours.join() ? undefined : `the authorizer is asked by ${ours}, recorded ${theirs}`;
 }
 
 /** The conditions of each rule that hold. */

@@ -8,6 +8,8 @@ export interface MeshFile {
   readonly gateways: readonly MeshGateway[];
   /** Files and directories of configuration that are applied before the workloads start; absolute. */
   readonly apply: readonly string[];
+  /** Ranges that the control plane may fetch keys of tokens from although they are not public (`127.0.0.0/8`). Default none. */
+  readonly allowFetch: readonly string[];
 }
 
 export interface MeshWorkload {

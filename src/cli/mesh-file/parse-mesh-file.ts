@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { isSeq, LineCounter, parseDocument } from 'yaml';
+import { badRange } from '../../kit/guarded-fetch.ts';
 import type { MeshFile, MeshFileProblem, MeshGateway, MeshWorkload } from './mesh-file.ts';
 import { NodeReader } from './node-reader.ts';
 import { gatewayPortName, parseGatewayPorts } from './parse-ports.ts';
@@ -74,6 +75,7 @@ function parseTop(
   let workloads: MeshWorkload[] | undefined;
   let gateways: MeshGateway[] = [defaultGateway('istio-ingressgateway')];
   let apply: string[] = [];
+  let allowFetch: string[] = [];
   for (const { key, keyNode, value } of reader.entries(root, 'a mesh file') ?? []) {
     if (key === 'name') name = reader.label(value, 'name');
     else if (key === 'services') {
@@ -87,11 +89,12 @@ function parseTop(
         parseGateway(reader, entry.key, entry.value),
       );
     else if (key === 'apply') apply = parseApply(reader, value, context);
+    else if (key === 'allowFetch') allowFetch = parseRanges(reader, value);
     // Compose files carry a version, which their specification calls obsolete.
     else if (key !== 'version' && !key.startsWith('x-'))
       reader.problem(
         keyNode,
-        `the key ${key} is unknown; known are apply, gateways, name, services, and x-…`,
+        `the key ${key} is unknown; known are allowFetch, apply, gateways, name, services, and x-…`,
       );
   }
   if (workloads === undefined) {
@@ -101,7 +104,17 @@ function parseTop(
   }
   checkDependencies(reader, servicesNode, workloads);
   checkServices(reader, servicesNode, workloads);
-  return { path, name: name ?? directoryName(context.directory), workloads, gateways, apply };
+  return { path, name: name ?? directoryName(context.directory), workloads, gateways, apply, allowFetch };
+}
+
+function parseRanges(reader: NodeReader, node: unknown): string[] {
+  return (reader.items(node, 'allowFetch') ?? []).flatMap((item) => {
+    const range = reader.text(item, 'a range');
+    if (range === undefined) return [];
+    if (badRange([range]) === undefined) return [range];
+    reader.problem(item, `${range} is no range of addresses such as 127.0.0.0/8`);
+    return [];
+  });
 }
 
 function directoryName(directory: string): string {

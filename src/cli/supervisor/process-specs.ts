@@ -56,6 +56,7 @@ export function controlPlaneSpec(plan: MeshPlan, paths: StatePaths, config: Supe
       ...['--xds', local(plan.ports.xds)],
       ...['--monitoring', local(plan.ports.monitoring)],
       ...['--kubeconfig', paths.kubeconfig],
+      ...(plan.mesh.allowFetch.length > 0 ? ['--allow-fetch', plan.mesh.allowFetch.join()] : []),
       ...config.controlPlaneFlags,
     ],
     ...ownProgram(paths),

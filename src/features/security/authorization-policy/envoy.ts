@@ -11,6 +11,8 @@ import { pack } from '../../../envoy/pack.ts';
 import type { HttpFilterFragment, NetworkFilterFragment } from '../../../plan/feature.ts';
 import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
 import { read } from '../../../plan/slot.ts';
+import { askedRulePrefix, authorizerPrefix, httpAuthorizer, networkAuthorizer } from './authorizers.ts';
+import type { Authorizer } from './providers.ts';
 import { buildRule, type RuleContext } from './rules.ts';
 import {
   type Action,
@@ -20,7 +22,7 @@ import {
   ruleName,
 } from './schema.ts';
 
-/** In the order in which they decide. A CUSTOM policy's provider is not asked yet: what it would decide is refused. */
+/** In the order in which they decide. */
 const steps: readonly { readonly action: Action; readonly suffix: string; readonly rbac: RbacAction }[] = [
   { action: 'CUSTOM', suffix: 'custom', rbac: RbacAction.DENY },
   { action: 'AUDIT', suffix: 'audit', rbac: RbacAction.LOG },
@@ -39,19 +41,50 @@ interface Filter {
 export function authorizationFilters(plan: AuthorizationPlan, http: boolean): Filter[] {
   return steps.flatMap(({ action, suffix, rbac }): Filter[] => {
     const own = plan.policies.filter((policy) => policy.action === action);
-    const enforced = own.filter(({ dryRun }) => !dryRun);
+    const asked = askedProviders(plan, http).map(
+      (provider): Filter => ({
+        suffix,
+        ...shadow(build(plan, enforcedFor(own, provider), rbac, http), authorizerPrefix(provider)),
+      }),
+    );
+    const enforced = own.filter((policy) => !policy.dryRun && !isAsked(plan, policy, http));
     const tried = own.filter(({ dryRun }) => dryRun);
     const rules = build(plan, enforced, rbac, http);
     const shadowRules = build(plan, tried, rbac, http);
-    if (!rules && !shadowRules) return [];
     return [
-      {
-        suffix,
-        ...(rules ? { rules } : {}),
-        ...(shadowRules ? { shadowRules, shadowRulesStatPrefix: `istio_dry_run_${suffix}_` } : {}),
-      },
+      ...(rules || shadowRules
+        ? [{ suffix, ...(rules ? { rules } : {}), ...shadow(shadowRules, `istio_dry_run_${suffix}_`) }]
+        : []),
+      ...(action === 'CUSTOM' ? asked.filter(({ shadowRules: some }) => some) : []),
     ];
   });
+}
+
+function shadow(
+  rules: RBAC | undefined,
+  prefix: string,
+): Pick<Filter, 'shadowRules' | 'shadowRulesStatPrefix'> {
+  return rules ? { shadowRules: rules, shadowRulesStatPrefix: prefix } : {};
+}
+
+/** The providers that CUSTOM policies ask here, sorted. An HTTP authorizer cannot be asked about a connection. */
+export function askedProviders(plan: AuthorizationPlan, http: boolean): string[] {
+  const names = plan.policies
+    .filter((policy) => isAsked(plan, policy, http))
+    .map(({ provider = '' }) => provider);
+  return [...new Set(names)].sort();
+}
+
+function isAsked({ authorizers }: AuthorizationPlan, policy: AppliedPolicy, http: boolean): boolean {
+  const authorizer =
+    policy.action === 'CUSTOM' && !policy.dryRun ? authorizers?.[policy.provider ?? ''] : undefined;
+  return authorizer !== undefined && (http || authorizer.protocol === 'grpc');
+}
+
+function enforcedFor(policies: readonly AppliedPolicy[], provider: string): AppliedPolicy[] {
+  return policies.filter(
+    (policy) => !policy.dryRun && policy.action === 'CUSTOM' && policy.provider === provider,
+  );
 }
 
 /**
@@ -76,32 +109,47 @@ function build(
     };
     for (const [index, rule] of policy.rules.entries()) {
       const built = buildRule(rule, context);
-      if (built) policies[nameOf(policy, index)] = built;
+      if (built) policies[nameOf(plan, policy, index, http)] = built;
     }
   }
   if (Object.keys(policies).length === 0 && action !== RbacAction.ALLOW) return undefined;
   return create(RBACSchema, { action, policies });
 }
 
-function nameOf(policy: AppliedPolicy, index: number): string {
+function nameOf(plan: AuthorizationPlan, policy: AppliedPolicy, index: number, http: boolean): string {
   const name = ruleName(policy, index);
-  return policy.action === 'CUSTOM' ? `${name}-deny-due-to-bad-CUSTOM-action` : name;
+  if (policy.action !== 'CUSTOM' || policy.dryRun) return name;
+  return isAsked(plan, policy, http)
+    ? `${askedRulePrefix(policy.provider ?? '')}${name}`
+    : `${name}-deny-due-to-bad-CUSTOM-action`;
 }
 
 export function httpFilters(chain: FilterChainPlan): HttpFilterFragment[] {
   const plan = read(chain, authorizationSlot);
   if (!plan || chain.network.type !== 'http') return [];
-  return authorizationFilters(plan, true).map(({ suffix, ...fields }) => ({
-    name: `envoy.filters.http.rbac.${suffix}`,
-    config: pack(HttpRbacSchema, fields),
-  }));
+  return [
+    ...authorizationFilters(plan, true).map(({ suffix, ...fields }) => ({
+      name: `envoy.filters.http.rbac.${suffix}`,
+      config: pack(HttpRbacSchema, fields),
+    })),
+    ...askedProviders(plan, true).map((provider) => ({
+      name: 'envoy.filters.http.ext_authz',
+      config: httpAuthorizer(provider, plan.authorizers?.[provider] as Authorizer),
+    })),
+  ];
 }
 
 export function networkFilters(chain: FilterChainPlan): NetworkFilterFragment[] {
   const plan = read(chain, authorizationSlot);
   if (!plan || chain.network.type !== 'tcp') return [];
-  return authorizationFilters(plan, false).map(({ suffix, ...fields }) => ({
-    name: `envoy.filters.network.rbac.${suffix}`,
-    config: pack(NetworkRbacSchema, { ...fields, statPrefix: 'tcp.' }),
-  }));
+  return [
+    ...authorizationFilters(plan, false).map(({ suffix, ...fields }) => ({
+      name: `envoy.filters.network.rbac.${suffix}`,
+      config: pack(NetworkRbacSchema, { ...fields, statPrefix: 'tcp.' }),
+    })),
+    ...askedProviders(plan, false).map((provider) => ({
+      name: 'envoy.filters.network.ext_authz',
+      config: networkAuthorizer(provider, plan.authorizers?.[provider] as Authorizer),
+    })),
+  ];
 }

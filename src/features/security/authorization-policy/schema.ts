@@ -4,9 +4,10 @@ import type {
 } from '../../../../gen/crd/types/istio/authorization-policy.ts';
 import type { ConfigObject } from '../../../config/object.ts';
 import type { Origin } from '../../../config/origin.ts';
+import { definePolicyScope } from '../../../plan/policy-scope.ts';
 import { defineSlot } from '../../../plan/slot.ts';
 import { configKind } from '../../../snapshot/kinds.ts';
-import { defineIndex } from '../../../snapshot/world.ts';
+import type { Authorizer } from './providers.ts';
 
 export type AuthorizationPolicy = ConfigObject<AuthorizationPolicySpec>;
 export type Rule = AuthorizationPolicyRules;
@@ -14,15 +15,7 @@ export type Action = 'CUSTOM' | 'AUDIT' | 'DENY' | 'ALLOW';
 
 export const authorizationPolicyKind = configKind<AuthorizationPolicySpec>('AuthorizationPolicy');
 
-/** Every AuthorizationPolicy, under ''. */
-export const allAuthorizationPolicies = defineIndex('authorization-policies', authorizationPolicyKind, () => [
-  '',
-]);
-export const policiesByNamespace = defineIndex(
-  'authorization-policies-by-namespace',
-  authorizationPolicyKind,
-  (_, key) => [key.slice(0, key.indexOf('/'))],
-);
+export const authorizationScope = definePolicyScope('authorization', authorizationPolicyKind);
 
 /** A policy that applies to a workload. */
 export interface AppliedPolicy {
@@ -42,6 +35,8 @@ export interface AuthorizationPlan {
   readonly policies: readonly AppliedPolicy[];
   /** The mesh's trust domain and its aliases, in that order: they stand for each other in principals. */
   readonly trustDomains: readonly string[];
+  /** Whom CUSTOM policies ask, by provider name; one that is not here cannot be asked: what its policies match is refused. */
+  readonly authorizers?: Readonly<Record<string, Authorizer>>;
   /** What `ports` and `destination.port` are compared with, where the chain listens on an allocated port. */
   readonly port?: number;
 }
@@ -50,11 +45,6 @@ export const authorizationSlot = defineSlot<AuthorizationPlan>('authorization');
 
 export function policyOrigin(policy: Pick<AppliedPolicy, 'namespace' | 'name'>, path: string): Origin {
   return { kind: 'AuthorizationPolicy', namespace: policy.namespace, name: policy.name, path };
-}
-
-/** Whether a policy is attached to gateways or services by reference, which goes before any selector. */
-export function isTargeted({ spec = {} }: AuthorizationPolicy): boolean {
-  return spec.targetRef !== undefined || (spec.targetRefs ?? []).length > 0;
 }
 
 export function appliedPolicy({ metadata, spec = {} }: AuthorizationPolicy): AppliedPolicy {

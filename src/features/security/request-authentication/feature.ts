@@ -1,0 +1,14 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { httpFilters } from './envoy.ts';
+import { explain } from './explain.ts';
+import { decorateChain } from './plan.ts';
+import { requestAuthenticationProblems } from './problems.ts';
+
+export const requestAuthentication: Feature = {
+  name: 'security/request-authentication',
+  kinds: ['RequestAuthentication'],
+  explain,
+  decorate: { chain: decorateChain },
+  emit: { httpFilters },
+  problems: requestAuthenticationProblems,
+};
