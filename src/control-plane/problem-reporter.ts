@@ -3,8 +3,10 @@ import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import { parseOriginId } from '../config/origin.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
 import { features } from '../features/index.ts';
+import { type Clock, systemClock } from '../kit/clock.ts';
 import type { PaceOptions } from '../kit/pace.ts';
 import { createProblems, decodeProblems, problemsType } from '../pipeline/problems.ts';
+import type { Problem } from '../plan/feature.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
 import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
 import { parseProxy } from '../snapshot/proxy.ts';
@@ -39,10 +41,19 @@ export class ProblemReporter implements CompileTarget {
   readonly #flusher: Flusher;
   readonly #kinds: KindRegistry;
   readonly #writer: StatusWriter;
+  readonly #clock: Clock;
+  /** Objects that will be looked at again because time alone changes what is to be said of them. */
+  readonly #waiting = new Map<string, AbortController>();
 
-  constructor(kinds: KindRegistry, writer: StatusWriter, onError: (error: unknown) => void) {
+  constructor(
+    kinds: KindRegistry,
+    writer: StatusWriter,
+    onError: (error: unknown) => void,
+    clock: Clock = systemClock,
+  ) {
     this.#kinds = kinds;
     this.#writer = writer;
+    this.#clock = clock;
     this.#engine = createEngine({ roots: [problems] });
     this.#flusher = new Flusher(this.#engine, onError, unhurried);
     const observer = parseProxy({ id: observerId, cluster: '', metadata: {} }, { vhds: true });
@@ -76,6 +87,7 @@ export class ProblemReporter implements CompileTarget {
 
   close(): void {
     this.#flusher.close();
+    for (const waiting of this.#waiting.values()) waiting.abort();
   }
 
   #report(id: string): void {
@@ -83,8 +95,30 @@ export class ProblemReporter implements CompileTarget {
     const ref = origin && refOfOrigin(this.#kinds, origin);
     if (!ref) return;
     const resource = this.#engine.resources(observerId, problemsType).get(id);
-    this.#writer.report(ref, acceptedCondition, resource ? describe(decodeProblems(resource)) : null);
+    const all = resource ? decodeProblems(resource) : [];
+    const now = this.#clock.now();
+    const holding = all.filter((problem) => holds(problem, now));
+    this.#writer.report(ref, acceptedCondition, holding.length > 0 ? describe(holding) : null);
+    this.#lookAgain(id, all, now);
   }
+
+  #lookAgain(id: string, problems: readonly Problem[], now: number): void {
+    this.#waiting.get(id)?.abort();
+    this.#waiting.delete(id);
+    const changes = problems.flatMap(({ from, until }) => [from, until]).filter((time) => time !== undefined);
+    const next = Math.min(...changes.filter((time) => time > now));
+    if (!Number.isFinite(next)) return;
+    const waiting = new AbortController();
+    this.#waiting.set(id, waiting);
+    // A wait that is cut short (timers have a longest) only looks once more.
+    void this.#clock.sleep(next - now, { signal: waiting.signal, unref: true }).then(() => {
+      if (!waiting.signal.aborted) this.#report(id);
+    });
+  }
+}
+
+function holds({ from, until }: Problem, now: number): boolean {
+  return (from === undefined || now >= from) && (until === undefined || now < until);
 }
 
 function describe(problems: ReturnType<typeof decodeProblems>): Omit<StatusCondition, 'type'> {

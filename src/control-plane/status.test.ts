@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { opensslCertificate } from '../../test/support/authority.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
 import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import { type EmbeddedStore, openEmbeddedStore } from '../config/store/embedded/embedded-store.ts';
@@ -47,6 +51,62 @@ it('says what an object cannot have, and takes it back', async () => {
   const sound = { ...object, spec: { hosts: ['reviews'], http: [{ directResponse: { status: 200 } }] } };
   reporter.apply([{ kind: 'VirtualService', key: 'default/reviews', value: sound }], 2);
   await expect.poll(() => condition('Accepted')).toBeUndefined();
+  reporter.close();
+});
+
+it('says what time makes of a certificate when it is time', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ostria-status-'));
+  const { certificate, key } = opensslCertificate({ directory, name: 'front', days: 1 });
+  rmSync(directory, { recursive: true });
+  let now = Date.now();
+  let wake = () => {};
+  const clock = {
+    now: () => now,
+    sleep: () =>
+      new Promise<void>((resolve) => {
+        wake = resolve;
+      }),
+  };
+  const reporter = new ProblemReporter(
+    createBuiltInRegistry(),
+    writer,
+    (error) => errors.push(String(error)),
+    clock,
+  );
+  const gateway = {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'Gateway',
+    metadata: { name: 'front', namespace: 'default' },
+    spec: {
+      servers: [
+        {
+          port: { number: 443, name: 'https', protocol: 'HTTPS' },
+          hosts: ['*'],
+          tls: { mode: 'SIMPLE', credentialName: 'front' },
+        },
+      ],
+    },
+  };
+  const at = { resource: 'gateways.networking.istio.io', namespace: 'default', name: 'front' };
+  await store.commit([{ type: 'put', ref: at, object: gateway }]);
+  const secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'front', namespace: 'default' },
+    data: { 'tls.crt': btoa(certificate), 'tls.key': btoa(key) },
+  };
+  const told = async (): Promise<StatusCondition | undefined> => {
+    await writer.flush();
+    const status = (await store.get(at))?.object.status as { conditions?: StatusCondition[] } | undefined;
+    return status?.conditions?.find(({ type }) => type === 'Accepted');
+  };
+  reporter.apply([{ kind: 'Gateway', key: 'default/front', value: gateway }], 1);
+  await expect.poll(told).toMatchObject({ status: 'False', reason: 'CredentialNotFound' });
+  reporter.apply([{ kind: 'Secret', key: 'default/front', value: secret }], 2);
+  await expect.poll(told).toBeUndefined();
+  now += 2 * 86_400_000;
+  wake();
+  await expect.poll(told).toMatchObject({ status: 'False', reason: 'CertificateExpired' });
   reporter.close();
 });
 

@@ -4,6 +4,7 @@ import {
   AddressSchema,
   type CidrRange,
   CidrRangeSchema,
+  SocketAddress_Protocol,
 } from '../../gen/proto/envoy/config/core/v3/address_pb.js';
 
 /** A TCP socket address, or a pipe for `unix:///path`. */
@@ -18,6 +19,12 @@ export function socketAddress(address: string, port: number): Address {
       value: { address, portSpecifier: { case: 'portValue', value: port } },
     },
   });
+}
+
+export function udpAddress(address: string, port: number): Address {
+  const made = socketAddress(address, port);
+  if (made.address.case === 'socketAddress') made.address.value.protocol = SocketAddress_Protocol.UDP;
+  return made;
 }
 
 /** `10.0.0.0/8`; a bare address is a range of one. */

@@ -60,6 +60,11 @@ const networkFilterOrder: readonly { readonly name: string; readonly reason: str
   { name: 'envoy.filters.network.redis_proxy', reason: 'terminal: sends each command on' },
   { name: 'envoy.filters.network.thrift_proxy', reason: 'terminal: sends each call on' },
   { name: 'envoy.filters.network.dubbo_proxy', reason: 'terminal: sends each call on' },
+  {
+    name: 'envoy.filters.network.rbac.sni',
+    reason: 'the name must be known to be a harmless one before it chooses',
+  },
+  { name: 'envoy.filters.network.sni_cluster', reason: 'chooses for the proxy behind it' },
   { name: 'envoy.filters.network.tcp_proxy', reason: 'terminal: opens the upstream connection' },
   { name: 'envoy.filters.network.http_connection_manager', reason: 'terminal: parses HTTP' },
 ];

@@ -1,11 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { AccessLog } from '../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
+import { Http3ProtocolOptionsSchema } from '../../gen/proto/envoy/config/core/v3/protocol_pb.js';
 import type { RouteConfiguration } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
 import { FilterConfigSchema as DynamicForwardProxyFilterSchema } from '../../gen/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js';
 import { GrpcWebSchema } from '../../gen/proto/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js';
 import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
+  HttpConnectionManager_CodecType as CodecType,
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   type HttpConnectionManager,
   type HttpConnectionManager_SetCurrentClientCertDetails,
@@ -57,6 +59,10 @@ export function buildConnectionManager(chain: HttpChain, parts: HttpChainParts):
         : [{ upgradeType: 'websocket' }],
   });
   Object.assign(message, byRole(chain));
+  if (chain.http3) {
+    message.codecType = CodecType.HTTP3;
+    message.http3ProtocolOptions = create(Http3ProtocolOptionsSchema, { allowExtendedConnect: true });
+  }
   if (chain.routes.type === 'discovered')
     message.routeSpecifier = {
       case: 'rds',
@@ -72,8 +78,9 @@ function byRole(chain: HttpChain): Partial<HttpConnectionManager> {
     return {
       useRemoteAddress: true,
       serverName: 'istio-envoy',
-      forwardClientCertDetails: ForwardClientCert.SANITIZE_SET,
-      setCurrentClientCertDetails: clientCertDetails(),
+      xffNumTrustedHops: chain.edge?.trustedHops ?? 0,
+      forwardClientCertDetails: forwardClientCert(chain.edge?.forwardClientCert),
+      setCurrentClientCertDetails: clientCertDetails(true),
     };
   const sidecar: Partial<HttpConnectionManager> = {
     useRemoteAddress: false,
@@ -87,9 +94,16 @@ function byRole(chain: HttpChain): Partial<HttpConnectionManager> {
   };
 }
 
-function clientCertDetails(): HttpConnectionManager_SetCurrentClientCertDetails {
+function forwardClientCert(name: string | undefined): ForwardClientCert {
+  const value = ForwardClientCert[name as keyof typeof ForwardClientCert];
+  return value === undefined || name === 'UNDEFINED' ? ForwardClientCert.SANITIZE_SET : value;
+}
+
+/** An edge's clients are not the mesh's own: their whole certificate is told on, as Istio's gateways do. */
+function clientCertDetails(whole = false): HttpConnectionManager_SetCurrentClientCertDetails {
   return create(HttpConnectionManager_SetCurrentClientCertDetailsSchema, {
     subject: true,
+    cert: whole,
     dns: true,
     uri: true,
   });

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { AccessLog } from '../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
-import { TrafficDirection } from '../../gen/proto/envoy/config/core/v3/base_pb.js';
+import { TrafficDirection, type TransportSocket } from '../../gen/proto/envoy/config/core/v3/base_pb.js';
 import {
   type Filter,
   type FilterChain,
@@ -20,6 +20,7 @@ import {
 import { FilterStateValue_SharedWithUpstream } from '../../gen/proto/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js';
 import { HttpInspectorSchema } from '../../gen/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
 import { OriginalDstSchema } from '../../gen/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
+import { ProxyProtocolSchema } from '../../gen/proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js';
 import { TlsInspectorSchema } from '../../gen/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { ConfigSchema as SetFilterStateSchema } from '../../gen/proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js';
 import {
@@ -29,6 +30,7 @@ import {
 } from '../../gen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import {
   type ChainMatch,
+  type DownstreamTls,
   type FilterChainPlan,
   type ListenerPlan,
   serverNameSlot,
@@ -36,10 +38,10 @@ import {
   type TcpOptionsPlan,
 } from '../plan/listener-plan.ts';
 import { read } from '../plan/slot.ts';
-import { cidrRange, socketAddress } from './address.ts';
+import { cidrRange, socketAddress, udpAddress } from './address.ts';
 import { inNetworkOrder } from './filter-order.ts';
 import { duration, originMetadata, pack } from './pack.ts';
-import { downstreamTls } from './tls.ts';
+import { downstreamTls, quicTransport } from './tls.ts';
 
 /** What the HTTP inspector reports for plain connections. */
 export const sniffedHttp = ['http/1.0', 'http/1.1', 'h2c'];
@@ -47,6 +49,8 @@ export const sniffedHttp = ['http/1.0', 'http/1.1', 'h2c'];
 const originalDst = listenerFilter('envoy.filters.listener.original_dst', pack(OriginalDstSchema, {}));
 const tlsInspector = listenerFilter('envoy.filters.listener.tls_inspector', pack(TlsInspectorSchema, {}));
 const httpInspector = listenerFilter('envoy.filters.listener.http_inspector', pack(HttpInspectorSchema, {}));
+
+const proxyProtocol = listenerFilter('envoy.filters.listener.proxy_protocol', pack(ProxyProtocolSchema, {}));
 
 function listenerFilter(name: string, config: Any): ListenerFilter {
   return create(ListenerFilterSchema, { name, configType: { case: 'typedConfig', value: config } });
@@ -58,14 +62,17 @@ export function buildListener(
   chains: FilterChain[],
   defaultChain: FilterChain | undefined,
 ): Listener {
-  const filters = listenerFilters(plan);
-  const inspects = filters.some((filter) => filter !== originalDst);
+  // QUIC tells the server name by itself.
+  const filters = plan.quic ? [] : listenerFilters(plan);
+  const inspects = filters.some((filter) => filter !== originalDst && filter !== proxyProtocol);
+  const at = plan.quic ? udpAddress : socketAddress;
   return create(ListenerSchema, {
     name: plan.name,
-    address: socketAddress(plan.address, plan.port),
+    address: at(plan.address, plan.port),
     additionalAddresses: (plan.additionalAddresses ?? []).map((address) =>
-      create(AdditionalAddressSchema, { address: socketAddress(address, plan.port) }),
+      create(AdditionalAddressSchema, { address: at(address, plan.port) }),
     ),
+    ...(plan.quic ? { udpListenerConfig: { quicOptions: {} } } : {}),
     trafficDirection: plan.direction === 'inbound' ? TrafficDirection.INBOUND : TrafficDirection.OUTBOUND,
     filterChains: chains,
     listenerFilters: filters,
@@ -84,6 +91,8 @@ export function buildListener(
 /** Only the inspectors that some chain's match needs: each costs on every connection. */
 function listenerFilters(plan: ListenerPlan): ListenerFilter[] {
   const filters: ListenerFilter[] = [];
+  // First: its header comes before everything that an inspector looks at.
+  if (plan.proxyProtocol) filters.push(proxyProtocol);
   const matches = plan.chains.map((chain) => chain.match);
   if (plan.originalDestination || needsOriginalAddress(plan, matches)) filters.push(originalDst);
   const sniffsHttp = matches.some(
@@ -107,6 +116,10 @@ function needsOriginalAddress(plan: ListenerPlan, matches: readonly ChainMatch[]
   return plan.bind && matches.some((match) => match.port !== undefined);
 }
 
+function transport({ network }: FilterChainPlan, tls: DownstreamTls): TransportSocket {
+  return network.type === 'http' && network.http3 ? quicTransport(tls) : downstreamTls(tls);
+}
+
 /** A chain around its terminal filter. */
 export function buildFilterChain(plan: FilterChainPlan, network: Filter[]): FilterChain {
   return create(FilterChainSchema, {
@@ -114,7 +127,7 @@ export function buildFilterChain(plan: FilterChainPlan, network: Filter[]): Filt
     ...(Object.keys(plan.match).length > 0 ? { filterChainMatch: chainMatch(plan.match) } : {}),
     filters: inNetworkOrder(network),
     metadata: originMetadata(plan.origin),
-    ...(plan.tls ? { transportSocket: downstreamTls(plan.tls) } : {}),
+    ...(plan.tls ? { transportSocket: transport(plan, plan.tls) } : {}),
   });
 }
 

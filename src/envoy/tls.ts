@@ -8,6 +8,7 @@ import {
 } from '../../gen/proto/envoy/config/core/v3/base_pb.js';
 import { ProxyProtocolConfig_Version as ProxyProtocolVersion } from '../../gen/proto/envoy/config/core/v3/proxy_protocol_pb.js';
 import { ProxyProtocolUpstreamTransportSchema } from '../../gen/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js';
+import { QuicDownstreamTransportSchema } from '../../gen/proto/envoy/extensions/transport_sockets/quic/v3/quic_transport_pb.js';
 import { RawBufferSchema } from '../../gen/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import {
   type CertificateValidationContext,
@@ -20,14 +21,17 @@ import {
   type TlsParameters,
   TlsParametersSchema,
   TlsParameters_TlsProtocol as TlsProtocol,
+  CertificateValidationContext_TrustChainVerification as TrustChainVerification,
 } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import {
   type CommonTlsContext,
   CommonTlsContext_CombinedCertificateValidationContextSchema,
   CommonTlsContextSchema,
+  type DownstreamTlsContext,
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { cipherSuites as knownSuites } from '../config/kinds/istio/cipher-suites.ts';
 import type { CertificateSource, TrustSource, UpstreamTls } from '../plan/cluster-plan.ts';
 import type { DownstreamTls } from '../plan/listener-plan.ts';
 import { agentSecret, deliveredSecret } from './config-source.ts';
@@ -191,8 +195,14 @@ function tlsParameters(
   return create(TlsParametersSchema, {
     tlsMinimumProtocolVersion: protocolVersion(minimum),
     tlsMaximumProtocolVersion: protocolVersion(maximum),
-    cipherSuites: [...(cipherSuites ?? [])],
+    cipherSuites: (cipherSuites ?? []).filter((name) => knownSuites.has(name)),
   });
+}
+
+/** TLS 1.2 unless the user asks for less: outright, or by a limit below it. */
+function leastVersion({ minVersion, maxVersion }: DownstreamTls): string {
+  if (minVersion && minVersion !== 'TLS_AUTO') return minVersion;
+  return maxVersion === 'TLSV1_0' || maxVersion === 'TLSV1_1' ? maxVersion : 'TLSV1_2';
 }
 
 function protocolVersion(name: string | undefined): TlsProtocol {
@@ -212,6 +222,21 @@ function protocolVersion(name: string | undefined): TlsProtocol {
 
 /** The TLS of connections from clients. */
 export function downstreamTls(tls: DownstreamTls): TransportSocket {
+  return transportSocket(
+    'envoy.transport_sockets.tls',
+    pack(DownstreamTlsContextSchema, downstreamContext(tls)),
+  );
+}
+
+/** The same for QUIC, which brings its own record layer. */
+export function quicTransport(tls: DownstreamTls): TransportSocket {
+  return transportSocket(
+    'envoy.transport_sockets.quic',
+    pack(QuicDownstreamTransportSchema, { downstreamTlsContext: downstreamContext(tls) }),
+  );
+}
+
+function downstreamContext(tls: DownstreamTls): DownstreamTlsContext {
   const context = create(CommonTlsContextSchema, { alpnProtocols: [...tls.alpn] });
   for (const certificate of tls.certificates) addCertificate(context, certificate);
   const validation = create(CertificateValidationContextSchema, {
@@ -221,16 +246,14 @@ export function downstreamTls(tls: DownstreamTls): TransportSocket {
     ],
     verifyCertificateHash: [...(tls.verifyHash ?? [])],
     verifyCertificateSpki: [...(tls.verifySpki ?? [])],
+    ...(tls.acceptUntrusted ? { trustChainVerification: TrustChainVerification.ACCEPT_UNTRUSTED } : {}),
   });
   if (tls.trust) setTrust(context, tls.trust, validation);
   else if (validation.verifyCertificateHash.length + validation.verifyCertificateSpki.length > 0)
     context.validationContextType = { case: 'validationContext', value: validation };
-  context.tlsParams = tlsParameters(tls.minVersion ?? 'TLSV1_2', tls.maxVersion, tls.cipherSuites);
-  return transportSocket(
-    'envoy.transport_sockets.tls',
-    pack(DownstreamTlsContextSchema, {
-      commonTlsContext: context,
-      requireClientCertificate: tls.requireClientCertificate,
-    }),
-  );
+  context.tlsParams = tlsParameters(leastVersion(tls), tls.maxVersion, tls.cipherSuites);
+  return create(DownstreamTlsContextSchema, {
+    commonTlsContext: context,
+    requireClientCertificate: tls.requireClientCertificate,
+  });
 }

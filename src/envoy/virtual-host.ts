@@ -1,6 +1,10 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
+  HeaderValueOption_HeaderAppendAction as AppendAction,
+  HeaderValueOptionSchema,
+} from '../../gen/proto/envoy/config/core/v3/base_pb.js';
+import {
   type Route,
   type VirtualHost,
   VirtualHost_TlsRequirementType,
@@ -35,6 +39,12 @@ export function encodeRouteConfiguration(plan: RouteConfigurationPlan, vhds: boo
       validateClusters: false,
       ignorePortInHostMatching: plan.ignorePort,
       metadata: originMetadata(plan.origin),
+      responseHeadersToAdd: (plan.responseHeaders ?? []).map(([key, value]) =>
+        create(HeaderValueOptionSchema, {
+          header: { key, value },
+          appendAction: AppendAction.ADD_IF_ABSENT,
+        }),
+      ),
       ...(vhds ? { vhds: { configSource: adsSource() } } : {}),
     }),
   );

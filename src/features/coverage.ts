@@ -23,11 +23,9 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
   DestinationRule: [],
   Gateway: [
     {
-      path: 'spec.servers[].tls.mode',
-      values: ['AUTO_PASSTHROUGH'],
-      instead: 'the server passes TLS through by the routes of virtual services only',
+      path: 'spec.servers[].defaultEndpoint',
+      instead: 'requests without a route are answered 404, as with Istio',
     },
-    { path: 'spec.servers[].defaultEndpoint', instead: 'requests without a route are answered 404' },
   ],
   Sidecar: [
     { path: 'spec.egress[].bind', instead: 'the listener takes redirected connections to any address' },

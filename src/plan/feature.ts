@@ -132,6 +132,9 @@ export interface Problem {
   readonly message: string;
   /** The object does what it can: worth knowing, and nothing to mend. */
   readonly note?: true;
+  /** Milliseconds since the epoch: it holds from here, and up to there. The compile has no clock; who reports problems has one. */
+  readonly from?: number;
+  readonly until?: number;
 }
 
 /** One capability: a folder under features/. */

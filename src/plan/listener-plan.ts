@@ -33,6 +33,16 @@ export interface DownstreamTls {
   readonly minVersion?: string;
   readonly maxVersion?: string;
   readonly cipherSuites?: readonly string[];
+  /** Client certificates that no anchor vouches for are taken too, and told on. */
+  readonly acceptUntrusted?: boolean;
+}
+
+/** What an edge believes of the proxies in front of it. */
+export interface EdgeTrust {
+  /** Addresses at the end of x-forwarded-for that trusted proxies wrote. */
+  readonly trustedHops: number;
+  /** What becomes of x-forwarded-client-cert: names as in Envoy's HttpConnectionManager. */
+  readonly forwardClientCert: string;
 }
 
 export interface HttpChain {
@@ -49,6 +59,10 @@ export interface HttpChain {
   readonly grpcWeb?: boolean;
   /** Requests may go to hosts that only DNS knows. */
   readonly dynamicForwardProxy?: boolean;
+  /** Gateways. Default: nothing is trusted, and the client's certificate is told on instead of what the client says. */
+  readonly edge?: EdgeTrust;
+  /** HTTP/3 over QUIC; the listener is a UDP one. */
+  readonly http3?: boolean;
 }
 
 /** What is spoken on a chain that carries bytes, and the object whose port says so. */
@@ -68,6 +82,9 @@ export interface TcpChain {
   /** 0: none. */
   readonly idleTimeoutMs: number;
 }
+
+/** The cluster is the one that the client's server name spells (`outbound_.9080_._.host`); the destinations are for none. */
+export const sniRoutedSlot = defineSlot<true>('sniRouted');
 
 export interface FilterChainPlan extends Slotted {
   /** Unique in its listener. */
@@ -93,6 +110,10 @@ export interface ListenerPlan extends Slotted {
   /** Connections go to the listener of their original destination. */
   readonly originalDestination: boolean;
   readonly transparent?: boolean;
+  /** Connections begin with a PROXY protocol header that tells the client's address. */
+  readonly proxyProtocol?: boolean;
+  /** UDP: QUIC is spoken. */
+  readonly quic?: boolean;
   readonly chains: readonly FilterChainPlan[];
   /** Takes what no chain matches. */
   readonly defaultChain?: FilterChainPlan;

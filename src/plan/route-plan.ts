@@ -123,6 +123,8 @@ export interface RouteConfigurationPlan extends Slotted {
   readonly ignorePort: boolean;
   /** The port that users know it by, where its name says an allocated one. */
   readonly policyPort?: number;
+  /** Added to every response that has none of the name. */
+  readonly responseHeaders?: readonly (readonly [name: string, value: string])[];
   readonly origin: Origin;
 }
 

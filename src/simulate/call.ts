@@ -28,6 +28,7 @@ export type SimulationError =
   | 'multiple filter chains matched'
   | 'no virtual host matched'
   | 'no route matched'
+  | 'no cluster matched'
   | 'tls required, sending 301'
   | 'protocol error'
   | 'invalid TLS'

@@ -67,16 +67,19 @@ function wildcardOf(address: string): string {
   return address.includes(':') ? '::' : '0.0.0.0';
 }
 
+/** QUIC's listeners are UDP ones: no call is simulated there. */
 function listenerAt(listeners: readonly Listener[], address: string, port: number): Listener | undefined {
-  return listeners.find((listener) =>
-    [listener.address, ...listener.additionalAddresses.map((extra) => extra.address)].some((candidate) => {
-      const socket = candidate?.address.case === 'socketAddress' ? candidate.address.value : undefined;
-      return (
-        socket?.address === address &&
-        socket.portSpecifier.case === 'portValue' &&
-        socket.portSpecifier.value === port
-      );
-    }),
+  return listeners.find(
+    (listener) =>
+      listener.udpListenerConfig === undefined &&
+      [listener.address, ...listener.additionalAddresses.map((extra) => extra.address)].some((candidate) => {
+        const socket = candidate?.address.case === 'socketAddress' ? candidate.address.value : undefined;
+        return (
+          socket?.address === address &&
+          socket.portSpecifier.case === 'portValue' &&
+          socket.portSpecifier.value === port
+        );
+      }),
   );
 }
 
@@ -149,6 +152,7 @@ function checkTls(chain: FilterChain, call: Call): SimulationError | undefined {
 
 /** TLS that the chain does not terminate is opaque: only a TCP proxy can take it on. */
 function walkFilterChain(walk: Walk, chain: FilterChain): SimulationResult {
+  if (chain.filters.some(({ name }) => name === 'envoy.filters.network.sni_cluster')) return walkBySni(walk);
   const opaque = walk.call.tls !== 'plaintext' && chain.transportSocket === undefined;
   for (const filter of chain.filters) {
     const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
@@ -161,6 +165,13 @@ function walkFilterChain(walk: Walk, chain: FilterChain): SimulationResult {
     if (clusters) return toClusters(walk, clusters);
   }
   return walk.result;
+}
+
+/** The server name is the cluster's: those that the guard before the filter lets through. */
+function walkBySni(walk: Walk): SimulationResult {
+  const { sni = '' } = walk.call;
+  const known = sni.startsWith('outbound_.') && walk.resources.clusters().some(({ name }) => name === sni);
+  return known ? toClusters(walk, [{ cluster: sni, weight: 1 }]) : fail(walk, 'no cluster matched');
 }
 
 function toClusters(walk: Walk, clusters: readonly { cluster: string; weight: number }[]): SimulationResult {

@@ -58,10 +58,7 @@ interface RecordedCase {
 
 /** Cases that enshrine bugs of the peer, by the data's own README, and limits of Envoy. */
 const peerBugs: Readonly<Record<string, string>> = {
-  'TestGatewayConflicts/duplicate_cross_namespace_gateway_collision':
-    'the answer depends on the names of two gateways; its "selected first" twin shows the right one',
   'TestGatewayConflicts/duplicate_tls_gateway': 'expects filter chains that Envoy refuses',
-  'TestHTTPGateway/mixed_httpsRedirect_with_routes': 'Envoy has no HTTPS redirect for a single route',
 };
 
 /** Kinds and settings whose behaviour belongs to later work. */

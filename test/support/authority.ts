@@ -16,12 +16,14 @@ export interface OpensslOptions {
   algorithm?: 'EC' | 'RSA';
   /** Default true. */
   ca?: boolean;
-  /** Default 30. */
+  /** Default 30; a negative number: it has expired. */
   days?: number;
+  /** DNS names and URIs of the subject alternative name. */
+  names?: readonly string[];
 }
 
 export function opensslCertificate(options: OpensslOptions): OpensslAuthority {
-  const { directory, name, issuer, algorithm = 'EC', ca = true, days = 30 } = options;
+  const { directory, name, issuer, algorithm = 'EC', ca = true, days = 30, names = [] } = options;
   mkdirSync(directory, { recursive: true });
   const file = (suffix: string) => join(directory, `${name}${suffix}`);
   const keyOptions =
@@ -30,7 +32,7 @@ export function opensslCertificate(options: OpensslOptions): OpensslAuthority {
   openssl(['req', '-new', '-key', file('.key'), '-subj', `/O=test/CN=${name}`, '-out', file('.csr')]);
   writeFileSync(
     file('.ext'),
-    `basicConstraints=critical,CA:${ca ? 'TRUE' : 'FALSE'}\nkeyUsage=critical,${ca ? 'keyCertSign,cRLSign' : 'digitalSignature'}\nsubjectKeyIdentifier=hash\n`,
+    `basicConstraints=critical,CA:${ca ? 'TRUE' : 'FALSE'}\nkeyUsage=critical,${ca ? 'keyCertSign,cRLSign' : 'digitalSignature'}\nsubjectKeyIdentifier=hash\n${alternativeNames(names)}`,
   );
   const signer = issuer
     ? [
@@ -54,6 +56,12 @@ export function opensslCertificate(options: OpensslOptions): OpensslAuthority {
     file('.pem'),
   ]);
   return { certificate: readFileSync(file('.pem'), 'utf8'), key: readFileSync(file('.key'), 'utf8') };
+}
+
+function alternativeNames(names: readonly string[]): string {
+  if (names.length === 0) return '';
+  const typed = names.map((name) => `${name.includes('://') ? 'URI' : 'DNS'}:${name}`);
+  return `subjectAltName=${typed.join(',')}\n`;
 }
 
 /** Runs openssl; its output, or its complaint as the error. */

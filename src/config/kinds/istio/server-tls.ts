@@ -1,29 +1,9 @@
 import type { GatewayServersTls } from '../../../../gen/crd/types/istio/gateway.ts';
 import type { FieldPath } from '../../field-path.ts';
 import { quote, type Report } from '../../report.ts';
+import { cipherSuites } from './cipher-suites.ts';
 import { each } from './common.ts';
 
-const CIPHERS = new Set([
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-  'ECDHE-ECDSA-AES128-SHA',
-  'ECDHE-RSA-AES128-SHA',
-  'ECDHE-ECDSA-AES256-SHA',
-  'ECDHE-RSA-AES256-SHA',
-  'AES128-GCM-SHA256',
-  'AES256-GCM-SHA384',
-  'AES128-SHA',
-  'AES256-SHA',
-  'DES-CBC3-SHA',
-  'ECDHE-PSK-AES128-CBC-SHA',
-  'ECDHE-PSK-AES256-CBC-SHA',
-  'PSK-AES128-CBC-SHA',
-  'PSK-AES256-CBC-SHA',
-]);
 const VERSIONS = ['TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3'];
 
 /** TLS settings of a listener: where its certificate comes from, and no more than one place. */
@@ -96,7 +76,7 @@ function checkIstioMutual(report: Report, path: FieldPath, tls: GatewayServersTl
 function warnUseless(report: Report, path: FieldPath, tls: GatewayServersTls): void {
   const seen = new Set<string>();
   each(tls.cipherSuites, path.field('cipherSuites'), (cipher, place) => {
-    if (!CIPHERS.has(cipher))
+    if (!cipherSuites.has(cipher))
       report.warn(place, `${quote(cipher)} is no cipher suite of Envoy and is ignored`);
     else if (seen.has(cipher)) report.warn(place, `${quote(cipher)} is listed twice`);
     seen.add(cipher);

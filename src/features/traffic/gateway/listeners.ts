@@ -1,8 +1,8 @@
-import type { CertificateSource } from '../../../plan/cluster-plan.ts';
+import { hasIpv4, hasIpv6 } from '../../../plan/attributes.ts';
 import type { Shaper } from '../../../plan/feature.ts';
-import { hostsOverlap } from '../../../plan/hosts.ts';
+import { hostCovers, hostsOverlap } from '../../../plan/hosts.ts';
 import {
-  type DownstreamTls,
+  type ChainMatch,
   type FilterChainPlan,
   filterChainPlan,
   type HttpChain,
@@ -14,22 +14,43 @@ import { blackHoleCluster } from '../../../plan/names.ts';
 import { usesDynamicDns } from '../../../plan/service-scope.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { gatewayConnections } from '../virtual-service/schema.ts';
+import { type GatewayConnection, gatewayConnections } from '../virtual-service/schema.ts';
+import { autoPassthroughChain } from './auto-passthrough.ts';
 import { type Gateway, gatewayKind, gatewayOrigin, type Server } from './schema.ts';
-import { type BoundServer, boundServers, splitServerHost } from './servers.ts';
+import { serverTls } from './server-tls.ts';
+import { type BoundServer, boundServers, type ServerHost, splitServerHost } from './servers.ts';
+import { type GatewayTopology, gatewayTopology } from './topology.ts';
 
 const listenerNames = defineQuery('gateway.listeners', (view): readonly Key[] => [
-  ...new Set(view.call(boundServers).map(({ bind, port }) => `${bind}_${port}`)),
+  ...new Set(view.call(boundServers).map(listenerName)),
 ]);
 
-/** name, its servers as text */
-function resolveListener(view: View, name: Key): readonly Key[] {
-  const servers = view.call(boundServers).filter(({ bind, port }) => `${bind}_${port}` === name);
-  return [name, JSON.stringify(servers)];
+export function listenerName({ bind, port }: BoundServer): string {
+  return port === 0 ? bind : `${bind}_${port}`;
 }
 
-function planListener(view: View, name: Key, text: Key): ListenerPlan | undefined {
+/** The proxy listens on every address of its own: the other family's too. */
+const bothFamilies = defineQuery(
+  'gateway.both-families',
+  (view): boolean => view.attribute(hasIpv4) && view.attribute(hasIpv6),
+);
+
+/** name, its servers and what stands in front of them, as text */
+function resolveListener(view: View, name: Key): readonly Key[] {
+  const servers = view.call(boundServers).filter((server) => listenerName(server) === name);
+  const both = servers[0]?.bind === '0.0.0.0' && view.call(bothFamilies);
+  return [name, JSON.stringify(servers), JSON.stringify(view.call(gatewayTopology)), both ? '::' : ''];
+}
+
+function planListener(
+  view: View,
+  name: Key,
+  text: Key,
+  topologyText: Key,
+  alsoAt: Key,
+): ListenerPlan | undefined {
   const servers = JSON.parse(text) as BoundServer[];
+  const topology = JSON.parse(topologyText) as GatewayTopology;
   const [first] = servers;
   const gateway = first && view.get(gatewayKind, first.gateway);
   if (!first || !gateway) return undefined;
@@ -43,9 +64,9 @@ function planListener(view: View, name: Key, text: Key): ListenerPlan | undefine
     if (!object || !spec) continue;
     if (server.kind === 'http' || server.kind === 'tcp') {
       // One protocol in the clear per port: the first server's.
-      if (!plain) chains.push(plainChain(view, object, spec, server, secured));
+      if (!plain) chains.push(...plainChain(view, object, spec, server, secured, topology));
       plain = true;
-    } else chains.push(...securedChains(view, object, spec, server, taken));
+    } else chains.push(...securedChains(view, object, spec, server, taken, topology));
   }
   if (chains.length === 0) return undefined;
   return listenerPlan({
@@ -56,17 +77,36 @@ function planListener(view: View, name: Key, text: Key): ListenerPlan | undefine
     bind: true,
     originalDestination: false,
     chains,
+    ...(alsoAt === '' ? {} : { additionalAddresses: [alsoAt] }),
+    ...(topology.proxyProtocol ? { proxyProtocol: true } : {}),
     detectionTimeoutMs: 0,
     origin: gatewayOrigin(gateway, `spec.servers[${first.index}]`),
   });
 }
 
 /** The first route for the server's names; TCP routes are for any. */
-function connectionsFor(view: View, server: BoundServer, hosts: readonly string[]): TcpChain['destinations'] {
-  const found = gatewayConnections(view, server.gateway, server.serverPort).find(({ serverNames }) =>
-    serverNames.some((name) => name === '*' || hosts.some((host) => hostsOverlap(name, host))),
+function connectionsFor(
+  view: View,
+  server: BoundServer,
+  hosts: readonly ServerHost[],
+): TcpChain['destinations'] {
+  const found = gatewayConnections(view, server.gateway, server.serverPort).find(
+    (connection) =>
+      isOpenTo(connection, hosts) &&
+      connection.serverNames.some(
+        (name) => name === '*' || hosts.some(({ host }) => hostsOverlap(name, host)),
+      ),
   );
   return found?.destinations ?? [];
+}
+
+/** Whether a server's hosts admit the virtual service that a route belongs to. */
+function isOpenTo({ namespace, hosts }: GatewayConnection, server: readonly ServerHost[]): boolean {
+  return server.some(
+    (own) =>
+      (own.namespace === undefined || own.namespace === namespace) &&
+      hosts.some((host) => hostsOverlap(host, own.host)),
+  );
 }
 
 export const gatewayListeners: Shaper<ListenerPlan> = {
@@ -80,34 +120,50 @@ function policyPort({ allocated, serverPort }: BoundServer): { policyPort?: numb
   return allocated ? { policyPort: serverPort } : {};
 }
 
+/** A TCP server without a route takes no connection. */
 function plainChain(
   view: View,
   gateway: Gateway,
   spec: Server,
   server: BoundServer,
   secured: boolean,
-): FilterChainPlan {
-  const hosts = spec.hosts.map((host) => splitServerHost(host, gateway.metadata.namespace ?? 'default').host);
-  return filterChainPlan({
-    name: server.kind === 'http' ? server.routes : `tcp.${server.port}`,
-    match: secured ? { transport: 'raw_buffer' } : {},
-    network:
-      server.kind === 'http'
-        ? httpTo(view, spec, server, false)
-        : tcpTo(gateway, server, connectionsFor(view, server, hosts)),
-    direction: 'gateway',
-    ...policyPort(server),
-    origin: gatewayOrigin(gateway, `spec.servers[${server.index}]`),
-  });
+  topology: GatewayTopology,
+): FilterChainPlan[] {
+  const destinations = server.kind === 'http' ? [] : connectionsFor(view, server, hostsOf(gateway, spec));
+  if (server.kind !== 'http' && destinations.length === 0) return [];
+  return [
+    filterChainPlan({
+      name: server.kind === 'http' ? server.routes : `tcp.${server.port}`,
+      match: secured ? { transport: 'raw_buffer' } : {},
+      network:
+        server.kind === 'http'
+          ? httpTo(view, spec, server, topology, false)
+          : tcpTo(gateway, server, destinations),
+      direction: 'gateway',
+      ...policyPort(server),
+      origin: gatewayOrigin(gateway, `spec.servers[${server.index}]`),
+    }),
+  ];
 }
 
-function httpTo(view: View, spec: Server, server: BoundServer, mutualTls: boolean): HttpChain {
+function hostsOf(gateway: Gateway, spec: Server): ServerHost[] {
+  return spec.hosts.map((host) => splitServerHost(host, gateway.metadata.namespace ?? 'default'));
+}
+
+export function httpTo(
+  view: View,
+  spec: Server,
+  server: BoundServer,
+  { trust }: GatewayTopology,
+  mutualTls: boolean,
+): HttpChain {
   return {
     type: 'http',
     routes: { type: 'discovered', name: server.routes },
     statPrefix: `outbound_${server.bind}_${server.port}`,
     role: 'gateway',
     mutualTls,
+    ...(trust.trustedHops > 0 || trust.forwardClientCert !== 'SANITIZE_SET' ? { edge: trust } : {}),
     ...(view.call(usesDynamicDns) ? { dynamicForwardProxy: true } : {}),
     ...(spec.port.protocol.toUpperCase() === 'GRPC-WEB' ? { grpcWeb: true } : {}),
   };
@@ -131,27 +187,30 @@ function securedChains(
   spec: Server,
   server: BoundServer,
   taken: Set<string>,
+  topology: GatewayTopology,
 ): FilterChainPlan[] {
-  const namespace = gateway.metadata.namespace ?? 'default';
   const origin = gatewayOrigin(gateway, `spec.servers[${server.index}]`);
   const claim = (names: readonly string[]): string[] | undefined => {
     const own = names.filter((name) => !taken.has(name));
     for (const name of own) taken.add(name);
     return own.length > 0 ? own : undefined;
   };
-  const match = (names: readonly string[]) =>
-    names.includes('*') ? { transport: 'tls' as const } : { transport: 'tls' as const, serverNames: names };
-  const hosts = spec.hosts.map((host) => splitServerHost(host, namespace).host);
+  const served = hostsOf(gateway, spec);
+  const hosts = served.map(({ host }) => host);
+  if (server.kind === 'auto-passthrough') {
+    const names = claim(hosts.includes('*') ? ['*'] : hosts);
+    return names ? [autoPassthroughChain(server, names, origin)] : [];
+  }
   if (server.kind === 'passthrough')
     return gatewayConnections(view, server.gateway, server.serverPort).flatMap((connection) => {
-      const names = claim(
-        connection.serverNames.filter((name) => hosts.some((host) => hostsOverlap(name, host))),
-      );
+      const names = isOpenTo(connection, served)
+        ? claim(narrowNames(connection.serverNames, hosts))
+        : undefined;
       return names
         ? [
             filterChainPlan({
               name: names.join(','),
-              match: match(names),
+              match: tlsMatch(names),
               network: tcpTo(gateway, server, connection.destinations),
               direction: 'gateway',
               ...policyPort(server),
@@ -167,11 +226,11 @@ function securedChains(
   return [
     filterChainPlan({
       name: http ? server.routes : `tls.${server.port}.${gateway.metadata.name}.${server.index}`,
-      match: match(names),
+      match: tlsMatch(names),
       tls,
       network: http
-        ? httpTo(view, spec, server, tls.trust !== undefined)
-        : tcpTo(gateway, server, connectionsFor(view, server, hosts)),
+        ? httpTo(view, spec, server, topology, tls.trust !== undefined)
+        : tcpTo(gateway, server, connectionsFor(view, server, served)),
       direction: 'gateway',
       ...policyPort(server),
       origin,
@@ -179,51 +238,14 @@ function securedChains(
   ];
 }
 
-/** Names of secrets as gateways ask for them; `-cacert` holds the trust anchors for client certificates. */
-export function secretName(credential: string): string {
-  return `kubernetes://${credential}`;
+function tlsMatch(names: readonly string[]): ChainMatch {
+  return names.includes('*') ? { transport: 'tls' } : { transport: 'tls', serverNames: names };
 }
 
-function serverTls(view: View, spec: Server, http: boolean): DownstreamTls {
-  const { tls = {} } = spec;
-  const mode = tls.mode ?? 'SIMPLE';
-  const credentials = tls.credentialNames?.length
-    ? tls.credentialNames
-    : tls.credentialName
-      ? [tls.credentialName]
-      : [];
-  const mesh = mode === 'ISTIO_MUTUAL';
-  const files: CertificateSource[] = tls.tlsCertificates?.length
-    ? tls.tlsCertificates.map((pair) => ({
-        type: 'files',
-        certificate: pair.serverCertificate ?? '',
-        privateKey: pair.privateKey ?? '',
-      }))
-    : [{ type: 'files', certificate: tls.serverCertificate ?? '', privateKey: tls.privateKey ?? '' }];
-  const asks = mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL' || mesh;
-  const trust = mesh
-    ? ({ type: 'mesh' } as const)
-    : credentials[0] !== undefined
-      ? ({
-          type: 'secret',
-          name: secretName(tls.caCertCredentialName ?? `${credentials[0]}-cacert`),
-        } as const)
-      : ({ type: 'file', path: tls.caCertificates ?? '', ...(tls.caCrl ? { crl: tls.caCrl } : {}) } as const);
-  return {
-    certificates: mesh
-      ? [{ type: 'mesh' }]
-      : credentials.length > 0
-        ? credentials.map((name) => ({ type: 'secret', name: secretName(name) }))
-        : files,
-    ...(asks ? { trust } : {}),
-    requireClientCertificate: mode === 'MUTUAL' || mesh,
-    subjectAltNames: tls.subjectAltNames ?? [],
-    ...(mesh ? { trustDomains: [view.mesh('trustDomain'), ...view.mesh('trustDomainAliases')] } : {}),
-    ...(tls.verifyCertificateSpki?.length ? { verifySpki: tls.verifyCertificateSpki } : {}),
-    ...(tls.verifyCertificateHash?.length ? { verifyHash: tls.verifyCertificateHash } : {}),
-    alpn: http ? ['h2', 'http/1.1'] : [],
-    ...(tls.minProtocolVersion ? { minVersion: tls.minProtocolVersion } : {}),
-    ...(tls.maxProtocolVersion ? { maxVersion: tls.maxProtocolVersion } : {}),
-    ...(tls.cipherSuites?.length ? { cipherSuites: tls.cipherSuites } : {}),
-  };
+/** Of a route's and a server's names the narrower where they meet. */
+function narrowNames(names: readonly string[], hosts: readonly string[]): string[] {
+  const narrow = names.flatMap((name) =>
+    hosts.flatMap((host) => (hostCovers(host, name) ? [name] : hostCovers(name, host) ? [host] : [])),
+  );
+  return [...new Set(narrow)];
 }

@@ -10,6 +10,7 @@ import {
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { planHttpRoutes } from '../virtual-service/schema.ts';
+import { alternativeService } from './http3.ts';
 import { gatewayKind, gatewayOrigin } from './schema.ts';
 import { type BoundServer, boundServers, hostsOfServer, splitServerHost } from './servers.ts';
 
@@ -126,17 +127,27 @@ function resolveRoutes(view: View, name: Key): readonly Key[] | undefined {
     `${first.gateway}#${first.index}`,
     String(first.serverPort),
     star ? JSON.stringify(star) : view.call(hostNames, name).length > 0 ? 'none' : '',
+    JSON.stringify(alternativeService(first)),
   ];
 }
 
-function planRoutes(view: View, name: Key, server: Key, port: Key, star: Key): RouteConfigurationPlan {
+function planRoutes(
+  view: View,
+  name: Key,
+  server: Key,
+  port: Key,
+  star: Key,
+  headersText: Key,
+): RouteConfigurationPlan {
   const origin = serverOrigin(view, server);
+  const responseHeaders = JSON.parse(headersText) as [string, string][];
   return routeConfigurationPlan({
     name,
     inlineHosts: starHosts(view, port, star, origin),
     allowVhds: true,
     ignorePort: true,
     policyPort: Number(port),
+    ...(responseHeaders.length > 0 ? { responseHeaders } : {}),
     origin,
   });
 }

@@ -1,6 +1,6 @@
 import { splitKey } from '../../../config/object.ts';
 import { compareText } from '../../../kit/maps.ts';
-import { captureMode, explicitCapture, proxyType } from '../../../plan/attributes.ts';
+import { captureMode, explicitCapture, hasIpv4, proxyType } from '../../../plan/attributes.ts';
 import { hostCovers } from '../../../plan/hosts.ts';
 import { ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
@@ -8,7 +8,9 @@ import type { ExplicitCapture } from '../../../snapshot/proxy.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { inPrecedence, virtualServiceFacts, virtualServicesByGateway } from '../virtual-service/schema.ts';
-import { allGateways, gatewayKind, type Server } from './schema.ts';
+import { allGateways, type Gateway, gatewayKind, type Server, type ServerTls } from './schema.ts';
+import { certificateCredentials } from './server-tls.ts';
+import { http3Everywhere } from './topology.ts';
 
 /** One server of a Gateway as a proxy runs it. */
 export interface BoundServer {
@@ -24,18 +26,22 @@ export interface BoundServer {
   readonly allocated?: boolean;
   /** The route configuration; '' for servers that do not speak HTTP. */
   readonly routes: string;
+  /** HTTP/3 is offered besides, on the UDP port of the same number. */
+  readonly http3?: boolean;
 }
 
-/** `tls`: bytes behind TLS that ends here; `passthrough`: TLS that goes through. */
-export type ServerKind = 'http' | 'https' | 'tcp' | 'tls' | 'passthrough';
+/**
+ * `tls`: bytes behind TLS that ends here; `passthrough`: TLS that goes through by the routes of virtual services;
+ * `auto-passthrough`: mesh TLS that goes where its server name says.
+ */
+export type ServerKind = 'http' | 'https' | 'tcp' | 'tls' | 'passthrough' | 'auto-passthrough';
 
-export function serverKind(server: Server): ServerKind {
-  const mode = server.tls?.mode;
-  switch (server.port.protocol.toUpperCase()) {
+export function serverKind({ port, tls = {} }: Server): ServerKind {
+  switch (port.protocol.toUpperCase()) {
     case 'HTTPS':
-      return mode === 'PASSTHROUGH' || mode === 'AUTO_PASSTHROUGH' ? 'passthrough' : 'https';
+      return throughKind(tls) ?? 'https';
     case 'TLS':
-      return !mode || mode === 'PASSTHROUGH' || mode === 'AUTO_PASSTHROUGH' ? 'passthrough' : 'tls';
+      return throughKind(tls) ?? 'tls';
     case 'HTTP':
     case 'HTTP2':
     case 'GRPC':
@@ -44,6 +50,13 @@ export function serverKind(server: Server): ServerKind {
     default:
       return 'tcp';
   }
+}
+
+/** Without a mode TLS goes through, as in Istio, but where the server names a certificate of its own. */
+function throughKind(tls: ServerTls): ServerKind | undefined {
+  if (tls.mode === 'AUTO_PASSTHROUGH') return 'auto-passthrough';
+  const own = certificateCredentials(tls).length > 0 || tls.serverCertificate || tls.tlsCertificates?.length;
+  return tls.mode === 'PASSTHROUGH' || (!tls.mode && !own) ? 'passthrough' : undefined;
 }
 
 const gatewayOrder = defineQuery('gateway.order', (view, key: Key): string => {
@@ -95,20 +108,27 @@ function listenPorts(view: View, port: number, services: readonly string[]): num
 /** Every server of the asking proxy, in order of precedence. */
 export const boundServers = defineQuery('gateway.servers', (view): readonly BoundServer[] => {
   const bound: BoundServer[] = [];
-  for (const key of view.call(ownGateways)) {
+  const own = view.call(ownGateways);
+  if (own.length === 0) return bound;
+  const explicit = view.attribute(captureMode) === 'explicit';
+  const wildcard = explicit ? '127.0.0.1' : view.attribute(hasIpv4) ? '0.0.0.0' : '::';
+  for (const key of own) {
     const gateway = view.get(gatewayKind, key);
     const services = gateway?.metadata.annotations?.[ownServices]?.split(',') ?? [];
     for (const [index, server] of (gateway?.spec?.servers ?? []).entries()) {
       const kind = serverKind(server);
       const serverPort = server.port.number;
-      const bind = server.bind || (view.attribute(captureMode) === 'explicit' ? '127.0.0.1' : '0.0.0.0');
-      for (const port of listenPorts(view, serverPort, services)) {
+      const bind = server.bind || wildcard;
+      const socket = bind.startsWith('unix://');
+      for (const port of socket ? [0] : listenPorts(view, serverPort, services)) {
         const name = gateway?.metadata;
+        // A socket's path must not look like the way to a virtual host.
+        const at = server.bind ? `.${server.bind.replaceAll('/', '_')}` : '';
         const routes =
           kind === 'http'
-            ? `http.${port}`
+            ? `http.${port}${at}`
             : kind === 'https'
-              ? `https.${serverPort}.${server.port.name}.${name?.name}.${name?.namespace}`
+              ? `https.${serverPort}.${server.port.name}.${name?.name}.${name?.namespace}${at}`
               : '';
         bound.push({
           gateway: key,
@@ -117,8 +137,9 @@ export const boundServers = defineQuery('gateway.servers', (view): readonly Boun
           port,
           serverPort,
           kind,
-          ...(view.attribute(captureMode) === 'explicit' ? { allocated: true } : {}),
+          ...(explicit ? { allocated: true } : {}),
           routes,
+          ...(kind === 'https' && !socket && speaksHttp3(view, gateway, server) ? { http3: true } : {}),
         });
       }
     }
@@ -126,11 +147,23 @@ export const boundServers = defineQuery('gateway.servers', (view): readonly Boun
   return bound;
 });
 
+/** Annotation by which a Gateway asks for HTTP/3 on its HTTPS servers. */
+const http3Annotation = 'networking.ostria.io/http3';
+
+/** QUIC asks no client for a certificate, and its TLS is 1.3. */
+function speaksHttp3(view: View, gateway: Gateway | undefined, { tls }: Server): boolean {
+  const wanted = gateway?.metadata.annotations?.[http3Annotation] === 'true' || view.call(http3Everywhere);
+  const max = tls?.maxProtocolVersion ?? 'TLS_AUTO';
+  return wanted && tls?.mode === 'SIMPLE' && (max === 'TLS_AUTO' || max === 'TLSV1_3');
+}
+
+export interface ServerHost {
+  readonly namespace: string | undefined;
+  readonly host: string;
+}
+
 /** `ns/host`, `./host` or `host`: which namespace's virtual services a server's host is open to; undefined: any. */
-export function splitServerHost(
-  host: string,
-  namespace: string,
-): { namespace: string | undefined; host: string } {
+export function splitServerHost(host: string, namespace: string): ServerHost {
   const slash = host.indexOf('/');
   if (slash < 0) return { namespace: undefined, host };
   const scope = host.slice(0, slash);

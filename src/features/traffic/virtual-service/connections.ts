@@ -65,6 +65,9 @@ function applies(
 }
 
 export interface GatewayConnection {
+  /** Namespace and hosts of the virtual service. */
+  readonly namespace: string;
+  readonly hosts: readonly string[];
   /** Names that the client asks for by SNI; `*` for TCP routes. */
   readonly serverNames: readonly string[];
   readonly destinations: readonly Destination[];
@@ -76,6 +79,7 @@ export function gatewayConnections(view: View, gateway: string, port: number): G
   for (const key of inPrecedence(view, view.list(virtualServicesByGateway, gateway))) {
     const service = view.get(virtualServiceKind, key);
     if (!service) continue;
+    const owner = { namespace: namespaceOf(service), hosts: service.spec?.hosts ?? [] };
     const at = (route: VirtualServiceTcpRoute[] | undefined, path: string): Destination[] =>
       (route ?? []).map((target, index, all) => ({
         cluster: destinationCluster(view, target.destination, namespaceOf(service), port),
@@ -89,11 +93,19 @@ export function gatewayConnections(view: View, gateway: string, port: number): G
     for (const [index, route] of (service.spec?.tls ?? []).entries()) {
       const names = route.match.filter(here).flatMap((match) => match.sniHosts);
       if (names.length > 0)
-        found.push({ serverNames: [...new Set(names)], destinations: at(route.route, `spec.tls[${index}]`) });
+        found.push({
+          ...owner,
+          serverNames: [...new Set(names)],
+          destinations: at(route.route, `spec.tls[${index}]`),
+        });
     }
     for (const [index, route] of (service.spec?.tcp ?? []).entries())
       if (!route.match?.length || route.match.some(here))
-        found.push({ serverNames: ['*'], destinations: at(route.route, `spec.tcp[${index}]`) });
+        found.push({
+          ...owner,
+          serverNames: ['*'],
+          destinations: at(route.route, `spec.tcp[${index}]`),
+        });
   }
   return found;
 }

@@ -1,5 +1,5 @@
 /** The public face of the feature: what gateways, capture modes and route decorators need of virtual services. */
-export { connectionDestinations, gatewayConnections } from './connections.ts';
+export { connectionDestinations, type GatewayConnection, gatewayConnections } from './connections.ts';
 export {
   destinationCluster,
   type HostRoutesOptions,
