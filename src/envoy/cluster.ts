@@ -64,9 +64,11 @@ export function buildCluster(plan: ClusterPlan, dnsRefreshMs: number): Cluster {
     ),
   });
   setDiscovery(cluster, plan, dnsRefreshMs);
-  if (plan.bindAddress)
+  const [source, ...further] = plan.bindAddresses ?? [];
+  if (source !== undefined)
     cluster.upstreamBindConfig = create(BindConfigSchema, {
-      sourceAddress: { address: plan.bindAddress, portSpecifier: { case: 'portValue', value: 0 } },
+      sourceAddress: anyPort(source),
+      extraSourceAddresses: further.map((address) => ({ address: anyPort(address) })),
     });
   setTls(cluster, plan);
   const options = httpOptions(plan);
@@ -74,6 +76,17 @@ export function buildCluster(plan: ClusterPlan, dnsRefreshMs: number): Cluster {
     cluster.typedExtensionProtocolOptions[httpOptionsKey] = pack(HttpProtocolOptionsSchema, options);
   return cluster;
 }
+
+function anyPort(address: string) {
+  return { address, portSpecifier: { case: 'portValue' as const, value: 0 } };
+}
+
+const lookupFamilies: Readonly<Record<NonNullable<ClusterPlan['lookup']>, DnsLookupFamily>> = {
+  'ipv4-first': DnsLookupFamily.V4_PREFERRED,
+  // "Auto" looks for IPv6 first.
+  'ipv6-first': DnsLookupFamily.AUTO,
+  both: DnsLookupFamily.ALL,
+};
 
 function setDiscovery(cluster: Cluster, plan: ClusterPlan, dnsRefreshMs: number): void {
   const { discovery } = plan;
@@ -90,7 +103,7 @@ function setDiscovery(cluster: Cluster, plan: ClusterPlan, dnsRefreshMs: number)
     case 'strict-dns':
     case 'logical-dns':
       setType(discovery.type === 'strict-dns' ? DiscoveryType.STRICT_DNS : DiscoveryType.LOGICAL_DNS);
-      cluster.dnsLookupFamily = DnsLookupFamily.V4_PREFERRED;
+      cluster.dnsLookupFamily = lookupFamilies[plan.lookup ?? 'ipv4-first'];
       cluster.dnsRefreshRate = duration(dnsRefreshMs);
       cluster.respectDnsTtl = true;
       break;

@@ -41,7 +41,15 @@ function buildEndpoint(plan: EndpointPlan): LbEndpoint {
   if (plan.mtls) filterMetadata['envoy.transport_socket_match'] = { tlsMode: 'istio' };
   if (Object.keys(known).length > 0) filterMetadata[originNamespace] = known;
   return create(LbEndpointSchema, {
-    hostIdentifier: { case: 'endpoint', value: { address: socketAddress(plan.address, plan.port) } },
+    hostIdentifier: {
+      case: 'endpoint',
+      value: {
+        address: socketAddress(plan.address, plan.port),
+        additionalAddresses: (plan.additionalAddresses ?? []).map((address) => ({
+          address: socketAddress(address, plan.port),
+        })),
+      },
+    },
     healthStatus: plan.healthy ? HealthStatus.UNKNOWN : HealthStatus.UNHEALTHY,
     loadBalancingWeight: plan.weight,
     ...(Object.keys(filterMetadata).length > 0 ? { metadata: { filterMetadata } } : {}),

@@ -95,3 +95,16 @@ export function formatIp({ version, bytes }: IpAddress): string {
   if (length < 2) return groups.join(':');
   return `${groups.slice(0, start).join(':')}::${groups.slice(start + length).join(':')}`;
 }
+
+/** An address or range in its one form; any other text as it is. */
+export function canonicalAddress(text: string): string {
+  const ip = parseIp(text);
+  if (ip) return formatIp(ip);
+  const cidr = parseCidr(text);
+  return cidr ? `${formatIp(cidr.address)}/${cidr.prefixLength}` : text;
+}
+
+/** Whether an address leads nowhere but to its own machine. */
+export function loopbackOnly(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}

@@ -14,6 +14,8 @@ export interface ClusterService {
 export interface EndpointPlan {
   /** IP, host name or `unix:///path`. */
   readonly address: string;
+  /** Further addresses of the same endpoint, tried where the first does not answer. */
+  readonly additionalAddresses?: readonly string[];
   readonly port: number;
   /** Relative within its locality, at least 1. */
   readonly weight: number;
@@ -96,8 +98,10 @@ export interface ClusterPlan extends Slotted {
   readonly service?: ClusterService;
   tls?: UpstreamTls;
   readonly connectTimeoutMs: number;
-  /** Source address of upstream connections, by which the kernel's capture rules tell them from the application's own. */
-  readonly bindAddress?: string;
+  /** Source addresses of upstream connections, one per family, by which the kernel's capture rules tell them from the application's own. */
+  readonly bindAddresses?: readonly string[];
+  /** Which addresses of a name are called. Default `ipv4-first`. */
+  readonly lookup?: 'ipv4-first' | 'ipv6-first' | 'both';
   readonly origin: Origin;
 }
 
@@ -116,14 +120,28 @@ export function endpointsPlan(fields: Omit<EndpointsPlan, 'slots'>): EndpointsPl
 }
 
 /** Endpoints of one address in no particular place. */
-export function singleEndpoint(address: string, port: number): readonly LocalityPlan[] {
+export function singleEndpoint(
+  address: string,
+  port: number,
+  additionalAddresses: readonly string[] = [],
+): readonly LocalityPlan[] {
   const workload = { name: '', namespace: '', app: '', version: '' };
   return [
     {
       locality: '',
       priority: 0,
       weight: 0,
-      endpoints: [{ address, port, weight: 1, healthy: true, mtls: false, workload }],
+      endpoints: [
+        {
+          address,
+          ...(additionalAddresses.length > 0 ? { additionalAddresses } : {}),
+          port,
+          weight: 1,
+          healthy: true,
+          mtls: false,
+          workload,
+        },
+      ],
     },
   ];
 }

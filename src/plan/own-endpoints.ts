@@ -20,7 +20,11 @@ export const ownEndpoints = defineQuery('own-endpoints', (view): readonly string
   return collect(
     view,
     addresses.flatMap((address) => [...view.list(endpointsByAddress, address)]),
-    (endpoint) => endpoint.workload === '' && addresses.includes(endpoint.address),
+    (endpoint) =>
+      endpoint.workload === '' &&
+      [endpoint.address, ...(endpoint.additionalAddresses ?? [])].some((address) =>
+        addresses.includes(address),
+      ),
   );
 });
 

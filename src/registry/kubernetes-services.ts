@@ -1,5 +1,6 @@
 import type { Origin } from '../config/origin.ts';
-import { parseIp } from '../kit/ip.ts';
+import { canonicalAddress, parseIp } from '../kit/ip.ts';
+import { getOrMake } from '../kit/maps.ts';
 import type { LabelIndex } from './label-index.ts';
 import type { MeshConfig } from './mesh-config.ts';
 import { servicePortProtocol } from './protocol.ts';
@@ -46,7 +47,7 @@ export function serviceOfKubernetes(service: KubernetesService, mesh: MeshConfig
     ),
     resolution: alias ? 'alias' : headless ? 'passthrough' : 'static',
     external: alias,
-    addresses: [...new Set(addresses.filter((ip) => ip !== '' && ip !== 'None'))],
+    addresses: [...new Set(addresses.filter((ip) => ip !== '' && ip !== 'None').map(canonicalAddress))],
     exportTo: exportToOf(service.metadata.annotations?.[exportToAnnotation], mesh.defaultServiceExportTo),
     subjectAltNames: [],
     labels: service.metadata.labels ?? {},
@@ -93,18 +94,44 @@ export function endpointsOfSlices(
         if (terminating && !service.publishNotReady) continue;
         for (const address of item.addresses ?? []) {
           const pod = podOf(service.namespace, item.targetRef, address, lookup);
-          const endpoint = endpointOf(address, port, servicePort.port, pod, service, lookup, {
-            nodeName: item.nodeName ?? '',
-            zone: item.zone ?? '',
-            healthy: ready || service.publishNotReady,
-          });
+          const endpoint = endpointOf(
+            canonicalAddress(address),
+            port,
+            servicePort.port,
+            pod,
+            service,
+            lookup,
+            {
+              nodeName: item.nodeName ?? '',
+              zone: item.zone ?? '',
+              healthy: ready || service.publishNotReady,
+            },
+          );
           const id = `${servicePort.port}|${address}|${port}`;
           if (!found.has(id) || endpoint.healthy) found.set(id, endpoint);
         }
       }
     }
   }
-  return [...found.values()];
+  return byWorkload([...found.values()], lookup);
+}
+
+/** Kubernetes lists each family of a dual-stack pod in a slice of its own: one endpoint with both addresses, the pod's first one first. */
+function byWorkload(endpoints: readonly Endpoint[], lookup: WorkloadLookup): Endpoint[] {
+  const groups = new Map<string, Endpoint[]>();
+  for (const endpoint of endpoints) {
+    const { servicePort, port, namespace, workload, address } = endpoint;
+    const who = workload === '' ? address : `${namespace}/${workload}`;
+    getOrMake(groups, `${servicePort}|${port}|${who}`, () => []).push(endpoint);
+  }
+  return [...groups.values()].flatMap((group): Endpoint[] => {
+    if (group.length === 1) return group;
+    const addresses = lookup.pod(`${group[0]?.namespace}/${group[0]?.workload}`)?.addresses ?? [];
+    const rank = ({ address }: Endpoint): number => addresses.indexOf(address) + 1 || addresses.length + 1;
+    const [first, ...others] = [...group].sort((a, b) => rank(a) - rank(b));
+    if (!first) return [];
+    return [{ ...first, additionalAddresses: others.map(({ address }) => address) }];
+  });
 }
 
 /** Legacy Endpoints objects. */
@@ -211,6 +238,7 @@ export function isDeliverable(address: string): boolean {
   return address.startsWith('unix://') || parseIp(address) !== undefined;
 }
 
+/** `address` is the workload's first. */
 export function endpointOfWorkload(
   workload: Workload,
   address: string,
@@ -218,8 +246,10 @@ export function endpointOfWorkload(
   servicePort: number,
   service: MeshService,
 ): Endpoint {
+  const additionalAddresses = workload.addresses.slice(1);
   return {
     address,
+    ...(additionalAddresses.length > 0 ? { additionalAddresses } : {}),
     port,
     servicePort,
     labels: workload.labels,

@@ -146,6 +146,41 @@ describe('Registry', () => {
     expect(find<MeshService>(changes, 'service')?.external).toBe(true);
   });
 
+  it('writes addresses in their one form, and makes one endpoint of a dual-stack pod', () => {
+    const registry = new Registry();
+    const six = put('ServiceEntry', 'six', {
+      spec: {
+        hosts: ['six.test'],
+        addresses: ['2001:DB8:0:0::1', '2001:db8:0:1::/64'],
+        ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+        resolution: 'STATIC',
+        endpoints: [{ address: 'FD00:0:0::9' }],
+      },
+    });
+    const changes = registry.apply([six]);
+    expect(find<MeshService>(changes, 'service')?.addresses).toEqual(['2001:db8::1', '2001:db8:0:1::/64']);
+    expect(find<ServiceEndpoints>(changes, 'endpoints')?.endpoints[0]?.address).toBe('fd00::9');
+    const slice = (name: string, address: string) =>
+      put(
+        'EndpointSlice',
+        name,
+        {
+          ports: [{ name: 'http', port: 9080 }],
+          endpoints: [{ addresses: [address], targetRef: { kind: 'Pod', name: 'p' } }],
+        },
+        { labels: { 'kubernetes.io/service-name': 'reviews' } },
+      );
+    const pod = put('Pod', 'p', {
+      spec: {},
+      status: { podIP: 'fd00::1', podIPs: [{ ip: 'fd00::1' }, { ip: '10.1.0.1' }] },
+    });
+    const found = registry.apply([reviews, slice('four', '10.1.0.1'), slice('six', 'fd00:0::1'), pod]);
+    const sets = found.filter(({ kind }) => kind === 'endpoints').map(({ value }) => value);
+    expect((sets.at(-1) as ServiceEndpoints).endpoints).toMatchObject([
+      { address: 'fd00::1', additionalAddresses: ['10.1.0.1'] },
+    ]);
+  });
+
   it('lets the oldest of two entries define a host, and the other when it goes', () => {
     const registry = new Registry();
     const make = (name: string, time: string, resolution: string) =>

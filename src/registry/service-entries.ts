@@ -1,3 +1,4 @@
+import { canonicalAddress } from '../kit/ip.ts';
 import { endpointOfWorkload, isDeliverable, type WorkloadLookup } from './kubernetes-services.ts';
 import type { LabelIndex } from './label-index.ts';
 import type { MeshConfig } from './mesh-config.ts';
@@ -46,7 +47,7 @@ export function servicesOfEntry(
     })),
     resolution: resolutions[spec.resolution ?? 'NONE'] ?? 'passthrough',
     external: spec.location !== 'MESH_INTERNAL',
-    addresses: spec.addresses ?? [],
+    addresses: (spec.addresses ?? []).map(canonicalAddress),
     ...autoAddresses(automatic, hostname),
     exportTo: spec.exportTo && spec.exportTo.length > 0 ? spec.exportTo : mesh.defaultServiceExportTo,
     subjectAltNames: spec.subjectAltNames ?? [],

@@ -70,6 +70,8 @@ export interface MeshService {
 export interface Endpoint {
   /** IP, host name (DNS resolutions) or `unix:///path`. */
   readonly address: string;
+  /** Further addresses of the same workload, of its other IP family. */
+  readonly additionalAddresses?: readonly string[];
   /** The port to call. */
   readonly port: number;
   /** The service port's name and number that it serves. */

@@ -1,3 +1,4 @@
+import { canonicalAddress } from '../kit/ip.ts';
 import type { Pod, WorkloadEntry, WorkloadEntrySpec } from './schema.ts';
 import type { Workload } from './service.ts';
 
@@ -35,7 +36,7 @@ export function workloadOfPod(
   return {
     name: pod.metadata.name,
     namespace: pod.metadata.namespace ?? '',
-    addresses: pod.status?.podIPs?.map(({ ip }) => ip) ?? [address],
+    addresses: (pod.status?.podIPs?.map(({ ip }) => ip) ?? [address]).map(canonicalAddress),
     labels,
     serviceAccount: pod.spec?.serviceAccountName ?? 'default',
     network: labels[networkLabel] ?? '',
@@ -86,7 +87,7 @@ export function workloadFields(
   | 'tlsMode'
 > {
   return {
-    addresses: spec.address ? [spec.address] : [],
+    addresses: spec.address ? [canonicalAddress(spec.address)] : [],
     labels,
     serviceAccount: spec.serviceAccount ?? '',
     network: spec.network ?? labels[networkLabel] ?? '',

@@ -12,6 +12,7 @@ import {
 } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { DownstreamTlsContextSchema } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { parseOriginId } from '../config/origin.ts';
+import { canonicalAddress } from '../kit/ip.ts';
 import type { Call, SimulationError, SimulationResult, Step } from './call.ts';
 import { connectionClusters } from './connection-clusters.ts';
 import { DecodedResources, type ResourceSet, unpack } from './decoded-resources.ts';
@@ -75,7 +76,8 @@ function listenerAt(listeners: readonly Listener[], address: string, port: numbe
       [listener.address, ...listener.additionalAddresses.map((extra) => extra.address)].some((candidate) => {
         const socket = candidate?.address.case === 'socketAddress' ? candidate.address.value : undefined;
         return (
-          socket?.address === address &&
+          socket !== undefined &&
+          canonicalAddress(socket.address) === canonicalAddress(address) &&
           socket.portSpecifier.case === 'portValue' &&
           socket.portSpecifier.value === port
         );

@@ -16,7 +16,7 @@ export const endpointsByWorkload = defineIndex('endpoints-by-workload', endpoint
 ]);
 /** Endpoint address → services. */
 export const endpointsByAddress = defineIndex('endpoints-by-address', endpointsKind, (value) => [
-  ...new Set(value.endpoints.map((e) => e.address)),
+  ...new Set(value.endpoints.flatMap((e) => [e.address, ...(e.additionalAddresses ?? [])])),
 ]);
 
 /** Configuration objects keep their Kubernetes kind as the token's name and `namespace/name` as key. */

@@ -24,8 +24,12 @@ export interface MeshProxy {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-/** Node metadata key `OSTRIA_CAPTURE`. All listeners bind 127.0.0.1. */
+export type IpFamily = 'IPv4' | 'IPv6';
+
+/** Node metadata key `OSTRIA_CAPTURE`. All listeners bind loopback addresses. */
 export interface ExplicitCapture {
+  /** IP families of the loopback addresses; absent: IPv4 alone. */
+  readonly families?: readonly IpFamily[];
   /** Outbound loopback listeners: `host:servicePort` (FQDN) → local port. */
   readonly outbound: Readonly<Record<string, number>>;
   /** Inbound: service port → { listen: the sidecar's port that peers call (mTLS), app: the application's own port }. */

@@ -151,7 +151,7 @@ services: { a: { command: a } }
 describe('what is wrong is named with its place, and how to mend it', () => {
   test.each([
     ['services: [', /^1:12 is not YAML/],
-    ['a: 1', /^1:1 the key a is unknown; known are allowFetch, apply, gateways, name, services/],
+    ['a: 1', /^1:1 the key a is unknown; known are allowFetch, apply, gateways, ipFamilies, name, services/],
     ['name: x', /^1:1 a mesh file needs services/],
     [
       'services:\n  web: { image: nginx, command: a }',
@@ -197,6 +197,8 @@ describe('what is wrong is named with its place, and how to mend it', () => {
     ['services:\n  web:\n    command: a\n    env_file: absent.env', /^4:15 env_file .* cannot be read/],
     ['services:\n  web:\n    command: a\n    working_dir: absent', /is not a directory/],
     ['apply: absent\nservices: { a: { command: a } }', /^1:8 apply names .*, which does not exist/],
+    ['ipFamilies: [IPv5]\nservices: { a: { command: a } }', /^1:14 ipFamilies must be one of IPv4, IPv6/],
+    ['ipFamilies: [IPv6, IPv6]\nservices: { a: { command: a } }', /each once/],
     ['services:\n  a: &a { command: a }\n  a: *a', /is not YAML: Map keys must be unique/],
   ])('%j', (text, expected) => {
     const found = problems(text);

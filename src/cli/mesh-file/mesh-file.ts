@@ -1,9 +1,13 @@
+import type { IpFamily } from '../../snapshot/proxy.ts';
+
 /** A `mesh.yaml` as read: every default filled in, every path absolute. */
 export interface MeshFile {
   /** Absolute. */
   readonly path: string;
   /** Name of the mesh: key `name`, else the file's directory. A DNS label. */
   readonly name: string;
+  /** Loopback addresses that the mesh uses. Default: IPv4 alone. */
+  readonly ipFamilies: readonly IpFamily[];
   readonly workloads: readonly MeshWorkload[];
   readonly gateways: readonly MeshGateway[];
   /** Files and directories of configuration that are applied before the workloads start; absolute. */

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { isSeq, LineCounter, parseDocument } from 'yaml';
 import { badRange } from '../../kit/guarded-fetch.ts';
+import type { IpFamily } from '../../snapshot/proxy.ts';
 import type { MeshFile, MeshFileProblem, MeshGateway, MeshWorkload } from './mesh-file.ts';
 import { NodeReader } from './node-reader.ts';
 import { gatewayPortName, parseGatewayPorts } from './parse-ports.ts';
@@ -76,6 +77,7 @@ function parseTop(
   let gateways: MeshGateway[] = [defaultGateway('istio-ingressgateway')];
   let apply: string[] = [];
   let allowFetch: string[] = [];
+  let ipFamilies: readonly IpFamily[] = ['IPv4'];
   for (const { key, keyNode, value } of reader.entries(root, 'a mesh file') ?? []) {
     if (key === 'name') name = reader.label(value, 'name');
     else if (key === 'services') {
@@ -90,11 +92,12 @@ function parseTop(
       );
     else if (key === 'apply') apply = parseApply(reader, value, context);
     else if (key === 'allowFetch') allowFetch = parseRanges(reader, value);
+    else if (key === 'ipFamilies') ipFamilies = parseFamilies(reader, value);
     // Compose files carry a version, which their specification calls obsolete.
     else if (key !== 'version' && !key.startsWith('x-'))
       reader.problem(
         keyNode,
-        `the key ${key} is unknown; known are allowFetch, apply, gateways, name, services, and x-…`,
+        `the key ${key} is unknown; known are allowFetch, apply, gateways, ipFamilies, name, services, and x-…`,
       );
   }
   if (workloads === undefined) {
@@ -104,7 +107,15 @@ function parseTop(
   }
   checkDependencies(reader, servicesNode, workloads);
   checkServices(reader, servicesNode, workloads);
-  return { path, name: name ?? directoryName(context.directory), workloads, gateways, apply, allowFetch };
+  return {
+    path,
+    name: name ?? directoryName(context.directory),
+    workloads,
+    gateways,
+    apply,
+    allowFetch,
+    ipFamilies,
+  };
 }
 
 function parseRanges(reader: NodeReader, node: unknown): string[] {
@@ -158,6 +169,15 @@ function parseGateway(reader: NodeReader, name: string, node: unknown): MeshGate
       );
   }
   return [gateway];
+}
+
+function parseFamilies(reader: NodeReader, node: unknown): readonly IpFamily[] {
+  const found = (reader.items(node, 'ipFamilies') ?? []).flatMap(
+    (item) => reader.oneOf(item, 'ipFamilies', ['IPv4', 'IPv6'] as const) ?? [],
+  );
+  if (found.length === 0 || new Set(found).size < found.length)
+    reader.problem(node, 'ipFamilies must name IPv4, IPv6 or both, each once');
+  return found;
 }
 
 function parseApply(reader: NodeReader, node: unknown, { directory }: WorkloadContext): string[] {

@@ -11,15 +11,16 @@ export interface PortOwner {
 }
 
 const listenState = '0A';
-/** Local addresses, in /proc's byte order, that keep 127.0.0.1 from being bound: itself and the wildcards. */
+/** Local addresses, in /proc's byte order, that keep a loopback address from being bound: those themselves and the wildcards. */
 const blocking = new Set([
   '0100007F',
   '00000000',
   '00000000000000000000000000000000',
   '0000000000000000FFFF00000100007F',
+  '00000000000000000000000001000000',
 ]);
 
-/** TCP ports that cannot be bound on 127.0.0.1, with the inode of the listening socket (proc_net_tcp.rst). Linux only: else undefined. */
+/** TCP ports that cannot be bound on a loopback address, with the inode of the listening socket (proc_net_tcp.rst). Linux only: else undefined. */
 export function listeningPorts(): Map<number, string> | undefined {
   const ports = new Map<number, string>();
   let readable = false;

@@ -7,6 +7,8 @@ import type { Healthcheck } from '../mesh-file/mesh-file.ts';
 export interface CheckTarget {
   readonly test: Healthcheck['test'] | { readonly type: 'tcp' };
   readonly port: number;
+  /** Where it may listen; one that answers is enough. */
+  readonly hosts: readonly string[];
   readonly timeoutMs: number;
   readonly workingDirectory: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -17,21 +19,34 @@ export function checkHealth(target: CheckTarget, signal: AbortSignal): Promise<s
   const { test } = target;
   if (test.type === 'exec') return runCheck(test.command, target, signal);
   if (target.port === 0) return Promise.resolve(undefined);
-  return test.type === 'http'
-    ? getStatus(target.port, test.path, target.timeoutMs, signal)
-    : connectTo(target.port, target.timeoutMs, signal);
+  return firstWell(target.hosts, (host) =>
+    test.type === 'http'
+      ? getStatus(target.port, test.path, target.timeoutMs, signal, host)
+      : connectTo(target.port, target.timeoutMs, signal, host),
+  );
 }
 
-/** Undefined when 127.0.0.1:port answers the path with 2xx or 3xx. */
+/** Undefined where one host is well; else what one says that answers at all. */
+async function firstWell(
+  hosts: readonly string[],
+  check: (host: string) => Promise<string | undefined>,
+): Promise<string | undefined> {
+  const complaints = await Promise.all(hosts.map(check));
+  if (complaints.includes(undefined)) return undefined;
+  return complaints.find((why) => !why?.includes('ECONNREFUSED')) ?? complaints[0];
+}
+
+/** Undefined when the port answers the path with 2xx or 3xx. */
 export function getStatus(
   port: number,
   path: string,
   timeoutMs: number,
   signal: AbortSignal,
+  host = '127.0.0.1',
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-    const outgoing = request({ host: '127.0.0.1', port, path, agent: false, signal: limit }, (response) => {
+    const outgoing = request({ host, port, path, agent: false, signal: limit }, (response) => {
       response.resume();
       const status = response.statusCode ?? 0;
       response.once('close', () =>
@@ -45,9 +60,14 @@ export function getStatus(
   });
 }
 
-function connectTo(port: number, timeoutMs: number, signal: AbortSignal): Promise<string | undefined> {
+function connectTo(
+  port: number,
+  timeoutMs: number,
+  signal: AbortSignal,
+  host: string,
+): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1', signal });
+    const socket = connect({ port, host, signal });
     const done = (why: string | undefined): void => {
       socket.destroy();
       resolve(why);

@@ -3,7 +3,7 @@ import type { Dependency } from '../mesh-file/mesh-file.ts';
 import { checkHealth, getStatus } from './healthcheck.ts';
 import { ManagedProcess, type ProcessSpec, type ProcessState } from './managed-process.ts';
 import { instanceObjects, instanceStatuses } from './mesh-objects.ts';
-import type { InstancePlan } from './mesh-plan.ts';
+import { type InstancePlan, loopbacks } from './mesh-plan.ts';
 import type { ObjectPublisher } from './object-publisher.ts';
 import type { ProcessTable } from './process-table.ts';
 
@@ -240,6 +240,7 @@ export class Instance {
         {
           test: workload.healthcheck?.test ?? defaultTest,
           port: this.plan.appPort,
+          hosts: loopbacks(this.plan.capture),
           timeoutMs: workload.healthcheck?.timeoutMs ?? 1_000,
           workingDirectory: workload.workingDirectory,
           environment: this.#app?.spec.environment ?? {},

@@ -1,6 +1,6 @@
 import type { ConfigObject } from '../../config/object.ts';
 import type { MeshFile } from '../mesh-file/mesh-file.ts';
-import type { InstancePlan } from './mesh-plan.ts';
+import { type InstancePlan, loopbacks } from './mesh-plan.ts';
 
 /** Field manager of everything that `mesh.yaml` owns. */
 export const fieldManager = 'ostria-mesh';
@@ -81,8 +81,6 @@ export interface InstanceHealth {
   readonly startedAt: string;
 }
 
-const loopback = '127.0.0.1';
-
 function labelsOf(instance: InstancePlan): Record<string, string> {
   return {
     ...instance.labels,
@@ -129,7 +127,7 @@ export function instanceObjects(instance: InstancePlan): ConfigObject[] {
       annotations: { 'proxy.istio.io/health-checks-enabled': 'true' },
     },
     spec: {
-      address: loopback,
+      address: loopbacks(instance.capture)[0] ?? '',
       ports: Object.fromEntries(instance.endpoints.map(({ name, listen }) => [name, listen])),
       labels: labelsOf(instance),
       serviceAccount: instance.serviceAccount,
@@ -148,6 +146,7 @@ export function instanceStatuses(instance: InstancePlan, health: InstanceHealth)
       lastTransitionTime: health.since,
       ...(health.ready ? {} : { reason: 'NotReady', message: health.why }),
     }));
+  const addresses = loopbacks(instance.capture);
   return instanceObjects(instance).map(({ apiVersion, kind, metadata }): ConfigObject => {
     const head = { apiVersion, kind, metadata: { name: metadata.name, namespace: metadata.namespace ?? '' } };
     if (kind === 'WorkloadEntry') return { ...head, status: { conditions: conditions(['Healthy']) } };
@@ -156,9 +155,9 @@ export function instanceStatuses(instance: InstancePlan, health: InstanceHealth)
       ...head,
       status: {
         phase: health.startedAt === '' ? 'Pending' : 'Running',
-        podIP: loopback,
-        podIPs: [{ ip: loopback }],
-        hostIP: loopback,
+        podIP: addresses[0] ?? '',
+        podIPs: addresses.map((ip) => ({ ip })),
+        hostIP: addresses[0] ?? '',
         ...(health.startedAt === '' ? {} : { startTime: health.startedAt }),
         conditions: conditions(['Ready', 'ContainersReady']),
         containerStatuses: containerNames.map((name, index) => ({

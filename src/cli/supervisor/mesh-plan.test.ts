@@ -8,7 +8,7 @@ import { parseMeshFile } from '../mesh-file/parse-mesh-file.ts';
 import { PortBook } from '../state/port-book.ts';
 import { statePaths } from '../state/state-directory.ts';
 import { instanceObjects, instanceStatuses, sharedObjects } from './mesh-objects.ts';
-import { type InstancePlan, planMesh } from './mesh-plan.ts';
+import { type InstancePlan, loopbacks, planMesh } from './mesh-plan.ts';
 import { agentConfig, appEnvironment } from './process-specs.ts';
 
 let scratch: string;
@@ -181,4 +181,21 @@ test('the objects of a mesh, and what makes an instance an endpoint', async () =
   });
   // A program that serves nothing is a pod, and no endpoint.
   expect(instanceObjects(find(instances, 'job-0')).map(({ kind }) => kind)).toEqual(['Pod']);
+});
+
+test('the loopback addresses of a mesh: IPv4 unless it says otherwise, the first is the one that applications are told', async () => {
+  const usual = find((await plan(shop)).instances, 'web-0');
+  expect(usual.capture).not.toHaveProperty('families');
+  const { instances } = await plan(`ipFamilies: [IPv6, IPv4]\n${shop}`);
+  const web = find(instances, 'web-0');
+  expect(web.capture.families).toEqual(['IPv6', 'IPv4']);
+  expect(loopbacks(web.capture)).toEqual(['::1', '127.0.0.1']);
+  expect(web.environment).toMatchObject({
+    CART_SERVICE_HOST: '::1',
+    CART_URL: expect.stringMatching(/^http:\/\/\[::1\]:\d+$/),
+    HTTP_PROXY: expect.stringMatching(/^http:\/\/\[::1\]:/),
+  });
+  expect(find(instances, 'istio-ingressgateway').capture.families).toEqual(['IPv6', 'IPv4']);
+  const objects = instanceObjects(web);
+  expect(objects.find(({ kind }) => kind === 'WorkloadEntry')?.spec).toMatchObject({ address: '::1' });
 });

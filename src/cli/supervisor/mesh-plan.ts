@@ -85,8 +85,8 @@ export async function planMesh(mesh: MeshFile, book: PortBook): Promise<MeshPlan
   return {
     mesh,
     instances: [
-      ...mesh.gateways.map((gateway) => planGateway(gateway, book)),
-      ...replicas.map(({ workload, name }) => planReplica(workload, name, services, book)),
+      ...mesh.gateways.map((gateway) => planGateway(gateway, mesh, book)),
+      ...replicas.map(({ workload, name }) => planReplica(workload, name, mesh, services, book)),
     ],
     ports: {
       api: book.port(controlPlanePorts.api),
@@ -113,7 +113,7 @@ export async function planJoined(
 ): Promise<InstancePlan> {
   const services = servicesOf([...mesh.workloads, workload]);
   await book.assign(workloadWishes(workload, workload.name, services, runKeyPrefix));
-  return planReplica(workload, workload.name, services, book, runKeyPrefix);
+  return planReplica(workload, workload.name, mesh, services, book, runKeyPrefix);
 }
 
 function servicesOf(workloads: readonly MeshWorkload[]): PlannedService[] {
@@ -157,7 +157,17 @@ function gatewayWishes(gateway: MeshGateway): PortWish[] {
   ];
 }
 
-function planGateway(gateway: MeshGateway, book: PortBook): InstancePlan {
+/** The loopback addresses of an allocation, the primary first. */
+export function loopbacks({ families = ['IPv4'] }: Pick<ExplicitCapture, 'families'>): string[] {
+  return families.map((family) => (family === 'IPv6' ? '::1' : '127.0.0.1'));
+}
+
+/** Absent for IPv4 alone: such allocations stay what they were. */
+function familiesOf({ ipFamilies }: MeshFile): Pick<ExplicitCapture, 'families'> {
+  return ipFamilies.join() === 'IPv4' ? {} : { families: ipFamilies };
+}
+
+function planGateway(gateway: MeshGateway, mesh: MeshFile, book: PortBook): InstancePlan {
   const endpoints = gateway.ports.map(({ name, port }) => ({
     name,
     servicePort: port,
@@ -175,6 +185,7 @@ function planGateway(gateway: MeshGateway, book: PortBook): InstancePlan {
     appPort: 0,
     endpoints,
     capture: {
+      ...familiesOf(mesh),
       outbound: {},
       inbound: [],
       gateway: Object.fromEntries(endpoints.map(({ servicePort, listen }) => [String(servicePort), listen])),
@@ -187,6 +198,7 @@ function planGateway(gateway: MeshGateway, book: PortBook): InstancePlan {
 function planReplica(
   workload: MeshWorkload,
   name: string,
+  mesh: MeshFile,
   services: readonly PlannedService[],
   book: PortBook,
   prefix = '',
@@ -206,7 +218,7 @@ function planReplica(
       }),
     ),
   );
-  const capture = { outbound, inbound, httpProxy: book.port(`${at}/http-proxy`) };
+  const capture = { ...familiesOf(mesh), outbound, inbound, httpProxy: book.port(`${at}/http-proxy`) };
   const appPort = inbound[0]?.app ?? 0;
   return {
     name,
@@ -254,6 +266,8 @@ function meshEnvironment(
     if (index === 0) environment.PORT = String(app);
     environment[`PORT_${variableName(workload.ports[index]?.name ?? '')}`] = String(app);
   });
+  const [loopback = ''] = loopbacks(capture);
+  const authority = loopback.includes(':') ? `[${loopback}]` : loopback;
   for (const service of services) {
     if (service.namespace !== workload.namespace) continue;
     const variable = variableName(service.name);
@@ -261,15 +275,15 @@ function meshEnvironment(
       const local = capture.outbound[`${serviceHost(service)}:${port}`];
       if (local === undefined) continue;
       if (index === 0) {
-        environment[`${variable}_SERVICE_HOST`] = '127.0.0.1';
+        environment[`${variable}_SERVICE_HOST`] = loopback;
         environment[`${variable}_SERVICE_PORT`] = String(local);
-        environment[`${variable}_URL`] = `${scheme(protocol)}://127.0.0.1:${local}`;
+        environment[`${variable}_URL`] = `${scheme(protocol)}://${authority}:${local}`;
       }
       environment[`${variable}_SERVICE_PORT_${variableName(portName)}`] = String(local);
     }
   }
   if (capture.httpProxy > 0) {
-    const proxy = `http://127.0.0.1:${capture.httpProxy}`;
+    const proxy = `http://${authority}:${capture.httpProxy}`;
     const direct = 'localhost,127.0.0.1,::1';
     Object.assign(environment, { HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: direct, no_proxy: direct });
   }
@@ -282,5 +296,17 @@ function variableName(name: string): string {
 
 /** Towards the sidecar an application speaks plaintext; the sidecar makes it mTLS. */
 function scheme(protocol: string): string {
-  return ['tcp', 'tls', 'mongo', 'mysql', 'redis'].includes(protocol) ? 'tcp' : 'http';
+  const bytes = [
+    'tcp',
+    'tls',
+    'mongo',
+    'mysql',
+    'redis',
+    'thrift',
+    'dubbo',
+    'zookeeper',
+    'postgres',
+    'kafka',
+  ];
+  return bytes.includes(protocol) ? 'tcp' : 'http';
 }

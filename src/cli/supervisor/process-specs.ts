@@ -4,7 +4,7 @@ import { buildId, programCommand } from '../programs.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import type { ProcessSpec } from './managed-process.ts';
 import { podLabels } from './mesh-objects.ts';
-import type { InstancePlan, MeshPlan } from './mesh-plan.ts';
+import { type InstancePlan, loopbacks, type MeshPlan } from './mesh-plan.ts';
 import { markerVariable } from './ours.ts';
 import type { SupervisorConfig } from './supervisor-config.ts';
 
@@ -93,6 +93,7 @@ export function agentConfig(
     proxyType: instance.gateway ? 'router' : 'sidecar',
     metadata: { WORKLOAD_NAME: instance.workload?.name ?? instance.name },
     capture: instance.capture,
+    addresses: loopbacks(instance.capture),
     stateDirectory: paths.workload(instance.name),
     controlPlane: { address: `127.0.0.1:${plan.ports.xds}`, rootFile: meshRootPath(paths) },
     credential: { joinTokenFile: joinTokenPath(paths, instance.name) },

@@ -169,6 +169,7 @@ describe('health checks', () => {
   const target = (test: Parameters<typeof checkHealth>[0]['test'], port: number, timeoutMs = 300) => ({
     test,
     port,
+    hosts: ['::1', '127.0.0.1'],
     timeoutMs,
     workingDirectory: scratch,
     environment: environment(),

@@ -1,6 +1,7 @@
 import type { PeerAuthenticationSpec } from '../../../../gen/crd/types/istio/peer-authentication.ts';
 import type { ConfigObject } from '../../../config/object.ts';
 import type { Origin } from '../../../config/origin.ts';
+import { loopbackOnly } from '../../../kit/ip.ts';
 import { compareText } from '../../../kit/maps.ts';
 import { proxyNamespace } from '../../../plan/attributes.ts';
 import { defineSlot } from '../../../plan/slot.ts';
@@ -153,6 +154,6 @@ export function endpointMode(view: View, endpoint: Endpoint): MtlsMode {
   const demand = composeDemand(fallback, root, own, (selector) =>
     Object.entries(selector).every(([name, value]) => endpoint.labels[name] === value),
   );
-  const port = endpoint.address.startsWith('127.') ? endpoint.servicePort : endpoint.port;
+  const port = loopbackOnly(endpoint.address) ? endpoint.servicePort : endpoint.port;
   return demandOn(demand, port).mode;
 }

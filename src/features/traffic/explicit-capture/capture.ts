@@ -1,9 +1,10 @@
 import type { Origin } from '../../../config/origin.ts';
 import { explicitCapture, proxyType } from '../../../plan/attributes.ts';
+import { listenOn } from '../../../plan/ip-families.ts';
 import type { ExplicitCapture } from '../../../snapshot/proxy.ts';
+import type { Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 
-export const loopback = '127.0.0.1';
 export const captureOrigin: Origin = {
   kind: 'MeshConfig',
   namespace: '',
@@ -16,6 +17,18 @@ export function captureOf(view: View): ExplicitCapture | undefined {
   if (view.attribute(proxyType) !== 'sidecar') return undefined;
   const text = view.attribute(explicitCapture);
   return text === '' ? undefined : (JSON.parse(text) as ExplicitCapture);
+}
+
+/** The loopback addresses of an allocation, comma-separated: an argument of what is planned on them. */
+export function loopbacksOf(view: View): Key {
+  const { families = ['IPv4'] } = captureOf(view) ?? {};
+  return families.map((family) => (family === 'IPv6' ? '::1' : '127.0.0.1')).join(',');
+}
+
+/** The fields of a listener that is bound to them. */
+export function boundTo(loopbacks: Key) {
+  const [address = '', ...further] = loopbacks.split(',');
+  return listenOn([address, ...further]);
 }
 
 /** The parts of `host:port@local` or `host:port`. */

@@ -28,7 +28,7 @@ import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { extraHosts, hostDomains, isNear } from '../outbound/schema.ts';
 import { hostRoutes, originIn, virtualServiceKind, virtualServiceOn } from '../virtual-service/schema.ts';
-import { captureOf, captureOrigin, loopback, splitTarget } from './capture.ts';
+import { boundTo, captureOf, captureOrigin, loopbacksOf, splitTarget } from './capture.ts';
 
 const forwardProxyRoutes = 'http_proxy';
 
@@ -37,13 +37,13 @@ const forwardProxyNames = defineQuery('explicit.forward-proxy', (view): readonly
 );
 
 function resolveForwardProxy(view: View): readonly Key[] {
-  return [String(captureOf(view)?.httpProxy ?? 0)];
+  return [String(captureOf(view)?.httpProxy ?? 0), loopbacksOf(view)];
 }
 
-function planForwardProxy(_: View, local: Key): ListenerPlan {
+function planForwardProxy(_: View, local: Key, loopbacks: Key): ListenerPlan {
   return listenerPlan({
     name: forwardProxyRoutes,
-    address: loopback,
+    ...boundTo(loopbacks),
     port: Number(local),
     direction: 'outbound',
     bind: true,

@@ -20,7 +20,7 @@ import { ownDemand, parseDemand } from '../../security/peer-authentication/schem
 import { ownPoolSlot } from '../destination-rule/schema.ts';
 import { inboundChains } from '../inbound/schema.ts';
 import { type IngressListener, ingressListeners, ingressPool } from '../sidecar/schema.ts';
-import { captureOf, captureOrigin, loopback } from './capture.ts';
+import { boundTo, captureOf, captureOrigin, loopbacksOf } from './capture.ts';
 
 interface Inbound {
   readonly servicePort: number;
@@ -68,18 +68,19 @@ const inboundMappings = defineQuery('explicit.inbound', (view): readonly Key[] =
 });
 
 function resolveInboundListener(view: View, text: Key): readonly Key[] {
-  return [text, view.call(ownDemand)];
+  return [text, view.call(ownDemand), loopbacksOf(view)];
 }
 
-function planInboundListener(view: View, text: Key, demand: Key): ListenerPlan {
+function planInboundListener(view: View, text: Key, demand: Key, loopbacks: Key): ListenerPlan {
+  const on = boundTo(loopbacks);
   const entry = JSON.parse(text) as Inbound;
   const ingress = ingressOf(view, entry);
   const origin = ingress?.origin ?? view.get(serviceKind, entry.service)?.origin ?? captureOrigin;
   const { servicePort, protocol } = entry;
   const tls = ingress?.tls ? { tls: ingress.tls } : {};
   return listenerPlan({
-    name: `inbound_${loopback}_${entry.listen}`,
-    address: loopback,
+    name: `inbound_${on.address}_${entry.listen}`,
+    ...on,
     port: entry.listen,
     direction: 'inbound',
     bind: true,
@@ -102,14 +103,18 @@ export const explicitInboundListeners: Shaper<ListenerPlan> = {
   plan: planInboundListener,
 };
 
-function planInboundCluster(view: View, text: Key): ClusterPlan {
+function resolveInboundCluster(view: View, text: Key): readonly Key[] {
+  return [text, loopbacksOf(view)];
+}
+
+function planInboundCluster(view: View, text: Key, loopbacks: Key): ClusterPlan {
   const entry = JSON.parse(text) as Inbound;
   const service = view.get(serviceKind, entry.service);
   const ingress = ingressOf(view, entry);
   const plan = clusterPlan({
     name: inboundCluster(entry.servicePort),
     direction: 'inbound',
-    discovery: { type: 'static', localities: targetOf(entry, ingress) },
+    discovery: { type: 'static', localities: targetOf(entry, ingress, loopbacks) },
     protocol: spokenTo(entry),
     connectTimeoutMs: 10_000,
     ...(service
@@ -130,15 +135,26 @@ function planInboundCluster(view: View, text: Key): ClusterPlan {
   return plan;
 }
 
-/** The application, where its Sidecar says that it listens; all workloads share the loopback address. */
-function targetOf({ app }: Inbound, ingress: IngressListener | undefined): readonly LocalityPlan[] {
+/**
+ * The application, where its Sidecar says that it listens; all workloads share the loopback addresses, and applications listen on one of
+ * them or on both.
+ */
+function targetOf(
+  { app }: Inbound,
+  ingress: IngressListener | undefined,
+  loopbacks: Key,
+): readonly LocalityPlan[] {
+  const [first = '', ...further] = loopbacks.split(',');
   const target = ingress?.target;
-  if (!target || target.type === 'original') return singleEndpoint(loopback, app);
-  return singleEndpoint(target.type === 'instance' ? loopback : target.address, target.port);
+  if (!target || target.type === 'original') return singleEndpoint(first, app, further);
+  return target.type === 'instance'
+    ? singleEndpoint(first, target.port, further)
+    : singleEndpoint(target.address, target.port);
 }
 
 export const explicitInboundClusters: Shaper<ClusterPlan> = {
   name: 'explicit-inbound',
   keys: inboundMappings,
+  resolve: resolveInboundCluster,
   plan: planInboundCluster,
 };

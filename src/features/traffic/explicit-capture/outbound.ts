@@ -26,7 +26,7 @@ import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { connectionDestinations, hostRoutes, virtualServiceOn } from '../virtual-service/schema.ts';
-import { captureOf, captureOrigin, loopback, splitTarget } from './capture.ts';
+import { boundTo, captureOf, captureOrigin, loopbacksOf, splitTarget } from './capture.ts';
 
 /** `host:port@local` of each outbound mapping, but for hosts that a Sidecar hides. */
 const outboundMappings = defineQuery('explicit.outbound', (view): readonly Key[] =>
@@ -45,14 +45,21 @@ function explicitRoutes(host: string, port: string): string {
   return `explicit.${host}:${port}`;
 }
 
-/** host, service port, local port, service */
+/** host, service port, local port, service, loopback addresses */
 function resolveOutbound(view: View, key: Key): readonly Key[] {
   const { host, port, local } = splitTarget(key);
-  return [host, port, String(local), serviceOn(view, host, port)];
+  return [host, port, String(local), serviceOn(view, host, port), loopbacksOf(view)];
 }
 
 /** One loopback listener per service port: the application needs no Host and no DNS to be understood. */
-function planOutbound(view: View, host: Key, portText: Key, local: Key, key: Key): ListenerPlan | undefined {
+function planOutbound(
+  view: View,
+  host: Key,
+  portText: Key,
+  local: Key,
+  key: Key,
+  loopbacks: Key,
+): ListenerPlan | undefined {
   const service = view.get(serviceKind, key);
   const port = service && findPort(service, Number(portText));
   // A service that is gone keeps its listener and answers 503: a refused connection would look like a broken proxy.
@@ -74,7 +81,7 @@ function planOutbound(view: View, host: Key, portText: Key, local: Key, key: Key
   const tcp = tcpTo(view, host, Number(portText), protocol, origin);
   const listener = {
     name: `explicit_${host}:${portText}`,
-    address: loopback,
+    ...boundTo(loopbacks),
     port: Number(local),
     direction: 'outbound',
     bind: true,

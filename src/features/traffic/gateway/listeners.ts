@@ -1,6 +1,6 @@
-import { hasIpv4, hasIpv6 } from '../../../plan/attributes.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import { hostCovers, hostsOverlap } from '../../../plan/hosts.ts';
+import { listenOn } from '../../../plan/ip-families.ts';
 import {
   type ChainMatch,
   type FilterChainPlan,
@@ -29,26 +29,13 @@ export function listenerName({ bind, port }: BoundServer): string {
   return port === 0 ? bind : `${bind}_${port}`;
 }
 
-/** The proxy listens on every address of its own: the other family's too. */
-const bothFamilies = defineQuery(
-  'gateway.both-families',
-  (view): boolean => view.attribute(hasIpv4) && view.attribute(hasIpv6),
-);
-
 /** name, its servers and what stands in front of them, as text */
 function resolveListener(view: View, name: Key): readonly Key[] {
   const servers = view.call(boundServers).filter((server) => listenerName(server) === name);
-  const both = servers[0]?.bind === '0.0.0.0' && view.call(bothFamilies);
-  return [name, JSON.stringify(servers), JSON.stringify(view.call(gatewayTopology)), both ? '::' : ''];
+  return [name, JSON.stringify(servers), JSON.stringify(view.call(gatewayTopology))];
 }
 
-function planListener(
-  view: View,
-  name: Key,
-  text: Key,
-  topologyText: Key,
-  alsoAt: Key,
-): ListenerPlan | undefined {
+function planListener(view: View, name: Key, text: Key, topologyText: Key): ListenerPlan | undefined {
   const servers = JSON.parse(text) as BoundServer[];
   const topology = JSON.parse(topologyText) as GatewayTopology;
   const [first] = servers;
@@ -71,13 +58,12 @@ function planListener(
   if (chains.length === 0) return undefined;
   return listenerPlan({
     name,
-    address: first.bind,
+    ...listenOn([first.bind, ...(first.further ?? [])]),
     port: first.port,
     direction: 'outbound',
     bind: true,
     originalDestination: false,
     chains,
-    ...(alsoAt === '' ? {} : { additionalAddresses: [alsoAt] }),
     ...(topology.proxyProtocol ? { proxyProtocol: true } : {}),
     detectionTimeoutMs: 0,
     origin: gatewayOrigin(gateway, `spec.servers[${first.index}]`),

@@ -1,7 +1,8 @@
 import { splitKey } from '../../../config/object.ts';
 import { compareText } from '../../../kit/maps.ts';
-import { captureMode, explicitCapture, hasIpv4, proxyType } from '../../../plan/attributes.ts';
+import { captureMode, explicitCapture, proxyType } from '../../../plan/attributes.ts';
 import { hostCovers } from '../../../plan/hosts.ts';
+import { wildcards } from '../../../plan/ip-families.ts';
 import { ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { ExplicitCapture } from '../../../snapshot/proxy.ts';
@@ -17,6 +18,8 @@ export interface BoundServer {
   readonly gateway: Key;
   readonly index: number;
   readonly bind: string;
+  /** The same of the other IP family. */
+  readonly further?: readonly string[];
   /** Where the proxy listens. */
   readonly port: number;
   /** What the Gateway says; routes are made for it. */
@@ -105,20 +108,30 @@ function listenPorts(view: View, port: number, services: readonly string[]): num
   return services.length > 0 ? [] : [port];
 }
 
+/** Where servers listen that do not say: everywhere, or on the loopback addresses of an allocation. */
+function bindAddresses(view: View): readonly [string, ...string[]] {
+  if (view.attribute(captureMode) !== 'explicit') return wildcards(view);
+  const { families = ['IPv4'] } = JSON.parse(view.attribute(explicitCapture)) as ExplicitCapture;
+  const [first = '127.0.0.1', ...others] = families.map((family) =>
+    family === 'IPv6' ? '::1' : '127.0.0.1',
+  );
+  return [first, ...others];
+}
+
 /** Every server of the asking proxy, in order of precedence. */
 export const boundServers = defineQuery('gateway.servers', (view): readonly BoundServer[] => {
   const bound: BoundServer[] = [];
   const own = view.call(ownGateways);
   if (own.length === 0) return bound;
   const explicit = view.attribute(captureMode) === 'explicit';
-  const wildcard = explicit ? '127.0.0.1' : view.attribute(hasIpv4) ? '0.0.0.0' : '::';
+  const everywhere = bindAddresses(view);
   for (const key of own) {
     const gateway = view.get(gatewayKind, key);
     const services = gateway?.metadata.annotations?.[ownServices]?.split(',') ?? [];
     for (const [index, server] of (gateway?.spec?.servers ?? []).entries()) {
       const kind = serverKind(server);
       const serverPort = server.port.number;
-      const bind = server.bind || wildcard;
+      const [bind, ...further] = server.bind ? [server.bind] : everywhere;
       const socket = bind.startsWith('unix://');
       for (const port of socket ? [0] : listenPorts(view, serverPort, services)) {
         const name = gateway?.metadata;
@@ -134,6 +147,7 @@ export const boundServers = defineQuery('gateway.servers', (view): readonly Boun
           gateway: key,
           index,
           bind,
+          ...(further.length > 0 ? { further } : {}),
           port,
           serverPort,
           kind,

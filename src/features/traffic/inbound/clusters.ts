@@ -1,4 +1,5 @@
 import type { Origin } from '../../../config/origin.ts';
+import { loopbackOnly } from '../../../kit/ip.ts';
 import { captureMode, explicitCapture, proxyAddresses } from '../../../plan/attributes.ts';
 import {
   type ClusterPlan,
@@ -8,6 +9,7 @@ import {
   singleEndpoint,
 } from '../../../plan/cluster-plan.ts';
 import type { Shaper } from '../../../plan/feature.ts';
+import { forFamilies } from '../../../plan/ip-families.ts';
 import { inboundCluster, inboundPassthroughCluster } from '../../../plan/names.ts';
 import { ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
 import { spokenTo } from '../../../plan/service-scope.ts';
@@ -21,8 +23,9 @@ import { type IngressListener, ingressPool } from '../sidecar/schema.ts';
 import { boundPorts, inboundPort, ingressOf, isCaptured, ownPorts } from './own-ports.ts';
 
 const meshOrigin: Origin = { kind: 'MeshConfig', namespace: '', name: 'mesh', path: '' };
-/** The kernel's capture rules let connections from this address through to the application. */
-const loopbackSource = '127.0.0.6';
+/** The kernel's capture rules let connections from these addresses through to the application. */
+const ipv4Source = '127.0.0.6';
+const ipv6Source = '::6';
 
 const clusterKeys = defineQuery('inbound.clusters', (view): readonly Key[] => {
   if (isCaptured(view)) return [...view.call(ownPorts), inboundPassthroughCluster];
@@ -52,9 +55,10 @@ function resolveCluster(view: View, entry: Key): readonly Key[] {
 
 function instanceAddress(view: View, { target }: IngressListener): string {
   if (target.type !== 'instance') return '';
+  const [own = ''] = view.attribute(proxyAddresses).split(',');
   // Workloads that share a machine without the kernel's help share its loopback address.
-  if (view.attribute(captureMode) === 'explicit') return '127.0.0.1';
-  return view.attribute(proxyAddresses).split(',')[0] || '127.0.0.1';
+  if (view.attribute(captureMode) === 'explicit') return own.includes(':') ? '::1' : '127.0.0.1';
+  return own || '127.0.0.1';
 }
 
 function planCluster(view: View, entry: Key, address: Key, service: Key): ClusterPlan | undefined {
@@ -68,7 +72,7 @@ function planCluster(view: View, entry: Key, address: Key, service: Key): Cluste
     discovery,
     protocol: own ? spokenTo(own) : 'http-auto',
     connectTimeoutMs: 10_000,
-    ...(discovery.type === 'original-destination' || isIpv4(address) ? { bindAddress: loopbackSource } : {}),
+    ...sources(view, discovery, address),
     ...serviceOf(view, service),
     origin: own?.origin ?? meshOrigin,
   });
@@ -77,8 +81,11 @@ function planCluster(view: View, entry: Key, address: Key, service: Key): Cluste
   return plan;
 }
 
-function isIpv4(address: string): boolean {
-  return address !== '' && !address.includes(':') && address !== '127.0.0.1';
+function sources(view: View, discovery: Discovery, address: Key): Pick<ClusterPlan, 'bindAddresses'> {
+  if (discovery.type === 'original-destination')
+    return { bindAddresses: forFamilies(view, ipv4Source, ipv6Source) };
+  if (address === '' || loopbackOnly(address)) return {};
+  return { bindAddresses: [address.includes(':') ? ipv6Source : ipv4Source] };
 }
 
 function ingressDiscovery(ingress: IngressListener | undefined, address: Key): Discovery {

@@ -2,6 +2,7 @@ import type { Origin } from '../../../config/origin.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
 import { captureMode, proxyAddresses } from '../../../plan/attributes.ts';
 import type { Shaper } from '../../../plan/feature.ts';
+import { listenOn, wildcards } from '../../../plan/ip-families.ts';
 import {
   type FilterChainPlan,
   filterChainPlan,
@@ -34,7 +35,7 @@ function planListener(view: View, entries: Key, capture: Key, demandText: Key): 
   const ports = entries === '' ? [] : entries.split(',').flatMap((entry) => inboundPort(view, entry) ?? []);
   return listenerPlan({
     name: 'virtualInbound',
-    address: '0.0.0.0',
+    ...listenOn(wildcards(view)),
     port,
     direction: 'inbound',
     bind: true,
@@ -113,7 +114,8 @@ export const inboundListeners: Shaper<ListenerPlan> = {
 /** entry, where it listens, what callers must prove */
 function resolveBound(view: View, entry: Key): readonly Key[] {
   const first = view.attribute(proxyAddresses).split(',')[0] || '0.0.0.0';
-  const own = view.attribute(captureMode) === 'explicit' ? '127.0.0.1' : first;
+  const loopback = first.includes(':') ? '::1' : '127.0.0.1';
+  const own = view.attribute(captureMode) === 'explicit' ? loopback : first;
   return [entry, ingressOf(view, entry)?.bind || own, view.call(ownDemand)];
 }
 

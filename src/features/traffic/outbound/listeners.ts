@@ -1,10 +1,11 @@
 import type { Origin } from '../../../config/origin.ts';
 import { sniffedHttp } from '../../../envoy/listener.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
-import { parseCidr, parseIp } from '../../../kit/ip.ts';
-import { captureMode, hasIpv6 } from '../../../plan/attributes.ts';
+import { formatIp, parseCidr, parseIp } from '../../../kit/ip.ts';
+import { captureMode } from '../../../plan/attributes.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { Shaper } from '../../../plan/feature.ts';
+import { listenOn, wildcards } from '../../../plan/ip-families.ts';
 import {
   type FilterChainPlan,
   filterChainPlan,
@@ -62,7 +63,7 @@ function howCaptured(view: View, service: Key, port: ServicePort): 'http' | 'add
 function podAddresses(view: View, service: Key, port: number): string[] {
   const addresses = (view.get(endpointsKind, service)?.endpoints ?? [])
     .filter((endpoint) => endpoint.servicePort === port && endpoint.port === port && endpoint.healthy)
-    .map((endpoint) => endpoint.address);
+    .flatMap(({ address, additionalAddresses = [] }) => [address, ...additionalAddresses]);
   return [...new Set(addresses)].filter((address) => parseIp(address) !== undefined).sort();
 }
 
@@ -70,7 +71,8 @@ function podAddresses(view: View, service: Key, port: number): string[] {
 function virtualIps(view: View, service: Key): string[] {
   const found = view.get(serviceKind, service);
   return (found ? addressesFor(view, found) : []).filter(
-    (address) => !address.includes('/') && address !== '0.0.0.0' && ownsVirtualIp(view, service, address),
+    (address) =>
+      !address.includes('/') && !['0.0.0.0', '::'].includes(address) && ownsVirtualIp(view, service, address),
   );
 }
 
@@ -124,10 +126,10 @@ function planSharedPort(view: View, portText: Key, http: Key, keys: Key): Listen
   if (http !== '' || sniffed)
     chains.push(httpChain(view, portText, { applicationProtocols: sniffedHttp }, origin));
   const defaultChain = fallback ?? unknownChain(view);
+  const on = wildcards(view);
   return listenerPlan({
-    name: `0.0.0.0_${port}`,
-    address: '0.0.0.0',
-    ...(view.attribute(hasIpv6) ? { additionalAddresses: ['::'] } : {}),
+    name: `${on[0]}_${port}`,
+    ...listenOn(on),
     port,
     direction: 'outbound',
     bind: false,
@@ -162,11 +164,7 @@ function canonicalRange(range: string): string {
     const bits = Math.max(0, Math.min(8, cidr.prefixLength - index * 8));
     return byte & (0xff << (8 - bits)) & 0xff;
   });
-  if (cidr.address.version === 4) return `${bytes.join('.')}/${cidr.prefixLength}`;
-  const groups = Array.from({ length: 8 }, (_, index) =>
-    (((bytes[index * 2] ?? 0) << 8) | (bytes[index * 2 + 1] ?? 0)).toString(16),
-  );
-  return `${groups.join(':')}/${cidr.prefixLength}`;
+  return `${formatIp({ ...cidr.address, bytes })}/${cidr.prefixLength}`;
 }
 
 /** `host|port|address`: one listener for a service port's virtual IPs, one for each pod of a headless service. */
@@ -319,8 +317,7 @@ function planCatchAll(view: View, name: Key): ListenerPlan {
   const origin = meshOrigin('proxyListenPort');
   return listenerPlan({
     name,
-    address: '0.0.0.0',
-    ...(view.attribute(hasIpv6) ? { additionalAddresses: ['::'] } : {}),
+    ...listenOn(wildcards(view)),
     port,
     direction: 'outbound',
     bind: true,

@@ -53,6 +53,7 @@ function endpointPlan(endpoint: Endpoint, mtls: boolean): EndpointPlan {
   const { labels } = endpoint;
   return {
     address: endpoint.address,
+    ...(endpoint.additionalAddresses ? { additionalAddresses: endpoint.additionalAddresses } : {}),
     port: endpoint.port,
     weight: endpoint.weight > 0 ? endpoint.weight : 1,
     healthy: endpoint.healthy,

@@ -10,6 +10,7 @@ import {
 } from '../../../plan/cluster-plan.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { Shaper } from '../../../plan/feature.ts';
+import { lookupFamily } from '../../../plan/ip-families.ts';
 import { outboundCluster, parseClusterName } from '../../../plan/names.ts';
 import {
   findPort,
@@ -49,14 +50,20 @@ const clusterKeys = defineQuery('service.clusters', (view): readonly Key[] =>
   view.call(visibleHosts).flatMap((host) => view.call(clustersOfHost, host)),
 );
 
-/** service key, port, subset, rules, how passthrough services are reached. */
+/** service key, port, subset, rules, how passthrough services are reached, which addresses of a name are called. */
 function resolveCluster(view: View, name: Key): readonly Key[] | undefined {
   const parsed = parseClusterName(name);
   if (!parsed) return undefined;
   const service = view.call(serviceFor, parsed.host);
   if (service === '') return undefined;
   const rules = view.call(destinationRuleFor, parsed.host, splitKey(service).namespace);
-  return [service, String(parsed.port), parsed.subset, rules, reach(view, service)];
+  return [service, String(parsed.port), parsed.subset, rules, reach(view, service), lookup(view, service)];
+}
+
+/** Which addresses of a name are called; only services that DNS finds ask. */
+function lookup(view: View, service: Key): Key {
+  const resolution = view.call(resolutionOf, service) ?? '';
+  return ['dns', 'dns-round-robin', 'alias'].includes(resolution) ? view.attribute(lookupFamily) : '';
 }
 
 const resolutionOf = defineQuery(
@@ -89,6 +96,7 @@ function planCluster(
   subset: Key,
   rules: Key,
   reached: Key,
+  families: Key,
 ): ClusterPlan | undefined {
   const service = view.get(serviceKind, key);
   const port = service && findPort(service, Number(portText));
@@ -98,6 +106,7 @@ function planCluster(
     name: outboundCluster(port.port, subset, service.hostname),
     direction: 'outbound',
     discovery: discoveryOf(view, service, key, port, found?.labels ?? {}, reached),
+    ...(families === '' ? {} : { lookup: families as NonNullable<ClusterPlan['lookup']> }),
     protocol: spokenTo(port),
     service: {
       hostname: service.hostname,
