@@ -125,16 +125,16 @@ test('notes protocols that pass as TCP', () => {
     problemsOf(`
 apiVersion: v1
 kind: Service
-metadata: {name: db, annotations: {ostria.dev/protocol-filters: 'maybe'}}
+metadata: {name: db, annotations: {networking.ostria.io/protocol-filters: 'maybe'}}
 spec: {clusterIP: 10.1.0.1, ports: [{name: mysql, port: 3306}, {name: mongo, port: 27017}, {name: redis, port: 6379}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {name: queue, annotations: {ostria.dev/protocol-filters: 'true'}}
+metadata: {name: queue, annotations: {networking.ostria.io/protocol-filters: 'true'}}
 spec: {hosts: [a.test], resolution: DNS, ports: [{number: 9092, name: a, protocol: KAFKA}, {number: 6379, name: b, protocol: REDIS}]}
 `).sort(),
   ).toEqual([
-    'InvalidAnnotation Service/default/db#metadata.annotations.ostria.dev/protocol-filters',
+    'InvalidAnnotation Service/default/db#metadata.annotations.networking.ostria.io/protocol-filters',
     'ProtocolAsTcp Service/default/db#spec.ports[0]',
     'ProtocolAsTcp Service/default/db#spec.ports[2]',
     'ProtocolAsTcp ServiceEntry/default/queue#spec.ports[0]',

@@ -38,7 +38,7 @@ const closers: (() => unknown)[] = [];
 const objects = (filters: boolean, inbound: Record<Name, readonly number[]>): string => `
 apiVersion: v1
 kind: Service
-metadata: {name: app, annotations: {ostria.dev/protocol-filters: '${filters}'}}
+metadata: {name: app, annotations: {networking.ostria.io/protocol-filters: '${filters}'}}
 spec:
   clusterIP: 10.1.0.1
   selector: {app: app}

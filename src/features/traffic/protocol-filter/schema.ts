@@ -6,7 +6,7 @@ import { defineQuery } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 
 /** On a Service or ServiceEntry, or on a Namespace for all of its own: `true` or `false`. */
-export const annotation = 'ostria.dev/protocol-filters';
+export const annotation = 'networking.ostria.io/protocol-filters';
 
 export type FilteredProtocol = Application['protocol'];
 
@@ -37,8 +37,22 @@ export function filterChoice(view: View, owner: Origin, protocol: FilteredProtoc
   const all = parse(view.call(annotated, 'Namespace', `/${owner.namespace}`));
   if (all !== undefined)
     return { on: all, origin: { kind: 'Namespace', namespace: '', name: owner.namespace, path } };
+  const mesh = parse(view.call(meshSwitch, protocol));
+  if (mesh !== undefined)
+    return {
+      on: mesh,
+      origin: { kind: 'MeshConfig', namespace: '', name: 'mesh', path: 'defaultConfig.proxyMetadata' },
+    };
   return { on: onByDefault.has(protocol), origin: { ...owner, path: 'spec.ports' } };
 }
+
+/** Istio's switches, `PILOT_ENABLE_REDIS_FILTER` and the like, where `defaultConfig.proxyMetadata` holds one. */
+const meshSwitch = defineQuery('protocol-filter.mesh', (view, protocol: string): string => {
+  const { proxyMetadata } = (view.mesh('extra').defaultConfig ?? {}) as {
+    proxyMetadata?: Readonly<Record<string, unknown>>;
+  };
+  return String(proxyMetadata?.[`PILOT_ENABLE_${protocol.toUpperCase()}_FILTER`] ?? '');
+});
 
 function parse(text: string): boolean | undefined {
   return text === 'true' ? true : text === 'false' ? false : undefined;
