@@ -96,6 +96,11 @@ export class MeshState {
     return this.#revision;
   }
 
+  /** Takes what the control plane itself found out, as part of the present revision. */
+  note(changes: readonly WorldChange[]): void {
+    for (const target of this.#options.targets) target.apply(changes, this.#revision);
+  }
+
   #takeConfigMap(change: ConfigChange, world: WorldChange[]): void {
     if (change.key !== `${this.#options.mesh.rootNamespace}/istio`) return;
     const text = (change.object?.data as Record<string, string> | undefined)?.mesh;

@@ -19,6 +19,7 @@ import { createXdsServer, type XdsListener, type XdsServer } from '../xds/server
 import { createAdmitObject } from './admit-object.ts';
 import { openStore, startConfigApi } from './config-api.ts';
 import { debugPaths } from './debug-paths.ts';
+import { FilterQuarantine } from './filter-quarantine.ts';
 import { Flusher } from './flusher.ts';
 import { type IdentityService, openIdentityService } from './identity-service.ts';
 import { KeyKeeper } from './keys/key-keeper.ts';
@@ -27,6 +28,7 @@ import { type CompileTarget, MeshState } from './mesh-state.ts';
 import { createMonitoring, type Monitoring } from './monitoring.ts';
 import type { ControlPlaneOptions } from './options.ts';
 import { refOfOrigin } from './origin-ref.ts';
+import { PatchReporter } from './patch-reporter.ts';
 import { ProblemReporter } from './problem-reporter.ts';
 import { describeFailure, StatusReporter } from './status-reporter.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -97,9 +99,29 @@ async function start(
     onProblem: (message) => log.warn(message),
     ...(status ? { onVirtualIps: status.virtualIps } : {}),
   });
+  const quarantine = new FilterQuarantine({
+    apply(changes) {
+      state.note(changes);
+      flusher.request(state.holdUntil);
+    },
+    currentVersion: (proxyId, typeUrl, name) => engine.resources(proxyId, typeUrl).get(name)?.version,
+    log,
+  });
+  stops.push(quarantine.follow(ledger));
+  const patchReports =
+    status &&
+    new PatchReporter({
+      kinds,
+      writer: status.writer,
+      compile: engine,
+      rootNamespace: () => state.mesh.rootNamespace,
+    });
+  if (patchReports) stops.push(() => patchReports.close());
   const startSource = (name: string, source: ConfigSource): Promise<void> =>
     source.start((batch) => {
       state.take(name, batch);
+      quarantine.observe(batch.changes);
+      patchReports?.observe(batch.changes);
       flusher.request(state.holdUntil);
       void status?.problems.observe(batch.changes);
       status?.refusals.observe(batch.changes);
@@ -186,6 +208,7 @@ function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Lo
   const refusals = new StatusReporter(kinds, writer);
   const unfollow = refusals.follow(ledger);
   return {
+    writer,
     problems,
     virtualIps(key: string, addresses: readonly HostAddress[]): void {
       const ref = refOfOrigin(kinds, { kind: 'ServiceEntry', ...splitKey(key) });

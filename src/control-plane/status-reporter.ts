@@ -63,6 +63,8 @@ export class StatusReporter {
   }
 
   #rejected(event: RejectedEvent): void {
+    // What users patched themselves is theirs to mend: filter-quarantine.ts deals with it.
+    if (event.origins.some(({ kind }) => kind === 'EnvoyFilter')) return;
     for (const origin of distinctObjects(event.origins)) {
       const refused = this.#refused.get(origin) ?? new Map<string, RejectedEvent>();
       for (const name of event.resources) refused.set(`${event.proxyId}|${event.typeUrl}|${name}`, event);

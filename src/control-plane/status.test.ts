@@ -141,6 +141,7 @@ it('names the proxies that refuse an object, and reports when they accept it', a
     ...event,
     message: 'duplicate domain',
     origins: [{ kind: 'VirtualService', namespace: 'default', name: 'reviews', path: 'spec.http[0]' }],
+    details: [],
   });
   expect(await condition('Programmed')).toMatchObject({
     status: 'False',
@@ -187,6 +188,7 @@ it('takes back what an earlier run said and no proxy repeats', async () => {
     resources: ['80/other'],
     message: 'duplicate domain',
     origins: [{ kind: 'VirtualService', namespace: 'default', name: 'other', path: '' }],
+    details: [],
   });
   await expect.poll(() => condition('Programmed')).toMatchObject({ status: 'True' });
   const status = (await store.get(other))?.object.status as { conditions?: StatusCondition[] };

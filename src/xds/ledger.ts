@@ -37,6 +37,8 @@ export interface RejectedEvent {
   /** What the client said. */
   readonly message: string;
   readonly origins: readonly Origin[];
+  /** The resources one by one, with the version that was refused. */
+  readonly details: readonly RejectedResource[];
 }
 
 export interface RecoveredEvent {

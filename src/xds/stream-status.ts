@@ -39,6 +39,7 @@ export function groupRejections(
     resources: resources.map((resource) => resource.name),
     message,
     origins: uniqueOrigins(resources.flatMap((resource) => resource.origins)),
+    details: resources,
   }));
 }
 

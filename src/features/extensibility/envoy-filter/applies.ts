@@ -12,9 +12,8 @@ import {
   type PatchHead,
   patchHeads,
   patchId,
+  selects,
 } from './schema.ts';
-
-const gatewayGroup = 'gateway.networking.k8s.io';
 
 /** Sort key in Istio's order: priority, the root namespace, age, name. */
 const orderOf = defineQuery('envoy-filter.order', (view, key: Key): string => {
@@ -36,21 +35,9 @@ export const appliedFilters = defineQuery('envoy-filter.applied', (view): readon
 });
 
 function applies(view: View, key: Key): boolean {
-  const spec = view.get(envoyFilterKind, key)?.spec;
-  const { namespace } = splitKey(key);
-  const isRoot = namespace === view.mesh('rootNamespace');
-  if (!isRoot && !view.attribute(inNamespace(namespace))) return false;
-  const targets = spec?.targetRefs ?? [];
-  if (targets.length === 0) return view.matches(spec?.workloadSelector?.labels ?? {});
-  return targets.some(({ group = '', kind, name }) => {
-    if (group !== gatewayGroup) return false;
-    if (kind === 'Gateway')
-      return (
-        view.attribute(inNamespace(namespace)) && view.matches({ [`${gatewayGroup}/gateway-name`]: name })
-      );
-    return (
-      kind === 'GatewayClass' && isRoot && view.matches({ [`${gatewayGroup}/gateway-class-name`]: name })
-    );
+  return selects(view.get(envoyFilterKind, key), splitKey(key).namespace, view.mesh('rootNamespace'), {
+    inNamespace: (namespace) => view.attribute(inNamespace(namespace)),
+    matches: (labels) => view.matches(labels),
   });
 }
 

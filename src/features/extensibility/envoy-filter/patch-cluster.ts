@@ -3,6 +3,7 @@ import { parseClusterName } from '../../../plan/names.ts';
 import type { KnownAs } from '../../../snapshot/resource.ts';
 import { isMerge, mergeValue, type PatchRun } from './patch-run.ts';
 import type { PatchHead } from './schema.ts';
+import { explicitProtocol, offerProtocol } from './upstream-protocol.ts';
 
 /** Whether a patch means a cluster, by its name and, of inbound clusters, the service behind it. */
 export function clusterMatches(
@@ -27,11 +28,14 @@ export function clusterMatches(
 
 /** The cluster after its patches, changed in place; undefined: removed. All of them are known to concern it. */
 export function patchCluster(run: PatchRun, cluster: Cluster): Cluster | undefined {
+  const before = explicitProtocol(cluster);
   for (const patch of run.patches) {
     if (isMerge(patch.operation)) mergeValue(ClusterSchema, cluster, patch);
     else if (patch.operation !== 'REMOVE') continue;
     run.applied.add(patch.id);
     if (patch.operation === 'REMOVE') return undefined;
   }
+  const now = explicitProtocol(cluster);
+  if (now && now !== before) offerProtocol(cluster, now);
   return cluster;
 }

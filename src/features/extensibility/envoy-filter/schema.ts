@@ -9,7 +9,9 @@ import { type ApplyTo, patchTypes } from '../../../config/envoy-value/patch-type
 import { type ConfigObject, splitKey } from '../../../config/object.ts';
 import type { Origin } from '../../../config/origin.ts';
 import { hashText } from '../../../kit/hash.ts';
+import { holdsLabels } from '../../../kit/labels.ts';
 import { configKind } from '../../../snapshot/kinds.ts';
+import type { MeshProxy } from '../../../snapshot/proxy.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { defineIndex, defineKindToken } from '../../../snapshot/world.ts';
@@ -126,4 +128,41 @@ export function filterOrigin(key: Key, path: string): Origin {
 export function patchOrigin(id: Key): Origin {
   const { key, index } = splitPatchId(id);
   return filterOrigin(key, `spec.configPatches[${index}]`);
+}
+
+const gatewayGroup = 'gateway.networking.k8s.io';
+
+/** What a proxy is, to those who ask whether a filter selects it. */
+interface Selectable {
+  inNamespace(namespace: string): boolean;
+  matches(labels: Readonly<Record<string, string>>): boolean;
+}
+
+/** Whether a filter applies to a proxy: namespace, selector, targets. Asks for as little as it needs. */
+export function selects(
+  filter: EnvoyFilter | undefined,
+  namespace: string,
+  rootNamespace: string,
+  proxy: Selectable,
+): boolean {
+  const isRoot = namespace === rootNamespace;
+  if (!isRoot && !proxy.inNamespace(namespace)) return false;
+  const targets = filter?.spec?.targetRefs ?? [];
+  if (targets.length === 0) return proxy.matches(filter?.spec?.workloadSelector?.labels ?? {});
+  return targets.some(({ group = '', kind, name }) => {
+    if (group !== gatewayGroup) return false;
+    if (kind === 'Gateway')
+      return proxy.inNamespace(namespace) && proxy.matches({ [`${gatewayGroup}/gateway-name`]: name });
+    return (
+      kind === 'GatewayClass' && isRoot && proxy.matches({ [`${gatewayGroup}/gateway-class-name`]: name })
+    );
+  });
+}
+
+/** The same of a proxy at hand. */
+export function selectsProxy(filter: EnvoyFilter, proxy: MeshProxy, rootNamespace: string): boolean {
+  return selects(filter, filter.metadata.namespace ?? 'default', rootNamespace, {
+    inNamespace: (namespace) => proxy.namespace === namespace,
+    matches: (labels) => holdsLabels(proxy.labels, labels),
+  });
 }

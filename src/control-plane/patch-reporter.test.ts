@@ -1,0 +1,68 @@
+import { afterEach, expect, test } from 'vitest';
+import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
+import type { ConfigObject, StatusCondition } from '../config/object.ts';
+import type { ConfigChange } from '../config/sources/source.ts';
+import { roots } from '../pipeline/roots.ts';
+import { defaultMeshConfig } from '../registry/mesh-config.ts';
+import { createEngine } from '../snapshot/engine/engine.ts';
+import { testProxy } from '../snapshot/testing.ts';
+import { PatchReporter } from './patch-reporter.ts';
+
+let stop: () => void = () => undefined;
+afterEach(() => stop());
+
+function filter(patches: readonly unknown[]): ConfigObject {
+  return {
+    apiVersion: 'networking.istio.io/v1alpha3',
+    kind: 'EnvoyFilter',
+    metadata: { name: 'f', namespace: 'default' },
+    spec: { configPatches: patches },
+  };
+}
+
+const onCluster = (name: string, operation = 'MERGE') => ({
+  applyTo: 'CLUSTER',
+  match: { cluster: { name } },
+  patch: { operation, value: { connect_timeout: '7s' } },
+});
+
+test('says which patches change nothing, once, and takes it back', async () => {
+  const engine = createEngine({ roots: roots.collections });
+  engine.setMesh(defaultMeshConfig);
+  const written: Omit<StatusCondition, 'type'>[] = [];
+  const reporter = new PatchReporter({
+    kinds: createBuiltInRegistry(),
+    writer: { report: (_ref, _type, condition) => void (condition && written.push(condition)) },
+    compile: engine,
+    rootNamespace: () => 'istio-system',
+    delayMs: 1,
+    restMs: 1,
+  });
+  stop = () => reporter.close();
+  const set = (object: ConfigObject): void => {
+    const change: ConfigChange = {
+      group: 'networking.istio.io',
+      kind: 'EnvoyFilter',
+      key: 'default/f',
+      object,
+    };
+    engine.apply([{ kind: 'EnvoyFilter', key: 'default/f', value: object }]);
+    reporter.observe([change]);
+    engine.flush();
+  };
+  set(filter([onCluster('PassthroughCluster'), onCluster('nowhere')]));
+  await expect.poll(() => written).toMatchObject([{ reason: 'NoProxy' }]);
+  engine.connect(testProxy('client'));
+  set(
+    filter([onCluster('PassthroughCluster'), onCluster('nowhere'), onCluster('BlackHoleCluster', 'REMOVE')]),
+  );
+  await expect.poll(() => written.length).toBe(2);
+  expect(written[1]).toMatchObject({
+    status: 'False',
+    reason: 'PatchMatchesNothing',
+    message: /^spec\.configPatches\[1\] changes nothing in the 1 connected proxy/,
+  });
+  set(filter([onCluster('PassthroughCluster'), onCluster('BlackHoleCluster', 'REMOVE')]));
+  await expect.poll(() => written.at(-1)).toMatchObject({ status: 'True' });
+  expect(written.length).toBe(3);
+});

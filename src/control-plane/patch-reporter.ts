@@ -1,0 +1,149 @@
+import type { KindRegistry } from '../config/kind.ts';
+import type { ConfigObject, StatusCondition } from '../config/object.ts';
+import type { ConfigChange } from '../config/sources/source.ts';
+import { type EnvoyFilter, patchId, selectsProxy } from '../features/extensibility/envoy-filter/schema.ts';
+import type { MeshProxy } from '../snapshot/proxy.ts';
+import type { Push } from '../snapshot/push.ts';
+import { type Resource, removedType, typeUrls } from '../snapshot/resource.ts';
+import { refOfOrigin } from './origin-ref.ts';
+import type { StatusWriter } from './status-writer.ts';
+
+/** The condition that says whether an EnvoyFilter's patches found something to change. */
+export const matchedCondition = 'Matched';
+
+export interface PatchReporterOptions {
+  readonly kinds: KindRegistry;
+  readonly writer: Pick<StatusWriter, 'report'>;
+  readonly compile: {
+    readonly proxies: ReadonlyMap<string, MeshProxy>;
+    resources(proxyId: string, typeUrl: string): ReadonlyMap<string, Resource>;
+    onPush(listener: (push: Push) => void): () => void;
+  };
+  readonly rootNamespace: () => string;
+  /** Pause between a change and the look at what patches made of it, in ms. Default 1,000. */
+  readonly delayMs?: number;
+  /** Shortest time between two writes to one object, in ms. Default 30,000. */
+  readonly restMs?: number;
+}
+
+/** Types in which patches leave their mark. */
+const patchedTypes = [
+  typeUrls.cluster,
+  typeUrls.listener,
+  typeUrls.route,
+  typeUrls.virtualHost,
+  typeUrls.extension,
+  removedType,
+];
+
+/**
+ * Says on each EnvoyFilter which of its patches match nothing in the connected proxies that it applies to. It looks at what the compile
+ * made, seldom, and writes only what changed: proxies come and go.
+ */
+export class PatchReporter {
+  readonly #options: Required<PatchReporterOptions>;
+  readonly #filters = new Map<string, EnvoyFilter>();
+  readonly #told = new Map<string, { text: string; at: number }>();
+  readonly #unsubscribe: () => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: PatchReporterOptions) {
+    this.#options = { delayMs: 1_000, restMs: 30_000, ...options };
+    this.#unsubscribe = options.compile.onPush(() => this.#later(this.#options.delayMs));
+  }
+
+  observe(changes: readonly ConfigChange[]): void {
+    for (const { kind, key, object } of changes) {
+      if (kind !== 'EnvoyFilter') continue;
+      if (object) this.#filters.set(key, object as EnvoyFilter);
+      else this.#filters.delete(key);
+      const told = object && toldBefore(object);
+      if (told && !this.#told.has(key)) this.#told.set(key, { text: told, at: 0 });
+      if (!object) this.#told.delete(key);
+      this.#later(this.#options.delayMs);
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#unsubscribe();
+  }
+
+  #later(ms: number): void {
+    if (this.#filters.size > 0) this.#timer ??= setTimeout(() => this.#look(), ms).unref();
+  }
+
+  #look(): void {
+    this.#timer = undefined;
+    const applied = this.#appliedPatches();
+    const proxies = [...this.#options.compile.proxies.values()];
+    for (const [key, filter] of this.#filters)
+      this.#report(key, verdictOf(key, filter, applied, this.#selected(filter, proxies)));
+  }
+
+  #selected(filter: EnvoyFilter, proxies: readonly MeshProxy[]): number {
+    return proxies.filter((proxy) => selectsProxy(filter, proxy, this.#options.rootNamespace())).length;
+  }
+
+  /** Classes of proxies share their maps: each is looked at once. */
+  #appliedPatches(): ReadonlySet<string> {
+    const applied = new Set<string>();
+    const seen = new Set<unknown>();
+    for (const id of this.#options.compile.proxies.keys())
+      for (const type of patchedTypes) {
+        const resources = this.#options.compile.resources(id, type);
+        if (seen.has(resources)) continue;
+        seen.add(resources);
+        for (const { hints } of resources.values())
+          for (const patch of hints?.patches ?? []) applied.add(patch);
+      }
+    return applied;
+  }
+
+  #report(key: string, verdict: Verdict): void {
+    const told = this.#told.get(key);
+    if (told?.text === verdict.message) return;
+    // Of an object that was never complained about nothing needs to be taken back.
+    if (!told && verdict.status === 'True') return;
+    const now = Date.now();
+    const wait = (told?.at ?? 0) + this.#options.restMs - now;
+    if (wait > 0) {
+      this.#later(wait);
+      return;
+    }
+    const [namespace = '', name = ''] = key.split('/');
+    const ref = refOfOrigin(this.#options.kinds, { kind: 'EnvoyFilter', namespace, name });
+    if (!ref) return;
+    this.#told.set(key, { text: verdict.message, at: now });
+    this.#options.writer.report(ref, matchedCondition, verdict);
+  }
+}
+
+type Verdict = Omit<StatusCondition, 'type'> & { message: string };
+
+function verdictOf(
+  key: string,
+  filter: EnvoyFilter,
+  applied: ReadonlySet<string>,
+  selected: number,
+): Verdict {
+  if (selected === 0)
+    return { status: 'Unknown', reason: 'NoProxy', message: 'no connected proxy is selected by this filter' };
+  const lost = (filter.spec?.configPatches ?? []).flatMap(({ applyTo }, index) =>
+    applyTo === 'BOOTSTRAP' || applied.has(patchId(key, index)) ? [] : [index],
+  );
+  if (lost.length === 0)
+    return { status: 'True', reason: 'Matched', message: 'every patch changes something' };
+  const named = lost.slice(0, 5).map((index) => `spec.configPatches[${index}]`);
+  const more = lost.length > named.length ? ` and ${lost.length - named.length} more` : '';
+  return {
+    status: 'False',
+    reason: 'PatchMatchesNothing',
+    message: `${named.join(', ')}${more} changes nothing in the ${selected} connected ${selected === 1 ? 'proxy' : 'proxies'} that this filter selects: compare the match with \`ostria proxy-config\``,
+  };
+}
+
+function toldBefore(object: ConfigObject): string | undefined {
+  const { conditions } = (object.status ?? {}) as { conditions?: StatusCondition[] };
+  return conditions?.find(({ type }) => type === matchedCondition)?.message;
+}
