@@ -42,6 +42,7 @@ import { cidrRange, socketAddress, udpAddress } from './address.ts';
 import { inNetworkOrder } from './filter-order.ts';
 import { duration, originMetadata, pack } from './pack.ts';
 import { downstreamTls, quicTransport } from './tls.ts';
+import { fittingWeights } from './weights.ts';
 
 /** What the HTTP inspector reports for plain connections. */
 export const sniffedHttp = ['http/1.0', 'http/1.1', 'h2c'];
@@ -185,7 +186,7 @@ export function buildTcpProxy(
           : {
               case: 'weightedClusters',
               value: create(TcpProxy_WeightedClusterSchema, {
-                clusters: chain.destinations
+                clusters: fittingWeights(chain.destinations)
                   .filter((destination) => destination.weight > 0)
                   .map(({ cluster, weight }) =>
                     create(TcpProxy_WeightedCluster_ClusterWeightSchema, { name: cluster, weight }),

@@ -32,6 +32,7 @@ import type {
 import { headerOptions } from './header-value.ts';
 import { headerMatcher, queryMatcher } from './matcher.ts';
 import { duration, originMetadata } from './pack.ts';
+import { fittingWeights } from './weights.ts';
 
 /** The route without what decorators add. */
 export function buildRoute(plan: RoutePlan): Route {
@@ -130,7 +131,7 @@ function setDestinations(
   action.clusterSpecifier = {
     case: 'weightedClusters',
     value: create(WeightedClusterSchema, {
-      clusters: destinations.map((destination) => weightedCluster(destination, authority)),
+      clusters: fittingWeights(destinations).map((destination) => weightedCluster(destination, authority)),
     }),
   };
 }

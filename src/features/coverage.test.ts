@@ -13,13 +13,16 @@ const object = (kind: string, spec: unknown) => ({
 test('names each use with its place and what happens instead', () => {
   const uses = uncoveredUses(
     object('VirtualService', {
-      http: [{ route: [] }, { delegate: { name: 'other' } }],
-      tcp: [{ match: [{ port: 1 }, { destinationSubnets: ['10.0.0.0/8'] }] }],
+      http: [
+        { route: [] },
+        { fault: { abort: { http2Error: 'x' } } },
+        { fault: { delay: { exponentialDelay: '1s' } } },
+      ],
     }),
   );
   expect(uses).toEqual([
-    { path: 'spec.http[1].delegate', instead: 'requests that match are answered 500' },
-    { path: 'spec.tcp[0].match[1].destinationSubnets', instead: 'the route is passed over' },
+    { path: 'spec.http[1].fault.abort.http2Error', instead: 'no request is aborted' },
+    { path: 'spec.http[2].fault.delay.exponentialDelay', instead: 'no request is delayed' },
   ]);
 });
 

@@ -13,12 +13,8 @@ export interface UncoveredField {
 /** Per kind, the fields that are not acted on: status conditions say so, nothing is silently ignored. */
 export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>> = {
   VirtualService: [
-    { path: 'spec.http[].delegate', instead: 'requests that match are answered 500' },
     { path: 'spec.http[].fault.abort.http2Error', instead: 'no request is aborted' },
     { path: 'spec.http[].fault.delay.exponentialDelay', instead: 'no request is delayed' },
-    { path: 'spec.tcp[].match[].destinationSubnets', instead: 'the route is passed over' },
-    { path: 'spec.tcp[].match[].sourceSubnet', instead: 'the route is taken from every source' },
-    { path: 'spec.tls[].match[].destinationSubnets', instead: 'the route is passed over' },
   ],
   DestinationRule: [],
   Gateway: [

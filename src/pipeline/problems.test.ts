@@ -59,7 +59,7 @@ spec:
     'ConflictingHost Gateway/default/front#spec.servers[1].hosts',
     'CredentialNotFound Gateway/default/front#spec.servers[0].tls.credentialName',
     'InvalidRegex VirtualService/default/broken#spec.http[0].match[0]',
-    'NotActedOn VirtualService/default/broken#spec.http[2].delegate',
+    'ReferencedDelegateNotFound VirtualService/default/broken#spec.http[2].delegate',
     'ReferencedGatewayNotFound VirtualService/default/broken#spec.gateways[1]',
     'ReferencedHostNotFound DestinationRule/default/idle#spec.host',
     'ReferencedHostNotFound VirtualService/default/broken#spec.http[1].mirror.host',

@@ -1,10 +1,8 @@
-import type { Origin } from '../../../config/origin.ts';
 import { sniffedHttp } from '../../../envoy/listener.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
 import { filterChainPlan, type ListenerPlan, listenerPlan, spokenOn } from '../../../plan/listener-plan.ts';
-import { outboundCluster } from '../../../plan/names.ts';
 import {
   type ForwardAction,
   type RouteConfigurationPlan,
@@ -21,11 +19,10 @@ import {
   isTlsPort,
   serviceOn,
 } from '../../../plan/service-scope.ts';
-import type { Protocol } from '../../../registry/service.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { connectionDestinations, hostRoutes, virtualServiceOn } from '../virtual-service/schema.ts';
+import { hostRoutes, tcpChains, virtualServiceOn } from '../virtual-service/schema.ts';
 import { boundTo, captureOf, captureOrigin, loopbacksOf, splitTarget } from './capture.ts';
 
 /** `host:port@local` of each outbound mapping, but for hosts that a Sidecar hides. */
@@ -78,7 +75,17 @@ function planOutbound(
     direction: 'outbound',
     origin,
   });
-  const tcp = tcpTo(view, host, Number(portText), protocol, origin);
+  const tcp = tcpChains(view, {
+    host,
+    port: Number(portText),
+    type: isTlsPort({ protocol }) ? 'tls' : 'tcp',
+    addresses: service?.addresses ?? [],
+    origin,
+    chain: {
+      ...(isSniffed({ protocol }) ? { offerOnly: meshAlpn } : {}),
+      ...spokenOn(protocol, origin),
+    },
+  });
   const listener = {
     name: `explicit_${host}:${portText}`,
     ...boundTo(loopbacks),
@@ -90,27 +97,11 @@ function planOutbound(
     origin,
   } as const;
   if (isHttp({ protocol })) return listenerPlan({ ...listener, chains: [http] });
-  if (isSniffed({ protocol })) return listenerPlan({ ...listener, chains: [http], defaultChain: tcp });
-  return isCarried({ protocol }) ? listenerPlan({ ...listener, chains: [tcp] }) : undefined;
-}
-
-function tcpTo(view: View, host: string, port: number, protocol: Protocol, origin: Origin) {
-  const cluster = outboundCluster(port, '', host);
-  const routed = connectionDestinations(view, host, port, isTlsPort({ protocol }) ? 'tls' : 'tcp');
-  return filterChainPlan({
-    name: cluster,
-    match: {},
-    network: {
-      type: 'tcp',
-      statPrefix: cluster,
-      destinations: routed.length > 0 ? routed : [{ cluster, weight: 1, origin }],
-      ...(isSniffed({ protocol }) ? { offerOnly: meshAlpn } : {}),
-      ...spokenOn(protocol, origin),
-      idleTimeoutMs: 0,
-    },
-    direction: 'outbound',
-    origin,
-  });
+  // Applications call from this machine alone: a condition on their address, which could stand before HTTP, is not looked at.
+  const rest = tcp.at(-1);
+  if (isSniffed({ protocol }))
+    return listenerPlan({ ...listener, chains: [http], ...(rest ? { defaultChain: rest } : {}) });
+  return isCarried({ protocol }) ? listenerPlan({ ...listener, chains: tcp }) : undefined;
 }
 
 export const explicitListeners: Shaper<ListenerPlan> = {

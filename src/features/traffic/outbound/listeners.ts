@@ -1,10 +1,11 @@
 import type { Origin } from '../../../config/origin.ts';
 import { sniffedHttp } from '../../../envoy/listener.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
-import { formatIp, parseCidr, parseIp } from '../../../kit/ip.ts';
+import { parseIp } from '../../../kit/ip.ts';
 import { captureMode } from '../../../plan/attributes.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { Shaper } from '../../../plan/feature.ts';
+import { type ConnectionCondition, canonicalRange } from '../../../plan/first-match.ts';
 import { listenOn, wildcards } from '../../../plan/ip-families.ts';
 import {
   type FilterChainPlan,
@@ -14,7 +15,7 @@ import {
   spokenOn,
   type TcpChain,
 } from '../../../plan/listener-plan.ts';
-import { blackHoleCluster, outboundCluster } from '../../../plan/names.ts';
+import { blackHoleCluster } from '../../../plan/names.ts';
 import type { Destination } from '../../../plan/route-plan.ts';
 import {
   addressesFor,
@@ -36,7 +37,7 @@ import type { MeshService, ServicePort } from '../../../registry/service.ts';
 import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { connectionDestinations } from '../virtual-service/schema.ts';
+import { tcpChains } from '../virtual-service/schema.ts';
 import { isCaptured, meshOrigin } from './plan.ts';
 
 /**
@@ -114,13 +115,16 @@ function planSharedPort(view: View, portText: Key, http: Key, keys: Key): Listen
     if (!service || !found) continue;
     if (http === '' && chains.length === 0) origin = service.origin;
     if (isSniffed(found)) sniffed = true;
-    const match = sharedMatch(service, found);
-    const id = JSON.stringify(match);
-    // Equal matches would make Envoy refuse the listener: the first by key has them.
-    if (match && !taken.has(id)) {
+    const bases = sharedConditions(service, found);
+    // Without anything to tell it by, a service takes what is left; undeclared protocols are looked at first.
+    if (bases.length === 0 && isSniffed(found)) continue;
+    for (const chain of targetChains(view, service, found, bases.length > 0 ? bases : [{}])) {
+      const id = JSON.stringify(chain.match);
+      // Equal matches would make Envoy refuse the listener: the first by key has them.
+      if (id === '{}') fallback ??= chain;
+      else if (!taken.has(id)) chains.push(chain);
       taken.add(id);
-      chains.push(tcpChain(view, service, found, match));
-    } else if (!match && !isSniffed(found)) fallback ??= tcpChain(view, service, found, {});
+    }
   }
   // Applications also call hosts outside the mesh on this port, by whatever protocol: only HTTP is routed by Host.
   if (http !== '' || sniffed)
@@ -142,11 +146,11 @@ function planSharedPort(view: View, portText: Key, http: Key, keys: Key): Listen
 }
 
 /** How a service without an address of its own is recognised: by address ranges, or by the server name that TLS clients send. */
-function sharedMatch(service: MeshService, port: ServicePort): FilterChainPlan['match'] | undefined {
+function sharedConditions(service: MeshService, port: ServicePort): ConnectionCondition[] {
   const ranges = service.addresses.filter((address) => address.includes('/')).map(canonicalRange);
-  const names = isTlsPort(port) && service.hostname !== '*' ? { serverNames: [service.hostname] } : {};
-  if (ranges.length > 0) return { ranges, ...names };
-  return names.serverNames ? names : undefined;
+  const name = isTlsPort(port) && service.hostname !== '*' ? { serverName: service.hostname } : {};
+  if (ranges.length > 0) return ranges.map((destination) => ({ destination, ...name }));
+  return name.serverName ? [name] : [];
 }
 
 export const sharedPortListeners: Shaper<ListenerPlan> = {
@@ -155,17 +159,6 @@ export const sharedPortListeners: Shaper<ListenerPlan> = {
   resolve: resolveSharedPort,
   plan: planSharedPort,
 };
-
-/** A range without the bits that its length does not cover: Envoy takes two ranges for equal that differ only there. */
-function canonicalRange(range: string): string {
-  const cidr = parseCidr(range);
-  if (!cidr) return range;
-  const bytes = cidr.address.bytes.map((byte, index) => {
-    const bits = Math.max(0, Math.min(8, cidr.prefixLength - index * 8));
-    return byte & (0xff << (8 - bits)) & 0xff;
-  });
-  return `${formatIp({ ...cidr.address, bytes })}/${cidr.prefixLength}`;
-}
 
 /** `host|port|address`: one listener for a service port's virtual IPs, one for each pod of a headless service. */
 const addressKeys = defineQuery('outbound.address-listeners', (view): readonly Key[] =>
@@ -218,7 +211,7 @@ function planAddress(view: View, key: Key, portText: Key, pod: Key): ListenerPla
   if (!service || !port) return undefined;
   const [address, ...additionalAddresses] = pod === '' ? virtualIps(view, key) : [pod];
   if (address === undefined) return undefined;
-  const tcp = tcpChain(view, service, port, {});
+  const chains = targetChains(view, service, port, [{}]);
   return listenerPlan({
     name: `${address}_${port.port}`,
     address,
@@ -227,13 +220,26 @@ function planAddress(view: View, key: Key, portText: Key, pod: Key): ListenerPla
     direction: 'outbound',
     bind: false,
     originalDestination: false,
-    chains: isSniffed(port)
-      ? [httpChain(view, portText, { applicationProtocols: sniffedHttp }, service.origin)]
-      : [tcp],
-    ...(isSniffed(port) ? { defaultChain: tcp } : {}),
+    ...(isSniffed(port) ? withHttp(view, portText, chains, service.origin) : { chains }),
     detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
     origin: service.origin,
   });
+}
+
+/** HTTP is told from the rest first: every condition on the connection has a chain for each. */
+function withHttp(
+  view: View,
+  port: string,
+  tcp: readonly FilterChainPlan[],
+  origin: Origin,
+): Pick<ListenerPlan, 'chains' | 'defaultChain'> {
+  const limited = tcp.slice(0, -1);
+  const rest = tcp.at(-1);
+  const http = [...limited.map(({ match }) => match), {}].map((match, index) => {
+    const chain = httpChain(view, port, { ...match, applicationProtocols: sniffedHttp }, origin);
+    return index === 0 ? chain : { ...chain, name: `${chain.name}#${index}` };
+  });
+  return { chains: [...http, ...limited], ...(rest ? { defaultChain: rest } : {}) };
 }
 
 export const addressListeners: Shaper<ListenerPlan> = {
@@ -267,26 +273,23 @@ function httpChain(
   });
 }
 
-export function tcpChain(
+function targetChains(
   view: View,
   service: MeshService,
   port: ServicePort,
-  match: FilterChainPlan['match'],
-): FilterChainPlan {
-  const cluster = outboundCluster(port.port, '', service.hostname);
-  const own: Destination = { cluster, weight: 1, origin: service.origin };
-  const routed = connectionDestinations(view, service.hostname, port.port, isTlsPort(port) ? 'tls' : 'tcp');
-  return filterChainPlan({
-    name: cluster,
-    match,
-    network: {
-      ...tcpTo(cluster, routed.length > 0 ? routed : [own]),
+  bases: readonly ConnectionCondition[],
+): FilterChainPlan[] {
+  const target = {
+    host: service.hostname,
+    port: port.port,
+    type: isTlsPort(port) ? 'tls' : 'tcp',
+    origin: service.origin,
+    chain: {
       ...(isSniffed(port) ? { offerOnly: meshAlpn } : {}),
       ...spokenOn(port.protocol, service.origin),
     },
-    direction: 'outbound',
-    origin: routed[0]?.origin ?? service.origin,
-  });
+  } as const;
+  return tcpChains(view, target, bases);
 }
 
 function tcpTo(statPrefix: string, destinations: readonly Destination[]): TcpChain {

@@ -11,16 +11,6 @@ export function authorityHolds(condition: TextMatch, host: string, port: number)
   });
 }
 
-/** Whether RE2, and so Envoy, takes an expression. */
-export function isRegex(regex: string): boolean {
-  try {
-    RE2JS.compile(regex);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** RE2 on the whole text, as Envoy matches; an expression that RE2 refuses matches nothing. */
 function matchesWhole(regex: string, text: string): boolean {
   try {

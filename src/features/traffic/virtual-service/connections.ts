@@ -4,6 +4,7 @@ import type {
   VirtualServiceTlsMatch,
 } from '../../../../gen/crd/types/istio/virtual-service.ts';
 import { inNamespace } from '../../../plan/attributes.ts';
+import { type ConnectionCondition, canonicalRange, inRange } from '../../../plan/first-match.ts';
 import { hostCovers } from '../../../plan/hosts.ts';
 import type { Destination } from '../../../plan/route-plan.ts';
 import type { View } from '../../../snapshot/view.ts';
@@ -19,47 +20,90 @@ import {
   virtualServicesByGateway,
 } from './virtual-service.ts';
 
+/** Connections of one kind and where they go. */
+export interface ConnectionRoute {
+  readonly condition: ConnectionCondition;
+  readonly destinations: readonly Destination[];
+}
+
+export interface ConnectionTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly type: 'tcp' | 'tls';
+  /** The host was asked for by name, at no address of its own (explicit capture): its addresses here stand for the one called. */
+  readonly addresses?: readonly string[];
+}
+
 /**
- * Where the mesh's virtual service sends connections to a service port: the first TCP or TLS route whose conditions hold for
- * every such connection. Empty: to the service itself. Routes for single subnets are not carried out yet (features/coverage.ts).
+ * Where the mesh's virtual service sends connections to a service port: its TCP or TLS routes whose conditions on the caller hold,
+ * in order, up to the first that takes everything. What none of them takes goes to the service itself.
  */
-export function connectionDestinations(
-  view: View,
-  host: string,
-  port: number,
-  type: 'tcp' | 'tls',
-): Destination[] {
-  const service = view.get(virtualServiceKind, virtualServiceOn(view, host, port));
-  if (!service) return [];
+export function connectionRoutes(view: View, target: ConnectionTarget): ConnectionRoute[] {
+  const service = view.get(virtualServiceKind, virtualServiceOn(view, target.host, target.port));
+  const result: ConnectionRoute[] = [];
   const routes: readonly {
     match?: (VirtualServiceTcpMatch | VirtualServiceTlsMatch)[];
     route?: VirtualServiceTcpRoute[];
-  }[] = (type === 'tcp' ? service.spec?.tcp : service.spec?.tls) ?? [];
+  }[] = service?.spec?.[target.type] ?? [];
   for (const [index, route] of routes.entries()) {
-    const matches = route.match ?? [];
-    if (matches.length > 0 && !matches.some((match) => applies(view, service, match, host, port))) continue;
+    if (!service) break;
+    const matches: Partial<VirtualServiceTcpMatch & VirtualServiceTlsMatch>[] = route.match?.length
+      ? route.match
+      : [{}];
+    const conditions = matches
+      .filter((match) => applies(view, service, match, target.port))
+      .flatMap((match) => conditionsOf(match, target));
+    if (conditions.length === 0) continue;
     const all = route.route ?? [];
-    return all.map((target, at) => ({
-      cluster: destinationCluster(view, target.destination, namespaceOf(service), port),
-      weight: all.length === 1 ? 1 : (target.weight ?? 0),
-      origin: originIn(service, `spec.${type}[${index}].route[${at}]`),
+    const destinations = all.map((to, at) => ({
+      cluster: destinationCluster(view, to.destination, namespaceOf(service), target.port),
+      weight: all.length === 1 ? 1 : (to.weight ?? 0),
+      origin: originIn(service, `spec.${target.type}[${index}].route[${at}]`),
     }));
+    for (const condition of conditions) result.push({ condition, destinations });
+    if (conditions.some((condition) => Object.keys(condition).length === 0)) break;
   }
-  return [];
+  return result;
+}
+
+/** What of a match only a connection can tell: any combination of its lists. */
+function conditionsOf(
+  match: Partial<VirtualServiceTcpMatch & VirtualServiceTlsMatch>,
+  { host, addresses }: ConnectionTarget,
+): ConnectionCondition[] {
+  const subnets = (match.destinationSubnets ?? []).map(canonicalRange);
+  const names = match.sniHosts ?? [];
+  const known = addresses !== undefined;
+  if (
+    known &&
+    subnets.length > 0 &&
+    !addresses.some((address) => subnets.some((subnet) => inRange(subnet, address)))
+  )
+    return [];
+  if (known && names.length > 0 && !names.some((name) => hostCovers(name, host))) return [];
+  const sources = match.sourceSubnet ? [{ source: canonicalRange(match.sourceSubnet) }] : [{}];
+  const destinations = known || subnets.length === 0 ? [{}] : subnets.map((destination) => ({ destination }));
+  const all = known || names.length === 0 || names.includes('*');
+  const serverNames = all ? [{}] : names.filter(isServerName).map((serverName) => ({ serverName }));
+  return destinations.flatMap((destination) =>
+    serverNames.flatMap((name) => sources.map((source) => ({ ...destination, ...name, ...source }))),
+  );
+}
+
+/** Envoy knows names and `*.suffix`. */
+function isServerName(name: string): boolean {
+  return !name.startsWith('*') || name.startsWith('*.');
 }
 
 function applies(
   view: View,
   service: VirtualService,
-  match: VirtualServiceTcpMatch | VirtualServiceTlsMatch,
-  host: string,
+  match: Partial<VirtualServiceTcpMatch & VirtualServiceTlsMatch>,
   port: number,
 ): boolean {
   if (match.port && match.port !== port) return false;
-  if (match.destinationSubnets?.length) return false;
   const gateways = (match.gateways ?? []).map((gateway) => gatewayKey(gateway, namespaceOf(service)));
   if (gateways.length > 0 && !gateways.includes('mesh')) return false;
-  if ('sniHosts' in match && !match.sniHosts.some((name) => hostCovers(name, host))) return false;
   if (match.sourceNamespace && !view.attribute(inNamespace(match.sourceNamespace))) return false;
   return !match.sourceLabels || view.matches(match.sourceLabels);
 }

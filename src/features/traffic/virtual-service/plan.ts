@@ -8,6 +8,7 @@ import { inNamespace } from '../../../plan/attributes.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import { resolveHost } from '../../../plan/hosts.ts';
 import { outboundCluster } from '../../../plan/names.ts';
+import { isRegex } from '../../../plan/regex.ts';
 import {
   anyPath,
   type Destination,
@@ -28,7 +29,8 @@ import { fill } from '../../../plan/slot.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { authorityHolds, isRegex } from './authority.ts';
+import { authorityHolds } from './authority.ts';
+import { type HttpRule, httpRules } from './delegates.ts';
 import {
   gatewayKey,
   type HttpMatch,
@@ -56,16 +58,15 @@ export function planHttpRoutes(view: View, key: Key, context: RouteContext): Rou
   const service = view.get(virtualServiceKind, key);
   const routes: RoutePlan[] = [];
   if (!service) return routes;
-  for (const [index, http] of (service.spec?.http ?? []).entries()) {
-    const path = `spec.http[${index}]`;
-    const matches = http.match ?? [];
+  for (const rule of httpRules(view, service)) {
+    const matches = rule.http.match ?? [];
     if (matches.length === 0) {
-      routes.push(planRoute(view, service, http, undefined, path, path, context));
+      routes.push(planRoute(view, rule, undefined, rule.path, context));
       return routes;
     }
-    for (const [matchIndex, match] of matches.entries()) {
-      if (!applies(view, service, match, context)) continue;
-      const route = planRoute(view, service, http, match, path, `${path}.match[${matchIndex}]`, context);
+    for (const [index, match] of matches.entries()) {
+      if (!applies(view, rule.owner, match, context)) continue;
+      const route = planRoute(view, rule, match, rule.matchPaths[index] ?? rule.path, context);
       routes.push(route);
       if (takesEverything(route.match)) return routes;
     }
@@ -97,32 +98,29 @@ function applies(view: View, service: VirtualService, match: HttpMatch, context:
 
 function planRoute(
   view: View,
-  service: VirtualService,
-  http: HttpRoute,
+  rule: HttpRule,
   match: HttpMatch | undefined,
-  httpPath: string,
   path: string,
   context: RouteContext,
 ): RoutePlan {
+  const { http, owner } = rule;
   const headers = messageHeaders(http.headers);
   const refused = match !== undefined && regexesOf(match).some((regex) => !isRegex(regex));
+  // A condition that Envoy cannot read would make it refuse the whole host; left out, requests would fall through to routes that
+  // were not meant for them. So what might have matched fails visibly, and so does what is delegated to nobody.
+  const broken = refused ? 'a route of this host has an invalid regular expression' : rule.broken;
   const plan = routePlan({
     name: [http.name, match?.name].filter(Boolean).join('.'),
     match: match ? routeMatch(refused ? withoutBadRegexes(match) : match, context) : anyPath,
-    // A condition that Envoy cannot read would make it refuse the whole host; left out, requests would fall through to
-    // routes that were not meant for them. So what might have matched fails visibly.
-    action: refused
-      ? {
-          type: 'direct-response',
-          status: 500,
-          body: utf8.encode('a route of this host has an invalid regular expression'),
-        }
-      : planAction(view, service, http, httpPath, headers, context),
+    action:
+      broken === undefined
+        ? planAction(view, owner, http, rule.path, headers, context)
+        : { type: 'direct-response', status: 500, body: utf8.encode(broken) },
     ...(headers ? { headers } : {}),
     ...(match?.statPrefix ? { statPrefix: match.statPrefix } : {}),
-    origin: originIn(service, path),
+    origin: originIn(owner, path),
   });
-  fill(plan, httpRouteSlot, http, originIn(service, httpPath));
+  fill(plan, httpRouteSlot, http, originIn(owner, rule.path));
   return plan;
 }
 
@@ -230,12 +228,6 @@ function planAction(
     const bytes = body?.string !== undefined ? utf8.encode(body.string) : base64(body?.bytes);
     return { type: 'direct-response', status, ...(bytes ? { body: bytes } : {}) };
   }
-  if (http.delegate)
-    return {
-      type: 'direct-response',
-      status: 500,
-      body: utf8.encode('delegation to another virtual service is not carried out yet'),
-    };
   return forwardAction(view, service, http, path, headers, context);
 }
 

@@ -1,17 +1,27 @@
 import type { VirtualServiceHttpMirror } from '../../../../gen/crd/types/istio/virtual-service.ts';
 import type { ConfigObject } from '../../../config/object.ts';
 import type { Problem } from '../../../plan/feature.ts';
-import { hostCovers, resolveHost } from '../../../plan/hosts.ts';
+import { hostCovers, hostKeys, resolveHost } from '../../../plan/hosts.ts';
+import { isRegex } from '../../../plan/regex.ts';
 import { allServices, servicesByHost } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { rulesFor, subsetsOf } from '../destination-rule/schema.ts';
 import { gatewayKind } from '../gateway/schema.ts';
-import { isRegex } from './authority.ts';
+import { delegateOf } from './delegates.ts';
+import { mergeProblem } from './merge-matches.ts';
 import { regexesOf } from './plan.ts';
-import { gatewaysOf, namespaceOf, originIn, type VirtualService } from './virtual-service.ts';
+import {
+  gatewaysOf,
+  namespaceOf,
+  originIn,
+  type VirtualService,
+  type VirtualServiceFacts,
+  virtualServiceFacts,
+  virtualServicesByHost,
+} from './virtual-service.ts';
 
-/** References that lead nowhere, and expressions that Envoy cannot read. */
+/** References that lead nowhere, hosts that others have, and expressions that Envoy cannot read. */
 export function virtualServiceProblems(view: View, object: ConfigObject): Problem[] {
   if (object.kind !== 'VirtualService') return [];
   const service = object as VirtualService;
@@ -21,7 +31,67 @@ export function virtualServiceProblems(view: View, object: ConfigObject): Proble
       destinationProblems(view, service, destination, path),
     ),
     ...regexProblems(service),
+    ...delegateProblems(view, service),
+    ...conflictingHosts(view, service),
   ];
+}
+
+/** Delegates that are not there or not open to this object, and what of theirs lies outside of what is delegated. */
+function delegateProblems(view: View, service: VirtualService): Problem[] {
+  return (service.spec?.http ?? []).flatMap((http, index): Problem[] => {
+    if (!http.delegate) return [];
+    const origin = originIn(service, `spec.http[${index}].delegate`);
+    const found = delegateOf(view, service, http.delegate);
+    if ('missing' in found) {
+      const message = `${found.missing}: requests that match are answered 500`;
+      return [{ origin, code: 'ReferencedDelegateNotFound', message }];
+    }
+    const { delegate } = found;
+    const name = `${namespaceOf(delegate)}/${delegate.metadata.name}`;
+    return (delegate.spec?.http ?? []).flatMap((leaf, at): Problem[] => {
+      const problem = leaf.delegate
+        ? 'delegates further, which only one level may: its requests are answered 500'
+        : mergeProblem(service, http, leaf);
+      if (problem === undefined) return [];
+      const message = `http[${at}] of VirtualService ${name} ${leaf.delegate ? problem : `does not take effect: ${problem}`}`;
+      return [{ origin, code: 'DelegateConflict', message }];
+    });
+  });
+}
+
+/** In the mesh one object decides for a host: the oldest of those that a proxy sees. */
+function conflictingHosts(view: View, service: VirtualService): Problem[] {
+  if (!gatewaysOf(service).includes('mesh')) return [];
+  const own = view.call(virtualServiceFacts, `${namespaceOf(service)}/${service.metadata.name}`);
+  return (own?.hosts ?? []).flatMap((host, index) => {
+    const keys = hostKeys(host, view.mesh('domainSuffix')).flatMap((key) =>
+      view.list(virtualServicesByHost, key),
+    );
+    const older = keys.find((key) => {
+      const other = view.call(virtualServiceFacts, key);
+      return other && own && other.order < own.order && seenTogether(other, own);
+    });
+    if (older === undefined) return [];
+    return [
+      {
+        origin: originIn(service, `spec.hosts[${index}]`),
+        code: 'ConflictingHost',
+        message: `VirtualService ${older} is older and decides for ${host} in the mesh: put all routes of a host into one object`,
+      },
+    ];
+  });
+}
+
+/** Whether proxies of some namespace see both. */
+function seenTogether(a: VirtualServiceFacts, b: VirtualServiceFacts): boolean {
+  const seenIn = ({ exportTo, namespace }: VirtualServiceFacts): string[] =>
+    exportTo.filter((to) => to !== '~').map((to) => (to === '.' ? namespace : to));
+  const [first, second] = [seenIn(a), seenIn(b)];
+  return (
+    (first.includes('*') && second.length > 0) ||
+    (second.includes('*') && first.length > 0) ||
+    first.some((namespace) => second.includes(namespace))
+  );
 }
 
 function gatewayProblems(view: View, service: VirtualService): Problem[] {
@@ -112,7 +182,7 @@ function regexProblems(service: VirtualService): Problem[] {
       .map(({ regex, path: at }) => ({
         origin: originIn(service, at),
         code: 'InvalidRegex',
-        message: `${JSON.stringify(regex)} is not an RE2 expression: what the match might take is answered 500 until it is mended`,
+        message: `${JSON.stringify(regex)} is not an RE2 expression, or compiles to too large a program: what the match might take is answered 500 until it is mended`,
       }));
   });
 }

@@ -1,5 +1,5 @@
 /** The public face of the feature: what gateways, capture modes and route decorators need of virtual services. */
-export { connectionDestinations, type GatewayConnection, gatewayConnections } from './connections.ts';
+export { type GatewayConnection, gatewayConnections } from './connections.ts';
 export {
   destinationCluster,
   type HostRoutesOptions,
@@ -7,6 +7,7 @@ export {
   planHttpRoutes,
   type RouteContext,
 } from './plan.ts';
+export { tcpChains } from './tcp-chains.ts';
 export {
   type HttpRoute,
   httpRouteSlot,
