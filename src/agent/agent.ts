@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { makePrivateDirectory } from '../kit/atomic-file.ts';
+import { encodeFacts, peerVariable, workloadFacts } from '../kit/workload-facts.ts';
 import { type AgentConfig, agentFiles } from './agent-config.ts';
 import { type AgentLog, createAgentLog } from './agent-log.ts';
 import { CertificateKeeper } from './certificate-keeper.ts';
@@ -41,6 +42,7 @@ export async function startAgent(
   const sds = await startSdsServer(sockets.sds, log);
   const admin = createEnvoyAdmin(sockets.admin);
   const keeper = new CertificateKeeper(config, log, { onCredentialLost: () => finish('needs-join-token') });
+  const facts = workloadFacts({ ...config, name: config.workload });
   const envoy = new EnvoyProcess({
     path: options.envoyPath,
     args: envoyArguments(config),
@@ -50,6 +52,7 @@ export async function startAgent(
       null,
       1,
     ),
+    environment: { [peerVariable]: encodeFacts(facts) },
     logFile: files.envoyLog,
     maxLogBytes: config.envoy.maxLogBytes,
     stateFile: files.process,
@@ -88,7 +91,7 @@ export async function startAgent(
     bindAddress: config.bindAddress,
     ports: config.ports,
     admin,
-    labels: constantLabels({ ...config, principal: keeper.identity }),
+    labels: constantLabels(facts, keeper.identity),
     ...(config.applicationMetrics ? { applicationMetrics: config.applicationMetrics } : {}),
     readiness: () =>
       readinessProblem({

@@ -15,6 +15,8 @@ export interface EnvoyProcessOptions {
   args: readonly string[];
   bootstrapFile: string;
   bootstrap: string;
+  /** Added to our own. */
+  environment: Readonly<Record<string, string>>;
   logFile: string;
   maxLogBytes: number;
   /** Where the running Envoy is noted for the next agent. */
@@ -52,7 +54,7 @@ export class EnvoyProcess {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#fingerprint = createHash('sha256')
-      .update(JSON.stringify([options.path, options.args, options.bootstrap]))
+      .update(JSON.stringify([options.path, options.args, options.bootstrap, options.environment]))
       .digest('hex');
   }
 
@@ -123,13 +125,17 @@ export class EnvoyProcess {
   }
 
   #spawn(): Promise<string> {
-    const { path, args, bootstrapFile, bootstrap, logFile, log } = this.#options;
+    const { path, args, bootstrapFile, bootstrap, environment, logFile, log } = this.#options;
     let child: ChildProcess;
     try {
       writeFileAtomicSync(bootstrapFile, bootstrap);
       const out = openEnvoyLog(logFile);
       try {
-        child = spawn(path, ['-c', bootstrapFile, ...args], { detached: true, stdio: ['ignore', out, out] });
+        child = spawn(path, ['-c', bootstrapFile, ...args], {
+          detached: true,
+          stdio: ['ignore', out, out],
+          env: { ...process.env, ...environment },
+        });
       } finally {
         closeSync(out);
       }

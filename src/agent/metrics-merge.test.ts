@@ -1,13 +1,16 @@
 import { expect, test } from 'vitest';
+import { workloadFacts } from '../kit/workload-facts.ts';
 import { constantLabels, rewriteMetrics } from './metrics-merge.ts';
 
-const labels = constantLabels({
-  workload: 'reviews-v1-0',
-  namespace: 'default',
-  principal: 'spiffe://cluster.local/ns/default/sa/reviews',
-  clusterId: 'Kubernetes',
-  labels: { app: 'reviews', version: 'v1' },
-});
+const labels = constantLabels(
+  workloadFacts({
+    name: 'reviews-v1-0',
+    namespace: 'default',
+    clusterId: 'Kubernetes',
+    labels: { app: 'reviews', version: 'v1', 'service.istio.io/workload-name': 'reviews-v1' },
+  }),
+  'spiffe://cluster.local/ns/default/sa/reviews',
+);
 
 async function rewrite(text: string, chunk = text.length): Promise<string> {
   async function* chunks() {
@@ -46,12 +49,14 @@ test('names, one family per name, constant labels that override nothing', async 
   );
   expect(family.trim().split('\n')).toHaveLength(3);
   expect(family).toContain(
-    '{reporter="source",response_code="200",source_app="mine",source_workload="reviews-v1-0",',
+    '{reporter="source",response_code="200",source_app="mine",destination_service_name="unknown",',
   );
   expect(family).toContain('source_version="v1"');
-  expect(family.match(/source_app=/g)).toHaveLength(1);
-  expect(family).toContain('istio_requests_total{reporter="destination",destination_workload="reviews-v1-0"');
-  expect(family).not.toMatch(/destination_workload.* 4/);
+  expect(family).toMatch(/reporter="source".*source_app="mine".* 4/);
+  expect(family.match(/source_app="reviews"/g)).toBeNull();
+  expect(family).toMatch(/reporter="source".*source_workload="reviews-v1",.* 4/);
+  expect(family).toMatch(/reporter="destination".*destination_workload="reviews-v1",.* 5/);
+  expect(family).toMatch(/destination_workload="unknown",.* 4/);
   expect(out).toMatch(
     /# TYPE istio_request_bytes histogram\nistio_request_bytes_bucket\{.*\} 1\nistio_request_bytes_sum\{.*\} 2\nistio_request_bytes_count\{.*\} 3\n/,
   );
@@ -62,14 +67,83 @@ test('where the chunks are cut makes no difference', async () => {
   for (const size of [1, 7, 64]) expect(await rewrite(envoy, size)).toBe(whole);
 });
 
-test('label values are escaped, odd lines pass, endless ones are an error', async () => {
-  const hostile = constantLabels({
-    workload: 'a"b\\c',
-    namespace: 'n',
-    principal: 'p',
-    clusterId: 'c',
-    labels: {},
+async function labelsOf(series: string): Promise<Record<string, string | undefined>> {
+  const line = (await rewrite(`envoy_ostria_istio_requests_total{${series}} 1\n`)).split('\n')[1] ?? '';
+  return Object.fromEntries(
+    [...line.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name = '', value]) => [name, value]),
+  );
+}
+
+test('the peer becomes Istio’s labels, at the source from the endpoint', async () => {
+  expect(
+    await labelsOf(
+      'reporter="source",response_code="200",response_flags="-",destination_service="details.books.svc.cluster.local",destination_service_namespace="books",peer="details-v1;books;details;v1;east;;",destination_principal="spiffe://cluster.local/ns/books/sa/details"',
+    ),
+  ).toEqual({
+    reporter: 'source',
+    response_code: '200',
+    response_flags: '-',
+    source_workload: 'reviews-v1',
+    source_workload_namespace: 'default',
+    source_canonical_service: 'reviews',
+    source_canonical_revision: 'v1',
+    source_app: 'reviews',
+    source_version: 'v1',
+    source_cluster: 'Kubernetes',
+    source_principal: 'spiffe://cluster.local/ns/default/sa/reviews',
+    destination_service: 'details.books.svc.cluster.local',
+    destination_service_name: 'details',
+    destination_service_namespace: 'books',
+    destination_workload: 'details-v1',
+    destination_workload_namespace: 'books',
+    destination_canonical_service: 'details',
+    destination_canonical_revision: 'v1',
+    destination_app: 'details',
+    destination_version: 'v1',
+    destination_cluster: 'east',
+    destination_principal: 'spiffe://cluster.local/ns/books/sa/details',
   });
+});
+
+test('a claim that the certificate speaks against, or that is no claim, counts for nothing; the proved namespace stays', async () => {
+  const principal = 'source_principal="spiffe://cluster.local/ns/shop/sa/web"';
+  expect(await labelsOf(`reporter="destination",peer="web-v1;shop;web;v1",${principal}`)).toMatchObject({
+    source_workload: 'web-v1',
+    source_workload_namespace: 'shop',
+  });
+  for (const peer of ['bank-v1;bank;bank;v1', '-', 'a;b', ';;;;', 'x'.repeat(300), '1;2;3;4;5;6;7;8'])
+    expect(await labelsOf(`reporter="destination",peer="${peer}",${principal}`)).toMatchObject({
+      source_workload: 'unknown',
+      source_app: 'unknown',
+      source_workload_namespace: 'shop',
+      source_principal: 'spiffe://cluster.local/ns/shop/sa/web',
+    });
+});
+
+test('without a certificate neither side has a principal; unknown hosts are told by their cluster', async () => {
+  expect(await labelsOf('reporter="destination",connection_security_policy="none"')).toMatchObject({
+    source_principal: 'unknown',
+    destination_principal: 'unknown',
+    source_workload: 'unknown',
+    destination_workload: 'reviews-v1',
+  });
+  expect(
+    await labelsOf(
+      'reporter="source",destination_service="PassthroughCluster",peer="-",destination_principal="-"',
+    ),
+  ).toMatchObject({
+    destination_service: 'unknown',
+    destination_service_name: 'PassthroughCluster',
+    destination_principal: 'unknown',
+    source_principal: 'unknown',
+  });
+});
+
+test('label values are escaped, odd lines pass, endless ones are an error', async () => {
+  const hostile = constantLabels(
+    workloadFacts({ name: 'a"b\\c', namespace: 'n', clusterId: 'c', labels: {} }),
+    'p',
+  );
   let out = '';
   for await (const part of rewriteMetrics(
     (async function* () {

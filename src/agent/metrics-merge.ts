@@ -1,22 +1,18 @@
+import { decodeFacts, unknownFact, type WorkloadFacts } from '../kit/workload-facts.ts';
+
 /*
- * Envoy's Prometheus text becomes Istio's: `envoy_<prefix>_istio_requests_total` is named `istio_requests_total`, and the labels that
- * are the same for every series of a workload are added here, since each label that Envoy formats costs it time per request.
+ * Envoy's Prometheus text becomes Istio's: `envoy_<prefix>_istio_requests_total` is named `istio_requests_total`, its label `peer` is
+ * taken apart into Istio's about the other workload, and the labels that are the same for every series of a workload are added
+ * here, since each label that Envoy formats costs it time per request.
  */
+
+type Labels = Readonly<Record<string, string>>;
 
 export interface ConstantLabels {
   /** Added to series with `reporter="source"`. */
-  source: Readonly<Record<string, string>>;
+  source: Labels;
   /** Added to series with `reporter="destination"`. */
-  destination: Readonly<Record<string, string>>;
-}
-
-export interface WorkloadDescription {
-  workload: string;
-  namespace: string;
-  /** SPIFFE id. */
-  principal: string;
-  clusterId: string;
-  labels: Readonly<Record<string, string>>;
+  destination: Labels;
 }
 
 const MAX_LINE = 64 * 1024;
@@ -27,32 +23,24 @@ const BATCH = 16 * 1024;
 const ENVOY_ISTIO = /^envoy_(?:[A-Za-z0-9_]*?_)?(istio_[A-Za-z0-9_]+)/;
 const TYPE_LINE = /^# (TYPE|HELP) (\S+) ?(.*)$/;
 
-/** The labels that Istio's standard metrics have about the workload that reports. */
-export function constantLabels(workload: WorkloadDescription): ConstantLabels {
-  const { labels } = workload;
-  const app = labels.app ?? 'unknown';
-  const version = labels.version ?? 'unknown';
-  const facts = {
-    workload: workload.workload,
-    workload_namespace: workload.namespace,
-    principal: workload.principal,
-    app,
-    version,
-    canonical_service:
-      labels['service.istio.io/canonical-name'] ??
-      labels['app.kubernetes.io/name'] ??
-      labels.app ??
-      workload.workload,
-    canonical_revision:
-      labels['service.istio.io/canonical-revision'] ??
-      labels['app.kubernetes.io/version'] ??
-      labels.version ??
-      'latest',
-    cluster: workload.clusterId,
+/** The labels that Istio's standard metrics have about the workload that reports. `principal`: its SPIFFE id. */
+export function constantLabels(facts: WorkloadFacts, principal: string): ConstantLabels {
+  const about = (side: Side): Labels => ({ ...labelsOf(side, facts), [`${side}_principal`]: principal });
+  return { source: about('source'), destination: about('destination') };
+}
+
+type Side = 'source' | 'destination';
+
+function labelsOf(side: Side, facts: WorkloadFacts | undefined): Labels {
+  return {
+    [`${side}_workload`]: facts?.workload ?? unknownFact,
+    [`${side}_workload_namespace`]: facts?.namespace ?? unknownFact,
+    [`${side}_canonical_service`]: facts?.canonicalService ?? unknownFact,
+    [`${side}_canonical_revision`]: facts?.canonicalRevision ?? unknownFact,
+    [`${side}_app`]: facts?.app ?? unknownFact,
+    [`${side}_version`]: facts?.version ?? unknownFact,
+    [`${side}_cluster`]: facts?.cluster ?? unknownFact,
   };
-  const prefixed = (prefix: string) =>
-    Object.fromEntries(Object.entries(facts).map(([name, value]) => [`${prefix}_${name}`, value]));
-  return { source: prefixed('source'), destination: prefixed('destination') };
 }
 
 /** Rewrites the text as it streams by. Series that keep their name pass through; memory stays bounded. */
@@ -61,10 +49,6 @@ export async function* rewriteMetrics(
   constants: ConstantLabels,
 ): AsyncGenerator<string> {
   const families = new Map<string, { type: string; lines: string[] }>();
-  const additions = {
-    source: Object.entries(constants.source),
-    destination: Object.entries(constants.destination),
-  };
   let held = 0;
   let cut = 0;
   let batch = '';
@@ -73,7 +57,7 @@ export async function* rewriteMetrics(
   function hold(line: string): void {
     held += line.length;
     if (held > MAX_HELD) cut++;
-    else family?.lines.push(addLabels(line, additions));
+    else family?.lines.push(istioSeries(line, constants));
   }
 
   function take(line: string): void {
@@ -120,21 +104,61 @@ function openFamily(
   return { base, lines: family.lines };
 }
 
-/** `name{a="b"} 1` or `name 1`; a label that the series has is left alone. */
-function addLabels(line: string, additions: Record<'source' | 'destination', [string, string][]>): string {
+const LABEL = /([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"/g;
+const SPIFFE_NAMESPACE = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\//;
+/** Clusters that stand for no service. */
+const NO_SERVICE = /^(?:PassthroughCluster|BlackHoleCluster|InboundPassthroughCluster)$/;
+
+/** `name{a="b"} 1` with the labels that Istio has. A label that the series has wins over a constant one. */
+function istioSeries(line: string, constants: ConstantLabels): string {
   const open = line.indexOf('{');
   const close = line.lastIndexOf('}');
   if (open < 0 || close < open) return line;
-  const labels = line.slice(open + 1, close);
-  const reporter = /(?:^|,)reporter="(source|destination)"/.exec(labels)?.[1] as
-    | 'source'
-    | 'destination'
-    | undefined;
-  if (!reporter) return line;
-  let more = '';
-  for (const [name, value] of additions[reporter])
-    if (!`,${labels}`.includes(`,${name}="`)) more += `,${name}="${escapeLabel(value)}"`;
-  return `${line.slice(0, close)}${more}${line.slice(close)}`;
+  const known = new Map<string, string>();
+  for (const [, name = '', value = ''] of line.slice(open + 1, close).matchAll(LABEL))
+    known.set(name, unescapeLabel(value));
+  const reporter = known.get('reporter');
+  if (reporter !== 'source' && reporter !== 'destination') return line;
+  for (const [name, value] of known)
+    if ((value === '-' || value === '') && name !== 'response_flags') known.set(name, unknownFact);
+  nameService(known);
+  namePeer(known, reporter === 'source' ? 'destination' : 'source');
+  for (const [name, value] of Object.entries(constants[reporter]))
+    if (!known.has(name)) known.set(name, value);
+  provePrincipals(known);
+  const labels = [...known].map(([name, value]) => `${name}="${escapeLabel(value)}"`);
+  return `${line.slice(0, open + 1)}${labels.join(',')}${line.slice(close)}`;
+}
+
+/** `destination_service_name`, by the host: a Kubernetes service's first part, else the whole. */
+function nameService(labels: Map<string, string>): void {
+  const host = labels.get('destination_service') ?? unknownFact;
+  const [, name = host] = /^([^.]+)\.[^.]+\.svc\./.exec(host) ?? [];
+  labels.set('destination_service_name', name);
+  if (NO_SERVICE.test(host)) labels.set('destination_service', unknownFact);
+}
+
+/** What the endpoint or the caller's sidecar says of itself. The namespace that a certificate proves is not a matter of claims. */
+function namePeer(labels: Map<string, string>, side: Side): void {
+  const facts = decodeFacts(labels.get('peer') ?? '');
+  labels.delete('peer');
+  const proved = SPIFFE_NAMESPACE.exec(labels.get(`${side}_principal`) ?? '')?.[1];
+  const credible = proved === undefined || facts === undefined || facts.namespace === proved;
+  for (const [name, value] of Object.entries(labelsOf(side, credible ? facts : undefined)))
+    labels.set(name, value);
+  if (proved !== undefined) labels.set(`${side}_workload_namespace`, proved);
+}
+
+/** Where one side shows no certificate the other shows none either, whatever it has. */
+function provePrincipals(labels: Map<string, string>): void {
+  const names = ['source_principal', 'destination_principal'];
+  const plain = labels.get('connection_security_policy') === 'none';
+  if (plain || names.some((name) => labels.get(name) === unknownFact))
+    for (const name of names) labels.set(name, unknownFact);
+}
+
+function unescapeLabel(value: string): string {
+  return value.replace(/\\(.)/g, (_, character: string) => (character === 'n' ? '\n' : character));
 }
 
 function escapeLabel(value: string): string {

@@ -60,7 +60,11 @@ export function buildCluster(plan: ClusterPlan, dnsRefreshMs: number): Cluster {
     lbPolicy: LbPolicy.LEAST_REQUEST,
     metadata: originMetadata(
       plan.origin,
-      service ? { host: service.hostname, name: service.name, namespace: service.namespace } : {},
+      service
+        ? { host: service.hostname, name: service.name, namespace: service.namespace }
+        : plan.direction === 'passthrough'
+          ? { host: plan.name }
+          : {},
     ),
   });
   setDiscovery(cluster, plan, dnsRefreshMs);

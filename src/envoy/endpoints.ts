@@ -36,10 +36,9 @@ export function buildLocalities(localities: readonly LocalityPlan[]): LocalityLb
 
 function buildEndpoint(plan: EndpointPlan): LbEndpoint {
   const { workload } = plan;
-  const known = Object.fromEntries(Object.entries(workload).filter(([, value]) => value !== ''));
   const filterMetadata: Record<string, Record<string, string>> = {};
   if (plan.mtls) filterMetadata['envoy.transport_socket_match'] = { tlsMode: 'istio' };
-  if (Object.keys(known).length > 0) filterMetadata[originNamespace] = known;
+  if (workload !== '') filterMetadata[originNamespace] = { workload };
   return create(LbEndpointSchema, {
     hostIdentifier: {
       case: 'endpoint',

@@ -4,6 +4,11 @@
  */
 export const httpFilterOrder: readonly { readonly name: string; readonly reason: string }[] = [
   {
+    name: 'envoy.filters.http.header_to_metadata',
+    reason:
+      'takes what the peer’s sidecar says of itself out of the headers before any filter can mistake it for proof',
+  },
+  {
     name: 'envoy.filters.http.grpc_web',
     reason: 'turns gRPC-Web into gRPC before anything looks at the call',
   },

@@ -27,6 +27,7 @@ import {
   TcpProxy_WeightedCluster_ClusterWeightSchema,
   TcpProxy_WeightedClusterSchema,
   TcpProxySchema,
+  UpstreamConnectMode,
 } from '../../gen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import {
   type ChainMatch,
@@ -170,10 +171,14 @@ function inlineText(value: string) {
   return { specifier: { case: 'inlineString' as const, value } };
 }
 
+/** Of what a client sends with its handshake, kept until the application is connected; beyond it the client is not read from. */
+const earlyDataBytes = 64 * 1024;
+
 export function buildTcpProxy(
   chain: TcpChain,
   accessLogs: readonly AccessLog[],
   options: TcpOptionsPlan = {},
+  tls?: DownstreamTls,
 ): Filter {
   const [only] = chain.destinations;
   return networkFilter(
@@ -195,6 +200,13 @@ export function buildTcpProxy(
             },
       ...(chain.idleTimeoutMs > 0 ? { idleTimeout: duration(chain.idleTimeoutMs) } : {}),
       ...tcpOptions(options),
+      // Not before the client has proved who it is: the application is spared strangers, and every log knows the caller.
+      ...(tls?.requireClientCertificate
+        ? {
+            upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE,
+            maxEarlyDataBytes: earlyDataBytes,
+          }
+        : {}),
       accessLog: [...accessLogs],
       ...(accessLogs.length > 0 ? { accessLogOptions: { flushAccessLogOnConnected: true } } : {}),
     }),

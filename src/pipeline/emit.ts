@@ -50,7 +50,7 @@ export function createEmit(features: readonly Feature[]) {
       return buildFilterChain(plan, [
         ...(network.offerOnly ? [offerOnly(network.offerOnly)] : []),
         ...all.flatMap((emitter) => emitter.networkFilters?.(plan) ?? []).map(toNetworkFilter),
-        terminalFilter(plan) ?? buildTcpProxy(network, accessLogs, read(plan, tcpOptionsSlot)),
+        terminalFilter(plan) ?? buildTcpProxy(network, accessLogs, read(plan, tcpOptionsSlot), plan.tls),
       ]);
     const filters = all.flatMap((emitter) => emitter.httpFilters?.(plan) ?? []);
     const { routes } = network;

@@ -22,13 +22,8 @@ export interface EndpointPlan {
   readonly healthy: boolean;
   /** mTLS is spoken there. Read where a cluster's endpoints differ. */
   readonly mtls: boolean;
-  /** What telemetry and people want to know of the workload. */
-  readonly workload: {
-    readonly name: string;
-    readonly namespace: string;
-    readonly app: string;
-    readonly version: string;
-  };
+  /** What telemetry and people want to know of the workload (see kit/workload-facts.ts); '' where nothing is known. */
+  readonly workload: string;
 }
 
 export interface LocalityPlan {
@@ -125,7 +120,6 @@ export function singleEndpoint(
   port: number,
   additionalAddresses: readonly string[] = [],
 ): readonly LocalityPlan[] {
-  const workload = { name: '', namespace: '', app: '', version: '' };
   return [
     {
       locality: '',
@@ -139,7 +133,7 @@ export function singleEndpoint(
           weight: 1,
           healthy: true,
           mtls: false,
-          workload,
+          workload: '',
         },
       ],
     },

@@ -119,6 +119,24 @@ describe('Registry', () => {
       tlsMode: 'istio',
       locality: '',
     });
+    const owned = (kind: string, name: string) =>
+      find<ServiceEndpoints>(
+        registry.apply([
+          put(
+            'Pod',
+            'p',
+            { spec: { nodeName: 'n', serviceAccountName: 'bookinfo' }, status: { podIP: '10.1.0.1' } },
+            {
+              labels: { 'pod-template-hash': '7d4f8c' },
+              ownerReferences: [{ apiVersion: 'apps/v1', kind, name, uid: 'u', controller: true }],
+            },
+          ),
+        ]),
+        'endpoints',
+      )?.endpoints[0]?.controller;
+    expect(owned('ReplicaSet', 'reviews-v1-7d4f8c')).toBe('reviews-v1');
+    expect(owned('StatefulSet', 'reviews-db')).toBe('reviews-db');
+    expect(owned('Job', 'report-29384100')).toBe('report');
     const node = put(
       'Node',
       'n',

@@ -87,6 +87,8 @@ export interface Endpoint {
   readonly namespace: string;
   /** Workload (pod or WorkloadEntry) name; '' where unknown. Proxies find their own endpoints by it. */
   readonly workload: string;
+  /** Name of the Deployment or its like behind the workload; absent: nobody knows of one. */
+  readonly controller?: string;
   /** `istio`: a sidecar accepts mTLS there; `disabled`: plaintext only. */
   readonly tlsMode: 'istio' | 'disabled';
   readonly healthy: boolean;
@@ -103,6 +105,8 @@ export interface ServiceEndpoints {
 /** A running workload: a Pod or a WorkloadEntry. World kind `workload`, key `namespace/name`. */
 export interface Workload {
   readonly name: string;
+  /** Name of the Deployment or its like that made it. */
+  readonly controller?: string;
   readonly namespace: string;
   readonly addresses: readonly string[];
   readonly labels: Readonly<Record<string, string>>;

@@ -33,8 +33,10 @@ export function workloadOfPod(
   const ports: Record<string, number> = {};
   for (const container of pod.spec?.containers ?? [])
     for (const port of container.ports ?? []) if (port.name) ports[port.name] = port.containerPort;
+  const controller = controllerOf(pod);
   return {
     name: pod.metadata.name,
+    ...(controller === undefined ? {} : { controller }),
     namespace: pod.metadata.namespace ?? '',
     addresses: (pod.status?.podIPs?.map(({ ip }) => ip) ?? [address]).map(canonicalAddress),
     labels,
@@ -49,6 +51,19 @@ export function workloadOfPod(
     tlsMode: labels[tlsModeLabel] === 'istio' ? 'istio' : 'disabled',
     origin: { kind: 'Pod', namespace: pod.metadata.namespace ?? '', name: pod.metadata.name, path: '' },
   };
+}
+
+/**
+ * The Deployment, StatefulSet, Job and so on of a pod, by its controlling owner: a ReplicaSet is named for its Deployment and a hash, a
+ * CronJob's Job for it and a time.
+ */
+function controllerOf({ metadata }: Pod): string | undefined {
+  const owner = metadata.ownerReferences?.find((reference) => reference.controller === true);
+  if (!owner) return undefined;
+  const hash = metadata.labels?.['pod-template-hash'];
+  if (owner.kind === 'ReplicaSet' && hash && owner.name.endsWith(`-${hash}`))
+    return owner.name.slice(0, -hash.length - 1);
+  return owner.kind === 'Job' ? owner.name.replace(/-\d{8,}$/, '') : owner.name;
 }
 
 /** Label `istio-locality` overrides a workload's locality; its parts are separated by dots. */

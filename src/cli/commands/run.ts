@@ -103,7 +103,12 @@ function workloadOf(command: readonly string[], flags: RunFlags): MeshWorkload {
     service: flags.service,
     version: flags.version,
     namespace: flags.namespace,
-    labels: { app: flags.service, version: flags.version, ...labels },
+    labels: {
+      app: flags.service,
+      version: flags.version,
+      'service.istio.io/workload-name': `${flags.service}-${flags.version}`,
+      ...labels,
+    },
     serviceAccount: flags.serviceAccount ?? flags.service,
     command,
     environment: {},

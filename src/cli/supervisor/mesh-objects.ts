@@ -87,7 +87,14 @@ function labelsOf(instance: InstancePlan): Record<string, string> {
     'security.istio.io/tlsMode': 'istio',
     'service.istio.io/canonical-name': instance.labels.app ?? instance.name,
     'service.istio.io/canonical-revision': instance.labels.version ?? 'latest',
+    'service.istio.io/workload-name': workloadOf(instance),
   };
+}
+
+/** What a Deployment would be called: metrics are told by it, not by the instance. */
+function workloadOf({ workload, gateway, name, labels }: InstancePlan): string {
+  if (labels['service.istio.io/workload-name']) return labels['service.istio.io/workload-name'];
+  return workload?.name ?? gateway?.name ?? name;
 }
 
 /** Labels that an instance's Envoy reports: those of its pod. */

@@ -192,7 +192,7 @@ test('requests are counted with Istio\u2019s labels on both sides', async () => 
   await expect
     .poll(() => text(client), { timeout: 5000 })
     .toMatch(
-      /istio_requests_total\{.*reporter="source".*response_code="200".*destination_service="reviews\.default\.svc\.cluster\.local".*destination_workload="reviews-v1"/,
+      /istio_requests_total\{.*reporter="source".*response_code="200".*destination_service="reviews\.default\.svc\.cluster\.local".*peer="reviews-v1;default;reviews;v1"/,
     );
   expect(await text(servers[0] as TestEnvoy)).toMatch(
     /istio_requests_total\{.*reporter="destination".*connection_security_policy="mutual_tls".*source_principal="spiffe:\/\/cluster.local\/ns\/default\/sa\/default"/,

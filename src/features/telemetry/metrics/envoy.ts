@@ -1,8 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import {
   type AccessLog,
+  type AccessLogFilter,
   AccessLogFilterSchema,
   AccessLogSchema,
+  HeaderFilterSchema,
+  LogTypeFilterSchema,
 } from '../../../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
 import { AccessLogType } from '../../../../gen/proto/envoy/data/accesslog/v3/accesslog_pb.js';
 import {
@@ -13,15 +16,16 @@ import {
   ConfigSchema,
   Config_Histogram_Unit as Unit,
 } from '../../../../gen/proto/envoy/extensions/access_loggers/stats/v3/stats_pb.js';
-import { pack } from '../../../envoy/pack.ts';
+import { originNamespace, pack } from '../../../envoy/pack.ts';
 import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
 import { read } from '../../../plan/slot.ts';
+import { peerKey } from './peer-header.ts';
 import { type MetricsPlan, metricsSlot } from './schema.ts';
 
 /**
  * Envoy's stats access logger, which upstream still calls work in progress: nothing outside this file knows of it. Each label costs
- * formatting on every request, so only what differs between requests is a label here; the agent adds what is the same for
- * all of a workload's series, and gives the metrics Istio's names.
+ * formatting on every request, so only what differs between requests is a label here: what is known of the peer is one of them.
+ * The agent takes it apart into Istio's, adds what is the same for all of a workload's series, and gives the metrics Istio's names.
  */
 type Labels = readonly (readonly [name: string, format: string])[];
 
@@ -29,38 +33,40 @@ type Labels = readonly (readonly [name: string, format: string])[];
 const maxCounters = 10_000;
 const maxHistograms = 4_000;
 
-const peer: Readonly<Record<MetricsPlan['reporter'], Labels>> = {
+const peers: Readonly<Record<MetricsPlan['reporter'], Labels>> = {
   source: [
-    ['destination_workload', '%UPSTREAM_METADATA(ostria:name)%'],
-    ['destination_workload_namespace', '%UPSTREAM_METADATA(ostria:namespace)%'],
-    ['destination_canonical_service', '%UPSTREAM_METADATA(ostria:app)%'],
-    ['destination_canonical_revision', '%UPSTREAM_METADATA(ostria:version)%'],
+    ['peer', `%UPSTREAM_METADATA(${originNamespace}:workload)%`],
     ['destination_principal', '%UPSTREAM_PEER_URI_SAN%'],
   ],
-  // Only the principal is proved; the other facts about a caller would be its own claims.
-  destination: [['source_principal', '%DOWNSTREAM_PEER_URI_SAN%']],
+  // Only the principal is proved; the rest is what the caller's sidecar says.
+  destination: [
+    ['peer', `%DYNAMIC_METADATA(${originNamespace}:${peerKey})%`],
+    ['source_principal', '%DOWNSTREAM_PEER_URI_SAN%'],
+  ],
 };
 
 const service: Labels = [
-  ['destination_service', '%CLUSTER_METADATA(ostria:host)%'],
-  ['destination_service_name', '%CLUSTER_METADATA(ostria:name)%'],
-  ['destination_service_namespace', '%CLUSTER_METADATA(ostria:namespace)%'],
+  ['destination_service', `%CLUSTER_METADATA(${originNamespace}:host)%`],
+  ['destination_service_namespace', `%CLUSTER_METADATA(${originNamespace}:namespace)%`],
 ];
 
-function labelsOf(plan: MetricsPlan): Labels {
+/** Without a certificate nothing is known of a caller; without headers, its principal. */
+function peerLabels({ reporter, security }: MetricsPlan, protocol: 'http' | 'grpc' | 'tcp'): Labels {
+  if (reporter === 'destination' && security === 'none') return [];
+  if (reporter === 'destination' && protocol === 'tcp') return peers.destination.slice(1);
+  return peers[reporter];
+}
+
+function labelsOf(plan: MetricsPlan, protocol: 'http' | 'grpc' | 'tcp'): Labels {
   const constant: Labels = [
     ['reporter', plan.reporter],
-    ['request_protocol', plan.protocol],
+    ['request_protocol', protocol],
     ['connection_security_policy', plan.security],
   ];
-  const outcome: Labels =
-    plan.protocol === 'http'
-      ? [
-          ['response_code', '%RESPONSE_CODE%'],
-          ['response_flags', '%RESPONSE_FLAGS%'],
-        ]
-      : [['response_flags', '%RESPONSE_FLAGS%']];
-  return [...constant, ...outcome, ...service, ...peer[plan.reporter]];
+  const code: Labels = protocol === 'tcp' ? [] : [['response_code', '%RESPONSE_CODE%']];
+  const status: Labels = protocol === 'grpc' ? [['grpc_response_status', '%GRPC_STATUS_NUMBER%']] : [];
+  const flags: Labels = [['response_flags', '%RESPONSE_FLAGS%']];
+  return [...constant, ...code, ...status, ...flags, ...service, ...peerLabels(plan, protocol)];
 }
 
 function stat(name: string, labels: Labels) {
@@ -78,11 +84,9 @@ function histogram(name: string, labels: Labels, unit: Unit, valueFormat: string
   return create(Config_HistogramSchema, { stat: stat(name, labels), unit, valueFormat });
 }
 
-function logger(
-  counters: Config_Counter[],
-  histograms: Config_Histogram[],
-  types: readonly AccessLogType[],
-): AccessLog {
+type Filter = NonNullable<AccessLogFilter['filterSpecifier']>;
+
+function logger(counters: Config_Counter[], histograms: Config_Histogram[], filter: Filter): AccessLog {
   return create(AccessLogSchema, {
     name: 'envoy.access_loggers.stats',
     configType: {
@@ -99,19 +103,30 @@ function logger(
         histograms,
       }),
     },
-    ...(types.length > 0
-      ? {
-          filter: create(AccessLogFilterSchema, {
-            filterSpecifier: { case: 'logTypeFilter', value: { types: [...types] } },
-          }),
-        }
-      : {}),
+    filter: create(AccessLogFilterSchema, { filterSpecifier: filter }),
   });
 }
 
+/** gRPC has a status of its own, which other requests must not pay for. */
+function contentType(grpc: boolean): Filter {
+  return {
+    case: 'headerFilter',
+    value: create(HeaderFilterSchema, {
+      header: {
+        name: 'content-type',
+        headerMatchSpecifier: {
+          case: 'stringMatch',
+          value: { matchPattern: { case: 'prefix', value: 'application/grpc' } },
+        },
+        ...(grpc ? {} : { invertMatch: true, treatMissingHeaderAsEmpty: true }),
+      },
+    }),
+  };
+}
+
 /** Sizes are reported by the destination alone: both sides would say the same, at twice the cost. */
-function httpLogger(plan: MetricsPlan): AccessLog {
-  const labels = labelsOf(plan);
+function httpLogger(plan: MetricsPlan, protocol: 'http' | 'grpc'): AccessLog {
+  const labels = labelsOf(plan, protocol);
   const sizes =
     plan.reporter === 'destination'
       ? [
@@ -122,15 +137,23 @@ function httpLogger(plan: MetricsPlan): AccessLog {
   return logger(
     [counter('istio_requests_total', labels)],
     [histogram('istio_request_duration_milliseconds', labels, Unit.Milliseconds, '%DURATION%'), ...sizes],
-    [],
+    contentType(protocol === 'grpc'),
   );
+}
+
+function ofType(type: AccessLogType): Filter {
+  return { case: 'logTypeFilter', value: create(LogTypeFilterSchema, { types: [type] }) };
 }
 
 /** A connection is counted when its upstream is connected and again when it ends: periodic flushes would count it twice. */
 function tcpLoggers(plan: MetricsPlan): AccessLog[] {
-  const labels = labelsOf(plan);
+  const labels = labelsOf(plan, 'tcp');
   return [
-    logger([counter('istio_tcp_connections_opened_total', labels)], [], [AccessLogType.TcpUpstreamConnected]),
+    logger(
+      [counter('istio_tcp_connections_opened_total', labels)],
+      [],
+      ofType(AccessLogType.TcpUpstreamConnected),
+    ),
     logger(
       [
         counter('istio_tcp_connections_closed_total', labels),
@@ -138,7 +161,7 @@ function tcpLoggers(plan: MetricsPlan): AccessLog[] {
         counter('istio_tcp_sent_bytes_total', labels, '%BYTES_SENT%'),
       ],
       [],
-      [AccessLogType.TcpConnectionEnd],
+      ofType(AccessLogType.TcpConnectionEnd),
     ),
   ];
 }
@@ -146,5 +169,5 @@ function tcpLoggers(plan: MetricsPlan): AccessLog[] {
 export function accessLogs(chain: FilterChainPlan): readonly AccessLog[] {
   const plan = read(chain, metricsSlot);
   if (!plan) return [];
-  return plan.protocol === 'http' ? [httpLogger(plan)] : tcpLoggers(plan);
+  return plan.protocol === 'http' ? [httpLogger(plan, 'http'), httpLogger(plan, 'grpc')] : tcpLoggers(plan);
 }

@@ -2,9 +2,12 @@ import { defineSlot } from '../../../plan/slot.ts';
 
 export interface MetricsPlan {
   readonly reporter: 'source' | 'destination';
-  /** How the peer is known; '' where only the endpoint can say (the source's side). */
+  /** How the peer is known; `unknown` where only the endpoint can say (the source's side). */
   readonly security: 'mutual_tls' | 'none' | 'unknown';
   readonly protocol: 'http' | 'tcp';
 }
 
 export const metricsSlot = defineSlot<MetricsPlan>('metrics');
+
+/** Whether requests tell the server's sidecar of their sender, or must not carry such a claim further. */
+export const peerSlot = defineSlot<'told' | 'withheld'>('peer');

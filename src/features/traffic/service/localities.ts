@@ -1,4 +1,5 @@
 import { compareText, getOrMake } from '../../../kit/maps.ts';
+import { encodeFacts, workloadFacts } from '../../../kit/workload-facts.ts';
 import type { EndpointPlan, LocalityPlan } from '../../../plan/cluster-plan.ts';
 import type { Endpoint } from '../../../registry/service.ts';
 import type { Key } from '../../../snapshot/query.ts';
@@ -50,7 +51,6 @@ export function localities(
 }
 
 function endpointPlan(endpoint: Endpoint, mtls: boolean): EndpointPlan {
-  const { labels } = endpoint;
   return {
     address: endpoint.address,
     ...(endpoint.additionalAddresses ? { additionalAddresses: endpoint.additionalAddresses } : {}),
@@ -58,16 +58,7 @@ function endpointPlan(endpoint: Endpoint, mtls: boolean): EndpointPlan {
     weight: endpoint.weight > 0 ? endpoint.weight : 1,
     healthy: endpoint.healthy,
     mtls,
-    workload: {
-      name: endpoint.workload,
-      namespace: endpoint.workload === '' ? '' : endpoint.namespace,
-      app: labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels.app ?? '',
-      version:
-        labels['service.istio.io/canonical-revision'] ??
-        labels['app.kubernetes.io/version'] ??
-        labels.version ??
-        '',
-    },
+    workload: factsOf(endpoint),
   };
 }
 
@@ -83,6 +74,11 @@ function rankOf(policy: LocalityPolicy, caller: Caller, endpoint: Endpoint): num
   const byPlace =
     near === 'none' || caller.place === '' ? 0 : distance(policy, caller.place, endpoint.locality);
   return byLabels * placeRanks + byPlace;
+}
+
+function factsOf({ workload, controller, namespace, clusterId, labels }: Endpoint): string {
+  if (workload === '' && Object.keys(labels).length === 0) return '';
+  return encodeFacts(workloadFacts({ name: controller ?? workload, namespace, clusterId, labels }));
 }
 
 /** 0: same sub-zone; 1: same zone; 2: same region (all of it 0 where Envoy balances zones); 3: the region that failover names; 4: anywhere. */
