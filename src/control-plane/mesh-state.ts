@@ -88,6 +88,7 @@ export class MeshState {
     for (const change of changes) {
       const kind = worldKind(change.group, change.kind);
       if (kind === 'ConfigMap') this.#takeConfigMap(change, world);
+      if (kind === 'Pod') world.push({ kind, key: change.key, value: podForCompile(change.object) });
       if (ignoredKinds.has(kind)) continue;
       world.push({ kind, key: change.key, value: change.object ? forCompile(change.object) : undefined });
     }
@@ -134,6 +135,21 @@ function forCompile(object: ConfigObject): ConfigObject {
       ...(metadata.creationTimestamp ? { creationTimestamp: metadata.creationTimestamp } : {}),
     },
   };
+}
+
+const proxyConfig = 'proxy.istio.io/config';
+
+/** Of Pods the registry makes workloads; the compile needs a few for the settings of their own proxy. */
+function podForCompile(pod: ConfigObject | undefined): ConfigObject | undefined {
+  const config = pod?.metadata.annotations?.[proxyConfig];
+  if (!pod || config === undefined) return undefined;
+  const { name, namespace } = pod.metadata;
+  const metadata = {
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    annotations: { [proxyConfig]: config },
+  };
+  return { apiVersion: 'v1', kind: 'Pod', metadata };
 }
 
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';

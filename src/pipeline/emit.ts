@@ -77,11 +77,14 @@ export function createEmit(features: readonly Feature[]) {
     cluster: (plan: ClusterPlan, message: Cluster): void => {
       for (const emitter of all) emitter.cluster?.(plan, message);
     },
-    listener: (plan: ListenerPlan): Listener =>
-      buildListener(
+    listener: (plan: ListenerPlan): Listener => {
+      const message = buildListener(
         plan,
         plan.chains.map(filterChain),
         plan.defaultChain ? filterChain(plan.defaultChain) : undefined,
-      ),
+      );
+      for (const emitter of all) emitter.listener?.(plan, message);
+      return message;
+    },
   };
 }

@@ -82,6 +82,14 @@ function patchProblems(filter: EnvoyFilter, key: string, index: number): Problem
         ),
       );
   }
+  if (applyTo === 'BOOTSTRAP')
+    found.push(
+      problem(
+        'NotActedOn',
+        path,
+        'BOOTSTRAP patches do not reach proxies yet: a restart would not change that',
+      ),
+    );
   if (match?.context === 'WAYPOINT' || match?.waypoint)
     found.push(problem('NotActedOn', `${path}.match`, 'waypoints are not built yet: nothing is patched'));
   return found;

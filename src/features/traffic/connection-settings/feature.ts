@@ -1,0 +1,12 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { setCluster, setConnectionManager, setListener } from './envoy.ts';
+import { explain } from './explain.ts';
+import { decorateChain, decorateCluster, decorateListener } from './plan.ts';
+
+export const connectionSettings: Feature = {
+  name: 'traffic/connection-settings',
+  kinds: [],
+  explain,
+  decorate: { chain: decorateChain, cluster: decorateCluster, listener: decorateListener },
+  emit: { connectionManager: setConnectionManager, cluster: setCluster, listener: setListener },
+};
