@@ -187,8 +187,8 @@ function httpOptions(plan: ClusterPlan): HttpProtocolOptions | undefined {
   const settings = read(plan, httpOptionsSlot);
   const autoSni = plan.tls?.type === 'origination' && plan.tls.autoSni;
   const hash = read(plan, hashSlot);
-  if (plan.protocol === 'tcp' || (plan.protocol === 'http1' && !settings && !autoSni && !hash))
-    return undefined;
+  if (plan.protocol === 'tcp' && !autoSni) return undefined;
+  if (plan.protocol === 'http1' && !settings && !autoSni && !hash) return undefined;
   const options = create(HttpProtocolOptionsSchema, {
     ...(settings ? { commonHttpProtocolOptions: commonOptions(settings) } : {}),
     ...(settings?.errorStatuses ? { outlierDetection: { errorMatcher: errorMatcher(settings) } } : {}),

@@ -4,7 +4,7 @@ import { read } from '../../../plan/slot.ts';
 import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { tlsChoiceSlot } from '../../traffic/destination-rule/schema.ts';
+import { meshTlsNamesSlot, tlsChoiceSlot } from '../../traffic/destination-rule/schema.ts';
 import { endpointTls } from './schema.ts';
 
 /** The identities that a service's endpoints may prove: those it names, else those of its endpoints' service accounts. */
@@ -35,11 +35,12 @@ export function decorateCluster(view: View, plan: ClusterPlan): void {
   if (endpoints === 'plain') return;
   // The endpoints of a captured address carry no marks: all of them take mTLS, or none does.
   if (endpoints === 'mixed' && plan.discovery.type === 'original-destination') return;
+  const names = read(plan, meshTlsNamesSlot);
   plan.tls = {
     type: 'mesh',
     everyEndpoint: endpoints === 'mesh',
-    sni: clusterSni(service.port, service.subset, service.hostname),
-    identities: view.call(identitiesOf, key),
+    sni: names?.sni || clusterSni(service.port, service.subset, service.hostname),
+    identities: names?.identities.length ? names.identities : view.call(identitiesOf, key),
     trustDomains: [view.mesh('trustDomain'), ...view.mesh('trustDomainAliases')],
   };
   if (endpoints === 'mesh' && plan.protocol === 'http1') plan.protocol = 'http2';

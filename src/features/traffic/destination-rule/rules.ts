@@ -199,5 +199,10 @@ type ConnectionPool = NonNullable<NonNullable<DestinationRuleSpec['trafficPolicy
 
 export const appliedRulesSlot = defineSlot<string>('appliedRules', { visible: false });
 
+/** Names that a rule gives to mesh TLS: the server name ('': the cluster's own) and the identities of the peer. */
+export const meshTlsNamesSlot = defineSlot<{ readonly sni: string; readonly identities: readonly string[] }>(
+  'meshTlsNames',
+  { visible: false },
+);
 /** On outbound cluster plans: what a rule says of TLS; unset: nothing, automatic mTLS decides. */
 export const tlsChoiceSlot = defineSlot<'none' | 'mesh' | 'origination'>('tlsChoice', { visible: false });

@@ -6,6 +6,7 @@ export {
   type DestinationRule,
   destinationRuleFor,
   destinationRuleKind,
+  meshTlsNamesSlot,
   ownPoolSlot,
   rulesFor,
   rulesWithCredentials,

@@ -9,7 +9,7 @@ import {
 import { fill } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
 import type { TrafficPolicy } from './policy.ts';
-import { selectsWorkloads, tlsChoiceSlot } from './rules.ts';
+import { meshTlsNamesSlot, selectsWorkloads, tlsChoiceSlot } from './rules.ts';
 
 type TlsSettings = NonNullable<TrafficPolicy['tls']>;
 
@@ -27,10 +27,13 @@ export function withCredential(view: View, rules: string, tls: TlsSettings): Tls
 export function planTls(plan: ClusterPlan, tls: TlsSettings, origin: Origin): void {
   const mode = tls.mode ?? 'DISABLE';
   if (mode === 'DISABLE') fill(plan, tlsChoiceSlot, 'none', origin);
-  else if (mode === 'ISTIO_MUTUAL') fill(plan, tlsChoiceSlot, 'mesh', origin);
-  else {
+  else if (mode === 'ISTIO_MUTUAL') {
+    fill(plan, tlsChoiceSlot, 'mesh', origin);
+    const names = { sni: tls.sni ?? '', identities: tls.subjectAltNames ?? [] };
+    if (names.sni !== '' || names.identities.length > 0) fill(plan, meshTlsNamesSlot, names, origin);
+  } else {
     fill(plan, tlsChoiceSlot, 'origination', origin);
-    plan.tls = origination(plan, tls, mode);
+    plan.tls = origination(tls, mode);
     if (tls.credentialName) fill(plan, slowWarmingSlot, true, origin);
   }
 }
@@ -43,7 +46,7 @@ function systemTrust(comparesNames: boolean): TrustSource {
   return comparesNames ? { type: 'file', path: '/etc/ssl/certs/ca-certificates.crt' } : { type: 'system' };
 }
 
-function origination(plan: ClusterPlan, tls: TlsSettings, mode: 'SIMPLE' | 'MUTUAL'): UpstreamTls {
+function origination(tls: TlsSettings, mode: 'SIMPLE' | 'MUTUAL'): UpstreamTls {
   const sans = tls.subjectAltNames ?? [];
   const secret = tls.credentialName ? `kubernetes://${tls.credentialName}` : undefined;
   const trust = tls.insecureSkipVerify
@@ -66,7 +69,8 @@ function origination(plan: ClusterPlan, tls: TlsSettings, mode: 'SIMPLE' | 'MUTU
   return {
     type: 'origination',
     sni: tls.sni ?? '',
-    autoSni: !tls.sni && plan.protocol !== 'tcp',
+    // A gateway may send HTTP to a port that is called HTTPS; connections of bytes have no Host to take it from.
+    autoSni: !tls.sni,
     subjectAltNames: sans,
     ...(client ? { client } : {}),
     ...(trust ? { trust } : {}),
