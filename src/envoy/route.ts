@@ -81,6 +81,8 @@ function buildMatch(match: MatchPlan): RouteMatch {
   const { path } = match;
   if (path.type === 'exact') message.pathSpecifier = { case: 'path', value: path.value };
   else if (path.type === 'prefix') message.pathSpecifier = { case: 'prefix', value: path.value };
+  else if (path.type === 'path-prefix')
+    message.pathSpecifier = { case: 'pathSeparatedPrefix', value: path.value };
   else if (path.type === 'regex')
     message.pathSpecifier = {
       case: 'safeRegex',

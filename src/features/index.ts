@@ -14,6 +14,7 @@ import { fault } from './traffic/fault/feature.ts';
 import { gateway } from './traffic/gateway/feature.ts';
 import { http10 } from './traffic/http10/feature.ts';
 import { inbound } from './traffic/inbound/feature.ts';
+import { ingress } from './traffic/ingress/feature.ts';
 import { mirror } from './traffic/mirror/feature.ts';
 import { outbound } from './traffic/outbound/feature.ts';
 import { protocolFilter } from './traffic/protocol-filter/feature.ts';
@@ -33,6 +34,7 @@ export const features: readonly Feature[] = [
   explicitCapture,
   sidecar,
   gateway,
+  ingress,
   virtualService,
   destinationRule,
   peerAuthentication,

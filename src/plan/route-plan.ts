@@ -16,7 +16,8 @@ export interface NamedMatch {
 }
 
 export type PathMatch =
-  | { readonly type: 'prefix' | 'exact' | 'regex'; readonly value: string }
+  /** `path-prefix` ends at a `/` or with the path, as the Gateway API's prefixes do. */
+  | { readonly type: 'prefix' | 'path-prefix' | 'exact' | 'regex'; readonly value: string }
   /** CONNECT requests, which have no path. */
   | { readonly type: 'connect' };
 

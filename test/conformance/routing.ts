@@ -64,7 +64,6 @@ const peerBugs: Readonly<Record<string, string>> = {
 /** Kinds and settings whose behaviour belongs to later work. */
 const notBuilt: readonly [RegExp, string][] = [
   [/kind: HTTPRoute\b|kind: TLSRoute\b/, 'Gateway API is not built yet'],
-  [/kind: Ingress\b/, 'Ingress is not built yet'],
 ];
 
 /** Runs `routing/cases.json`; a case passes when all of its calls answer as recorded. */

@@ -9,6 +9,7 @@ const clusterScoped: ReadonlySet<string> = new Set([
   'Namespace',
   'Node',
   'GatewayClass',
+  'IngressClass',
   'CustomResourceDefinition',
 ]);
 

@@ -120,6 +120,16 @@ spec:
   http:
   - route: [{destination: {host: shop, port: {number: 9080}}}]
 ---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop}
+spec:
+  ingressClassName: istio
+  tls: [{hosts: [ingress.example.com], secretName: simple}]
+  rules:
+  - host: ingress.example.com
+    http: {paths: [{path: /shop, pathType: Prefix, backend: {service: {name: shop, port: {name: http}}}}]}
+---
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: anchors}
@@ -184,17 +194,18 @@ afterAll(async () => {
 interface Client {
   cert?: OpensslAuthority;
   headers?: Record<string, string>;
+  path?: string;
   maxVersion?: 'TLSv1.2';
   minVersion?: 'TLSv1.3';
   ciphers?: string;
 }
 
 /** A request over TLS by its server name, answered by a server that the root vouches for. */
-function secure(name: string, { cert, headers, ...rest }: Client = {}): Promise<Answer> {
+function secure(name: string, { cert, headers, path = '/x', ...rest }: Client = {}): Promise<Answer> {
   const host = `${name}.example.com`;
   return call(
     https,
-    '/x',
+    path,
     { host, ...headers },
     {
       tls: true,
@@ -273,6 +284,13 @@ test('AUTO_PASSTHROUGH goes where mesh TLS names, and nowhere else', async () =>
   expect(await talk(eastWest, 'outbound|443||raw.default.svc.cluster.local', ['istio'])).toMatch(
     /refused|^$/,
   );
+});
+
+test('an Ingress is served with and without TLS, by path elements', async () => {
+  const ask = (path: string) => call(http, path, { host: 'ingress.example.com' });
+  expect(parseEcho(await ask('/shop/1')).path).toBe('/shop/1');
+  expect((await ask('/shopping')).status).toBe(404);
+  expect(parseEcho(await secure('ingress', { path: '/shop' })).path).toBe('/shop');
 });
 
 test('a missing certificate closes its own server only, until it comes', async () => {

@@ -7,8 +7,8 @@ import {
 } from '../../../plan/listener-plan.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { gatewayAt, serverOrigin } from './gateways.ts';
 import { httpTo, listenerName } from './listeners.ts';
-import { gatewayKind, gatewayOrigin } from './schema.ts';
 import { serverTls } from './server-tls.ts';
 import { type BoundServer, boundServers, splitServerHost } from './servers.ts';
 import { type GatewayTopology, gatewayTopology } from './topology.ts';
@@ -56,7 +56,7 @@ function quicChain(
   topology: GatewayTopology,
   taken: Set<string>,
 ): FilterChainPlan[] {
-  const gateway = view.get(gatewayKind, server.gateway);
+  const gateway = gatewayAt(view, server.gateway);
   const spec = gateway?.spec?.servers?.[server.index];
   if (!gateway || !spec) return [];
   const hosts = spec.hosts.map((host) => splitServerHost(host, gateway.metadata.namespace ?? 'default').host);
@@ -71,7 +71,7 @@ function quicChain(
       network: { ...httpTo(view, spec, server, topology, false), http3: true },
       direction: 'gateway',
       ...(server.allocated ? { policyPort: server.serverPort } : {}),
-      origin: gatewayOrigin(gateway, `spec.servers[${server.index}]`),
+      origin: serverOrigin(view, server.gateway, server.index),
     }),
   ];
 }

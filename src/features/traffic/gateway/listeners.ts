@@ -16,7 +16,8 @@ import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { type GatewayConnection, gatewayConnections } from '../virtual-service/schema.ts';
 import { autoPassthroughChain } from './auto-passthrough.ts';
-import { type Gateway, gatewayKind, gatewayOrigin, type Server } from './schema.ts';
+import { gatewayAt, serverOrigin } from './gateways.ts';
+import type { Gateway, Server } from './schema.ts';
 import { serverTls } from './server-tls.ts';
 import { type BoundServer, boundServers, type ServerHost, splitServerHost } from './servers.ts';
 import { type GatewayTopology, gatewayTopology } from './topology.ts';
@@ -39,14 +40,14 @@ function planListener(view: View, name: Key, text: Key, topologyText: Key): List
   const servers = JSON.parse(text) as BoundServer[];
   const topology = JSON.parse(topologyText) as GatewayTopology;
   const [first] = servers;
-  const gateway = first && view.get(gatewayKind, first.gateway);
+  const gateway = first && gatewayAt(view, first.gateway);
   if (!first || !gateway) return undefined;
   const secured = servers.some((server) => server.kind !== 'http' && server.kind !== 'tcp');
   const chains: FilterChainPlan[] = [];
   const taken = new Set<string>();
   let plain = false;
   for (const server of servers) {
-    const object = view.get(gatewayKind, server.gateway);
+    const object = gatewayAt(view, server.gateway);
     const spec = object?.spec?.servers?.[server.index];
     if (!object || !spec) continue;
     if (server.kind === 'http' || server.kind === 'tcp') {
@@ -66,7 +67,7 @@ function planListener(view: View, name: Key, text: Key, topologyText: Key): List
     chains,
     ...(topology.proxyProtocol ? { proxyProtocol: true } : {}),
     detectionTimeoutMs: 0,
-    origin: gatewayOrigin(gateway, `spec.servers[${first.index}]`),
+    origin: serverOrigin(view, first.gateway, first.index),
   });
 }
 
@@ -124,10 +125,10 @@ function plainChain(
       network:
         server.kind === 'http'
           ? httpTo(view, spec, server, topology, false)
-          : tcpTo(gateway, server, destinations),
+          : tcpTo(view, server, destinations),
       direction: 'gateway',
       ...policyPort(server),
-      origin: gatewayOrigin(gateway, `spec.servers[${server.index}]`),
+      origin: serverOrigin(view, server.gateway, server.index),
     }),
   ];
 }
@@ -156,8 +157,8 @@ export function httpTo(
 }
 
 /** Without a route there is nowhere to send bytes: the connection is closed. */
-function tcpTo(gateway: Gateway, server: BoundServer, destinations: TcpChain['destinations']): TcpChain {
-  const origin = gatewayOrigin(gateway, `spec.servers[${server.index}]`);
+function tcpTo(view: View, server: BoundServer, destinations: TcpChain['destinations']): TcpChain {
+  const origin = serverOrigin(view, server.gateway, server.index);
   return {
     type: 'tcp',
     statPrefix: destinations[0]?.cluster ?? blackHoleCluster,
@@ -175,7 +176,7 @@ function securedChains(
   taken: Set<string>,
   topology: GatewayTopology,
 ): FilterChainPlan[] {
-  const origin = gatewayOrigin(gateway, `spec.servers[${server.index}]`);
+  const origin = serverOrigin(view, server.gateway, server.index);
   const claim = (names: readonly string[]): string[] | undefined => {
     const own = names.filter((name) => !taken.has(name));
     for (const name of own) taken.add(name);
@@ -197,7 +198,7 @@ function securedChains(
             filterChainPlan({
               name: names.join(','),
               match: tlsMatch(names),
-              network: tcpTo(gateway, server, connection.destinations),
+              network: tcpTo(view, server, connection.destinations),
               direction: 'gateway',
               ...policyPort(server),
               origin: connection.destinations[0]?.origin ?? origin,
@@ -216,7 +217,7 @@ function securedChains(
       tls,
       network: http
         ? httpTo(view, spec, server, topology, tls.trust !== undefined)
-        : tcpTo(gateway, server, connectionsFor(view, server, served)),
+        : tcpTo(view, server, connectionsFor(view, server, served)),
       direction: 'gateway',
       ...policyPort(server),
       origin,

@@ -9,14 +9,15 @@ import {
 } from '../../../plan/route-plan.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { planIngressRoutes } from '../ingress/schema.ts';
 import { planHttpRoutes } from '../virtual-service/schema.ts';
+import { gatewayAt, serverOrigin } from './gateways.ts';
 import { alternativeService } from './http3.ts';
-import { gatewayKind, gatewayOrigin } from './schema.ts';
-import { type BoundServer, boundServers, hostsOfServer, splitServerHost } from './servers.ts';
+import { type BoundServer, boundServers, hostsOfServer, rulesHost, splitServerHost } from './servers.ts';
 
 /** What decides for one host of a route configuration. */
 interface HostSources {
-  /** In order: a virtual service, the gateways that it is reached by, and the port that was asked. */
+  /** In order: a virtual service (or the rules of Ingresses), the gateways that it is reached by, and the port that was asked. */
   readonly sources: readonly {
     readonly service: Key;
     readonly gateways: readonly Key[];
@@ -40,7 +41,7 @@ const serversOf = defineQuery('gateway.servers-of-routes', (view, name: Key): re
 const sourcesOf = defineQuery('gateway.sources', (view, name: Key): Readonly<Record<string, HostSources>> => {
   const hosts: Record<string, HostSources> = {};
   for (const server of view.call(serversOf, name)) {
-    const object = view.get(gatewayKind, server.gateway);
+    const object = gatewayAt(view, server.gateway);
     const spec = object?.spec?.servers?.[server.index];
     const redirect = spec?.tls?.httpsRedirect ?? false;
     const found: Record<string, readonly Key[]> = {
@@ -89,15 +90,17 @@ function resolveHost(view: View, name: Key, host: Key): readonly Key[] | undefin
 
 function planHost(view: View, host: Key, text: Key): VirtualHostPlan {
   const { sources, redirect, tls, port, server } = JSON.parse(text) as HostSources;
-  const routes = sources.flatMap((source) =>
-    planHttpRoutes(view, source.service, { port: source.port, gateways: source.gateways, tls }),
-  );
+  const routes = sources.flatMap((source) => {
+    const rules = rulesHost(source.service);
+    if (rules !== undefined) return planIngressRoutes(view, rules);
+    return planHttpRoutes(view, source.service, { port: source.port, gateways: source.gateways, tls });
+  });
   return virtualHostPlan({
     name: `${host}:${port}`,
     domains: [host],
     routes: catchAllLast(routes),
     ...(redirect ? { requireTls: true } : {}),
-    origin: serverOrigin(view, server),
+    origin: originOfServer(view, server),
   });
 }
 
@@ -111,11 +114,9 @@ function catchAllLast(routes: readonly RoutePlan[]): RoutePlan[] {
   return [...routes.filter((route) => !isCatchAll(route)), ...routes.filter(isCatchAll)];
 }
 
-function serverOrigin(view: View, server: string): Origin {
+function originOfServer(view: View, server: string): Origin {
   const hash = server.lastIndexOf('#');
-  const gateway = view.get(gatewayKind, server.slice(0, hash));
-  if (!gateway) return { kind: 'Gateway', namespace: '', name: server, path: '' };
-  return gatewayOrigin(gateway, `spec.servers[${server.slice(hash + 1)}]`);
+  return serverOrigin(view, server.slice(0, hash), Number(server.slice(hash + 1)));
 }
 
 function resolveRoutes(view: View, name: Key): readonly Key[] | undefined {
@@ -139,7 +140,7 @@ function planRoutes(
   star: Key,
   headersText: Key,
 ): RouteConfigurationPlan {
-  const origin = serverOrigin(view, server);
+  const origin = originOfServer(view, server);
   const responseHeaders = JSON.parse(headersText) as [string, string][];
   return routeConfigurationPlan({
     name,

@@ -20,7 +20,7 @@ import {
   readTrust,
   secretName,
 } from './credentials.ts';
-import { gatewayKind } from './schema.ts';
+import { gatewayAt } from './gateways.ts';
 import { certificateCredentials, trustCredential } from './server-tls.ts';
 import { boundServers } from './servers.ts';
 
@@ -31,7 +31,7 @@ const credentials = defineQuery('gateway.credentials', (view): readonly Key[] =>
     if (parseCredential(name)) names.add(name);
   };
   for (const { gateway, index } of view.call(boundServers)) {
-    const tls = view.get(gatewayKind, gateway)?.spec?.servers?.[index]?.tls;
+    const tls = gatewayAt(view, gateway)?.spec?.servers?.[index]?.tls;
     if (!tls) continue;
     for (const name of certificateCredentials(tls)) add(name);
     const trust = trustCredential(tls);

@@ -8,8 +8,10 @@ import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { ExplicitCapture } from '../../../snapshot/proxy.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { ingressGateways, ingressHosts } from '../ingress/schema.ts';
 import { inPrecedence, virtualServiceFacts, virtualServicesByGateway } from '../virtual-service/schema.ts';
-import { allGateways, type Gateway, gatewayKind, type Server, type ServerTls } from './schema.ts';
+import { gatewayAt, gatewayKeys } from './gateways.ts';
+import type { Gateway, Server, ServerTls } from './schema.ts';
 import { certificateCredentials } from './server-tls.ts';
 import { http3Everywhere } from './topology.ts';
 
@@ -63,16 +65,16 @@ function throughKind(tls: ServerTls): ServerKind | undefined {
 }
 
 const gatewayOrder = defineQuery('gateway.order', (view, key: Key): string => {
-  const metadata = view.get(gatewayKind, key)?.metadata;
+  const metadata = gatewayAt(view, key)?.metadata;
   return `${metadata?.creationTimestamp ?? ''} ${metadata?.name}.${metadata?.namespace}`;
 });
 
 /** The Gateways that the asking proxy runs, oldest first. */
 const ownGateways = defineQuery('gateway.own', (view): readonly Key[] => {
-  const all = view.list(allGateways, '');
+  const all = view.call(gatewayKeys);
   if (all.length === 0 || view.attribute(proxyType) !== 'router') return [];
   return all
-    .filter((key) => view.matches(view.get(gatewayKind, key)?.spec?.selector ?? {}))
+    .filter((key) => view.matches(gatewayAt(view, key)?.spec?.selector ?? {}))
     .sort((a, b) => compareText(view.call(gatewayOrder, a), view.call(gatewayOrder, b)));
 });
 
@@ -126,7 +128,7 @@ export const boundServers = defineQuery('gateway.servers', (view): readonly Boun
   const explicit = view.attribute(captureMode) === 'explicit';
   const everywhere = bindAddresses(view);
   for (const key of own) {
-    const gateway = view.get(gatewayKind, key);
+    const gateway = gatewayAt(view, key);
     const services = gateway?.metadata.annotations?.[ownServices]?.split(',') ?? [];
     for (const [index, server] of (gateway?.spec?.servers ?? []).entries()) {
       const kind = serverKind(server);
@@ -191,7 +193,7 @@ export function splitServerHost(host: string, namespace: string): ServerHost {
 export const hostsOfServer = defineQuery(
   'gateway.hosts-of-server',
   (view, gateway: Key, index: Key): Readonly<Record<string, readonly Key[]>> => {
-    const object = view.get(gatewayKind, gateway);
+    const object = gatewayAt(view, gateway);
     const wanted = (object?.spec?.servers?.[Number(index)]?.hosts ?? []).map((host) =>
       splitServerHost(host, object?.metadata.namespace ?? 'default'),
     );
@@ -212,6 +214,19 @@ export const hostsOfServer = defineQuery(
           if (!list.includes(key)) hosts[narrow] = [...list, key];
         }
     }
+    if (view.call(ingressGateways).includes(gateway)) {
+      const served = wanted.map(({ host }) => host);
+      for (const [host, rules] of Object.entries(ingressHosts(view, served)))
+        hosts[host] = [...(hosts[host] ?? []), `${rulesMark}${rules}`];
+    }
     return hosts;
   },
 );
+
+/** Marks, among the keys of virtual services, the rules of Ingresses for a host. */
+const rulesMark = 'ingress:';
+
+/** The host whose rules a key stands for; undefined: it is a virtual service's. */
+export function rulesHost(key: Key): string | undefined {
+  return key.startsWith(rulesMark) ? key.slice(rulesMark.length) : undefined;
+}
