@@ -5,6 +5,7 @@ import { registerDelete } from './commands/delete.ts';
 import { registerDown } from './commands/down.ts';
 import { registerGet } from './commands/get.ts';
 import { registerLogs } from './commands/logs.ts';
+import { registerMeshConfig } from './commands/mesh-config.ts';
 import { registerPrograms } from './commands/programs.ts';
 import { registerProxyConfig } from './commands/proxy-config.ts';
 import { registerProxyStatus } from './commands/proxy-status.ts';
@@ -42,6 +43,7 @@ Exit codes: ostria help exit-codes`,
   registerGet(program);
   registerDelete(program);
   registerProxyStatus(program);
+  registerMeshConfig(program);
   registerProxyConfig(program);
   registerVersion(program);
   registerCompletion(program);

@@ -21,6 +21,8 @@ export function debugPaths(parts: {
         timeoutMs: Math.min(maxWaitMs, Math.max(0, Number(query.get('timeout') ?? 10_000) || 0)),
       }),
     '/debug/compile': () => ({ ...engine.stats(), failures: engine.failures().map(failureOf) }),
+    /** The mesh's settings in force, and those that are set and not acted on. */
+    '/debug/mesh-config': () => ({ inForce: state.mesh, notActedOn: state.uncovered }),
     '/debug/conflicts': () => state.merge.conflicts(),
   };
 }

@@ -1,10 +1,13 @@
 import type { ConfigObject } from '../config/object.ts';
 import type { ConfigBatch, ConfigChange } from '../config/sources/source.ts';
 import { worldKind } from '../config/world-kind.ts';
+import { type UncoveredSetting, uncoveredMeshConfig } from '../features/mesh-config-coverage.ts';
+import { deepEqual } from '../kit/deep-equal.ts';
 import { type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
 import { Registry, type RegistryOptions } from '../registry/registry.ts';
 import type { WorldChange } from '../snapshot/world.ts';
 import { ConfigMerge } from './config-merge.ts';
+import { DiscoveryScope } from './discovery-scope.ts';
 import { OpenDestinations } from './open-destinations.ts';
 
 /** What the state feeds: the incremental engine. */
@@ -50,6 +53,9 @@ export class MeshState {
   readonly #registry: Registry;
   readonly #openDestinations: OpenDestinations;
   readonly #options: MeshStateOptions;
+  readonly #scope: DiscoveryScope;
+  readonly #told = new Set<string>();
+  #selectors: MeshConfig['discoverySelectors'] = [];
   #mesh: MeshConfig;
   #revision = 0;
 
@@ -62,7 +68,22 @@ export class MeshState {
       ...(options.onVirtualIps ? { onVirtualIps: options.onVirtualIps } : {}),
     });
     this.#openDestinations = new OpenDestinations({ domainSuffix: options.mesh.domainSuffix });
+    this.#scope = new DiscoveryScope(options.mesh.rootNamespace, () => this.merge.all());
     for (const target of options.targets) target.setMesh(options.mesh);
+    this.#tellUncovered();
+  }
+
+  /** Settings that are set and not acted on. */
+  get uncovered(): UncoveredSetting[] {
+    return uncoveredMeshConfig(this.#mesh.extra);
+  }
+
+  #tellUncovered(): void {
+    for (const { field, instead } of this.uncovered) {
+      if (this.#told.has(field)) continue;
+      this.#told.add(field);
+      this.#options.onProblem(`MeshConfig ${field} is set and not acted on: ${instead}`);
+    }
   }
 
   get mesh(): MeshConfig {
@@ -81,13 +102,14 @@ export class MeshState {
 
   /** Takes a batch as one; returns the mesh revision that contains it. */
   take(source: string, batch: ConfigBatch): number {
-    const changes = this.merge.take(source, batch);
-    this.#openDestinations.take(changes, batch.initial);
+    const changes = [...this.#scope.take(this.merge.take(source, batch))];
     this.#revision++;
     const world: WorldChange[] = [];
+    for (const change of changes) if (change.kind === 'ConfigMap') this.#takeConfigMap(change, world);
+    changes.push(...this.#rescope());
+    this.#openDestinations.take(changes, batch.initial);
     for (const change of changes) {
       const kind = worldKind(change.group, change.kind);
-      if (kind === 'ConfigMap') this.#takeConfigMap(change, world);
       if (kind === 'Pod') world.push({ kind, key: change.key, value: podForCompile(change.object) });
       if (ignoredKinds.has(kind)) continue;
       world.push({ kind, key: change.key, value: change.object ? forCompile(change.object) : undefined });
@@ -100,6 +122,14 @@ export class MeshState {
   /** Takes what the control plane itself found out, as part of the present revision. */
   note(changes: readonly WorldChange[]): void {
     for (const target of this.#options.targets) target.apply(changes, this.#revision);
+  }
+
+  /** What new discovery selectors bring and take. */
+  #rescope(): readonly ConfigChange[] {
+    const selectors = this.#mesh.discoverySelectors;
+    if (deepEqual(selectors, this.#selectors)) return [];
+    this.#selectors = selectors;
+    return this.#scope.setSelectors(selectors);
   }
 
   #takeConfigMap(change: ConfigChange, world: WorldChange[]): void {
@@ -117,6 +147,7 @@ export class MeshState {
       mesh = overlayMeshConfig(mesh, parsed.value);
     }
     this.#mesh = mesh;
+    this.#tellUncovered();
     for (const target of this.#options.targets) target.setMesh(mesh);
     world.push(...this.#registry.setMesh(mesh));
   }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
+import { validateMeshConfig } from '../config/kinds/istio/validate-mesh-config.ts';
 import { splitKey } from '../config/object.ts';
 import { DirectorySource } from '../config/sources/directory-source.ts';
 import type { ConfigSource } from '../config/sources/source.ts';
@@ -327,7 +328,11 @@ function parseMeshText(
     const parsed = parseYamlDocuments(wrapped, 'mesh');
     const problem = parsed.problems[0];
     if (problem) return { ok: false, error: `line ${Math.max(1, problem.line - 4)}: ${problem.message}` };
-    return { ok: true, value: (parsed.objects[0]?.object.spec ?? {}) as Readonly<Record<string, unknown>> };
+    const value = (parsed.objects[0]?.object.spec ?? {}) as Record<string, unknown>;
+    const wrong = validateMeshConfig(value).filter(({ severity }) => severity !== 'warning');
+    if (wrong.length > 0)
+      return { ok: false, error: wrong.map(({ path, message }) => `${path}: ${message}`).join('; ') };
+    return { ok: true, value };
   } catch (error) {
     return { ok: false, error: messageOf(error) };
   }

@@ -27,11 +27,9 @@ test('names each use with its place and what happens instead', () => {
 });
 
 test('a field that matters by value alone is named for that value only', () => {
-  const gateway = (mode: string) => object('Gateway', { servers: [{ tls: { mode } }] });
-  expect(uncoveredUses(gateway('SIMPLE'))).toEqual([]);
-  expect(uncoveredUses(gateway('AUTO_PASSTHROUGH')).map(({ path }) => path)).toEqual([
-    'spec.servers[0].tls.mode',
-  ]);
+  const sidecar = (mode: string) => object('Sidecar', { egress: [{ captureMode: mode }] });
+  expect(uncoveredUses(sidecar('DEFAULT'))).toEqual([]);
+  expect(uncoveredUses(sidecar('NONE')).map(({ path }) => path)).toEqual(['spec.egress[0].captureMode']);
 });
 
 describe.each(Object.keys(uncoveredFields))('%s', (kind) => {

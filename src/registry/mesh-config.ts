@@ -38,6 +38,10 @@ export interface MeshConfig {
   readonly defaultTrafficPolicy: Readonly<Record<string, unknown>> | null;
   /** `tcpKeepalive` as given. */
   readonly tcpKeepalive: Readonly<Record<string, unknown>> | null;
+  /** LOCALHOST: what comes for the workload goes to its loopback address. */
+  readonly inboundTrafficPolicy: 'PASSTHROUGH' | 'LOCALHOST';
+  /** Namespaces that the mesh is made of, by label selectors; empty: all. */
+  readonly discoverySelectors: readonly Readonly<Record<string, unknown>>[];
   readonly domainSuffix: string;
   /** Every proxy takes HTTP/1.0: `defaultConfig.proxyMetadata.ISTIO_META_HTTP10`. */
   readonly http10: boolean;
@@ -77,6 +81,8 @@ export const defaultMeshConfig: MeshConfig = Object.freeze({
   zoneAwareLbSetting: null,
   defaultTrafficPolicy: null,
   tcpKeepalive: null,
+  inboundTrafficPolicy: 'PASSTHROUGH',
+  discoverySelectors: [],
   domainSuffix: 'cluster.local',
   http10: false,
   extensionProviders: [],
@@ -131,6 +137,11 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
     zoneAwareLbSetting: inner('zoneAwareLbSetting') ?? base.zoneAwareLbSetting,
     defaultTrafficPolicy: inner('defaultTrafficPolicy') ?? base.defaultTrafficPolicy,
     tcpKeepalive: inner('tcpKeepalive') ?? base.tcpKeepalive,
+    inboundTrafficPolicy:
+      inner('inboundTrafficPolicy')?.mode === 'LOCALHOST' ? 'LOCALHOST' : base.inboundTrafficPolicy,
+    discoverySelectors: Array.isArray(overlay.discoverySelectors)
+      ? (overlay.discoverySelectors as Json[])
+      : base.discoverySelectors,
     domainSuffix: base.domainSuffix,
     http10: base.http10 || ['true', '1'].includes(proxyMetadata(overlay, 'ISTIO_META_HTTP10').toLowerCase()),
     extensionProviders: Array.isArray(overlay.extensionProviders)

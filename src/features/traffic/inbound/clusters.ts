@@ -65,7 +65,10 @@ function planCluster(view: View, entry: Key, address: Key, service: Key): Cluste
   const own = entry === inboundPassthroughCluster ? undefined : inboundPort(view, entry);
   if (!own && entry !== inboundPassthroughCluster) return undefined;
   const ingress = ingressOf(view, entry);
-  const discovery = ingressDiscovery(ingress, address);
+  const discovery =
+    own && !ingress && view.mesh('inboundTrafficPolicy') === 'LOCALHOST'
+      ? loopbackDiscovery(view, own.port)
+      : ingressDiscovery(ingress, address);
   const plan = clusterPlan({
     name: own ? inboundCluster(own.port) : inboundPassthroughCluster,
     direction: 'inbound',
@@ -95,6 +98,12 @@ function ingressDiscovery(ingress: IngressListener | undefined, address: Key): D
     type: 'static',
     localities: singleEndpoint(target.type === 'instance' ? address : target.address, target.port),
   };
+}
+
+/** Applications that listen on a loopback address alone. */
+function loopbackDiscovery(view: View, port: number): Discovery {
+  const [first, ...further] = forFamilies(view, '127.0.0.1', '::1');
+  return { type: 'static', localities: singleEndpoint(first, port, further) };
 }
 
 /** What metrics say of the destination. */

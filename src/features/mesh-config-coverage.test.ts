@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { MeshConfigSchema } from '../../gen/proto/istio/mesh/v1alpha1/config_pb.js';
+import { meshConfigCoverage, uncoveredMeshConfig } from './mesh-config-coverage.ts';
+
+test('every field of MeshConfig is acted on or says what happens instead', () => {
+  expect(Object.keys(meshConfigCoverage).sort()).toEqual(
+    MeshConfigSchema.fields.map(({ jsonName }) => jsonName).sort(),
+  );
+});
+
+test('names what is set and not acted on, and nothing else', () => {
+  expect(
+    uncoveredMeshConfig({
+      connectTimeout: '1s',
+      caCertificates: [{ pem: 'x' }],
+      configSources: [],
+      enableTracing: false,
+      defaultConfig: { proxyMetadata: { A: 'b' }, gatewayTopology: {}, statNameLength: 5 },
+      defaultInboundHttpRetryPolicy: { attempts: 1 },
+    }).map(({ field }) => field),
+  ).toEqual(['caCertificates', 'defaultInboundHttpRetryPolicy', 'defaultConfig.statNameLength']);
+});

@@ -1,0 +1,95 @@
+/** What happens instead where a field of MeshConfig is set and nothing acts on it; `true`: it is acted on. */
+type Coverage = true | string;
+
+/** Every field of MeshConfig. A field that is built loses its sentence here. */
+export const meshConfigCoverage: Readonly<Record<string, Coverage>> = {
+  proxyListenPort: true,
+  proxyInboundListenPort: true,
+  proxyHttpPort:
+    'sidecars with captured traffic have no HTTP proxy port; in explicit capture everyone has one',
+  connectTimeout: true,
+  hboneIdleTimeout: 'there is no ambient mode',
+  protocolDetectionTimeout: true,
+  tcpKeepalive: true,
+  ingressClass: true,
+  ingressService: true,
+  ingressControllerMode: true,
+  ingressSelector: true,
+  enableTracing: 'no spans are made',
+  accessLogFile: true,
+  accessLogFormat: true,
+  accessLogEncoding: true,
+  enableEnvoyAccessLogService: 'access logs go to files only',
+  disableEnvoyListenerLog: 'connections that no chain takes are not logged in any case',
+  defaultConfig: true,
+  outboundTrafficPolicy: true,
+  inboundTrafficPolicy: true,
+  configSources: 'sources are those of the control plane’s own settings (--config, --store)',
+  enableAutoMtls: true,
+  trustDomain: true,
+  trustDomainAliases: true,
+  caCertificates: 'only certificates of the mesh’s own authority are trusted',
+  defaultServiceExportTo: true,
+  defaultVirtualServiceExportTo: true,
+  defaultDestinationRuleExportTo: true,
+  rootNamespace: true,
+  localityLbSetting: true,
+  zoneAwareLbSetting: true,
+  dnsRefreshRate: true,
+  h2UpgradePolicy: true,
+  inboundClusterStatName: 'statistics keep the clusters’ own names',
+  outboundClusterStatName: 'statistics keep the clusters’ own names',
+  certificates: 'is obsolete at Istio too',
+  serviceSettings: 'there is one cluster: every host is local to it',
+  serviceScopeConfigs: 'there is one cluster: every service is local to it',
+  enablePrometheusMerge: 'agents merge in any case where a workload names its metrics port',
+  verifyCertificateAtClient:
+    'a DestinationRule without caCertificates trusts the system’s authorities in any case',
+  ca: 'certificates are signed by the control plane',
+  extensionProviders: true,
+  defaultProviders: 'each policy names its provider',
+  discoverySelectors: true,
+  pathNormalization: true,
+  defaultHttpRetryPolicy: true,
+  meshMTLS: 'mutual TLS has Envoy’s default versions and cipher suites',
+  tlsDefaults: 'TLS has Envoy’s default versions and cipher suites',
+  defaultTrafficPolicy: true,
+  serviceEntryVisibility: 'exportTo alone decides who sees a ServiceEntry',
+};
+
+/** Fields of `defaultConfig` that are acted on. */
+export const proxyConfigActedOn: ReadonlySet<string> = new Set([
+  'proxyMetadata',
+  'gatewayTopology',
+  'proxyHeaders',
+  'connectionSettings',
+]);
+
+export interface UncoveredSetting {
+  readonly field: string;
+  readonly instead: string;
+}
+
+/** The fields of MeshConfig that are set and not acted on, with what happens instead. */
+export function uncoveredMeshConfig(settings: Readonly<Record<string, unknown>>): UncoveredSetting[] {
+  const proxies = (settings.defaultConfig ?? {}) as Readonly<Record<string, unknown>>;
+  const inner = Object.keys(proxies)
+    .filter((field) => !proxyConfigActedOn.has(field) && !isNothing(proxies[field]))
+    .map((field) => ({
+      field: `defaultConfig.${field}`,
+      instead: 'proxies have the settings of their agents',
+    }));
+  const own = Object.keys(settings)
+    .sort()
+    .flatMap((field) => {
+      const instead = meshConfigCoverage[field] ?? 'this version does not know it';
+      return instead === true || isNothing(settings[field]) ? [] : [{ field, instead }];
+    });
+  return [...own, ...inner.sort((a, b) => (a.field < b.field ? -1 : 1))];
+}
+
+/** Set to what it is without being set. */
+function isNothing(value: unknown): boolean {
+  if (value === undefined || value === null || value === false || value === '') return true;
+  return typeof value === 'object' && Object.keys(value).length === 0;
+}
