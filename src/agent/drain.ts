@@ -1,6 +1,6 @@
-import { request } from 'node:http';
 import { type Clock, systemClock } from '../kit/clock.ts';
 import { messageOf } from '../kit/coded-error.ts';
+import { http } from '../kit/node-http.ts';
 import type { AgentConfig } from './agent-config.ts';
 import type { AgentLog } from './agent-log.ts';
 import type { EnvoyAdmin } from './envoy-admin.ts';
@@ -67,12 +67,16 @@ function callHook(url: string, log: AgentLog): Promise<void> {
       resolve();
     };
     try {
-      const sent = request(url, { method: 'POST', agent: false, timeout: HOOK_TIMEOUT_MS }, (response) => {
-        const status = response.statusCode ?? 0;
-        if (status >= 300) log.warn(`the drain hook ${url} answered ${status}`);
-        response.resume();
-        response.on('close', () => resolve());
-      });
+      const sent = http.request(
+        url,
+        { method: 'POST', agent: false, timeout: HOOK_TIMEOUT_MS },
+        (response) => {
+          const status = response.statusCode ?? 0;
+          if (status >= 300) log.warn(`the drain hook ${url} answered ${status}`);
+          response.resume();
+          response.on('close', () => resolve());
+        },
+      );
       sent.on('timeout', () => sent.destroy(new Error(`no answer within ${HOOK_TIMEOUT_MS} ms`)));
       sent.on('error', failed);
       sent.end();

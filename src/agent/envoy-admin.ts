@@ -1,4 +1,5 @@
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { http } from '../kit/node-http.ts';
 
 export interface AdminResponse {
   status: number;
@@ -21,7 +22,7 @@ export interface EnvoyAdmin {
 export function createEnvoyAdmin(socketPath: string): EnvoyAdmin {
   const open = (path: string, timeoutMs = 5_000, method = 'GET') =>
     new Promise<IncomingMessage>((resolve, reject) => {
-      const sent = request({ socketPath, path, method, agent: false, timeout: timeoutMs }, resolve);
+      const sent = http.request({ socketPath, path, method, agent: false, timeout: timeoutMs }, resolve);
       sent.on('timeout', () =>
         sent.destroy(new Error(`Envoy's admin interface did not answer within ${timeoutMs} ms`)),
       );

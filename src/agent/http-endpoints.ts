@@ -1,8 +1,9 @@
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
+import { http } from '../kit/node-http.ts';
 import type { AgentLog } from './agent-log.ts';
 import type { EnvoyAdmin } from './envoy-admin.ts';
 import { type ConstantLabels, rewriteMetrics } from './metrics-merge.ts';
@@ -102,7 +103,7 @@ async function scrape(response: ServerResponse, options: EndpointsOptions): Prom
 
 async function* applicationMetrics(target: { port: number; path: string }): AsyncGenerator<Buffer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const sent = request(
+    const sent = http.request(
       {
         host: '127.0.0.1',
         port: target.port,
@@ -138,7 +139,11 @@ async function listen(
   routes: Record<string, (request: IncomingMessage, response: ServerResponse) => Promise<void>>,
   options: EndpointsOptions,
 ): Promise<Server> {
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 });
+  const server = http.createServer({
+    requestTimeout: 10_000,
+    headersTimeout: 5_000,
+    keepAliveTimeout: 5_000,
+  });
   server.maxConnections = 64;
   server.on('request', (incoming: IncomingMessage, response: ServerResponse) => {
     incoming.resume();

@@ -1,7 +1,8 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { http } from '../kit/node-http.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 import type { XdsMetrics } from '../xds/metrics.ts';
 import type { Address } from './options.ts';
@@ -66,7 +67,7 @@ export function createMonitoring(engine: Engine, parts: readonly string[]): Moni
     port: () => (server?.address() as AddressInfo | null)?.port ?? 0,
     setReady: (part) => missing.delete(part),
     start(address) {
-      server = createServer(async (request, response) => {
+      server = http.createServer(async (request, response) => {
         const path = request.url?.split('?')[0];
         if (path === '/metrics') {
           response.setHeader('content-type', registry.contentType);

@@ -6,11 +6,25 @@ test('frames come out whole however the bytes are cut', () => {
   const bytes = Buffer.concat(messages.map(encodeFrame));
   for (const size of [1, 3, 4_096, bytes.length]) {
     const reader = new FrameReader(100_000);
-    const out: Buffer[] = [];
-    for (let at = 0; at < bytes.length; at += size) out.push(...reader.push(bytes.subarray(at, at + size)));
-    expect(out.map((message) => message.length)).toEqual([0, 1, 70_000]);
+    const out: string[] = [];
+    for (let at = 0; at < bytes.length; at += size)
+      out.push(...reader.push(bytes.subarray(at, at + size)).map(String));
+    expect(out).toEqual(messages.map(String));
     expect(reader.unfinished).toBe(false);
   }
+});
+
+test('messages in pieces of several readers do not disturb each other', () => {
+  const texts = ['first', 'second', 'third'].map((text) => text.repeat(1_000));
+  const frames = texts.map((text) =>
+    Buffer.concat([text, `${text} again`].map((one) => encodeFrame(Buffer.from(one)))),
+  );
+  const readers = frames.map(() => new FrameReader(100_000));
+  const out = frames.map((): string[] => []);
+  for (let at = 0; at < 20_000; at += 700)
+    for (const [i, reader] of readers.entries())
+      out[i]?.push(...reader.push(frames[i]?.subarray(at, at + 700) ?? Buffer.alloc(0)).map(String));
+  expect(out).toEqual(texts.map((text) => [text, `${text} again`]));
 });
 
 test('a message above the limit is refused from its prefix, a compressed one too', () => {

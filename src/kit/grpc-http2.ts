@@ -53,6 +53,16 @@ export function encodeFrame(message: Uint8Array): Buffer {
   return frame;
 }
 
+/** What one message that came in pieces is gathered in; larger ones get a buffer of their own. */
+const gatheredBytes = 256 * 1024;
+let gathered: Buffer | undefined;
+
+function gatherBuffer(length: number): Buffer {
+  if (length > gatheredBytes) return Buffer.allocUnsafe(length);
+  gathered ??= Buffer.allocUnsafeSlow(gatheredBytes);
+  return gathered;
+}
+
 /** Cuts the byte stream of one direction into messages. Holds at most one unfinished message of `maxBytes`. */
 export class FrameReader {
   readonly #maxBytes: number;
@@ -63,7 +73,7 @@ export class FrameReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** The messages that `chunk` completes. Throws GrpcError for a message too large or compressed. */
+  /** The messages that `chunk` completes; their bytes are valid until the next push, of whichever reader. Throws GrpcError for a message too large or compressed. */
   push(chunk: Buffer): Buffer[] {
     this.#chunks.push(chunk);
     this.#held += chunk.length;
@@ -80,12 +90,33 @@ export class FrameReader {
           `message of ${length} bytes exceeds the limit of ${this.#maxBytes}`,
         );
       if (this.#held < PREFIX + length) break;
-      const bytes = this.#join();
-      messages.push(bytes.subarray(PREFIX, PREFIX + length));
-      this.#chunks = [bytes.subarray(PREFIX + length)];
-      this.#held -= PREFIX + length;
+      const end = PREFIX + length;
+      const bytes = this.#joinForNow(end);
+      messages.push(bytes.subarray(PREFIX, end));
+      this.#held -= end;
     }
     return messages;
+  }
+
+  /**
+   * The first `length` bytes as one buffer, which are no longer held. Of several chunks they are gathered in a buffer that all readers
+   * share: the first requests of hundreds of clients, tens of KB each, would else be garbage beyond V8's heap, which it lets grow.
+   */
+  #joinForNow(length: number): Buffer {
+    const first = this.#chunks[0] as Buffer;
+    if (first.length >= length) {
+      this.#chunks.shift();
+      if (first.length > length) this.#chunks.unshift(first.subarray(length));
+      return first;
+    }
+    const target = gatherBuffer(length);
+    for (let at = 0; at < length; ) {
+      const chunk = this.#chunks.shift() as Buffer;
+      const taken = chunk.copy(target, at, 0, length - at);
+      at += taken;
+      if (taken < chunk.length) this.#chunks.unshift(chunk.subarray(taken));
+    }
+    return target.subarray(0, length);
   }
 
   /** True when the stream ended inside a message. */

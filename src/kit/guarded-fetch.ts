@@ -1,9 +1,10 @@
 import { lookup } from 'node:dns/promises';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { CodedError } from './coded-error.ts';
 import { parseCidr, parseIp } from './ip.ts';
+import { http } from './node-http.ts';
 
 export interface GuardedFetchOptions {
   /** Ranges that may be reached although they are not public, as `address/length`. Default none. */
@@ -78,7 +79,7 @@ function get(url: URL, options: GuardedFetchOptions, signal: AbortSignal): Promi
   const allowed = blockListOf(options.allowed ?? []);
   const literal = url.hostname.replace(/^\[|\]$/g, '');
   if (isIP(literal)) checkAddress(literal, url.hostname, allowed);
-  const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+  const send = url.protocol === 'https:' ? httpsRequest : http.request;
   return new Promise((resolve, reject) => {
     const request = send(url, {
       signal,

@@ -5,8 +5,20 @@ import type { XdsMethod } from './methods.ts';
 import { decodeDeltaRequest, decodeSotwRequest, type XdsRequest } from './request.ts';
 import { WireError } from './wire.ts';
 
-/** Throws INVALID_ARGUMENT. */
+/** Requests from this length on are compared with the last such one: they name a thousand resources. */
+const longRequest = 2 * 1024;
+let lastLong: { readonly message: Buffer; readonly delta: boolean; readonly request: XdsRequest } | undefined;
+
+/** Throws INVALID_ARGUMENT. A request that many clients make is decoded once: it must not be changed. */
 export function decodeRequest(message: Buffer, delta: boolean, wantNode: boolean): XdsRequest {
+  const isLong = !wantNode && message.length >= longRequest;
+  if (isLong && lastLong?.delta === delta && lastLong.message.equals(message)) return lastLong.request;
+  const request = decodeAny(message, delta, wantNode);
+  if (isLong) lastLong = { message: Buffer.from(message), delta, request };
+  return request;
+}
+
+function decodeAny(message: Buffer, delta: boolean, wantNode: boolean): XdsRequest {
   try {
     return delta ? decodeDeltaRequest(message, wantNode) : decodeSotwRequest(message, wantNode);
   } catch (error) {

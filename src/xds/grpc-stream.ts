@@ -16,6 +16,7 @@ const plainPortion = 1024 * 1024;
 const encryptedPortion = 16 * 1024 - 9;
 
 export interface GrpcHandlers {
+  /** The bytes are valid during the call. */
   onMessage(message: Buffer): void;
   /** The peer ended its side, or the stream broke. Called once. */
   onClose(): void;

@@ -5,8 +5,6 @@ export type ResourceList = readonly Resource[];
 
 /** Changes that are kept beside a shared list before the two are merged. */
 const overlayLimit = 256;
-/** Lists that came of merges, by the list that they came of: clients of a class merge to equal lists and share one. */
-const merged = new WeakMap<ResourceList, ResourceList[]>();
 const emptyList: ResourceList = [];
 
 /**
@@ -72,11 +70,7 @@ export class Held {
     if (!overlay) return;
     const kept = this.#base.filter((resource) => !overlay.has(resource.name));
     const added = [...overlay.values()].filter((resource) => resource !== undefined);
-    const list = [...kept, ...added].sort(byName);
-    const siblings = merged.get(this.#base) ?? [];
-    const twin = siblings.find((other) => isSame(other, list));
-    if (!twin) merged.set(this.#base, [list, ...siblings.slice(0, 3)]);
-    this.reset(twin ?? list);
+    this.reset(sharedList([...kept, ...added].sort(byName)));
   }
 }
 
@@ -90,13 +84,37 @@ function mergeOnce(base: ResourceList, changes: readonly Resource[]): ResourceLi
     byChanges = new WeakMap();
     mergedWith.set(base, byChanges);
   }
-  const known = byChanges.get(changes);
-  if (known) return known;
+  const done = byChanges.get(changes);
+  if (done) return done;
   const sorted = isSorted(changes) ? changes : lastOfEach(changes);
   const list = base.length === 0 ? sorted : mergeSorted(base, sorted);
-  const result = isSame(list, base) ? base : list;
+  const result = isSame(list, base) ? base : sharedList(list);
   byChanges.set(changes, result);
   return result;
+}
+
+/** Lists from this length on are worth looking for. */
+const sharedLength = 16;
+/** Different lists that begin with one resource; more are simply kept apart. */
+const listsPerStart = 8;
+const known = new WeakMap<Resource, WeakRef<ResourceList>[]>();
+
+/**
+ * The list that others use already where it holds the same resources: proxies of different classes, and clients that came by
+ * different ways to one state, hold a thousand resources once.
+ */
+export function sharedList(list: ResourceList): ResourceList {
+  const first = list[0];
+  if (first === undefined || list.length < sharedLength) return list;
+  const lists: WeakRef<ResourceList>[] = [];
+  for (const reference of known.get(first) ?? []) {
+    const other = reference.deref();
+    if (other === undefined) continue;
+    if (isSame(other, list)) return other;
+    lists.push(reference);
+  }
+  known.set(first, [new WeakRef(list), ...lists.slice(0, listsPerStart - 1)]);
+  return list;
 }
 
 /** In the order of names; of a name that occurs twice the later one. */

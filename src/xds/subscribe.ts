@@ -1,4 +1,5 @@
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
+import type { ResourceList } from './held.ts';
 import type { XdsRequest } from './request.ts';
 import { listOf, mapOf, type StreamState } from './stream-state.ts';
 import type { Watch } from './watch.ts';
@@ -16,7 +17,7 @@ export function subscribeDelta(stream: StreamState, watch: Watch, request: XdsRe
   if (first)
     watch.owed = watch.wildcard && watch.typeUrl !== typeUrls.virtualHost && claims.names.length === 0;
   for (const name of unsubscribe) leave(stream, watch, name);
-  const covers = subscribe.length >= sharedSetSize && isWholeClass(subscribe, map);
+  const covers = subscribe.length >= sharedSetSize && coversClass(stream, watch, subscribe);
   if (covers) watch.names.addAll(listOf(stream, watch.typeUrl));
   const claimed = first ? takeClaims(stream, watch, request) : undefined;
   if (covers && !claimed) watch.everything = true;
@@ -25,6 +26,18 @@ export function subscribeDelta(stream: StreamState, watch: Watch, request: XdsRe
   if (hostsArriveAlone(stream, watch)) watch.everything = true;
   // A client that comes back with route configurations and no hosts: theirs were empty, or it left before they came.
   else for (const name of stream.routeConfigs) stream.freshRouteConfigs.add(name);
+}
+
+/** By the names that were asked for: the list that they are all of. One answer for all who ask for the same. */
+const covered = new WeakMap<readonly string[], ResourceList>();
+
+function coversClass(stream: StreamState, watch: Watch, names: readonly string[]): boolean {
+  const list = listOf(stream, watch.typeUrl);
+  if (names.length !== list.length) return false;
+  if (covered.get(names) === list) return true;
+  const covers = isWholeClass(names, mapOf(stream, watch.typeUrl));
+  if (covers) covered.set(names, list);
+  return covers;
 }
 
 /** Every resource there is, each once: the class's own list describes the set. */

@@ -1,6 +1,6 @@
 import type { ResourceSource } from '../snapshot/push.ts';
 import type { Resource } from '../snapshot/resource.ts';
-import { byName, isSorted, type ResourceList } from './held.ts';
+import { byName, isSorted, type ResourceList, sharedList } from './held.ts';
 import { routeConfigOf } from './xds-type.ts';
 
 export type ResourceMap = ReadonlyMap<string, Resource>;
@@ -48,8 +48,9 @@ export class Views {
     if (known && known.epoch === this.#epoch && known.list.length === map.size) return known.list;
     const list = [...map.values()];
     if (!isSorted(list)) list.sort(byName);
-    this.#lists.set(map, { epoch: this.#epoch, list });
-    return list;
+    const shared = sharedList(list);
+    this.#lists.set(map, { epoch: this.#epoch, list: shared });
+    return shared;
   }
 
   /** The endpoints of a list of clusters, as one list for all who were sent that list. Undefined: some have none. */

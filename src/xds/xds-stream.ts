@@ -81,7 +81,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
       this.#guard(() => this.#handle(decodeRequest(message, this.delta, false)));
       return;
     }
-    if (this.#early.push(message) > maxEarlyRequests)
+    if (this.#early.push(Buffer.from(message)) > maxEarlyRequests)
       throw new GrpcError(grpcStatus.resourceExhausted, 'too many requests before the first was answered');
     if (this.#early.length === 1)
       this.#start(message).catch((error: unknown) => {

@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { LoadAnswer, LoadCommand } from './xds-bench/load-process.ts';
-import { Pinger } from './xds-bench/pinger.ts';
+import type { ProbeAnswer } from './xds-bench/loop-probe.ts';
 import { cpuSeconds, memoryMiB, round } from './xds-bench/process-usage.ts';
 import { type BenchTarget, type EditKind, startControlPlane, startScripted } from './xds-bench/targets.ts';
 
@@ -127,13 +127,12 @@ class Load {
 interface Bench {
   readonly load: Load;
   readonly target: BenchTarget;
-  readonly pinger: Pinger;
 }
 
 const wallNow = (): number => performance.timeOrigin + performance.now();
 
-async function firstSync({ load, target, pinger }: Bench, options: Options) {
-  pinger.takeLongest();
+async function firstSync({ load, target }: Bench, options: Options) {
+  await target.probe();
   const cpuBefore = cpuSeconds(target.pid);
   const answer = await load.send({
     kind: 'connect',
@@ -150,7 +149,7 @@ async function firstSync({ load, target, pinger }: Bench, options: Options) {
     bytesPerClient: Math.round((answer.bytes + quiet.bytes) / options.clients),
     responsesPerClient: round((answer.responses + quiet.responses) / options.clients, 2),
     heldPerClient: answer.held,
-    longestPingMs: round(pinger.takeLongest(), 1),
+    loop: loopFigures([await target.probe()]),
     memoryMiB: memoryMiB(target.pid),
   };
 }
@@ -175,7 +174,7 @@ interface EditFigures {
   readonly bytesPerClient: number;
   readonly firstClientMs: number;
   readonly lastClientMs: number;
-  readonly longestPingMs: number;
+  readonly loop: ProbeAnswer;
 }
 
 /**
@@ -183,8 +182,8 @@ interface EditFigures {
  * API's answer: below 0 for a client that was faster.
  */
 async function oneEdit(bench: Bench, kind: EditKind, options: Options): Promise<EditFigures> {
-  const { load, target, pinger } = bench;
-  pinger.takeLongest();
+  const { load, target } = bench;
+  await target.probe();
   const cpuBefore = cpuSeconds(target.pid);
   let writtenAt = 0;
   const plan = target.plan(kind);
@@ -202,7 +201,17 @@ async function oneEdit(bench: Bench, kind: EditKind, options: Options): Promise<
     bytesPerClient: (answer.bytes + quiet.bytes) / options.clients,
     firstClientMs: answer.firstAt - writtenAt,
     lastClientMs: answer.lastAt - writtenAt,
-    longestPingMs: pinger.takeLongest(),
+    loop: await target.probe(),
+  };
+}
+
+/** In the control plane's own process: how long its loop stood still, and how much of that was its own work. */
+function loopFigures(answers: readonly ProbeAnswer[]) {
+  const most = (of: (answer: ProbeAnswer) => number): number => round(Math.max(...answers.map(of)), 1);
+  return {
+    longestSliceMs: most(({ longestSliceMs }) => longestSliceMs),
+    longestBlockMs: most(({ longestBlockMs }) => longestBlockMs),
+    longestGcMs: most(({ longestGcMs }) => longestGcMs),
   };
 }
 
@@ -214,7 +223,7 @@ function median(values: readonly number[], digits: number): number {
 async function edits(bench: Bench, kind: EditKind, options: Options) {
   const figures: EditFigures[] = [];
   for (let i = 0; i < options.edits; i++) figures.push(await oneEdit(bench, kind, options));
-  const of = (key: keyof EditFigures): number[] => figures.map((figure) => figure[key]);
+  const of = (key: Exclude<keyof EditFigures, 'loop'>): number[] => figures.map((figure) => figure[key]);
   return {
     edits: figures.length,
     cpuSeconds: median(of('cpuSeconds'), 4),
@@ -225,7 +234,7 @@ async function edits(bench: Bench, kind: EditKind, options: Options) {
       figures.map((figure) => figure.lastClientMs - figure.firstClientMs),
       1,
     ),
-    longestPingMs: round(Math.max(...of('longestPingMs')), 1),
+    loop: loopFigures(figures.map(({ loop }) => loop)),
   };
 }
 
@@ -240,8 +249,7 @@ async function main(): Promise<void> {
     ? await startScripted(options)
     : await startControlPlane(root, options, options);
   const load = new Load();
-  const pinger = new Pinger(target.url);
-  const bench: Bench = { load, target, pinger };
+  const bench: Bench = { load, target };
   try {
     const started = { cpuSeconds: round(cpuSeconds(target.pid), 3), memoryMiB: memoryMiB(target.pid) };
     const result = {
@@ -254,11 +262,10 @@ async function main(): Promise<void> {
       endpointMove: await edits(bench, 'endpointMove', options),
       newService: await edits(bench, 'newService', options),
       meshSetting: await edits(bench, 'meshSetting', options),
-      memoryMiB: memoryMiB(target.pid),
+      memoryMiB: { ...memoryMiB(target.pid), ...(await target.probe()).memory },
     };
     process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
   } finally {
-    pinger.close();
     load.stop();
     await target.stop();
   }

@@ -1,6 +1,7 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { CodedError } from '../../kit/coded-error.ts';
+import { http } from '../../kit/node-http.ts';
 import type { ApiAccess } from './kubeconfig.ts';
 
 /** What an API server refused, as its Status object says. */
@@ -69,7 +70,7 @@ export class ApiClient {
             ...(access.certificate ? { cert: access.certificate } : {}),
             ...(access.key ? { key: access.key } : {}),
           })
-        : new HttpAgent({ keepAlive: true, maxSockets: 8 });
+        : new http.Agent({ keepAlive: true, maxSockets: 8 });
   }
 
   /** Resolves with a 2xx answer. Rejects with `ApiError` for any other, with `ApiUnreachable` when there is none. */
@@ -175,7 +176,7 @@ export class ApiClient {
     const limits = [signal, timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : undefined].filter(
       (value) => value !== undefined,
     );
-    const send = this.#base.protocol === 'https:' ? httpsRequest : httpRequest;
+    const send = this.#base.protocol === 'https:' ? httpsRequest : http.request;
     return new Promise((resolve, reject) => {
       const outgoing = send(
         new URL(path, this.#base),

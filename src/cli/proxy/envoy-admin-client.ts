@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { request } from 'node:http';
 import { socketPaths } from '../../agent/socket-paths.ts';
 import { CodedError } from '../../kit/coded-error.ts';
+import { http } from '../../kit/node-http.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 
 const maxBytes = 256 * 1024 * 1024;
@@ -9,7 +9,7 @@ const maxBytes = 256 * 1024 * 1024;
 /** Asks the admin interface of an Envoy on its unix socket. */
 export function askEnvoy(socketPath: string, path: string, timeoutMs = 15_000): Promise<string> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(
+    const outgoing = http.request(
       { socketPath, path, signal: AbortSignal.timeout(timeoutMs), agent: false },
       (response) => {
         const chunks: Buffer[] = [];

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
-import { createServer, request, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { http } from '../../kit/node-http.ts';
 
 /** Answers one kind of call of `ostria` to its supervisor. */
 export type ControlHandler = (body: unknown) => unknown | Promise<unknown>;
@@ -13,7 +14,7 @@ export async function serveControl(
   handlers: Readonly<Record<string, ControlHandler>>,
 ): Promise<Server> {
   rmSync(path, { force: true });
-  const server = createServer(async (message, response) => {
+  const server = http.createServer(async (message, response) => {
     const answer = (status: number, value: unknown): void => {
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(JSON.stringify(value ?? null));
@@ -47,7 +48,7 @@ export async function serveControl(
 /** Calls the supervisor. Throws `SupervisorUnreachable` when there is none, and what the supervisor throws. */
 export function callControl<T>(path: string, name: string, body?: unknown, timeoutMs = 10_000): Promise<T> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(
+    const outgoing = http.request(
       { socketPath: path, method: 'POST', path: `/${name}`, signal: AbortSignal.timeout(timeoutMs) },
       (response) => {
         let text = '';

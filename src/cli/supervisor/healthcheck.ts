@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { request } from 'node:http';
 import { connect } from 'node:net';
+import { http } from '../../kit/node-http.ts';
 import type { Healthcheck } from '../mesh-file/mesh-file.ts';
 
 /** What to ask whether an application is well. `port` 0: it listens nowhere. */
@@ -46,7 +46,7 @@ export function getStatus(
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-    const outgoing = request({ host, port, path, agent: false, signal: limit }, (response) => {
+    const outgoing = http.request({ host, port, path, agent: false, signal: limit }, (response) => {
       response.resume();
       const status = response.statusCode ?? 0;
       response.once('close', () =>

@@ -37,7 +37,8 @@ await server.start();
 process.send?.({ port: server.ports.get('plaintext') });
 
 let count = 0;
-process.on('message', (edit: ScriptedEdit) => {
+process.on('message', (edit: ScriptedEdit | 'probe') => {
+  if (edit === 'probe') return;
   count++;
   const next = services + count;
   if (edit === 'virtual-service') source.edit({ upserts: [hostOf(7, clusterName(count))] });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { openAuthority } from '../../../src/ca/authority-files.ts';
 import { issueWithNewKey } from '../../../src/ca/server-certificate.ts';
 import type { LoadType } from './load-client.ts';
+import type { ProbeAnswer } from './loop-probe.ts';
 import { MeshApi } from './mesh-api.ts';
 import { MeshFiles, type MeshShape } from './mesh-files.ts';
 import type { ScriptedEdit } from './scripted-server.ts';
@@ -35,8 +36,12 @@ export interface BenchTarget {
   readonly hosts: readonly string[];
   /** Prepares an edit. */
   plan(kind: EditKind): EditPlan;
+  /** What happened in the process since the last call: see loop-probe.ts. */
+  probe(): Promise<ProbeAnswer>;
   stop(): Promise<void>;
 }
+
+const probeFlags = ['--import', join(import.meta.dirname, 'loop-probe.ts')];
 
 const heard: Readonly<Record<EditKind, readonly LoadType[]>> = {
   virtualServiceEdit: ['virtualHost'],
@@ -60,6 +65,7 @@ export async function startControlPlane(
     [
       // As the supervisor starts it: see src/cli/programs.ts.
       '--max-semi-space-size=4',
+      ...probeFlags,
       options.program ?? controlPlaneProgram(root),
       ...(options.api
         ? ['--api', '127.0.0.1:0', '--kubeconfig', join(directory, 'kubeconfig')]
@@ -68,7 +74,7 @@ export async function startControlPlane(
       ...(options.tls ? ['--xds', `127.0.0.1:${port}`] : ['--insecure-xds', `127.0.0.1:${port}`]),
     ],
     {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, OSTRIA_HOME: join(directory, 'home'), XDG_STATE_HOME: join(directory, 'state') },
     },
   );
@@ -89,6 +95,7 @@ export async function startControlPlane(
       };
       return { text: edit.text, types: heard[kind], make: api ? make : edit.make };
     },
+    probe: () => probe(child),
     async stop() {
       api?.close();
       await end(child);
@@ -121,6 +128,7 @@ export async function startScripted(shape: MeshShape): Promise<BenchTarget> {
     [String(shape.services), String(shape.endpoints)],
     {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      execArgv: probeFlags,
     },
   );
   const { port } = await new Promise<{ port: number }>((resolve) =>
@@ -145,8 +153,17 @@ export async function startScripted(shape: MeshShape): Promise<BenchTarget> {
       const types: readonly LoadType[] = kind === 'meshSetting' ? ['virtualHost'] : heard[kind];
       return { text: text(), types, make: () => child.send(command) };
     },
+    probe: () => probe(child),
     stop: () => end(child),
   };
+}
+
+function probe(child: ChildProcess): Promise<ProbeAnswer> {
+  const answer = new Promise<ProbeAnswer>((resolve) =>
+    child.once('message', (message) => resolve(message as ProbeAnswer)),
+  );
+  child.send('probe');
+  return answer;
 }
 
 /** Certificates of the mesh's own authority, one for the default service account of each namespace. */
