@@ -6,6 +6,7 @@ import { GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
 import { backoffDelay } from '../kit/retry.ts';
 import { type AgentConfig, agentFiles } from './agent-config.ts';
 import type { AgentLog } from './agent-log.ts';
+import { followTrust } from './follow-trust.ts';
 import { type HeldCertificate, loadIdentity, saveIdentity } from './identity-store.ts';
 
 export interface CertificateKeeperOptions {
@@ -37,6 +38,8 @@ export class CertificateKeeper {
   readonly #listeners = new Set<(certificate: HeldCertificate) => void>();
   #current: HeldCertificate | undefined;
   #problem = 'no certificate was asked for yet';
+  /** Aborted when a new certificate is wanted before its time. */
+  #wanted = new AbortController();
 
   readonly #onCredentialLost: () => void;
   #refused = 0;
@@ -70,6 +73,17 @@ export class CertificateKeeper {
     if (found && 'problem' in found) this.#log.warn(`the stored certificate is not used: ${found.problem}`);
     else if (found) this.#use(found);
     void this.#run();
+    void followTrust({
+      config: this.#config,
+      log: this.#log,
+      clock: this.#clock,
+      random: this.#random,
+      signal: this.#stop.signal,
+      held: () => (this.#usable() ? this.#current : undefined),
+      roots: () => this.#roots(),
+      trust: (root) => this.#trust(root),
+      renew: () => this.#wanted.abort(),
+    });
   }
 
   stop(): void {
@@ -81,8 +95,9 @@ export class CertificateKeeper {
     for (let attempt = 0; !signal.aborted; ) {
       const due = this.#renewalDue();
       const wait = attempt === 0 ? Math.max(0, due - this.#clock.now()) : this.#retryDelay(attempt - 1);
-      await this.#clock.sleep(wait, { signal });
+      await this.#clock.sleep(wait, { signal: AbortSignal.any([signal, this.#wanted.signal]) });
       if (signal.aborted) return;
+      this.#wanted = new AbortController();
       try {
         await this.#obtain();
         attempt = 0;
@@ -160,6 +175,14 @@ export class CertificateKeeper {
     const roots = [...pemBlocks(given), ...pemBlocks(this.#current?.root ?? '')];
     if (roots.length === 0) throw new CodedError('RootUnreadable', `${file} holds no PEM certificate`);
     return [...new Set(roots)].join('');
+  }
+
+  /** Other roots with the same certificate. */
+  async #trust(root: string): Promise<void> {
+    if (!this.#current) return;
+    const certificate = { ...this.#current, root };
+    await saveIdentity(agentFiles(this.#config), certificate);
+    this.#use(certificate);
   }
 
   #countRefusals(error: unknown): void {

@@ -49,12 +49,7 @@ export async function openAuthority(
       `${directory} lacks ${missing.join(', ')}: a certificate authority needs ca-cert.pem, ca-key.pem, root-cert.pem and (unless ca-cert.pem is the root) cert-chain.pem`,
     );
   await warnOfReadableKey(join(directory, FILES.key), warn);
-  const material: AuthorityMaterial = {
-    certificate: await read(directory, FILES.certificate),
-    key: await read(directory, FILES.key),
-    root: await read(directory, FILES.root),
-    chain: present.has(FILES.chain) ? await read(directory, FILES.chain) : '',
-  };
+  const material = await readMaterial(directory);
   try {
     const authority = await createAuthority(material, options);
     warnOfEnd(authority, options, warn);
@@ -63,6 +58,23 @@ export async function openAuthority(
     if (error instanceof CodedError) throw new CodedError(error.code, `${directory}: ${error.message}`);
     throw error;
   }
+}
+
+/** The files of an authority that is there, as they are. */
+export async function readMaterial(directory: string): Promise<AuthorityMaterial> {
+  const present = await presentFiles(directory);
+  return {
+    certificate: await read(directory, FILES.certificate),
+    key: await read(directory, FILES.key),
+    root: await read(directory, FILES.root),
+    chain: present.has(FILES.chain) ? await read(directory, FILES.chain) : '',
+  };
+}
+
+/** Puts an authority into a directory in place of what is there. A crash leaves the old one, the new one, or none. */
+export async function writeMaterial(directory: string, material: AuthorityMaterial): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+  await writeNew(directory, material);
 }
 
 /** All four or none: the files are made beside and the directory is renamed into place. */

@@ -40,6 +40,11 @@ export interface CertificateServiceOptions {
   /** A last word: a reason to refuse an identity that proved itself, as a service account that is gone. */
   authorize?: (identity: WorkloadIdentity) => string | undefined;
   limits?: CertificateServiceLimits;
+  /** Told of every certificate, with the serial number of the one that it was renewed with. */
+  issued?: (
+    certificate: { serialNumber: string; identity: string; notAfter: Date },
+    replaces: string | undefined,
+  ) => void;
   /** Told of every certificate and every refusal. Tokens, keys and requests are not in it. */
   audit?: (event: CertificateEvent) => void;
   clock?: Clock;
@@ -108,7 +113,9 @@ export function createCertificateService(options: CertificateServiceOptions): Ce
       uris: [identity],
       ttlMs: wanted.ttlMs,
     });
-    audit({ ...event, outcome: 'issued', serialNumber: issued.serialNumber, notAfter: issued.notAfter });
+    const { serialNumber, notAfter } = issued;
+    options.issued?.({ serialNumber, identity, notAfter }, peer.certificate?.serialNumber);
+    audit({ ...event, outcome: 'issued', serialNumber, notAfter });
     // Istio's order: the certificate, its issuers, and the root as the last.
     const certChain = [issued.certificate, ...pemBlocks(issued.intermediates), issued.root];
     const response = create(IstioCertificateResponseSchema, { certChain });

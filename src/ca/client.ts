@@ -3,7 +3,13 @@ import { type ClientHttp2Session, connect } from 'node:http2';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { callUnary, GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
 import { createKey, createSigningRequest } from './certificate-signing-request.ts';
-import { pemBlocks } from './pem.ts';
+import { bundleHash, pemBlocks } from './pem.ts';
+import {
+  decodeTrustResponse,
+  encodeTrustRequest,
+  TRUST_SYNC_PATH,
+  type TrustResponse,
+} from './trust-messages.ts';
 
 /* All that the agent sees of the authority: protobuf is read and written by hand, as it has two messages of two fields. */
 
@@ -61,7 +67,37 @@ export async function requestCertificate(options: CertificateClientOptions): Pro
   }
 }
 
-function openSession(options: CertificateClientOptions, timeoutMs: number): Promise<ClientHttp2Session> {
+export interface TrustClientOptions
+  extends Pick<CertificateClientOptions, 'address' | 'root' | 'serverName' | 'timeoutMs'> {
+  readonly credential: { readonly key: string; readonly certificateChain: string };
+  /** `name.namespace`. */
+  readonly instance: string;
+  /** PEM: the roots that are trusted at present. */
+  readonly trusted: string;
+}
+
+/** Asks for news of roots and certificates. Rejects with GrpcError. */
+export async function syncTrust(options: TrustClientOptions): Promise<TrustResponse> {
+  const timeoutMs = options.timeoutMs ?? 10_000;
+  const session = await openSession(options, timeoutMs);
+  try {
+    const bundle = bundleHash(options.trusted);
+    const request = encodeTrustRequest({ bundle, instance: options.instance });
+    const response = decodeTrustResponse(
+      await callUnary(session, TRUST_SYNC_PATH, request, { timeoutMs, maxResponseBytes: MAX_RESPONSE }),
+    );
+    if (response.bundle !== '' && pemBlocks(response.bundle).length === 0)
+      throw new GrpcError(grpcStatus.internal, 'the answer holds no roots');
+    return response;
+  } finally {
+    session.destroy();
+  }
+}
+
+function openSession(
+  options: Pick<CertificateClientOptions, 'address' | 'root' | 'serverName' | 'credential'>,
+  timeoutMs: number,
+): Promise<ClientHttp2Session> {
   const { credential } = options;
   return new Promise((resolve, reject) => {
     const session = connect(`https://${options.address}`, {

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** Splits a PEM file into its blocks of one label, each with a final newline. Text between blocks is dropped. */
 export function pemBlocks(text: string, label = 'CERTIFICATE'): string[] {
   const block = new RegExp(`-----BEGIN ${label}-----[A-Za-z0-9+/=\\s]+-----END ${label}-----`, 'g');
@@ -15,4 +17,9 @@ export function derToPem(der: Uint8Array, label: string): string {
     .toString('base64')
     .replace(/(.{64})(?=.)/g, '$1\n');
   return `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`;
+}
+
+/** How a bundle is named: equal roots in equal order have equal names. */
+export function bundleHash(pem: string): string {
+  return createHash('sha256').update(pemBlocks(pem).join('')).digest('hex').slice(0, 32);
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { registerApply } from './commands/apply.ts';
+import { registerCa } from './commands/ca.ts';
 import { registerCompletion } from './commands/completion.ts';
 import { registerDelete } from './commands/delete.ts';
 import { registerDown } from './commands/down.ts';
@@ -45,6 +46,7 @@ Exit codes: ostria help exit-codes`,
   registerProxyStatus(program);
   registerMeshConfig(program);
   registerProxyConfig(program);
+  registerCa(program);
   registerVersion(program);
   registerCompletion(program);
   registerPrograms(program);

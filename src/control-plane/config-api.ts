@@ -38,9 +38,10 @@ export async function startConfigApi(
     release: string;
     checks: Readonly<Record<string, () => string | undefined>>;
     paths: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+    actions: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
   },
 ): Promise<ApiServer> {
-  const { store, kinds, log, release, checks, paths } = parts;
+  const { store, kinds, log, release, checks, paths, actions } = parts;
   const hosts = [...new Set(['localhost', '127.0.0.1', '::1', options.api.host])].filter(
     (host) => host !== '0.0.0.0' && host !== '::',
   );
@@ -53,6 +54,7 @@ export async function startConfigApi(
     release,
     checks,
     paths,
+    actions,
     log: (level, message, fields) => log[level](fields ?? {}, message),
   });
   if (options.kubeconfig !== undefined)

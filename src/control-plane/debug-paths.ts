@@ -1,3 +1,4 @@
+import type { AuthorityRing } from '../ca/authority-ring.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 import type { Ledger } from '../xds/ledger.ts';
 import type { MeshState } from './mesh-state.ts';
@@ -10,8 +11,9 @@ export function debugPaths(parts: {
   ledger: Ledger;
   engine: Engine;
   state: MeshState;
+  ring: AuthorityRing | undefined;
 }): Readonly<Record<string, (query: URLSearchParams) => unknown>> {
-  const { ledger, engine, state } = parts;
+  const { ledger, engine, state, ring } = parts;
   return {
     '/debug/syncz': () => ledger.snapshot(),
     '/debug/revision': () => ({ taken: state.revision, pushed: engine.revision }),
@@ -23,7 +25,23 @@ export function debugPaths(parts: {
     '/debug/compile': () => ({ ...engine.stats(), failures: engine.failures().map(failureOf) }),
     /** The mesh's settings in force, and those that are set and not acted on. */
     '/debug/mesh-config': () => ({ inForce: state.mesh, notActedOn: state.uncovered }),
+    ...(ring ? { '/debug/ca': () => ring.status() } : {}),
     '/debug/conflicts': () => state.merge.conflicts(),
+  };
+}
+
+/** What the authenticated API does when it is told to. */
+export function controlActions(
+  ring: AuthorityRing | undefined,
+): Readonly<Record<string, (query: URLSearchParams) => unknown>> {
+  if (!ring) return {};
+  return {
+    /** `?hurry=true`: goes on without those that a rotation waits for. */
+    '/debug/ca/rotate': async (query) => {
+      if (query.get('hurry') === 'true') ring.hurry();
+      else await ring.rotate();
+      return ring.status();
+    },
   };
 }
 

@@ -1,12 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { certificateAuthenticator, identityOf, joinTokenAuthenticator } from '../ca/authenticate.ts';
-import type { CertificateAuthority } from '../ca/authority.ts';
-import { openAuthority } from '../ca/authority-files.ts';
+import { AuthorityRing, type AuthorityRingOptions } from '../ca/authority-ring.ts';
 import { serveCertificates } from '../ca/certificate-server.ts';
 import { createCertificateService } from '../ca/certificate-service.ts';
 import { openJoinTokens } from '../ca/join-token.ts';
 import { issueWithNewKey, keepServerCertificate, type ServerCertificate } from '../ca/server-certificate.ts';
+import { serveTrust } from '../ca/trust-service.ts';
+import { messageOf } from '../kit/coded-error.ts';
 import type { Authenticate } from '../xds/authenticate.ts';
 import type { XdsListener } from '../xds/server.ts';
 import type { Logger } from './log.ts';
@@ -15,7 +16,7 @@ import type { Logger } from './log.ts';
 export const controlPlaneName = 'istiod.istio-system.svc';
 
 export interface IdentityService {
-  authority: CertificateAuthority;
+  ring: AuthorityRing;
   /** TLS settings of the xDS listener, with the roots that clients' certificates must come from. */
   tls: NonNullable<XdsListener['tls']>;
   authenticate: Authenticate;
@@ -23,7 +24,7 @@ export interface IdentityService {
   otherCalls: NonNullable<Parameters<typeof import('../xds/server.ts').createXdsServer>[0]['otherCalls']>;
   /** Renews the server certificate at half life. */
   keep(use: (tls: NonNullable<XdsListener['tls']>) => void): void;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** Directory of join tokens below the control plane's state: the supervisor mints them, the certificate authority redeems them. */
@@ -38,18 +39,25 @@ export async function openIdentityService(options: {
   trustDomain: string;
   trustDomainAliases: readonly string[];
   host: string;
+  /** How fast roots are replaced; see AuthorityRingOptions. */
+  rotation?: Pick<AuthorityRingOptions, 'syncMs' | 'rotationSyncMs' | 'checkMs'>;
   log: Logger;
 }): Promise<IdentityService> {
   const { log } = options;
-  const authority = await openAuthority(options.ca ?? join(options.state, 'ca'), {
-    create: options.ca === undefined,
+  const ring = await AuthorityRing.open({
+    state: options.state,
+    ...(options.ca !== undefined ? { source: options.ca } : {}),
+    ...options.rotation,
     warn: (message) => log.warn(message),
+    info: (message) => log.info(message),
   });
   const tokens = openJoinTokens({ directory: joinTokenDirectory(options.state) });
   const trustDomains = [options.trustDomain, ...options.trustDomainAliases];
+  const holders = certificateAuthenticator({ trustDomains });
   const service = createCertificateService({
-    authority,
-    authenticators: [certificateAuthenticator({ trustDomains }), joinTokenAuthenticator(tokens)],
+    authority: ring,
+    authenticators: [holders, joinTokenAuthenticator(tokens)],
+    issued: (certificate, replaces) => ring.issued(certificate, replaces),
     audit: (event) =>
       event.outcome === 'issued'
         ? log.info(event, 'certificate issued')
@@ -66,33 +74,59 @@ export async function openIdentityService(options: {
     ].filter((address) => /^[\d.]+$|:/.test(address)),
     usages: ['server'] as const,
   };
-  const current = await issueWithNewKey(authority, names);
+  let current = await issueWithNewKey(ring.forServers, names);
   const tlsOf = (certificate: ServerCertificate): NonNullable<XdsListener['tls']> => ({
     key: certificate.key,
     cert: certificate.certificateChain,
-    ca: authority.root,
+    ca: ring.root,
     minVersion: 'TLSv1.2',
   });
   const sweep = setInterval(() => tokens.sweep(), 60_000).unref();
   let stop = (): void => {};
   return {
-    authority,
+    ring,
     tls: tlsOf(current),
     authenticate: authenticator(trustDomains),
     otherCalls: (stream, headers, listener) =>
-      listener.name === 'tls' && serveCertificates(service, stream, headers),
+      listener.name === 'tls' &&
+      (serveCertificates(service, stream, headers) || serveTrust(ring, [holders], stream, headers)),
     keep(use) {
-      stop = keepServerCertificate({
-        authority,
-        names,
-        current,
-        use: (certificate) => use(tlsOf(certificate)),
-        warn: (message) => log.warn(message),
+      const keep = () =>
+        keepServerCertificate({
+          authority: ring.forServers,
+          names,
+          current,
+          use: (certificate) => {
+            current = certificate;
+            use(tlsOf(certificate));
+          },
+          warn: (message) => log.warn(message),
+        });
+      let stopKeeping = keep();
+      let issuer = ring.forServers;
+      const unfollow = ring.onChange(() => {
+        if (ring.forServers === issuer) return use(tlsOf(current));
+        issuer = ring.forServers;
+        stopKeeping();
+        issueWithNewKey(issuer, names).then(
+          (certificate) => {
+            current = certificate;
+            use(tlsOf(current));
+            stopKeeping = keep();
+          },
+          (error: unknown) =>
+            log.error(`the control plane has no certificate of the new authority: ${messageOf(error)}`),
+        );
       });
+      stop = () => {
+        unfollow();
+        stopKeeping();
+      };
     },
-    close() {
+    async close() {
       clearInterval(sweep);
       stop();
+      await ring.close();
     },
   };
 }

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { AuthorityRing } from '../ca/authority-ring.ts';
 import { http } from '../kit/node-http.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 import type { XdsMetrics } from '../xds/metrics.ts';
@@ -17,7 +18,11 @@ export interface Monitoring {
 }
 
 /** Metrics and health: the only thing that answers without authentication, and nothing in it tells of configuration. */
-export function createMonitoring(engine: Engine, parts: readonly string[]): Monitoring {
+export function createMonitoring(
+  engine: Engine,
+  parts: readonly string[],
+  ring: AuthorityRing | undefined,
+): Monitoring {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const counts = new Counter({
@@ -57,6 +62,19 @@ export function createMonitoring(engine: Engine, parts: readonly string[]): Moni
       blocked.reset();
     },
   });
+  if (ring)
+    new Gauge({
+      name: 'ostria_ca_certificate_days_left',
+      help: 'Days until a certificate of the authority ends (what: root, signing certificate, next …), and the first of the workloads’.',
+      labelNames: ['what', 'subject'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        const { chains, earliestEnd } = ring.status();
+        for (const { what, subject, notAfter } of chains) this.set({ what, subject }, daysLeft(notAfter));
+        if (earliestEnd) this.set({ what: 'workload', subject: '' }, daysLeft(earliestEnd));
+      },
+    });
   const missing = new Set(parts);
   let server: Server | undefined;
   return {
@@ -94,4 +112,8 @@ export function createMonitoring(engine: Engine, parts: readonly string[]): Moni
       return new Promise((resolve) => (server ? server.close(() => resolve()) : resolve()));
     },
   };
+}
+
+function daysLeft(end: Date): number {
+  return (end.getTime() - Date.now()) / 86_400_000;
 }

@@ -27,6 +27,8 @@ export interface ControlPlaneOptions {
   etcd?: { endpoints: string[]; prefix?: string; caFile?: string; certFile?: string; keyFile?: string };
   /** A directory with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem; default: a self-signed root in `state`. */
   ca?: string;
+  /** How often workloads ask whether roots change, in ms. Default 5 minutes, 5 s while they do. */
+  trustSyncMs?: number;
   /** MeshConfig, in its JSON form. */
   meshConfig: Record<string, unknown>;
   /** Peer authentication where no PeerAuthentication says otherwise. Default STRICT. */
@@ -55,6 +57,7 @@ Runs the control plane in the foreground.
   --store embedded|etcd      where the API keeps objects (default embedded)
   --etcd URL[,URL]           endpoints of etcd
   --ca DIR                   ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem
+  --trust-sync SECONDS       how often workloads ask for new roots (default 300, 5 while roots change)
   --mtls strict|permissive|disable   default peer authentication (default strict)
   --allow-fetch RANGE[,…]    fetch keys of tokens from these ranges too (public addresses only by default)
   --kubeconfig FILE          write the admin's kubeconfig here (0600)
@@ -76,6 +79,7 @@ const flags = {
   store: { type: 'string' },
   etcd: { type: 'string' },
   ca: { type: 'string' },
+  'trust-sync': { type: 'string' },
   mtls: { type: 'string' },
   'allow-fetch': { type: 'string' },
   kubeconfig: { type: 'string' },
@@ -120,6 +124,7 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
       monitoring: address('--monitoring', values.monitoring) ?? settings.monitoring,
       etcd,
       ca: values.ca ?? settings.ca,
+      trustSyncMs: seconds('--trust-sync', values['trust-sync']) ?? settings.trustSyncMs,
       kubeconfig: values.kubeconfig ?? settings.kubeconfig,
     }),
   };
@@ -178,6 +183,15 @@ function readSettings(file: string): Partial<ControlPlaneOptions> {
   } catch (error) {
     throw invalid(`--settings ${file}: ${messageOf(error)}`);
   }
+}
+
+/** Seconds, with a fraction, as milliseconds. */
+function seconds(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!(value >= 0.05 && value <= 86_400))
+    throw invalid(`${flag} ${text}: must be between 0.05 and 86400 seconds`);
+  return value * 1000;
 }
 
 function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {

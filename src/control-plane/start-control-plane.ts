@@ -19,7 +19,7 @@ import { createLedger, type Ledger } from '../xds/ledger.ts';
 import { createXdsServer, type XdsListener, type XdsServer } from '../xds/server.ts';
 import { createAdmitObject } from './admit-object.ts';
 import { openStore, startConfigApi } from './config-api.ts';
-import { debugPaths } from './debug-paths.ts';
+import { controlActions, debugPaths } from './debug-paths.ts';
 import { FilterQuarantine } from './filter-quarantine.ts';
 import { Flusher } from './flusher.ts';
 import { type IdentityService, openIdentityService } from './identity-service.ts';
@@ -82,7 +82,7 @@ async function start(
     ...(options.xds || options.insecureXds ? ['xds'] : []),
     ...(options.api ? ['api'] : []),
   ];
-  const monitoring = createMonitoring(engine, parts);
+  const monitoring = createMonitoring(engine, parts, identity?.ring);
 
   const store = await openStore(options);
   if (store) stops.push(() => store.close());
@@ -152,7 +152,8 @@ async function start(
       log,
       release: ostriaVersion(),
       checks: {},
-      paths: debugPaths({ ledger, engine, state }),
+      paths: debugPaths({ ledger, engine, state, ring: identity?.ring }),
+      actions: controlActions(identity?.ring),
     });
     stops.push(() => api.close());
     ports.set('api', api.port);
@@ -261,6 +262,15 @@ async function openIdentity(
     trustDomain: mesh.trustDomain,
     trustDomainAliases: mesh.trustDomainAliases,
     host: options.xds.host,
+    ...(options.trustSyncMs !== undefined
+      ? {
+          rotation: {
+            syncMs: options.trustSyncMs,
+            rotationSyncMs: options.trustSyncMs,
+            checkMs: options.trustSyncMs,
+          },
+        }
+      : {}),
     log,
   });
   stops.push(() => identity.close());

@@ -58,13 +58,14 @@ services:
     healthcheck: { test: [HTTP, /health] }
 `;
 
-export async function openHelloMesh(): Promise<HelloMesh> {
+/** `flags`: further ones of `ostria up`. */
+export async function openHelloMesh(flags: readonly string[] = []): Promise<HelloMesh> {
   const ostria = await openOstria();
   const { base, release } = await takePortBase();
   const file = join(ostria.home, 'mesh.yaml');
   const state: HelloMesh['state'] = (...path) => join(ostria.home, 'hello', ...path);
   const up: HelloMesh['up'] = async () => {
-    const args = ['up', '-f', file, '--detach', '--port-base', String(base)];
+    const args = ['up', '-f', file, '--detach', '--port-base', String(base), ...flags];
     const { code, stdout, stderr } = await ostria.run(args);
     if (code !== 0) throw new Error(`ostria up ended with ${code}: ${stderr}${stdout}`);
   };

@@ -29,6 +29,8 @@ interface UpFlags {
   readonly profile?: string[];
   readonly mtls?: string;
   readonly config?: string;
+  readonly ca?: string;
+  readonly trustSync?: string;
   readonly watch?: boolean;
   readonly waitTimeout: number;
 }
@@ -53,6 +55,11 @@ export function registerUp(program: Command): void {
       'strict, permissive or disable, where no PeerAuthentication says otherwise (default strict)',
     )
     .option('--config <directory>', 'also read, and follow, the YAML of a directory')
+    .option('--ca <directory>', 'your own authority: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem')
+    .option(
+      '--trust-sync <seconds>',
+      'how often workloads ask for new roots (default 300, 5 while roots change)',
+    )
     .option('--watch', 'restart workloads and the control plane when their files change')
     .option('--wait-timeout <seconds>', 'longest wait for readiness', wholeNumber, 120)
     .addHelpText(
@@ -95,6 +102,8 @@ async function runUp(flags: UpFlags): Promise<void> {
     controlPlaneFlags: [
       ...(flags.mtls === undefined ? [] : ['--mtls', flags.mtls]),
       ...(flags.config === undefined ? [] : ['--config', resolve(flags.config)]),
+      ...(flags.ca === undefined ? [] : ['--ca', resolve(flags.ca)]),
+      ...(flags.trustSync === undefined ? [] : ['--trust-sync', flags.trustSync]),
     ],
   };
   writeSupervisorConfig(paths.directory, full);

@@ -51,6 +51,8 @@ export interface ApiServerOptions {
   checks?: Readonly<Record<string, () => string | undefined | Promise<string | undefined>>>;
   /** Further paths for GET, such as `/debug/syncz`, subject to `nonResourceURLs` rules; the answer is sent as JSON. */
   paths?: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+  /** The same for POST: what they do is done when they answer. A CodedError that they throw is the user's. */
+  actions?: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
   clock?: Clock;
   /** Default: nothing is logged. */
   log?: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
@@ -117,6 +119,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     jwks: () => tokens.jwks(),
     issuer: tokens.issuer,
     paths: options.paths ?? {},
+    actions: options.actions ?? {},
   });
   const { host = '127.0.0.1', port = 0 } = options.listen ?? {};
   const listener = await listen({

@@ -49,6 +49,7 @@ export async function route(
     return Array.isArray(value) ? value.join(',') : value;
   };
   if (!info.resource) {
+    if (info.method === 'POST') return system.act(info.path, info.query);
     if (info.method !== 'GET' && info.method !== 'HEAD') throw methodNotAllowed(undefined, info.verb);
     return system.answer({
       path: info.path,

@@ -1,3 +1,4 @@
+import { CodedError } from '../../../kit/coded-error.ts';
 import type { KindRegistry } from '../../kind.ts';
 import {
   aggregatedDiscovery,
@@ -14,7 +15,7 @@ import type { OpenApiV3 } from '../openapi/openapi-v3.ts';
 import { parseAccept } from '../request/negotiate.ts';
 import type { Answer } from '../request/respond.ts';
 import type { VirtualResource } from '../reviews/virtual-resource.ts';
-import { notAcceptable, unknownPath } from '../status.ts';
+import { badRequest, methodNotAllowed, notAcceptable, unknownPath } from '../status.ts';
 
 export interface SystemPathOptions {
   kinds: KindRegistry;
@@ -28,6 +29,7 @@ export interface SystemPathOptions {
   issuer: string;
   /** Paths of the program that embeds the API. */
   paths: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+  actions: SystemPathOptions['paths'];
 }
 
 export interface SystemRequest {
@@ -62,6 +64,17 @@ export function createSystemPaths(options: SystemPathOptions) {
     return groups;
   };
 
+  /** A POST to a path of the program that embeds the API. */
+  async function act(path: string, query: URLSearchParams): Promise<Answer> {
+    const action = Object.hasOwn(options.actions, path) ? options.actions[path] : undefined;
+    if (!action) throw methodNotAllowed(undefined, 'post');
+    try {
+      return json((await action(query)) ?? {});
+    } catch (error) {
+      throw error instanceof CodedError ? badRequest(error.message) : error;
+    }
+  }
+
   async function answer(request: SystemRequest): Promise<Answer> {
     const path = request.path.length > 1 ? request.path.replace(/\/$/, '') : request.path;
     const health = healthPath.exec(path);
@@ -78,7 +91,7 @@ export function createSystemPaths(options: SystemPathOptions) {
     if (path === '/') return json({ paths: rootPaths(current()) });
     return discovery(current(), path, request);
   }
-  return { answer };
+  return { act, answer };
 }
 
 function json(body: unknown): Answer {

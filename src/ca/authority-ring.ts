@@ -1,0 +1,426 @@
+import { X509Certificate } from 'node:crypto';
+import { access } from 'node:fs/promises';
+import { type Clock, systemClock } from '../kit/clock.ts';
+import { CodedError, messageOf } from '../kit/coded-error.ts';
+import { type CertificateAuthority, createSelfSigned } from './authority.ts';
+import { type OpenAuthorityOptions, openAuthority, readMaterial, writeMaterial } from './authority-files.ts';
+import type { AuthorityMaterial } from './authority-material.ts';
+import { CertificateRegister, type OutstandingCertificate } from './certificate-register.ts';
+import { bundleHash, pemBlocks } from './pem.ts';
+import {
+  type RotationFiles,
+  type RotationPhase,
+  type RotationRecord,
+  readRecord,
+  recover,
+  retire,
+  rotationFiles,
+  writeRecord,
+} from './rotation-files.ts';
+
+export interface AuthorityRingOptions extends OpenAuthorityOptions {
+  /** The control plane's state directory; see `rotationFiles`. */
+  readonly state: string;
+  /** A directory with an authority of the user's, looked at again and again. Default: a self-signed root of our own. */
+  readonly source?: string;
+  readonly info?: (message: string) => void;
+  /** How often a workload asks for news, in ms. Default 5 minutes. */
+  readonly syncMs?: number;
+  /** The same while a rotation goes on. Default 5 s, more in a mesh of more than 250 workloads. */
+  readonly rotationSyncMs?: number;
+  /** A workload that asked once and then not for this long is taken for gone, in ms. Default 15 minutes. */
+  readonly silentMs?: number;
+  /** How often the user's directory and a rotation's progress are looked at, in ms. Default 2 s. */
+  readonly checkMs?: number;
+}
+
+/** What a workload is told that asks for news. */
+export interface TrustAnswer {
+  /** PEM; absent: what it has is right. */
+  readonly bundle?: string;
+  /** It should get a new certificate now. */
+  readonly renew: boolean;
+  /** When to ask again, in ms. */
+  readonly nextMs: number;
+}
+
+export interface RotationStatus {
+  readonly phase: RotationPhase;
+  readonly startedAt: number;
+  readonly since: number;
+  /** Who is waited for: identity, and name where it asked for news. */
+  readonly waitingFor: readonly { readonly identity: string; readonly instance: string }[];
+}
+
+export interface ChainStatus {
+  readonly what: 'root' | 'signing certificate' | 'next root' | 'next signing certificate';
+  readonly subject: string;
+  readonly notAfter: Date;
+}
+
+/** Times are RFC 3339 texts where it travelled as JSON. */
+export interface RingStatus {
+  readonly kind: 'self-signed' | 'plugged-in';
+  readonly chains: readonly ChainStatus[];
+  /** Certificates of workloads that have not ended. */
+  readonly certificates: number;
+  /** End of the one that ends first. */
+  readonly earliestEnd?: Date;
+  readonly rotation?: RotationStatus;
+}
+
+/** A self-signed root is replaced when this part of its life is left. */
+const renewAtPart = 0.1;
+const maxWaitingShown = 100;
+const defaultSyncMs = 5 * 60_000;
+
+interface Held {
+  readonly authority: CertificateAuthority;
+  readonly material: AuthorityMaterial;
+}
+
+/**
+ * The mesh's authority over time: which roots are trusted, which one signs, and the way from one root to the next without a
+ * refused connection. Signs like one authority; `root` is the bundle that everybody trusts at present.
+ */
+export class AuthorityRing implements CertificateAuthority {
+  readonly register: CertificateRegister;
+  readonly #options: AuthorityRingOptions;
+  readonly #files: RotationFiles;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+  #current: Held;
+  #next: Held | undefined;
+  #record: RotationRecord | undefined;
+  #hurried = false;
+  readonly #openedAt: number;
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<void> = Promise.resolve();
+  #problem = '';
+
+  static async open(options: AuthorityRingOptions): Promise<AuthorityRing> {
+    const files = rotationFiles(options.state);
+    await recover(files, exists);
+    if (options.source !== undefined && !(await exists(files.current)))
+      await writeMaterial(files.current, await readChecked(options.source, options));
+    const current = await open(files.current, options);
+    const record = await readRecord(files);
+    const next = record && (await open(files.next, { ...options, create: false }));
+    const register = new CertificateRegister({
+      file: `${options.state}/certificates.json`,
+      clock: options.clock ?? systemClock,
+      ...(options.warn ? { warn: options.warn } : {}),
+    });
+    await register.load();
+    const ring = new AuthorityRing(options, files, { current, next, record, register });
+    await ring.#look();
+    ring.#schedule();
+    return ring;
+  }
+
+  private constructor(
+    options: AuthorityRingOptions,
+    files: RotationFiles,
+    held: {
+      current: Held;
+      next: Held | undefined;
+      record: RotationRecord | undefined;
+      register: CertificateRegister;
+    },
+  ) {
+    this.#options = options;
+    this.#files = files;
+    this.#clock = options.clock ?? systemClock;
+    this.#openedAt = this.#clock.now();
+    this.#current = held.current;
+    this.#next = held.next;
+    this.#record = held.record;
+    this.register = held.register;
+  }
+
+  get root(): string {
+    const roots = [this.#current, ...(this.#next ? [this.#next] : [])].flatMap(({ material }) =>
+      pemBlocks(material.root),
+    );
+    return [...new Set(roots)].join('');
+  }
+
+  get intermediates(): string {
+    return this.#signer.authority.intermediates;
+  }
+
+  get notAfter(): Date {
+    return this.#signer.authority.notAfter;
+  }
+
+  /**
+   * Whoever joins knows the roots in force, not those to come: what is shown to it comes from the authority that those roots know,
+   * until they are replaced.
+   */
+  get forServers(): CertificateAuthority {
+    return this.#current.authority;
+  }
+
+  async issue(template: Parameters<CertificateAuthority['issue']>[0]) {
+    const issued = await this.#signer.authority.issue(template);
+    return { ...issued, root: this.root };
+  }
+
+  /** Told after the bundle or the signer changed. Returns the way to stop. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Remembers a certificate that was issued, and with which one it was asked for. */
+  issued(certificate: { serialNumber: string; identity: string; notAfter: Date }, replaces?: string): void {
+    this.register.issued(
+      {
+        serialNumber: certificate.serialNumber,
+        identity: certificate.identity,
+        notAfter: certificate.notAfter.getTime(),
+        bundle: bundleHash(this.root),
+        issuedUnder: bundleHash(this.#signer.material.root),
+      },
+      replaces,
+    );
+  }
+
+  /** A workload asks for news: what it holds is remembered, and what it lacks is answered. */
+  sync(report: {
+    certificate: X509Certificate;
+    identity: string;
+    bundle: string;
+    instance: string;
+  }): TrustAnswer {
+    const signer = this.#signer.material;
+    const ours = isIssuedBy(report.certificate, signer);
+    this.register.synced({
+      serialNumber: report.certificate.serialNumber,
+      identity: report.identity,
+      notAfter: report.certificate.validToDate.getTime(),
+      bundle: report.bundle,
+      issuedUnder: ours ? bundleHash(signer.root) : '',
+      instance: report.instance,
+    });
+    const root = this.root;
+    return {
+      ...(report.bundle === bundleHash(root) ? {} : { bundle: root }),
+      renew: this.#record?.phase === 'issue' && !ours,
+      nextMs: this.#nextSyncMs(),
+    };
+  }
+
+  status(): RingStatus {
+    const earliest = this.register.earliestEnd();
+    return {
+      kind: this.#options.source === undefined ? 'self-signed' : 'plugged-in',
+      chains: [...chainsOf(this.#current, ''), ...(this.#next ? chainsOf(this.#next, 'next ') : [])],
+      certificates: this.register.size,
+      ...(earliest === undefined ? {} : { earliestEnd: new Date(earliest) }),
+      ...(this.#record
+        ? {
+            rotation: {
+              ...this.#record,
+              waitingFor: this.#waiting(this.#record.phase)
+                .slice(0, maxWaitingShown)
+                .map(({ identity, instance }) => ({ identity, instance })),
+            },
+          }
+        : {}),
+    };
+  }
+
+  /** Begins the way to a new self-signed root. Throws `RotationRunning`, or `AuthorityPluggedIn` where the root is the user's. */
+  rotate(): Promise<void> {
+    return this.#serially(async () => {
+      if (this.#record)
+        throw new CodedError(
+          'RotationRunning',
+          'a rotation is going on already: see its state with `ostria ca status`',
+        );
+      if (this.#options.source !== undefined)
+        throw new CodedError(
+          'AuthorityPluggedIn',
+          `the authority is yours: put a new one into ${this.#options.source}, and the mesh moves to it`,
+        );
+      await this.#begin(
+        await createSelfSigned({
+          ...this.#options.selfSigned,
+          ...(this.#options.clock ? { clock: this.#options.clock } : {}),
+        }),
+      );
+    });
+  }
+
+  /** Goes on without those that are waited for: once, for the present phase. */
+  hurry(): void {
+    if (!this.#record) throw new CodedError('NoRotation', 'no rotation is going on');
+    this.#hurried = true;
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#working.catch(() => {});
+    await this.register.close();
+  }
+
+  get #signer(): Held {
+    return this.#record?.phase === 'issue' && this.#next ? this.#next : this.#current;
+  }
+
+  #nextSyncMs(): number {
+    const { syncMs = defaultSyncMs, rotationSyncMs = 5_000 } = this.#options;
+    // Every answer costs a handshake: a large mesh is asked less often.
+    return this.#record ? Math.max(rotationSyncMs, Math.min(syncMs, this.register.size * 20)) : syncMs;
+  }
+
+  #schedule(): void {
+    this.#timer = setTimeout(() => {
+      void this.#look().finally(() => this.#schedule());
+    }, this.#options.checkMs ?? 2_000).unref();
+  }
+
+  /** Looks whether there is anything to do; what fails is told once and tried again. */
+  async #look(): Promise<void> {
+    try {
+      await this.#serially(() => this.#step());
+      this.#problem = '';
+    } catch (error) {
+      const problem = messageOf(error);
+      if (problem !== this.#problem)
+        this.#options.warn?.(`the certificate authority stays as it is: ${problem}`);
+      this.#problem = problem;
+    }
+  }
+
+  #serially(work: () => Promise<void>): Promise<void> {
+    const done = this.#working.catch(() => {}).then(work);
+    this.#working = done;
+    return done;
+  }
+
+  async #step(): Promise<void> {
+    if (this.#record) return this.#advance(this.#record);
+    const { source } = this.#options;
+    if (source !== undefined) return this.#adopt(source, await readMaterial(source));
+    const [root] = pemBlocks(this.#current.material.root);
+    const certificate = new X509Certificate(root as string);
+    const life = certificate.validToDate.getTime() - certificate.validFromDate.getTime();
+    if (certificate.validToDate.getTime() - this.#clock.now() < life * renewAtPart) {
+      this.#options.info?.(`the root ends on ${certificate.validToDate.toISOString()}: a new one takes over`);
+      await this.#begin(await createSelfSigned({ ...this.#options.selfSigned }));
+    }
+  }
+
+  /** The user's authority changed: under the same roots it signs at once, under others the mesh moves to them. */
+  async #adopt(source: string, material: AuthorityMaterial): Promise<void> {
+    if (sameMaterial(material, this.#current.material)) return;
+    await openAuthority(source, { ...this.#options, create: false });
+    const trusted = new Set(pemBlocks(this.#current.material.root));
+    if (
+      pemBlocks(material.root).some((root) => !trusted.has(root)) ||
+      pemBlocks(material.root).length < trusted.size
+    )
+      return this.#begin(material);
+    await writeMaterial(this.#files.current, material);
+    this.#current = await open(this.#files.current, this.#options);
+    this.#options.info?.('the signing certificate was replaced');
+    this.#changed();
+  }
+
+  async #begin(material: AuthorityMaterial): Promise<void> {
+    await writeMaterial(this.#files.next, material);
+    this.#next = await open(this.#files.next, { ...this.#options, create: false });
+    await this.#enter('trust');
+  }
+
+  async #enter(phase: RotationPhase): Promise<void> {
+    const now = this.#clock.now();
+    // Whom to wait for must be known after a crash too.
+    await this.register.flush();
+    const record = { phase, startedAt: this.#record?.startedAt ?? now, since: now };
+    await writeRecord(this.#files, record);
+    this.#record = record;
+    this.#hurried = false;
+    this.#options.info?.(
+      phase === 'trust'
+        ? 'rotation of the root: everybody learns to trust the new one'
+        : 'rotation of the root: the new one signs, everybody renews',
+    );
+    this.#changed();
+  }
+
+  async #advance({ phase, since }: RotationRecord): Promise<void> {
+    // Whoever joined in this very moment was answered with the old bundle: it asks again within this time.
+    const now = this.#clock.now();
+    if (now - since < 2 * this.#nextSyncMs()) return;
+    // Certificates of the last moments before a crash are known by their holders alone: they ask within this time.
+    if (now - this.#openedAt < 1.5 * (this.#options.syncMs ?? defaultSyncMs)) return;
+    const waiting = this.#waiting(phase);
+    if (waiting.length > 0 && !this.#hurried) return;
+    if (waiting.length > 0)
+      this.#options.warn?.(`rotation of the root: goes on without ${waiting.length} holders of certificates`);
+    if (phase === 'trust') return this.#enter('issue');
+    await retire(this.#files);
+    this.#current = this.#next as Held;
+    this.#next = undefined;
+    this.#record = undefined;
+    this.#hurried = false;
+    this.#options.info?.('rotation of the root: done, the old one is trusted no more');
+    this.#changed();
+  }
+
+  #waiting(phase: RotationPhase): OutstandingCertificate[] {
+    const bundle = bundleHash(this.root);
+    const issuer = bundleHash(this.#next?.material.root ?? '');
+    return this.register.waiting(
+      phase === 'trust' ? (one) => one.bundle === bundle : (one) => one.issuedUnder === issuer,
+      this.#options.silentMs ?? 15 * 60_000,
+    );
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+async function open(directory: string, options: AuthorityRingOptions): Promise<Held> {
+  const authority = await openAuthority(directory, { ...options, create: options.create !== false });
+  return { authority, material: await readMaterial(directory) };
+}
+
+/** The user's files, when they make a usable authority. */
+async function readChecked(directory: string, options: AuthorityRingOptions): Promise<AuthorityMaterial> {
+  await openAuthority(directory, { ...options, create: false });
+  return readMaterial(directory);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function sameMaterial(a: AuthorityMaterial, b: AuthorityMaterial): boolean {
+  return a.certificate === b.certificate && a.key === b.key && a.root === b.root && a.chain === b.chain;
+}
+
+function isIssuedBy(certificate: X509Certificate, { certificate: pem }: AuthorityMaterial): boolean {
+  const issuer = new X509Certificate(pem);
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+function chainsOf({ material }: Held, prefix: '' | 'next '): ChainStatus[] {
+  const status = (what: ChainStatus['what'], pem: string): ChainStatus => {
+    const { subject, validToDate } = new X509Certificate(pem);
+    return { what, subject: subject.replaceAll('\n', ', '), notAfter: validToDate };
+  };
+  const roots = pemBlocks(material.root);
+  const signer = pemBlocks(material.certificate)[0] as string;
+  return [
+    ...roots.map((pem) => status(`${prefix}root`, pem)),
+    ...(roots.includes(signer) ? [] : [status(`${prefix}signing certificate`, signer)]),
+  ];
+}
