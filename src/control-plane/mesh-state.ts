@@ -165,6 +165,7 @@ function forCompile(object: ConfigObject): ConfigObject {
       ...annotationsForCompile(metadata.annotations),
       ...(metadata.creationTimestamp ? { creationTimestamp: metadata.creationTimestamp } : {}),
     },
+    ...loadBalancerOf(object),
   };
 }
 
@@ -181,6 +182,12 @@ function podForCompile(pod: ConfigObject | undefined): ConfigObject | undefined 
     annotations: { [proxyConfig]: config },
   };
   return { apiVersion: 'v1', kind: 'Pod', metadata };
+}
+
+/** The one part of a status that something else than we decides, and that results depend on: a Service's addresses outside. */
+function loadBalancerOf({ kind, status }: ConfigObject): { status?: unknown } {
+  const { loadBalancer } = (status ?? {}) as { loadBalancer?: unknown };
+  return kind === 'Service' && loadBalancer !== undefined ? { status: { loadBalancer } } : {};
 }
 
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';

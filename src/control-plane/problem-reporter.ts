@@ -1,11 +1,15 @@
-import type { KindRegistry } from '../config/kind.ts';
-import type { ConfigObject, StatusCondition } from '../config/object.ts';
+import { type KindRegistry, resourceName } from '../config/kind.ts';
+import { type ConfigObject, type StatusCondition, splitKey } from '../config/object.ts';
 import { parseOriginId } from '../config/origin.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
+import type { ObjectRef } from '../config/store/store.ts';
+import { worldKind } from '../config/world-kind.ts';
 import { features } from '../features/index.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
+import { setOrDelete } from '../kit/maps.ts';
 import type { PaceOptions } from '../kit/pace.ts';
 import { createProblems, decodeProblems, problemsType } from '../pipeline/problems.ts';
+import { createStatuses, decodeStatus, statusesType } from '../pipeline/statuses.ts';
 import type { Problem } from '../plan/feature.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
 import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
@@ -27,13 +31,17 @@ const noteReasons: ReadonlySet<string> = new Set(['ProtocolAsTcp']);
 const toldProblems = 5;
 /** Nobody waits for a condition: in a burst of changes the proxies' compile has the machine. */
 const unhurried: PaceOptions = { share: 0.05, freeMs: 0, allowanceMs: 100, maxMs: 5_000 };
-/** Defines queries, so once in a process. */
+/** Define queries, so once in a process. */
 const problems = createProblems(features);
+const statuses = createStatuses(features);
+const statusKinds: ReadonlySet<string> = new Set(
+  features.flatMap((feature) => feature.statuses ?? []).map(({ kind }) => kind),
+);
 
 const observerId = 'sidecar~0.0.0.0~observer.ostria-system~ostria-system.svc.cluster.local';
 
 /**
- * What objects ask for and cannot have, as conditions on them. A compile of its own, with one proxy that stands for nobody: the
+ * What objects ask for and cannot have, as conditions on them, and the whole status of kinds whose API asks for one. A compile of its own, with one proxy that stands for nobody: the
  * proxies' compile is not slowed by it, and it runs when that one is done.
  */
 export class ProblemReporter implements CompileTarget {
@@ -44,6 +52,8 @@ export class ProblemReporter implements CompileTarget {
   readonly #clock: Clock;
   /** Objects that will be looked at again because time alone changes what is to be said of them. */
   readonly #waiting = new Map<string, AbortController>();
+  /** Of the objects whose status is ours, as last seen. */
+  readonly #generations = new Map<string, number>();
 
   constructor(
     kinds: KindRegistry,
@@ -54,15 +64,16 @@ export class ProblemReporter implements CompileTarget {
     this.#kinds = kinds;
     this.#writer = writer;
     this.#clock = clock;
-    this.#engine = createEngine({ roots: [problems] });
+    this.#engine = createEngine({ roots: [problems, statuses] });
     this.#flusher = new Flusher(this.#engine, onError, unhurried);
     const observer = parseProxy({ id: observerId, cluster: '', metadata: {} }, { vhds: true });
     if (!observer.ok) throw new Error(observer.error);
     this.#engine.connect(observer.proxy);
     this.#engine.onPush(({ deltas }) => {
-      for (const { upserts, removed } of deltas) {
-        for (const resource of upserts) this.#report(resource.name);
-        for (const name of removed) this.#report(name);
+      for (const { typeUrl, upserts, removed } of deltas) {
+        const report = typeUrl === statusesType ? this.#reportStatus.bind(this) : this.#report.bind(this);
+        for (const resource of upserts) report(resource.name);
+        for (const name of removed) report(name);
       }
     });
   }
@@ -77,17 +88,41 @@ export class ProblemReporter implements CompileTarget {
     this.#flusher.request();
   }
 
-  /** Looks at what the store brings: a condition of an earlier run that no longer holds is taken back. */
+  /**
+   * Looks at what the store brings: a condition of an earlier run that no longer holds is taken back, and a status that speaks of an
+   * earlier generation is written again, though nothing else in it may have changed.
+   */
   async observe(changes: readonly ConfigChange[]): Promise<void> {
     const doubtful = changes.filter(({ object }) => object && hasOurCondition(object));
-    if (doubtful.length === 0) return;
+    const judged = changes.filter(({ group, kind }) => statusKinds.has(worldKind(group, kind)));
+    for (const { group, kind, key, object } of judged) {
+      const id = `${worldKind(group, kind)}|${key}`;
+      setOrDelete(this.#generations, id, object?.metadata.generation);
+    }
+    if (doubtful.length === 0 && judged.length === 0) return;
     await this.#flusher.settled();
     for (const { kind, key } of doubtful) this.#report(`${kind}/${key}`);
+    for (const { group, kind, key } of judged) this.#reportStatus(`${worldKind(group, kind)}|${key}`);
   }
 
   close(): void {
     this.#flusher.close();
     for (const waiting of this.#waiting.values()) waiting.abort();
+  }
+
+  #reportStatus(id: string): void {
+    const resource = this.#engine.resources(observerId, statusesType).get(id);
+    const ref = resource && this.#refOfStatus(id);
+    if (ref) this.#writer.reportStatus(ref, decodeStatus(resource), this.#generations.get(id));
+  }
+
+  /** `group/Kind|namespace/name` */
+  #refOfStatus(id: string): ObjectRef | undefined {
+    const bar = id.indexOf('|');
+    const slash = id.indexOf('/');
+    const kind = this.#kinds.byKind(id.slice(0, slash), id.slice(slash + 1, bar));
+    const { namespace, name } = splitKey(id.slice(bar + 1));
+    return kind && { resource: resourceName(kind), namespace, name };
   }
 
   #report(id: string): void {

@@ -1,6 +1,8 @@
 import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import type { ObjectRef, Store } from '../config/store/store.ts';
 import { deepEqual } from '../kit/deep-equal.ts';
+import type { ObjectStatusPlan } from '../plan/object-status.ts';
+import { withStatus } from './with-status.ts';
 
 export interface StatusWriterOptions {
   store: Store;
@@ -13,11 +15,18 @@ export interface StatusWriterOptions {
 /** What one owner (the ledger, the compile) has to say of an object: its conditions by type; null takes one back. */
 type Wanted = Map<string, StatusCondition | null>;
 
+/** A whole status, and the generation of the object that it speaks of. */
+interface WantedStatus {
+  readonly plan: ObjectStatusPlan;
+  readonly generation: number | undefined;
+}
+
 interface Report {
   readonly ref: ObjectRef;
   readonly wanted: Wanted;
   /** Other fields of the status; undefined removes one. */
   readonly fields: Map<string, unknown>;
+  status?: WantedStatus;
 }
 
 /** An object changes under us at most this often in a row before we give the write up until the next report. */
@@ -48,6 +57,12 @@ export class StatusWriter {
   /** Asks for a field of an object's status that is no condition; undefined removes it. */
   set(ref: ObjectRef, field: string, value: unknown): void {
     this.#reportOn(ref)?.fields.set(field, value);
+  }
+
+  /** Asks for what is ours of an object's status, as seen of one generation of it. */
+  reportStatus(ref: ObjectRef, plan: ObjectStatusPlan, generation: number | undefined): void {
+    const report = this.#reportOn(ref);
+    if (report) report.status = { plan, generation };
   }
 
   #reportOn(ref: ObjectRef): Report | undefined {
@@ -88,12 +103,14 @@ export class StatusWriter {
     });
   }
 
-  async #write({ ref, wanted, fields }: Report): Promise<void> {
+  async #write({ ref, wanted, fields, status }: Report): Promise<void> {
     try {
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
         const stored = await this.#options.store.get(ref);
         if (!stored) return;
-        const object = withFields(withConditions(stored.object, wanted, this.#options.now()), fields);
+        const now = this.#options.now();
+        const simple = withFields(withConditions(stored.object, wanted, now), fields);
+        const object = status ? withStatus(simple, status.plan, status.generation, now) : simple;
         if (object === stored.object) return;
         const result = await this.#options.store.commit([
           { type: 'put', ref, object, expect: stored.revision },

@@ -211,7 +211,14 @@ function httpOptions(plan: ClusterPlan): HttpProtocolOptions | undefined {
         }
       : {}),
   });
-  if (plan.protocol === 'http-auto')
+  if (plan.protocol === 'http-alpn')
+    options.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions: {
+        case: 'autoConfig',
+        value: { httpProtocolOptions: {}, http2ProtocolOptions: http2 },
+      },
+    }).upstreamProtocolOptions;
+  else if (plan.protocol === 'http-auto')
     options.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, {
       upstreamProtocolOptions: {
         case: 'useDownstreamProtocolConfig',

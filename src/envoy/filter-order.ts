@@ -40,6 +40,10 @@ export const httpFilterOrder: readonly { readonly name: string; readonly reason:
   },
   { name: 'envoy.filters.http.fault', reason: 'injects as early as a real network fault would show' },
   {
+    name: 'envoy.filters.http.stateful_session',
+    reason: 'names the endpoint of a session once nothing refuses the request any more',
+  },
+  {
     name: 'envoy.filters.http.dynamic_forward_proxy',
     reason: 'resolves the host just before the router needs an address',
   },

@@ -29,6 +29,8 @@ import {
   TcpProxySchema,
   UpstreamConnectMode,
 } from '../../gen/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { RouteSchema as UdpRouteSchema } from '../../gen/proto/envoy/extensions/filters/udp/udp_proxy/v3/route_pb.js';
+import { UdpProxyConfigSchema } from '../../gen/proto/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.js';
 import {
   type ChainMatch,
   type DownstreamTls,
@@ -64,6 +66,7 @@ export function buildListener(
   chains: FilterChain[],
   defaultChain: FilterChain | undefined,
 ): Listener {
+  if (plan.udpCluster !== undefined) return udpListener(plan, plan.udpCluster);
   // QUIC tells the server name by itself.
   const filters = plan.quic ? [] : listenerFilters(plan);
   const inspects = filters.some((filter) => filter !== originalDst && filter !== proxyProtocol);
@@ -87,6 +90,35 @@ export function buildListener(
     ...(plan.bind ? {} : { bindToPort: false }),
     ...(plan.originalDestination ? { useOriginalDst: true } : {}),
     ...(plan.transparent ? { transparent: true } : {}),
+  });
+}
+
+/** Datagrams of one client go to one endpoint until it is silent for a minute, Envoy's default. */
+function udpListener(plan: ListenerPlan, cluster: string): Listener {
+  return create(ListenerSchema, {
+    name: plan.name,
+    address: udpAddress(plan.address, plan.port),
+    udpListenerConfig: {},
+    listenerFilters: [
+      listenerFilter(
+        'envoy.filters.udp_listener.udp_proxy',
+        pack(UdpProxyConfigSchema, {
+          statPrefix: cluster,
+          routeSpecifier: {
+            case: 'matcher',
+            value: {
+              onNoMatch: {
+                onMatch: {
+                  case: 'action',
+                  value: { name: 'route', typedConfig: pack(UdpRouteSchema, { cluster }) },
+                },
+              },
+            },
+          },
+        }),
+      ),
+    ],
+    metadata: originMetadata(plan.origin),
   });
 }
 

@@ -108,11 +108,7 @@ function buildForward(plan: ForwardAction): RouteAction {
   const authority = apart ? undefined : (single ?? plan.authority);
   if (authority !== undefined) action.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: authority };
   if (plan.rewrite?.type === 'prefix') action.prefixRewrite = plan.rewrite.value;
-  else if (plan.rewrite)
-    action.regexRewrite = create(RegexMatchAndSubstituteSchema, {
-      pattern: { regex: plan.rewrite.match },
-      substitution: plan.rewrite.substitution,
-    });
+  else if (plan.rewrite) action.regexRewrite = regexRewrite(plan.rewrite);
   if (plan.connect)
     action.upgradeConfigs = [
       create(RouteAction_UpgradeConfigSchema, { upgradeType: 'CONNECT', connectConfig: {} }),
@@ -150,6 +146,10 @@ function weightedCluster(
   return message;
 }
 
+function regexRewrite({ match, substitution }: { readonly match: string; readonly substitution: string }) {
+  return create(RegexMatchAndSubstituteSchema, { pattern: { regex: match }, substitution });
+}
+
 const redirectCodes: Readonly<Record<number, RedirectCode>> = {
   301: RedirectCode.MOVED_PERMANENTLY,
   302: RedirectCode.FOUND,
@@ -167,5 +167,7 @@ function buildRedirect(plan: RedirectAction): RedirectMessage {
   if (plan.scheme) message.schemeRewriteSpecifier = { case: 'schemeRedirect', value: plan.scheme };
   if (plan.path) message.pathRewriteSpecifier = { case: 'pathRedirect', value: plan.path };
   else if (plan.prefix) message.pathRewriteSpecifier = { case: 'prefixRewrite', value: plan.prefix };
+  else if (plan.regex)
+    message.pathRewriteSpecifier = { case: 'regexRewrite', value: regexRewrite(plan.regex) };
   return message;
 }

@@ -12,6 +12,7 @@ import { destinationRule } from './traffic/destination-rule/feature.ts';
 import { explicitCapture } from './traffic/explicit-capture/feature.ts';
 import { fault } from './traffic/fault/feature.ts';
 import { gateway } from './traffic/gateway/feature.ts';
+import { gatewayApi } from './traffic/gateway-api/feature.ts';
 import { http10 } from './traffic/http10/feature.ts';
 import { inbound } from './traffic/inbound/feature.ts';
 import { ingress } from './traffic/ingress/feature.ts';
@@ -20,6 +21,7 @@ import { outbound } from './traffic/outbound/feature.ts';
 import { protocolFilter } from './traffic/protocol-filter/feature.ts';
 import { retry } from './traffic/retry/feature.ts';
 import { service } from './traffic/service/feature.ts';
+import { sessionPersistence } from './traffic/session-persistence/feature.ts';
 import { sidecar } from './traffic/sidecar/feature.ts';
 import { virtualService } from './traffic/virtual-service/feature.ts';
 
@@ -36,6 +38,7 @@ export const features: readonly Feature[] = [
   gateway,
   ingress,
   virtualService,
+  gatewayApi,
   destinationRule,
   peerAuthentication,
   mutualTls,
@@ -47,6 +50,7 @@ export const features: readonly Feature[] = [
   retry,
   protocolFilter,
   http10,
+  sessionPersistence,
   metrics,
   connectionSettings,
   accessLog,

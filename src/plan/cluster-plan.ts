@@ -47,8 +47,11 @@ export type Discovery =
   /** No endpoint: every request fails. */
   | { readonly type: 'nothing' };
 
-/** What is spoken to the endpoints. `http-auto`: as the client spoke (HTTP/1.1 or HTTP/2). */
-export type UpstreamProtocol = 'tcp' | 'http1' | 'http2' | 'http-auto';
+/**
+ * What is spoken to the endpoints. `http-auto`: as the client spoke (HTTP/1.1 or HTTP/2); `http-alpn`: what the TLS handshake with the
+ * endpoint comes to.
+ */
+export type UpstreamProtocol = 'tcp' | 'http1' | 'http2' | 'http-auto' | 'http-alpn';
 
 /** How a proxy secures connections to a cluster. */
 export type UpstreamTls =

@@ -10,8 +10,10 @@ import type { Origin } from '../config/origin.ts';
 import type { Collection, Key, Query } from '../snapshot/query.ts';
 import type { Resource } from '../snapshot/resource.ts';
 import type { View } from '../snapshot/view.ts';
+import type { Index } from '../snapshot/world.ts';
 import type { ClusterPlan, EndpointsPlan } from './cluster-plan.ts';
 import type { FilterChainPlan, ListenerPlan, SecretPlan } from './listener-plan.ts';
+import type { ObjectStatusPlan } from './object-status.ts';
 import type { RouteConfigurationPlan, RoutePlan, VirtualHostPlan } from './route-plan.ts';
 
 /**
@@ -140,6 +142,16 @@ export interface Problem {
   readonly until?: number;
 }
 
+/** Makes the status of one kind of object, where its API has more to say than conditions. Reads no attribute of the proxy. */
+export interface StatusShaper {
+  /** As the world knows it: `gateway.networking.k8s.io/HTTPRoute`. */
+  readonly kind: string;
+  /** Every object of the kind, under ''. */
+  readonly all: Index;
+  /** undefined: the object is not ours to judge. */
+  readonly plan: (view: View, key: Key) => ObjectStatusPlan | undefined;
+}
+
 /** One capability: a folder under features/. */
 export interface Feature {
   readonly name: string;
@@ -158,6 +170,7 @@ export interface Feature {
   readonly patches?: OutputPatches;
   /** What an object asks for and cannot have. Reads no attribute of the proxy. */
   readonly problems?: (view: View, object: ConfigObject) => Problem[];
+  readonly statuses?: readonly StatusShaper[];
   /** Words for the decision that an origin path of its kinds stands for; undefined where it is not this feature's. */
   readonly explain?: (origin: Origin) => string | undefined;
 }

@@ -117,6 +117,8 @@ export interface ListenerPlan extends Slotted {
   readonly chains: readonly FilterChainPlan[];
   /** Takes what no chain matches. */
   readonly defaultChain?: FilterChainPlan;
+  /** A UDP port: its datagrams go to this cluster, and there are no chains. */
+  readonly udpCluster?: string;
   /** Listener filters beyond those that the chains' matches need. */
   readonly origin: Origin;
   /** How long an inspector waits for the client's first bytes, in milliseconds; 0: until they come. */

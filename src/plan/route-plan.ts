@@ -84,6 +84,7 @@ export interface RedirectAction {
   readonly port: number;
   readonly path?: string;
   readonly prefix?: string;
+  readonly regex?: { readonly match: string; readonly substitution: string };
 }
 
 export interface DirectResponseAction {

@@ -17,6 +17,7 @@ import type { Call, SimulationError, SimulationResult, Step } from './call.ts';
 import { connectionClusters } from './connection-clusters.ts';
 import { DecodedResources, type ResourceSet, unpack } from './decoded-resources.ts';
 import { type ConnectionFacts, matchFilterChains } from './filter-chain.ts';
+import { redirectedPath } from './redirected-path.ts';
 import { matchRoute, matchVirtualHost } from './route.ts';
 
 /** Metadata namespace and key under which emitters stamp origins. */
@@ -236,10 +237,7 @@ function applyAction(walk: Walk, route: Route): SimulationResult {
               ? 'http'
               : 'https';
       const host = redirect.hostRedirect || (walk.call.host ?? '');
-      const path =
-        redirect.pathRewriteSpecifier.case === 'pathRedirect'
-          ? redirect.pathRewriteSpecifier.value
-          : (walk.call.path ?? '/');
+      const path = redirectedPath(redirect, route, walk.call.path ?? '/');
       const port = redirect.portRedirect > 0 ? `:${redirect.portRedirect}` : '';
       walk.result.redirect = {
         code: codes[redirect.responseCode] ?? 301,

@@ -19,6 +19,7 @@ const groups: Readonly<Record<string, () => Promise<ConformanceGroup>>> = {
     ];
   },
   authn: async () => (await import('./authn.ts')).runAuthnCases,
+  'gateway-api': async () => (await import('./gateway-api.ts')).runGatewayApiCases,
   authz: async () => (await import('./authz.ts')).runAuthzCases,
 };
 

@@ -56,8 +56,8 @@ function chainConflicts(resources: ResourceSet): string[] {
     }
     const { address } = listener.address ?? {};
     if (address?.case !== 'socketAddress') continue;
-    const { address: ip, portSpecifier } = address.value;
-    const id = `${ip}:${portSpecifier.value}`;
+    const { address: ip, portSpecifier, protocol } = address.value;
+    const id = `${ip}:${portSpecifier.value}/${protocol}`;
     const other = addresses.get(id);
     if (other) conflicts.push(`${other} and ${listener.name} both have ${id}`);
     addresses.set(id, listener.name);

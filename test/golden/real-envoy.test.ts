@@ -29,7 +29,12 @@ class FixedSource implements ResourceSource {
 function onLoopback(resource: Resource): Resource {
   const listener = fromBinary(ListenerSchema, resource.bytes);
   if (listener.bindToPort === false) return resource;
-  const socketAddress = { address: '127.0.0.1', portSpecifier: { case: 'portValue' as const, value: 0 } };
+  const old = listener.address?.address;
+  const socketAddress = {
+    address: '127.0.0.1',
+    portSpecifier: { case: 'portValue' as const, value: 0 },
+    ...(old?.case === 'socketAddress' ? { protocol: old.value.protocol } : {}),
+  };
   listener.address = create(AddressSchema, { address: { case: 'socketAddress', value: socketAddress } });
   listener.additionalAddresses = [];
   return { ...resource, bytes: toBinary(ListenerSchema, listener) };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { localCluster } from '../../src/agent/envoy-bootstrap.ts';
 import type { Secret } from '../../src/agent/sds-messages.ts';
 import { startSdsServer } from '../../src/agent/sds-server.ts';
+import { type ConfigObject, objectKey } from '../../src/config/object.ts';
 import { worldKind } from '../../src/config/world-kind.ts';
 import { parseYamlDocuments } from '../../src/config/yaml-documents.ts';
 import { roots } from '../../src/pipeline/roots.ts';
@@ -41,7 +42,7 @@ export interface MeshEnvoyOptions {
 /** A mesh compiled from YAML and served to Envoys. */
 export interface CompiledMesh extends MeshEnvoys {
   readonly engine: Engine;
-  /** Objects that come or change; those of `remove` (`Kind/namespace/name`) go. Pushed when this returns. */
+  /** Objects that come or change; those of `remove` (`Kind/namespace/name`, or `Kind.group/…`) go. Pushed when this returns. */
   apply(yaml: string, remove?: readonly string[]): void;
 }
 
@@ -72,7 +73,8 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
     ledger,
     refusals,
     async envoy(spec, options = {}) {
-      const id = `${spec.namespace ?? 'default'}-${spec.name ?? 'client'}-${stops.length}`;
+      // A path of a unix socket has room for a hundred characters.
+      const id = `${`${spec.namespace ?? 'default'}-${spec.name ?? 'client'}`.slice(0, 40)}-${stops.length}`;
       const socket = join(directory, `${id}.sock`);
       const sds = await startSdsServer(socket, silent as never);
       sds.set(workloadSecrets(directory, authority, id, spec.namespace ?? 'default', options.serviceAccount));
@@ -112,24 +114,35 @@ export async function startCompiledMesh(
     const changes = objects.map(({ object }) => ({
       group: object.apiVersion.includes('/') ? (object.apiVersion.split('/')[0] ?? '') : '',
       kind: object.kind,
-      key: `${object.metadata.namespace ?? 'default'}/${object.metadata.name}`,
-      object: { ...object, metadata: { namespace: 'default', ...object.metadata } },
+      ...placed(object),
     }));
     const gone = remove.map((id) => {
-      const [kind = '', namespace, name] = id.split('/');
-      const group = kind === 'ServiceEntry' || kind === 'WorkloadEntry' ? 'networking.istio.io' : '';
-      return { group, kind, key: `${namespace}/${name}` };
+      const [written = '', namespace, name] = id.split('/');
+      const dot = written.indexOf('.');
+      const kind = dot < 0 ? written : written.slice(0, dot);
+      const implied = kind === 'ServiceEntry' || kind === 'WorkloadEntry' ? 'networking.istio.io' : '';
+      return { group: dot < 0 ? implied : written.slice(dot + 1), kind, key: `${namespace}/${name}` };
     });
     engine.apply(
       changes.map(({ group, kind, key, object }) => ({ kind: worldKind(group, kind), key, value: object })),
     );
-    engine.apply(gone.map(({ kind, key }) => ({ kind, key, value: undefined })));
+    engine.apply(
+      gone.map(({ group, kind, key }) => ({ kind: worldKind(group, kind), key, value: undefined })),
+    );
     engine.apply(registry.apply([...changes, ...gone]), ++revision);
     engine.flush();
     if (failures.length > 0) throw new Error(`the compile failed: ${JSON.stringify(failures, describe)}`);
   };
   apply(yaml);
   return { engine, apply, ...(await startMeshEnvoys(engine)) };
+}
+
+/** Objects without a namespace belong to `default`, unless their kind has none. */
+function placed(object: ConfigObject): { key: string; object: ConfigObject } {
+  const clusterScoped = object.kind === 'Namespace' || object.kind === 'GatewayClass';
+  const metadata = clusterScoped ? object.metadata : { namespace: 'default', ...object.metadata };
+  const moved = { ...object, metadata };
+  return { key: objectKey(moved), object: moved };
 }
 
 function describe(_key: string, value: unknown): unknown {

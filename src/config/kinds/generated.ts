@@ -12,6 +12,16 @@ const built = new Set([
   'WorkloadEntry.networking.istio.io',
   'PeerAuthentication.security.istio.io',
   'AuthorizationPolicy.security.istio.io',
+  'GatewayClass.gateway.networking.k8s.io',
+  'Gateway.gateway.networking.k8s.io',
+  'ListenerSet.gateway.networking.k8s.io',
+  'HTTPRoute.gateway.networking.k8s.io',
+  'GRPCRoute.gateway.networking.k8s.io',
+  'TLSRoute.gateway.networking.k8s.io',
+  'TCPRoute.gateway.networking.k8s.io',
+  'UDPRoute.gateway.networking.k8s.io',
+  'ReferenceGrant.gateway.networking.k8s.io',
+  'BackendTLSPolicy.gateway.networking.k8s.io',
 ]);
 
 /** Schemas are compiled once each, so all registries share them. */

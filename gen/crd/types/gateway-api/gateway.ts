@@ -3,6 +3,7 @@
 export interface GatewaySpec {
   addresses?: GatewayAddresses[];
   allowedListeners?: GatewayAllowedListeners;
+  defaultScope?: "All" | "None";
   gatewayClassName: string;
   infrastructure?: GatewayInfrastructure;
   listeners: GatewayListeners[];

@@ -4,6 +4,7 @@ export interface GRPCRouteSpec {
   hostnames?: string[];
   parentRefs?: GRPCRouteParentRefs[];
   rules?: GRPCRouteRules[];
+  useDefaultGateways?: "All" | "None";
 }
 
 export interface GRPCRouteParentRefs {
@@ -20,6 +21,7 @@ export interface GRPCRouteRules {
   filters?: GRPCRouteRulesBackendRefsFilters[];
   matches?: GRPCRouteRulesMatches[];
   name?: string;
+  sessionPersistence?: GRPCRouteRulesSessionPersistence;
 }
 
 export interface GRPCRouteRulesBackendRefs {
@@ -91,6 +93,17 @@ export interface GRPCRouteRulesMatchesMethod {
   method?: string;
   service?: string;
   type?: "Exact" | "RegularExpression";
+}
+
+export interface GRPCRouteRulesSessionPersistence {
+  absoluteTimeout?: string;
+  cookieConfig?: GRPCRouteRulesSessionPersistenceCookieConfig;
+  sessionName?: string;
+  type?: "Cookie" | "Header";
+}
+
+export interface GRPCRouteRulesSessionPersistenceCookieConfig {
+  lifetimeType?: "Permanent" | "Session";
 }
 
 export interface GRPCRouteStatus {

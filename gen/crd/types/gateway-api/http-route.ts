@@ -4,6 +4,7 @@ export interface HTTPRouteSpec {
   hostnames?: string[];
   parentRefs?: HTTPRouteParentRefs[];
   rules?: HTTPRouteRules[];
+  useDefaultGateways?: "All" | "None";
 }
 
 export interface HTTPRouteParentRefs {
@@ -20,6 +21,8 @@ export interface HTTPRouteRules {
   filters?: HTTPRouteRulesBackendRefsFilters[];
   matches?: HTTPRouteRulesMatches[];
   name?: string;
+  retry?: HTTPRouteRulesRetry;
+  sessionPersistence?: HTTPRouteRulesSessionPersistence;
   timeouts?: HTTPRouteRulesTimeouts;
 }
 
@@ -36,11 +39,12 @@ export interface HTTPRouteRulesBackendRefs {
 export interface HTTPRouteRulesBackendRefsFilters {
   cors?: HTTPRouteRulesBackendRefsFiltersCors;
   extensionRef?: HTTPRouteRulesBackendRefsFiltersExtensionRef;
+  externalAuth?: HTTPRouteRulesBackendRefsFiltersExternalAuth;
   requestHeaderModifier?: HTTPRouteRulesBackendRefsFiltersRequestHeaderModifier;
   requestMirror?: HTTPRouteRulesBackendRefsFiltersRequestMirror;
   requestRedirect?: HTTPRouteRulesBackendRefsFiltersRequestRedirect;
   responseHeaderModifier?: HTTPRouteRulesBackendRefsFiltersRequestHeaderModifier;
-  type: "RequestHeaderModifier" | "ResponseHeaderModifier" | "RequestMirror" | "RequestRedirect" | "URLRewrite" | "ExtensionRef" | "CORS";
+  type: "RequestHeaderModifier" | "ResponseHeaderModifier" | "RequestMirror" | "RequestRedirect" | "URLRewrite" | "ExtensionRef" | "CORS" | "ExternalAuth";
   urlRewrite?: HTTPRouteRulesBackendRefsFiltersUrlRewrite;
 }
 
@@ -59,6 +63,36 @@ export interface HTTPRouteRulesBackendRefsFiltersExtensionRef {
   name: string;
 }
 
+export interface HTTPRouteRulesBackendRefsFiltersExternalAuth {
+  backendRef: HTTPRouteRulesBackendRefsFiltersExternalAuthBackendRef;
+  forwardBody?: HTTPRouteRulesBackendRefsFiltersExternalAuthForwardBody;
+  grpc?: HTTPRouteRulesBackendRefsFiltersExternalAuthGrpc;
+  http?: HTTPRouteRulesBackendRefsFiltersExternalAuthHttp;
+  protocol: "HTTP" | "GRPC";
+}
+
+export interface HTTPRouteRulesBackendRefsFiltersExternalAuthBackendRef {
+  group?: string;
+  kind?: string;
+  name: string;
+  namespace?: string;
+  port?: number;
+}
+
+export interface HTTPRouteRulesBackendRefsFiltersExternalAuthForwardBody {
+  maxSize?: number;
+}
+
+export interface HTTPRouteRulesBackendRefsFiltersExternalAuthGrpc {
+  allowedHeaders?: string[];
+}
+
+export interface HTTPRouteRulesBackendRefsFiltersExternalAuthHttp {
+  allowedHeaders?: string[];
+  allowedResponseHeaders?: string[];
+  path?: string;
+}
+
 export interface HTTPRouteRulesBackendRefsFiltersRequestHeaderModifier {
   add?: HTTPRouteRulesBackendRefsFiltersRequestHeaderModifierAdd[];
   remove?: string[];
@@ -71,17 +105,9 @@ export interface HTTPRouteRulesBackendRefsFiltersRequestHeaderModifierAdd {
 }
 
 export interface HTTPRouteRulesBackendRefsFiltersRequestMirror {
-  backendRef: HTTPRouteRulesBackendRefsFiltersRequestMirrorBackendRef;
+  backendRef: HTTPRouteRulesBackendRefsFiltersExternalAuthBackendRef;
   fraction?: HTTPRouteRulesBackendRefsFiltersRequestMirrorFraction;
   percent?: number;
-}
-
-export interface HTTPRouteRulesBackendRefsFiltersRequestMirrorBackendRef {
-  group?: string;
-  kind?: string;
-  name: string;
-  namespace?: string;
-  port?: number;
 }
 
 export interface HTTPRouteRulesBackendRefsFiltersRequestMirrorFraction {
@@ -130,6 +156,23 @@ export interface HTTPRouteRulesMatchesQueryParams {
   name: string;
   type?: "Exact" | "RegularExpression";
   value: string;
+}
+
+export interface HTTPRouteRulesRetry {
+  attempts?: number;
+  backoff?: string;
+  codes?: number[];
+}
+
+export interface HTTPRouteRulesSessionPersistence {
+  absoluteTimeout?: string;
+  cookieConfig?: HTTPRouteRulesSessionPersistenceCookieConfig;
+  sessionName?: string;
+  type?: "Cookie" | "Header";
+}
+
+export interface HTTPRouteRulesSessionPersistenceCookieConfig {
+  lifetimeType?: "Permanent" | "Session";
 }
 
 export interface HTTPRouteRulesTimeouts {

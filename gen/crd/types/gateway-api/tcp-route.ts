@@ -3,6 +3,7 @@
 export interface TCPRouteSpec {
   parentRefs?: TCPRouteParentRefs[];
   rules: TCPRouteRules[];
+  useDefaultGateways?: "All" | "None";
 }
 
 export interface TCPRouteParentRefs {

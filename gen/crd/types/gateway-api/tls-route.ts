@@ -4,6 +4,7 @@ export interface TLSRouteSpec {
   hostnames: string[];
   parentRefs?: TLSRouteParentRefs[];
   rules: TLSRouteRules[];
+  useDefaultGateways?: "All" | "None";
 }
 
 export interface TLSRouteParentRefs {

@@ -3,6 +3,7 @@
 export interface UDPRouteSpec {
   parentRefs?: UDPRouteParentRefs[];
   rules: UDPRouteRules[];
+  useDefaultGateways?: "All" | "None";
 }
 
 export interface UDPRouteParentRefs {

@@ -1,12 +1,8 @@
 import type { Origin } from '../../../config/origin.ts';
 import { proxyType } from '../../../plan/attributes.ts';
-import {
-  type ClusterPlan,
-  slowWarmingSlot,
-  type TrustSource,
-  type UpstreamTls,
-} from '../../../plan/cluster-plan.ts';
+import { type ClusterPlan, slowWarmingSlot, type UpstreamTls } from '../../../plan/cluster-plan.ts';
 import { fill } from '../../../plan/slot.ts';
+import { systemTrust } from '../../../plan/system-trust.ts';
 import type { View } from '../../../snapshot/view.ts';
 import type { TrafficPolicy } from './policy.ts';
 import { meshTlsNamesSlot, selectsWorkloads, tlsChoiceSlot } from './rules.ts';
@@ -36,14 +32,6 @@ export function planTls(plan: ClusterPlan, tls: TlsSettings, origin: Origin): vo
     plan.tls = origination(tls, mode);
     if (tls.credentialName) fill(plan, slowWarmingSlot, true, origin);
   }
-}
-
-/**
- * The machine's own trust anchors. Envoy compares names only where the anchors are named as a file; the path is Debian's, which
- * Envoy's images are made of.
- */
-function systemTrust(comparesNames: boolean): TrustSource {
-  return comparesNames ? { type: 'file', path: '/etc/ssl/certs/ca-certificates.crt' } : { type: 'system' };
 }
 
 function origination(tls: TlsSettings, mode: 'SIMPLE' | 'MUTUAL'): UpstreamTls {

@@ -12,7 +12,7 @@ import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { destinationRuleFor, subsetsOf } from '../destination-rule/schema.ts';
 import { passBySni } from './envoy.ts';
-import { gatewayKind } from './schema.ts';
+import { gatewayKind } from './kinds.ts';
 import { type BoundServer, boundServers, splitServerHost } from './servers.ts';
 
 /** By which sidecars, ours and Istio's, mark mesh TLS: only that is passed on. */

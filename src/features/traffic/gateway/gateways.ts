@@ -2,7 +2,7 @@ import type { Origin } from '../../../config/origin.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { ingressGateway, ingressGateways, ingressServerOrigin } from '../ingress/schema.ts';
-import { allGateways, type Gateway, gatewayKind, gatewayOrigin } from './schema.ts';
+import { allGateways, type Gateway, gatewayKind, gatewayOrigin } from './kinds.ts';
 
 /** A Gateway by its key: an object, or what stands for an Ingress. */
 export function gatewayAt(view: View, key: Key): Gateway | undefined {

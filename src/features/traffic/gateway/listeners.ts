@@ -17,7 +17,7 @@ import type { View } from '../../../snapshot/view.ts';
 import { type GatewayConnection, gatewayConnections } from '../virtual-service/schema.ts';
 import { autoPassthroughChain } from './auto-passthrough.ts';
 import { gatewayAt, serverOrigin } from './gateways.ts';
-import type { Gateway, Server } from './schema.ts';
+import type { Gateway, Server } from './kinds.ts';
 import { serverTls } from './server-tls.ts';
 import { type BoundServer, boundServers, type ServerHost, splitServerHost } from './servers.ts';
 import { type GatewayTopology, gatewayTopology } from './topology.ts';

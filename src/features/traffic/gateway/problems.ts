@@ -5,7 +5,7 @@ import { selectorId } from '../../../snapshot/attribute.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { defineIndex } from '../../../snapshot/world.ts';
 import { credentialObject, parseCredential, readCertificate, readTrust, secretName } from './credentials.ts';
-import { type Gateway, gatewayKind, gatewayOrigin, type Server } from './schema.ts';
+import { type Gateway, gatewayKind, gatewayOrigin, type Server } from './kinds.ts';
 import { certificateCredentials, trustCredential } from './server-tls.ts';
 import { splitServerHost } from './servers.ts';
 

@@ -2,7 +2,7 @@ import type { CertificateSource, TrustSource } from '../../../plan/cluster-plan.
 import type { DownstreamTls } from '../../../plan/listener-plan.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { anchorsOf, secretName } from './credentials.ts';
-import type { Server, ServerTls } from './schema.ts';
+import type { Server, ServerTls } from './kinds.ts';
 
 /** The credentials that a server names for its own certificates. */
 export function certificateCredentials(tls: ServerTls): readonly string[] {

@@ -11,7 +11,7 @@ import type { View } from '../../../snapshot/view.ts';
 import { ingressGateways, ingressHosts } from '../ingress/schema.ts';
 import { inPrecedence, virtualServiceFacts, virtualServicesByGateway } from '../virtual-service/schema.ts';
 import { gatewayAt, gatewayKeys } from './gateways.ts';
-import type { Gateway, Server, ServerTls } from './schema.ts';
+import type { Gateway, Server, ServerTls } from './kinds.ts';
 import { certificateCredentials } from './server-tls.ts';
 import { http3Everywhere } from './topology.ts';
 
@@ -94,7 +94,7 @@ const ownTargets = defineQuery('gateway.targets', (view): readonly string[] => {
 });
 
 /** Where a server's port is listened on: the supervisor's allocation, the Service's target ports, or the port itself. */
-function listenPorts(view: View, port: number, services: readonly string[]): number[] {
+export function listenPorts(view: View, port: number, services: readonly string[]): number[] {
   if (view.attribute(captureMode) === 'explicit') {
     const capture = JSON.parse(view.attribute(explicitCapture)) as ExplicitCapture;
     const local = capture.gateway?.[String(port)];

@@ -16,6 +16,8 @@ export function decorateRoute(view: View, route: RoutePlan): void {
     fill(route, retrySlot, inboundRetry, route.origin);
     return;
   }
+  // Decided already, by a route of another API.
+  if (read(route, retrySlot)) return;
   const own = read(route, httpRouteSlot)?.retries;
   const httpOrigin = originOf(route, httpRouteSlot);
   if (own && httpOrigin) {

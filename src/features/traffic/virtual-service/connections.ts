@@ -7,7 +7,9 @@ import { inNamespace } from '../../../plan/attributes.ts';
 import { type ConnectionCondition, canonicalRange, inRange } from '../../../plan/first-match.ts';
 import { hostCovers } from '../../../plan/hosts.ts';
 import type { Destination } from '../../../plan/route-plan.ts';
+import { serviceFor } from '../../../plan/service-scope.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { meshConnections } from '../gateway-api/schema.ts';
 import { destinationCluster } from './plan.ts';
 import {
   gatewayKey,
@@ -39,6 +41,8 @@ export interface ConnectionTarget {
  * in order, up to the first that takes everything. What none of them takes goes to the service itself.
  */
 export function connectionRoutes(view: View, target: ConnectionTarget): ConnectionRoute[] {
+  const own = meshConnections(view, view.call(serviceFor, target.host), target.port);
+  if (own) return [{ condition: {}, destinations: own }];
   const service = view.get(virtualServiceKind, virtualServiceOn(view, target.host, target.port));
   const result: ConnectionRoute[] = [];
   const routes: readonly {

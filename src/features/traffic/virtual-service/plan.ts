@@ -29,6 +29,7 @@ import { fill } from '../../../plan/slot.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { meshHttpRoutes } from '../gateway-api/schema.ts';
 import { authorityHolds } from './authority.ts';
 import { type HttpRule, httpRules } from './delegates.ts';
 import {
@@ -339,8 +340,10 @@ export interface HostRoutesOptions extends RouteContext {
   readonly virtualService: Key;
 }
 
-/** What a host answers with: the routes of its virtual service, else everything to the service. */
+/** What a host answers with: the Gateway API's routes for its service, else those of its virtual service, else everything to the service. */
 export function hostRoutes(view: View, options: HostRoutesOptions): RoutePlan[] {
+  const own = options.service === '' ? undefined : meshHttpRoutes(view, options.service, options.port);
+  if (own) return own;
   const routes = options.virtualService === '' ? [] : planHttpRoutes(view, options.virtualService, options);
   if (routes.length > 0 || options.service === '') return routes;
   const service = view.get(serviceKind, options.service);

@@ -1,0 +1,83 @@
+import { outboundCluster } from '../../../plan/names.ts';
+import { servicesByHost } from '../../../snapshot/kinds.ts';
+import type { Key } from '../../../snapshot/query.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { type RouteId, splitId } from './kinds.ts';
+import { type Fault, mayRefer, type Resolved } from './references.ts';
+import { hasPort, serviceByKey, serviceOf } from './services.ts';
+
+/** A cluster that nobody makes: what a weight sends there is answered 500. */
+export const invalidBackend = 'InvalidBackend';
+
+export interface BackendRef {
+  readonly group?: string;
+  readonly kind?: string;
+  readonly name: string;
+  readonly namespace?: string;
+  readonly port?: number;
+}
+
+export interface Backend {
+  readonly cluster: string;
+  readonly host: string;
+  readonly service: Key;
+  readonly port: number;
+}
+
+function fail(reason: string, message: string): { readonly ok: false } & Fault {
+  return { ok: false, reason, message };
+}
+
+/** Where a backend reference of a route leads: a Service, or by `kind: Hostname` any host of the mesh, as Istio has it. */
+export function resolveBackend(view: View, route: RouteId, ref: BackendRef): Resolved<Backend> {
+  const from = splitId(route);
+  const { group: refGroup = '', kind = 'Service', name, port } = ref;
+  const namespace = ref.namespace || from.namespace;
+  const target = { group: refGroup, kind, namespace, name };
+  const isHost = refGroup === 'networking.istio.io' && kind === 'Hostname';
+  if (!isHost && !(refGroup === '' && kind === 'Service'))
+    return fail(
+      'InvalidKind',
+      `backend ${name} is of group ${JSON.stringify(refGroup)} and kind ${kind}: Service and Hostname are known`,
+    );
+  if (isHost && ref.namespace && ref.namespace !== from.namespace)
+    return fail('UnsupportedValue', `backend ${name}: a Hostname belongs to no namespace`);
+  if (!mayRefer(view, from, target))
+    return fail(
+      'RefNotPermitted',
+      `Service ${namespace}/${name} is not open to ${from.kind}s of ${from.namespace}: a ReferenceGrant in ${namespace} must allow it`,
+    );
+  const key = isHost ? view.list(servicesByHost, name)[0] : undefined;
+  const facts = isHost
+    ? key === undefined
+      ? undefined
+      : serviceByKey(view, key)
+    : serviceOf(view, namespace, name);
+  if (!facts)
+    return fail(
+      'BackendNotFound',
+      `there is no ${isHost ? 'host' : 'Service'} ${isHost ? name : `${namespace}/${name}`}`,
+    );
+  if (!port) return fail('UnsupportedValue', `backend ${name} needs a port`);
+  if (!hasPort(facts, port))
+    return fail(
+      'BackendNotFound',
+      `${isHost ? 'host' : 'Service'} ${name} has no port ${port}; it has ${facts.ports.map((one) => one.port).join(', ')}`,
+    );
+  return {
+    ok: true,
+    value: {
+      cluster: outboundCluster(port, '', facts.host),
+      host: facts.host,
+      service: key ?? `${namespace}/${facts.host}`,
+      port,
+    },
+  };
+}
+
+/** The first of a route's backend references that leads nowhere, as its condition tells it. */
+export function worst(errors: readonly (Fault | undefined)[]): Fault | undefined {
+  const found = errors.filter((error) => error !== undefined);
+  // A kind that cannot exist is the graver mistake than an object that does not exist yet.
+  return found.find(({ reason }) => reason === 'InvalidKind') ?? found[0];
+}

@@ -1,0 +1,20 @@
+import type { Feature } from '../../../plan/feature.ts';
+import { decorateCluster } from './backend-tls.ts';
+import { explain } from './explain.ts';
+import { gatewayApiListeners } from './plan-listeners.ts';
+import { gatewayApiRoutes } from './plan-routes.ts';
+import { gatewayApiSecrets } from './secrets.ts';
+import { statuses } from './status/statuses.ts';
+import { udpClusters, udpListeners } from './udp.ts';
+
+export const gatewayApi: Feature = {
+  name: 'traffic/gateway-api',
+  kinds: [],
+  explain,
+  listeners: [gatewayApiListeners, udpListeners],
+  clusters: [udpClusters],
+  routes: [gatewayApiRoutes],
+  secrets: [gatewayApiSecrets],
+  decorate: { cluster: decorateCluster },
+  statuses,
+};

@@ -1,0 +1,352 @@
+import type {
+  GRPCRouteRules,
+  GRPCRouteRulesMatches,
+} from '../../../../gen/crd/types/gateway-api/grpc-route.ts';
+import type {
+  HTTPRouteRules,
+  HTTPRouteRulesBackendRefs,
+  HTTPRouteRulesMatches,
+} from '../../../../gen/crd/types/gateway-api/http-route.ts';
+import { parseDuration } from '../../../plan/duration.ts';
+import { isRegex } from '../../../plan/regex.ts';
+import {
+  type Destination,
+  type HeaderOperations,
+  type MessageHeaders,
+  type NamedMatch,
+  type PathMatch,
+  type RouteAction,
+  type RouteMatch,
+  type RoutePlan,
+  routePlan,
+  type TextMatch,
+} from '../../../plan/route-plan.ts';
+import { fill } from '../../../plan/slot.ts';
+import type { View } from '../../../snapshot/view.ts';
+import { corsSlot } from '../cors/schema.ts';
+import { mirrorSlot } from '../mirror/schema.ts';
+import { type RetryPlan, retrySlot } from '../retry/schema.ts';
+import { sessionSlot } from '../session-persistence/schema.ts';
+import { invalidBackend, resolveBackend } from './backends.ts';
+import {
+  type Filters,
+  mirrorPercent,
+  planCors,
+  planPathRewrite,
+  planRedirect,
+  type RouteContext,
+  readFilters,
+} from './filters.ts';
+import {
+  ageOrder,
+  grpcRouteKind,
+  httpRouteKind,
+  originIn,
+  type RouteId,
+  routeObject,
+  splitId,
+} from './kinds.ts';
+import type { RankedRoute } from './precedence.ts';
+import type { Fault } from './references.ts';
+import { planSession } from './sessions.ts';
+
+/** A rule of an HTTPRoute, or of a GRPCRoute put in its words. */
+export interface Rule {
+  readonly name: string;
+  readonly matches: readonly RuleMatch[];
+  readonly filters: Filters;
+  readonly backends: readonly HTTPRouteRulesBackendRefs[];
+  readonly timeouts: HTTPRouteRules['timeouts'];
+  readonly retry: HTTPRouteRules['retry'];
+  readonly session: HTTPRouteRules['sessionPersistence'];
+  readonly grpc: boolean;
+}
+
+interface RuleMatch {
+  readonly match: RouteMatch;
+  /** An expression that Envoy could not read. */
+  readonly badRegex?: string;
+}
+
+/** The rules of an HTTPRoute or GRPCRoute, in order. */
+export function rulesOf(view: View, id: RouteId): readonly Rule[] {
+  const { kind, key } = splitId(id);
+  if (kind === 'HTTPRoute') return (view.get(httpRouteKind, key)?.spec?.rules ?? []).map(httpRule);
+  if (kind === 'GRPCRoute') return (view.get(grpcRouteKind, key)?.spec?.rules ?? []).map(grpcRule);
+  return [];
+}
+
+function httpRule(rule: HTTPRouteRules): Rule {
+  const matches = rule.matches?.length ? rule.matches : [{}];
+  return {
+    name: rule.name ?? '',
+    matches: matches.map(httpMatch),
+    filters: readFilters(rule.filters),
+    backends: rule.backendRefs ?? [],
+    timeouts: rule.timeouts,
+    retry: rule.retry,
+    session: rule.sessionPersistence,
+    grpc: false,
+  };
+}
+
+function grpcRule(rule: GRPCRouteRules): Rule {
+  const matches = rule.matches?.length ? rule.matches : [{}];
+  return {
+    name: rule.name ?? '',
+    matches: matches.map(grpcMatch),
+    filters: readFilters(rule.filters as HTTPRouteRules['filters']),
+    backends: (rule.backendRefs ?? []) as HTTPRouteRulesBackendRefs[],
+    timeouts: undefined,
+    retry: undefined,
+    session: rule.sessionPersistence as HTTPRouteRules['sessionPersistence'],
+    grpc: true,
+  };
+}
+
+function httpMatch({ path, method, headers, queryParams }: HTTPRouteRulesMatches): RuleMatch {
+  const named = (headers ?? []).map(valueMatch);
+  if (method) named.push({ name: ':method', match: { exact: method } });
+  return checked({
+    path: httpPath(path ?? {}),
+    ignoreCase: false,
+    headers: firstOfName(named, (name) => name.toLowerCase()),
+    queryParams: firstOfName((queryParams ?? []).map(valueMatch), (name) => name),
+  });
+}
+
+function httpPath({
+  type = 'PathPrefix',
+  value = '/',
+}: NonNullable<HTTPRouteRulesMatches['path']>): PathMatch {
+  if (type === 'Exact') return { type: 'exact', value };
+  if (type === 'RegularExpression') return { type: 'regex', value };
+  const prefix = value.replace(/\/+$/, '');
+  return prefix === '' ? { type: 'prefix', value: '/' } : { type: 'path-prefix', value: prefix };
+}
+
+function grpcMatch({ method, headers }: GRPCRouteRulesMatches): RuleMatch {
+  return checked({
+    path: grpcPath(method ?? {}),
+    ignoreCase: false,
+    headers: firstOfName((headers ?? []).map(valueMatch), (name) => name.toLowerCase()),
+    queryParams: [],
+  });
+}
+
+function grpcPath({ type, service, method }: NonNullable<GRPCRouteRulesMatches['method']>): PathMatch {
+  if (!service && !method) return { type: 'prefix', value: '/' };
+  if (type === 'RegularExpression')
+    return { type: 'regex', value: `/${service || '[^/]+'}/${method || '[^/]+'}` };
+  if (service && method) return { type: 'exact', value: `/${service}/${method}` };
+  return service
+    ? { type: 'path-prefix', value: `/${service}` }
+    : { type: 'regex', value: `/[^/]+/${(method ?? '').replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}` };
+}
+
+function valueMatch(one: { name: string; type?: string; value: string }): NamedMatch {
+  const match: TextMatch = one.type === 'RegularExpression' ? { regex: one.value } : { exact: one.value };
+  return { name: one.name, match };
+}
+
+/** Of entries with an equivalent name only the first counts. */
+function firstOfName(all: readonly NamedMatch[], same: (name: string) => string): NamedMatch[] {
+  return all.filter((one, index) => all.findIndex((other) => same(other.name) === same(one.name)) === index);
+}
+
+/** Envoy would refuse the whole host for an expression that it cannot read: it is left out, and the entry answers 500. */
+function checked(match: RouteMatch): RuleMatch {
+  const bad = (one: NamedMatch): string[] =>
+    'regex' in one.match && !isRegex(one.match.regex) ? [one.match.regex] : [];
+  const { path } = match;
+  const badPath = path.type === 'regex' && !isRegex(path.value) ? [path.value] : [];
+  const [badRegex] = [...badPath, ...match.headers.flatMap(bad), ...match.queryParams.flatMap(bad)];
+  if (badRegex === undefined) return { match };
+  return {
+    badRegex,
+    match: {
+      ...match,
+      path: badPath.length > 0 ? { type: 'prefix', value: '/' } : path,
+      headers: match.headers.filter((one) => bad(one).length === 0),
+      queryParams: match.queryParams.filter((one) => bad(one).length === 0),
+    },
+  };
+}
+
+/** The entries that an HTTPRoute or GRPCRoute makes of itself for a listener or service. */
+export function planRules(view: View, id: RouteId, context: RouteContext): RankedRoute[] {
+  const object = routeObject(view, id);
+  if (!object) return [];
+  const age = ageOrder(object);
+  return rulesOf(view, id).flatMap((rule, index) =>
+    rule.matches.map((match, at) => ({ age, plan: planEntry(view, id, rule, index, match, at, context) })),
+  );
+}
+
+const utf8 = new TextEncoder();
+
+function refusal(message: string): RouteAction {
+  return { type: 'direct-response', status: 500, body: utf8.encode(message) };
+}
+
+function planEntry(
+  view: View,
+  id: RouteId,
+  rule: Rule,
+  index: number,
+  { match, badRegex }: RuleMatch,
+  at: number,
+  context: RouteContext,
+): RoutePlan {
+  const path = `spec.rules[${index}]`;
+  const { kind, namespace, name } = splitId(id);
+  const single = onlyBackend(rule);
+  const filters = single ? merged(rule.filters, readFilters(single.filters)) : rule.filters;
+  const action =
+    badRegex === undefined
+      ? planAction(view, id, rule, filters, path, match, context)
+      : refusal('a route of this host has an invalid regular expression');
+  const plan = routePlan({
+    name: `${namespace}.${name}.${rule.name || index}${at > 0 ? `.${at}` : ''}`,
+    match,
+    action,
+    ...(filters.headers ? { headers: filters.headers } : {}),
+    origin: originIn(id, rule.matches.length > 1 ? `${path}.matches[${at}]` : path),
+  });
+  decorate(view, id, plan, rule, filters, path, `${kind}/${namespace}/${name}/${rule.name || index}`);
+  return plan;
+}
+
+/** What siblings' slots can say of the entry. */
+function decorate(
+  view: View,
+  id: RouteId,
+  plan: RoutePlan,
+  rule: Rule,
+  filters: Filters,
+  path: string,
+  identity: string,
+): void {
+  const origin = originIn(id, `${path}.filters`);
+  if (filters.cors) fill(plan, corsSlot, planCors(filters.cors), origin);
+  if (plan.action.type !== 'forward') return;
+  const mirrors = filters.mirrors.flatMap((mirror) => {
+    const backend = resolveBackend(view, id, mirror.backendRef);
+    const percent = mirrorPercent(mirror);
+    return backend.ok && percent > 0 ? [{ cluster: backend.value.cluster, percent }] : [];
+  });
+  if (mirrors.length > 0) fill(plan, mirrorSlot, mirrors, origin);
+  if (rule.retry) fill(plan, retrySlot, planRetry(rule), originIn(id, `${path}.retry`));
+  if (rule.session)
+    fill(plan, sessionSlot, planSession(rule.session, identity), originIn(id, `${path}.sessionPersistence`));
+}
+
+/** A rule's only backend: its filters can be the route's own. */
+function onlyBackend({ backends }: Rule): HTTPRouteRulesBackendRefs | undefined {
+  const weighted = backends.filter(({ weight }) => weight !== 0);
+  return weighted.length === 1 ? weighted[0] : undefined;
+}
+
+function merged(rule: Filters, backend: Filters): Filters {
+  const { headers: _, ...others } = backend;
+  return {
+    ...rule,
+    ...others,
+    mirrors: [...rule.mirrors, ...backend.mirrors],
+    ...((rule.unsupported ?? backend.unsupported)
+      ? { unsupported: (rule.unsupported ?? backend.unsupported) as Fault }
+      : {}),
+  };
+}
+
+function planAction(
+  view: View,
+  id: RouteId,
+  rule: Rule,
+  filters: Filters,
+  path: string,
+  match: RouteMatch,
+  context: RouteContext,
+): RouteAction {
+  if (filters.unsupported) return refusal(filters.unsupported.message);
+  if (filters.redirect) return planRedirect(filters.redirect, match.path, context);
+  const destinations = planDestinations(view, id, rule, path);
+  if (destinations.every(({ cluster }) => cluster === invalidBackend))
+    return refusal(`${splitId(id).key} has no usable backend here`);
+  const rewrite = planPathRewrite(filters.rewrite, match.path);
+  const authority = filters.rewrite?.hostname ?? filters.headers?.authority;
+  return {
+    type: 'forward',
+    destinations,
+    timeoutMs: requestTimeout(rule),
+    ...(authority ? { authority } : {}),
+    ...(rewrite ? { rewrite } : {}),
+  };
+}
+
+/** Backends by weight; one that leads nowhere keeps its share, which is answered 500. */
+function planDestinations(view: View, id: RouteId, rule: Rule, path: string): Destination[] {
+  return rule.backends.flatMap((ref, at): Destination[] => {
+    const { weight = 1 } = ref;
+    if (weight === 0) return [];
+    const backend = resolveBackend(view, id, ref);
+    const filters = readFilters(ref.filters);
+    const usable = backend.ok && backendError(rule, ref) === undefined;
+    return [
+      {
+        cluster: usable ? backend.value.cluster : invalidBackend,
+        weight,
+        ...(filters.headers || filters.rewrite?.hostname ? { headers: backendHeaders(filters) } : {}),
+        origin: originIn(id, `${path}.backendRefs[${at}]`),
+      },
+    ];
+  });
+}
+
+const noOperations: HeaderOperations = { add: [], set: [], remove: [] };
+
+function backendHeaders(filters: Filters): MessageHeaders {
+  const base: MessageHeaders = filters.headers ?? { request: noOperations, response: noOperations };
+  return filters.rewrite?.hostname ? { ...base, authority: filters.rewrite.hostname } : base;
+}
+
+/** What Envoy cannot do for one of several backends. */
+export function backendError(rule: Rule, ref: HTTPRouteRulesBackendRefs): Fault | undefined {
+  if (onlyBackend(rule)) return undefined;
+  const filters = readFilters(ref.filters);
+  if (filters.unsupported) return filters.unsupported;
+  return filters.redirect || filters.rewrite?.path || filters.mirrors.length > 0 || filters.cors
+    ? {
+        reason: 'UnsupportedValue',
+        message: `backend ${ref.name}: of several backends each can change headers and host name only; move other filters to the rule`,
+      }
+    : undefined;
+}
+
+/** Without retries the limit of one try is the limit of the whole. */
+function requestTimeout({ timeouts, retry }: Rule): number {
+  const request = parseDuration(timeouts?.request) ?? 0;
+  const each = retry ? 0 : (parseDuration(timeouts?.backendRequest) ?? 0);
+  return request === 0 || each === 0 ? request + each : Math.min(request, each);
+}
+
+/** Codes that are named, and, as the API recommends, whatever breaks the connection. */
+function planRetry({ retry, timeouts }: Rule): RetryPlan {
+  const perTryTimeoutMs = parseDuration(timeouts?.backendRequest) ?? 0;
+  const backoffMs = parseDuration(retry?.backoff);
+  const codes = retry?.codes ?? [];
+  return {
+    attempts: retry?.attempts ?? 1,
+    on: [
+      'connect-failure',
+      'refused-stream',
+      'reset',
+      ...(codes.length > 0 ? ['retriable-status-codes'] : []),
+    ].join(','),
+    statusCodes: codes,
+    ...(perTryTimeoutMs > 0 ? { perTryTimeoutMs } : {}),
+    ...(backoffMs ? { backoffMs } : {}),
+    avoidTriedHosts: true,
+    remoteLocalities: false,
+  };
+}
