@@ -1,21 +1,23 @@
 import type { Shaper } from '../../../plan/feature.ts';
 import {
+  type DownstreamTls,
   type FilterChainPlan,
   filterChainPlan,
-  type HttpChain,
   type ListenerPlan,
   listenerPlan,
-  type TcpChain,
 } from '../../../plan/listener-plan.ts';
 import { blackHoleCluster } from '../../../plan/names.ts';
-import type { Destination } from '../../../plan/route-plan.ts';
 import { usesDynamicDns } from '../../../plan/service-scope.ts';
+import { fill } from '../../../plan/slot.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { keepsSessionsSlot } from '../session-persistence/schema.ts';
+import { attachedRoutes } from './attachments.ts';
 import { type BoundPort, boundPorts, listenersOn, routesName } from './bound.ts';
-import { connectionsOf, ownNames } from './connections.ts';
+import { type Connection, connectionsOf, ownNames } from './connections.ts';
+import { rulesOf } from './http-rules.ts';
 import { originIn } from './kinds.ts';
-import type { Listener } from './listeners.ts';
+import { type Listener, listenerId } from './listeners.ts';
 import { listenerTls } from './tls.ts';
 
 const listenerNames = defineQuery('gateway-api.listener-names', (view): readonly Key[] =>
@@ -81,87 +83,100 @@ function chainsOf(
     for (const name of own) taken.add(name);
     return own;
   };
-  const chain = (
-    fields: Pick<FilterChainPlan, 'name' | 'match' | 'network' | 'origin'> & Partial<FilterChainPlan>,
-  ) =>
-    filterChainPlan({
-      direction: 'gateway',
-      ...(port.allocated ? { policyPort: port.listenerPort } : {}),
-      ...fields,
-    });
-  const origin = originOf(listener);
   switch (listener.protocol) {
     case 'HTTP':
-      if (claim(['http']).length === 0) return [];
-      return [
-        chain({
-          name: routesName(port.port, listener),
-          match: {},
-          network: httpTo(view, port, listener),
-          origin,
-        }),
-      ];
+      return claim(['http']).length > 0 ? [httpChain(view, port, listener, {})] : [];
+    case 'HTTPS': {
+      const names = claim([listener.hostname || '*']);
+      return names.length > 0
+        ? [httpChain(view, port, listener, tlsMatch(names), listenerTls(listener, true))]
+        : [];
+    }
     case 'TCP': {
       const [first] = connectionsOf(view, port.gateways, listener);
       if (!first || claim(['tcp']).length === 0) return [];
-      return [
-        chain({
-          name: `tcp.${port.port}`,
-          match: {},
-          network: tcpTo(first),
-          origin: first.destinations[0]?.origin ?? origin,
-        }),
-      ];
-    }
-    case 'HTTPS': {
-      const [name] = claim([listener.hostname || '*']);
-      if (name === undefined) return [];
-      const tls = listenerTls(listener, true);
-      return [
-        chain({
-          name: routesName(port.port, listener),
-          match: tlsMatch([name]),
-          tls,
-          network: httpTo(view, port, listener, tls.trust !== undefined),
-          origin,
-        }),
-      ];
+      return [connectionChain(port, listener, first, `tcp.${port.port}`, {})];
     }
     default:
       return connectionsOf(view, port.gateways, listener).flatMap((connection) => {
         const names = claim(ownNames(connection.serverNames, listener, all));
         if (names.length === 0) return [];
-        return chain({
-          name: names.join(','),
-          match: tlsMatch(names),
-          ...(listener.passthrough ? {} : { tls: listenerTls(listener, false) }),
-          network: tcpTo(connection),
-          origin: connection.destinations[0]?.origin ?? origin,
-        });
+        const tls = listener.passthrough ? undefined : listenerTls(listener, false);
+        return connectionChain(port, listener, connection, names.join(','), tlsMatch(names), tls);
       });
   }
+}
+
+function policyPort({ allocated, listenerPort }: BoundPort): { policyPort?: number } {
+  return allocated ? { policyPort: listenerPort } : {};
+}
+
+function connectionChain(
+  port: BoundPort,
+  listener: Listener,
+  { destinations }: Connection,
+  name: string,
+  match: FilterChainPlan['match'],
+  tls?: DownstreamTls,
+): FilterChainPlan {
+  return filterChainPlan({
+    name,
+    match,
+    ...(tls ? { tls } : {}),
+    network: {
+      type: 'tcp',
+      statPrefix: destinations[0]?.cluster ?? blackHoleCluster,
+      destinations,
+      idleTimeoutMs: 0,
+    },
+    direction: 'gateway',
+    ...policyPort(port),
+    origin: destinations[0]?.origin ?? originOf(listener),
+  });
+}
+
+function httpChain(
+  view: View,
+  port: BoundPort,
+  listener: Listener,
+  match: FilterChainPlan['match'],
+  tls?: DownstreamTls,
+): FilterChainPlan {
+  const name = routesName(port.port, listener);
+  const chain = filterChainPlan({
+    name,
+    match,
+    ...(tls ? { tls } : {}),
+    network: {
+      type: 'http',
+      routes: { type: 'discovered', name },
+      statPrefix: `outbound_${port.bind}_${port.port}`,
+      role: 'gateway',
+      mutualTls: tls?.trust !== undefined,
+      ...(view.call(usesDynamicDns) ? { dynamicForwardProxy: true } : {}),
+    },
+    direction: 'gateway',
+    ...policyPort(port),
+    origin: originOf(listener),
+  });
+  // Plain HTTP of a port is one chain for all its listeners.
+  const id = listener.protocol === 'HTTP' ? '' : listenerId(listener);
+  const route = view.call(sessionRoute, port.gateways.join(','), id);
+  if (route !== '') fill(chain, keepsSessionsSlot, true, originIn(route, 'spec.rules'));
+  return chain;
 }
 
 function tlsMatch(names: readonly string[]): FilterChainPlan['match'] {
   return names.includes('*') ? { transport: 'tls' } : { transport: 'tls', serverNames: names };
 }
 
-function httpTo(view: View, port: BoundPort, listener: Listener, mutualTls = false): HttpChain {
-  return {
-    type: 'http',
-    routes: { type: 'discovered', name: routesName(port.port, listener) },
-    statPrefix: `outbound_${port.bind}_${port.port}`,
-    role: 'gateway',
-    mutualTls,
-    ...(view.call(usesDynamicDns) ? { dynamicForwardProxy: true } : {}),
-  };
-}
-
-function tcpTo({ destinations }: { destinations: readonly Destination[] }): TcpChain {
-  return {
-    type: 'tcp',
-    statPrefix: destinations[0]?.cluster ?? blackHoleCluster,
-    destinations,
-    idleTimeoutMs: 0,
-  };
-}
+/** The first route of a port's HTTP listeners that keeps sessions, '' for none: their chain then has the filter for it. */
+const sessionRoute = defineQuery('gateway-api.session-route', (view, gateways: Key, listener: Key): Key => {
+  const attached = gateways.split(',').flatMap((gateway) => view.call(attachedRoutes, gateway));
+  const found = attached.find(
+    (one) =>
+      (listener === '' || one.listener === listener) &&
+      rulesOf(view, one.route).some(({ session }) => session),
+  );
+  return found?.route ?? '';
+});

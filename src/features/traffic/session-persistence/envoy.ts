@@ -13,14 +13,14 @@ import type { HttpFilterFragment } from '../../../plan/feature.ts';
 import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
 import type { RoutePlan } from '../../../plan/route-plan.ts';
 import { read } from '../../../plan/slot.ts';
-import { type SessionPlan, sessionSlot } from './schema.ts';
+import { keepsSessionsSlot, type SessionPlan, sessionSlot } from './schema.ts';
 
 const name = 'envoy.filters.http.stateful_session';
 const idle: HttpFilterFragment = { name, config: pack(StatefulSessionSchema, {}), disabled: true };
 
-/** Off unless a route turns it on, as for faults. */
+/** Only where a route behind the chain asks for it, and off on every other route. */
 export function httpFilters(chain: FilterChainPlan): readonly HttpFilterFragment[] {
-  return chain.network.type === 'http' && chain.direction === 'gateway' ? [idle] : [];
+  return read(chain, keepsSessionsSlot) ? [idle] : [];
 }
 
 export function emitRoute(plan: RoutePlan, message: Route): void {

@@ -9,3 +9,6 @@ export interface SessionPlan {
 }
 
 export const sessionSlot = defineSlot<SessionPlan>('session');
+
+/** On filter chains: some route behind it keeps sessions. */
+export const keepsSessionsSlot = defineSlot<true>('keepsSessions', { visible: false });
