@@ -50,6 +50,19 @@ export class Flusher {
     });
   }
 
+  /** Asks for a flush that waits no less than those asked for before. Resolves when what is applied by now has been pushed. */
+  async soon(): Promise<void> {
+    if (this.#running) await this.#running;
+    while (this.#engine.pending && !this.#closed) {
+      if (!this.#running) this.request(this.#heldUntil);
+      if (this.#running) {
+        await this.#running;
+        return;
+      }
+      await sleep(Math.max(1, this.#heldUntil - Date.now()), undefined, { ref: false });
+    }
+  }
+
   /** Resolves when everything applied so far has been pushed. */
   async settled(): Promise<void> {
     while (this.#running) await this.#running;

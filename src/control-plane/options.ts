@@ -60,6 +60,7 @@ Runs the control plane in the foreground.
   --trust-sync SECONDS       how often workloads ask for new roots (default 300, 5 while roots change)
   --mtls strict|permissive|disable   default peer authentication (default strict)
   --allow-fetch RANGE[,…]    fetch keys of tokens from these ranges too (public addresses only by default)
+  --lazy                     sidecars load clusters and virtual hosts on the first request
   --kubeconfig FILE          write the admin's kubeconfig here (0600)
   --settings FILE            the same settings as JSON; flags win
   --log-level LEVEL          trace, debug, info (default), warn, error
@@ -85,6 +86,7 @@ const flags = {
   kubeconfig: { type: 'string' },
   settings: { type: 'string' },
   'log-level': { type: 'string' },
+  lazy: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -105,7 +107,7 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
       oneOf('--store', values.store, ['embedded', 'etcd', 'none']) ??
       settings.store ??
       (etcd ? 'etcd' : api ? 'embedded' : 'none'),
-    meshConfig: settings.meshConfig ?? {},
+    meshConfig: { ...settings.meshConfig, ...(values.lazy ? lazyMesh : {}) },
     defaultMtlsMode:
       oneOf('--mtls', values.mtls?.toUpperCase(), ['STRICT', 'PERMISSIVE', 'DISABLE']) ??
       settings.defaultMtlsMode ??
@@ -131,6 +133,8 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
   check(options);
   return options;
 }
+
+const lazyMesh = { defaultConfig: { proxyMetadata: { OSTRIA_LAZY: 'true' } } };
 
 function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false });

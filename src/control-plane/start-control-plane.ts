@@ -15,6 +15,7 @@ import { roots } from '../pipeline/roots.ts';
 import { defaultMeshConfig, type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
 import type { HostAddress } from '../registry/virtual-ips.ts';
 import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
+import type { ResourceSource } from '../snapshot/push.ts';
 import { createLedger, type Ledger } from '../xds/ledger.ts';
 import { createXdsServer, type XdsListener, type XdsServer } from '../xds/server.ts';
 import { createAdmitObject } from './admit-object.ts';
@@ -24,6 +25,8 @@ import { FilterQuarantine } from './filter-quarantine.ts';
 import { Flusher } from './flusher.ts';
 import { type IdentityService, openIdentityService } from './identity-service.ts';
 import { KeyKeeper } from './keys/key-keeper.ts';
+import { LazyMemory } from './lazy-memory.ts';
+import { lazySource } from './lazy-source.ts';
 import type { Logger } from './log.ts';
 import { type CompileTarget, MeshState } from './mesh-state.ts';
 import { createMonitoring, type Monitoring } from './monitoring.ts';
@@ -138,7 +141,9 @@ async function start(
   await flusher.settled();
   monitoring.setReady('configuration');
 
-  const xds = await startXds(options, { engine, ledger, identity, monitoring, log });
+  const source = followLazily(options, engine, flusher, log, stops);
+  await flusher.soon();
+  const xds = await startXds(options, { source, ledger, identity, monitoring, log });
   if (xds) stops.push(() => xds.stop());
   const ports = new Map<string, number>();
   if (xds) {
@@ -294,23 +299,39 @@ function directorySource(
   });
 }
 
+/** What lazy sidecars use is kept beside the rest of the state. */
+function followLazily(
+  options: ControlPlaneOptions,
+  engine: Engine,
+  flusher: Flusher,
+  log: Logger,
+  stops: (() => void | Promise<void>)[],
+): ResourceSource {
+  const memory = new LazyMemory({
+    ...(options.state === undefined ? {} : { file: join(options.state, 'lazy-usage.json') }),
+    warn: (message) => log.warn(message),
+  });
+  stops.push(() => memory.close());
+  return lazySource(engine, memory, () => flusher.soon());
+}
+
 async function startXds(
   options: ControlPlaneOptions,
   parts: {
-    engine: Engine;
+    source: ResourceSource;
     ledger: Ledger;
     identity: IdentityService | undefined;
     monitoring: Monitoring;
     log: Logger;
   },
 ): Promise<XdsServer | undefined> {
-  const { engine, ledger, identity, monitoring, log } = parts;
+  const { source, ledger, identity, monitoring, log } = parts;
   const listeners: XdsListener[] = [];
   if (options.xds && identity) listeners.push({ name: 'tls', ...options.xds, tls: identity.tls });
   if (options.insecureXds) listeners.push({ name: 'plaintext', ...options.insecureXds });
   if (listeners.length === 0) return undefined;
   const xds = createXdsServer({
-    source: engine,
+    source,
     authenticate: identity?.authenticate ?? (() => ({ ok: true, identity: undefined })),
     listeners,
     ledger,

@@ -9,6 +9,10 @@ export const httpFilterOrder: readonly { readonly name: string; readonly reason:
       'takes what the peer’s sidecar says of itself out of the headers before any filter can mistake it for proof',
   },
   {
+    name: 'envoy.filters.http.on_demand',
+    reason: 'finds the route and the cluster before anything looks at them',
+  },
+  {
     name: 'envoy.filters.http.grpc_web',
     reason: 'turns gRPC-Web into gRPC before anything looks at the call',
   },

@@ -5,6 +5,7 @@ import { Http3ProtocolOptionsSchema } from '../../gen/proto/envoy/config/core/v3
 import type { RouteConfiguration } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
 import { FilterConfigSchema as DynamicForwardProxyFilterSchema } from '../../gen/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js';
 import { GrpcWebSchema } from '../../gen/proto/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js';
+import { OnDemandSchema } from '../../gen/proto/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js';
 import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   HttpConnectionManager_CodecType as CodecType,
@@ -30,6 +31,16 @@ const router: HttpFilterFragment = {
   config: pack(RouterSchema, {}),
 };
 
+/** How long a request waits for a cluster that the control plane does not bring. */
+const clusterWaitMs = 5_000;
+/** How long one waits for a virtual host: the stream's idle timeout. Routes that came on demand take it off again. */
+const hostWaitMs = 5_000;
+
+const onDemand: HttpFilterFragment = {
+  name: 'envoy.filters.http.on_demand',
+  config: pack(OnDemandSchema, { odcds: { source: adsSource(), timeout: duration(clusterWaitMs) } }),
+};
+
 /** What a chain carries beyond its plan node: assembled from all features. */
 export interface HttpChainParts {
   readonly filters: readonly HttpFilterFragment[];
@@ -50,7 +61,7 @@ export function buildConnectionManager(chain: HttpChain, parts: HttpChainParts):
     accessLog: [...parts.accessLogs],
     generateRequestId: false,
     normalizePath: true,
-    streamIdleTimeout: duration(0),
+    streamIdleTimeout: duration(chain.onDemand === 'hosts' ? hostWaitMs : 0),
     delayedCloseTimeout: duration(1000),
     http2ProtocolOptions: { allowConnect: true },
     upgradeConfigs:
@@ -112,6 +123,7 @@ function clientCertDetails(whole = false): HttpConnectionManager_SetCurrentClien
 function httpFilters(chain: HttpChain, fragments: readonly HttpFilterFragment[]): HttpFilter[] {
   const all = [...fragments, router];
   if (chain.grpcWeb) all.push({ name: 'envoy.filters.http.grpc_web', config: pack(GrpcWebSchema, {}) });
+  if (chain.onDemand) all.push(onDemand);
   if (chain.dynamicForwardProxy)
     all.push({
       name: 'envoy.filters.http.dynamic_forward_proxy',

@@ -95,6 +95,7 @@ function buildMatch(match: MatchPlan): RouteMatch {
 function buildForward(plan: ForwardAction): RouteAction {
   const action = create(RouteActionSchema, {
     timeout: duration(plan.timeoutMs),
+    ...(plan.neverIdle ? { idleTimeout: duration(0) } : {}),
     // A reference to nothing is an error of the configuration, not a destination that is down.
     clusterNotFoundResponseCode: NotFoundCode.INTERNAL_SERVER_ERROR,
   });

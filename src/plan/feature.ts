@@ -35,6 +35,19 @@ export interface RouteShaper extends Shaper<RouteConfigurationPlan> {
   readonly hosts: Query<[name: Key], readonly Key[]>;
   readonly resolveHost: (view: View, name: Key, host: Key) => readonly Key[] | undefined;
   readonly planHost: (view: View, ...ids: Key[]) => VirtualHostPlan | undefined;
+  /**
+   * What the Host of a request means in a route configuration, for proxies that load hosts on the first request; undefined: the
+   * name is no route configuration of this shaper, or its hosts are not loaded so.
+   */
+  readonly ask?: (view: View, name: Key, authority: string) => AskedHost | undefined;
+}
+
+/** What somebody asked for by name: a host to load, or (`host` absent) a host that nobody configured. */
+export interface AskedHost {
+  /** The host to be remembered, by its full name. */
+  readonly host?: string;
+  /** The virtual host that answers, if the outbound policy has one for unknown hosts, by its plan's name; absent: nothing ever does. */
+  readonly name?: string;
 }
 
 /** What decorators may fill, in the order of the feature list. */

@@ -57,6 +57,8 @@ export interface HttpChain {
   readonly mutualTls: boolean;
   /** Browsers speak gRPC-Web here. */
   readonly grpcWeb?: boolean;
+  /** What is asked for when a request needs it: clusters alone, or virtual hosts too. */
+  readonly onDemand?: 'clusters' | 'hosts';
   /** Requests may go to hosts that only DNS knows. */
   readonly dynamicForwardProxy?: boolean;
   /** Gateways. Default: nothing is trusted, and the client's certificate is told on instead of what the client says. */

@@ -70,6 +70,8 @@ export interface ForwardAction {
   readonly authority?: string;
   /** Milliseconds until the response must be complete; 0: no limit. */
   readonly timeoutMs: number;
+  /** Streams may idle for as long as they like, whatever the listener says. */
+  readonly neverIdle?: boolean;
   /** Terminates CONNECT and tunnels its payload. */
   readonly connect?: boolean;
 }
@@ -147,6 +149,17 @@ export function routeConfigurationPlan(
 /** A plain forward of everything to one cluster. */
 export function forwardTo(cluster: string, origin: Origin): ForwardAction {
   return { type: 'forward', destinations: [{ cluster, weight: 1, origin }], timeoutMs: 0 };
+}
+
+/**
+ * A host of a proxy that loads hosts on demand: its listener ends streams that wait for a host that never comes, and routes that
+ * came take the limit off again.
+ */
+export function patient(host: VirtualHostPlan): VirtualHostPlan {
+  const routes = host.routes.map((route) =>
+    route.action.type === 'forward' ? { ...route, action: { ...route.action, neverIdle: true } } : route,
+  );
+  return { ...host, routes };
 }
 
 /** The clusters that a virtual host sends requests to, mirrors excluded (a decorator knows them). */

@@ -46,6 +46,8 @@ export interface MeshConfig {
   /** Every proxy takes HTTP/1.0: `defaultConfig.proxyMetadata.ISTIO_META_HTTP10`. */
   readonly http10: boolean;
   readonly extensionProviders: readonly ExtensionProvider[];
+  /** Sidecars load clusters and virtual hosts on the first request: `defaultConfig.proxyMetadata.OSTRIA_LAZY`. */
+  readonly lazy: boolean;
   /** Everything else of MeshConfig as given, for features that read it whole. */
   readonly extra: Readonly<Record<string, unknown>>;
 }
@@ -86,6 +88,7 @@ export const defaultMeshConfig: MeshConfig = Object.freeze({
   domainSuffix: 'cluster.local',
   http10: false,
   extensionProviders: [],
+  lazy: false,
   extra: {},
 });
 
@@ -147,6 +150,7 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
     extensionProviders: Array.isArray(overlay.extensionProviders)
       ? overlay.extensionProviders.filter(isProvider)
       : base.extensionProviders,
+    lazy: /^(true|1)$/i.test(proxyMetadata(overlay, 'OSTRIA_LAZY') || String(base.lazy)),
     extra: Object.freeze({ ...base.extra, ...overlay }),
   });
 }

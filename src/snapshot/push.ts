@@ -38,6 +38,16 @@ export interface ResourceSource {
    */
   prepare?(proxy: MeshProxy): Promise<void> | undefined;
   disconnect(proxyId: string): void;
+  /**
+   * Names that a proxy asks for one by one, because it does not hold everything that it may use. Resolves, once what they stand
+   * for is part of its resources, with the resource behind each name; names that stand for nothing are not in it. Undefined: the
+   * proxy is not of that sort, its resources are all there is.
+   */
+  demand?(
+    proxyId: string,
+    typeUrl: string,
+    names: readonly string[],
+  ): Promise<ReadonlyMap<string, string>> | undefined;
   /** The proxy's present resources of a type, by name. A stable, shared view: valid until the next push. Empty for unknown proxies. */
   resources(proxyId: string, typeUrl: string): ReadonlyMap<string, Resource>;
   /** Calls back after each flush that changed something. Returns the unsubscribe function. */

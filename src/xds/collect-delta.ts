@@ -141,12 +141,37 @@ export function collectNamed(
     else if (fate === 'absent') absent.push(name);
     else if (fate) resources.push(fate);
   }
-  watch.gated = gated;
-  const all = joined(fresh?.resources ?? [], resources);
-  const empty = all.length + removed.length + absent.length === 0;
-  if (empty && (!watch.owed || gated)) return undefined;
+  const named = answerAsked(stream, watch, gate, absent);
+  watch.gated = gated || named.gated;
+  const others = named.aliased.size === 0 ? resources : resources.filter((one) => !named.aliased.has(one));
+  const all = joined(fresh?.resources ?? [], others);
+  const empty = all.length + removed.length + absent.length + named.aliased.size === 0;
+  if (empty && (!watch.owed || watch.gated)) return undefined;
   watch.owed = false;
-  return makeDraft(all, removed, absent);
+  return makeDraft(all, removed, absent, undefined, named.aliased);
+}
+
+/** The virtual hosts behind names that were asked for, each with those names. What stands for nothing goes to `absent`. */
+function answerAsked(
+  stream: StreamState,
+  watch: Watch,
+  gate: RouteGate | undefined,
+  absent: string[],
+): { readonly aliased: ReadonlyMap<Resource, readonly string[]>; readonly gated: boolean } {
+  const aliased = new Map<Resource, string[]>();
+  let gated = false;
+  for (const [name, target] of watch.asked) {
+    const resource = target === '' ? undefined : mapOf(stream, watch.typeUrl).get(target);
+    const usable = resource && !isRejected(watch, resource) ? resource : undefined;
+    if (usable && gate && !gate.open && !gate.allows(usable, watch.held.get(target) !== undefined)) {
+      gated = true;
+      continue;
+    }
+    watch.asked.delete(name);
+    if (usable) aliased.set(usable, [...(aliased.get(usable) ?? []), name]);
+    else absent.push(name);
+  }
+  return { aliased, gated };
 }
 
 /** Keeps the identity of a shared list when there is nothing to add to it. */

@@ -169,6 +169,17 @@ export function encodeAbsentVirtualHost(name: string): Buffer {
   return target;
 }
 
+/** A virtual host with the names that it was asked for by, as aliases: Envoy resumes the requests that wait for one of them. */
+export function encodeAliased(resource: Resource, aliases: readonly string[]): Buffer {
+  const size = measure(resource, 'delta');
+  const sizes = aliases.map((alias) => Buffer.byteLength(alias));
+  const content = sizes.reduce((sum, bytes) => sum + fieldLength(bytes), size.content);
+  const target = Buffer.allocUnsafe(fieldLength(content));
+  let at = writeResource(target, writeFieldHeader(target, 0, 2, content), resource, size);
+  for (const [i, alias] of aliases.entries()) at = writeStringField(target, at, 4, alias, sizes[i] as number);
+  return target;
+}
+
 /** What is a client's own in a response. */
 export interface Trailer {
   readonly typeUrl: string;

@@ -84,6 +84,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     metrics,
     authenticate: options.authenticate,
     log: options.log,
+    demand: options.source.demand?.bind(options.source),
   };
   options.ledger.bind(() => options.source.revision);
   const streams = new Set<XdsStream>();

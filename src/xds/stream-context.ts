@@ -1,3 +1,4 @@
+import type { ResourceSource } from '../snapshot/push.ts';
 import type { Authenticate } from './authenticate.ts';
 import type { Ledger } from './ledger.ts';
 import type { XdsLimits } from './limits.ts';
@@ -23,4 +24,6 @@ export interface StreamContext {
   readonly metrics: XdsMetrics;
   readonly authenticate: Authenticate;
   readonly log: XdsLog;
+  /** See ResourceSource. */
+  readonly demand: ResourceSource['demand'];
 }

@@ -96,6 +96,8 @@ export class Watch {
   readonly dirty = new Set<string>();
   /** Names that must be sent even if the client seems to hold their present version. */
   readonly forced = new Set<string>();
+  /** Virtual hosts: names that were asked for and are not answered, with the resource that each stands for; '' for none. */
+  readonly asked = new Map<string, string>();
   /** Of the dirty names, those that wait for clusters to be ready. */
   gated = false;
   /** Names to remove at a time (ms); Infinity until the routes that used them are gone. */
@@ -136,7 +138,7 @@ export class Watch {
   }
 
   get #backlog(): number {
-    return this.dirty.size + this.forced.size + this.trials.length + this.following.length;
+    return this.dirty.size + this.forced.size + this.asked.size + this.trials.length + this.following.length;
   }
 
   /** The change of one push if it is the only thing that waits, as one delta that is shared by all clients. */
@@ -199,6 +201,7 @@ export class Watch {
       this.following.length > 0 ||
       this.dirty.size > 0 ||
       this.forced.size > 0 ||
+      this.asked.size > 0 ||
       this.trials.length > 0
     );
   }

@@ -9,10 +9,11 @@ import type { Draft } from './draft.ts';
 import type { GrpcStream } from './grpc-stream.ts';
 import type { HeldResources, LedgerStream, ProxyStatus, RejectedEvent } from './ledger.ts';
 import type { XdsMethod } from './methods.ts';
+import { askOnDemand, recall } from './on-demand.ts';
 import type { Registration } from './proxy-registry.ts';
 import type { Pushable } from './push-queue.ts';
 import type { XdsRequest } from './request.ts';
-import { encodeAbsentVirtualHost, encodeBody, encodeTrailer } from './response.ts';
+import { encodeAbsentVirtualHost, encodeAliased, encodeBody, encodeTrailer } from './response.ts';
 import { advanceRetirement, clusterFacts, hasWork } from './safe-order.ts';
 import { acknowledge, rejectFlight } from './settle.ts';
 import type { StreamContext } from './stream-context.ts';
@@ -44,6 +45,8 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   readonly #method: XdsMethod;
   readonly #credentials: Credentials;
   readonly #early: Buffer[] = [];
+  /** Requests that came while what the client holds is looked up; undefined: none is. */
+  #waiting: XdsRequest[] | undefined;
   #transport: GrpcStream | undefined;
   #registration: Registration | undefined;
   #order: Watch[] = [];
@@ -118,6 +121,31 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   }
 
   #handle(request: XdsRequest): void {
+    if (this.#waiting) {
+      this.#waiting.push(request);
+      return;
+    }
+    const known = recall(this, this.#context.demand, request, this.#method.typeUrl);
+    if (known) this.#handleAfter(known, request);
+    else this.#handleNow(request);
+  }
+
+  /** What the client says that it holds must be known to be in use before it is compared with what it should hold. */
+  #handleAfter(known: Promise<unknown>, request: XdsRequest): void {
+    this.#waiting = [];
+    const go = (): void => {
+      const queued = this.#waiting ?? [];
+      this.#waiting = undefined;
+      if (this.#closed) return;
+      this.#guard(() => {
+        this.#handleNow(request);
+        for (const next of queued) this.#handle(next);
+      });
+    };
+    known.then(go, go);
+  }
+
+  #handleNow(request: XdsRequest): void {
     const watch = this.#watchOf(request);
     const first = !watch.started;
     watch.started = true;
@@ -128,13 +156,25 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
       );
     const isCurrent = this.#answer(watch, request);
     if (this.delta) {
-      if (first || request.subscribe.length > 0 || request.unsubscribe.length > 0)
-        subscribeDelta(this, watch, request, first);
+      const rest = this.#ask(watch, request);
+      if (first || rest.subscribe.length > 0 || request.unsubscribe.length > 0)
+        subscribeDelta(this, watch, rest, first);
     } else if (first || isCurrent) subscribeSotw(this, watch, request, first);
     if (first && watch.typeUrl === typeUrls.endpoints) this.#takeEarlyEndpoints(watch);
     if (hasWork(this, watch)) watch.oldest ??= this.views.revision;
     this.#context.queue.add(this);
     this.#context.ledger.progress(this);
+  }
+
+  /** Takes out the names that wait for the compile. */
+  #ask(watch: Watch, request: XdsRequest): XdsRequest {
+    const { rest, found } = askOnDemand(this, watch, this.#context.demand, request);
+    found?.finally(() => {
+      if (this.#closed) return;
+      watch.oldest ??= this.views.revision;
+      this.#context.queue.add(this);
+    });
+    return rest;
   }
 
   #watchOf(request: XdsRequest): Watch {
@@ -255,12 +295,15 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     const revision = this.views.revision;
     const body = encodeBody(draft.resources, this.delta ? 'delta' : 'sotw');
     const own = encodeTrailer({ typeUrl, version: String(revision), nonce, removed: draft.removed });
-    const absent = draft.absent.map(encodeAbsentVirtualHost);
-    const shared = absent.length === 0 ? body.buffers : [...body.buffers, ...absent];
-    const length = absent.reduce((sum, buffer) => sum + buffer.length, body.length);
+    const named = [
+      ...[...draft.aliased].map(([resource, aliases]) => encodeAliased(resource, aliases)),
+      ...draft.absent.map(encodeAbsentVirtualHost),
+    ];
+    const shared = named.length === 0 ? body.buffers : [...body.buffers, ...named];
+    const length = named.reduce((sum, buffer) => sum + buffer.length, body.length);
     watch.inFlight = {
       nonce,
-      resources: draft.resources,
+      resources: draft.aliased.size === 0 ? draft.resources : [...draft.resources, ...draft.aliased.keys()],
       removed: draft.removed,
       revision: watch.oldest ?? revision,
       sentRevision: revision,

@@ -11,6 +11,7 @@ import { SecretSchema } from '../../gen/proto/envoy/extensions/transport_sockets
 import { envoyTypes } from '../../src/config/envoy-value/envoy-types.ts';
 import type { Planned } from '../../src/pipeline/planned.ts';
 import { roots } from '../../src/pipeline/roots.ts';
+import { type LazyUsage, lazyUsageKind } from '../../src/plan/lazy.ts';
 import { planToData } from '../../src/plan/serialize.ts';
 import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
 import { defineCollection, defineQuery } from '../../src/snapshot/query.ts';
@@ -32,6 +33,8 @@ export interface GoldenCase {
   readonly show: readonly string[];
   /** Keys of Envoy's JSON that are shown, with all below them; absent: everything. */
   readonly keep: readonly string[] | undefined;
+  /** What lazy proxies asked for: identity (`namespace/service account/app`) → hosts and unknown names. */
+  readonly usage: Readonly<Record<string, Partial<LazyUsage>>>;
   /** Plan slots that are shown; absent: all. */
   readonly slots: readonly string[] | undefined;
   /** Objects, a YAML text each. */
@@ -59,6 +62,7 @@ function readCase(file: string): GoldenCase {
     mesh: { ...defaultMeshConfig, ...(header.mesh as Partial<MeshConfig>) },
     show: (header.show as string[] | undefined) ?? ['.*'],
     keep: header.keep as string[] | undefined,
+    usage: (header.usage as GoldenCase['usage'] | undefined) ?? {},
     slots: header.slots as string[] | undefined,
     objects,
   };
@@ -82,6 +86,13 @@ export interface Compiled {
 /** Compiles the case for each of its proxies from scratch; a failing item fails the test. */
 export function compileCase(golden: GoldenCase, objects = golden.objects): Map<string, Compiled> {
   const world = worldOfYaml(objects, golden.mesh);
+  world.apply(
+    Object.entries(golden.usage).map(([key, used]) => ({
+      kind: lazyUsageKind.name,
+      key,
+      value: { hosts: [], unknown: [], full: false, ...used },
+    })),
+  );
   const result = new Map<string, Compiled>();
   for (const [name, spec] of Object.entries(golden.proxies)) {
     captured = [];

@@ -11,7 +11,7 @@ import { typeUrls } from '../../src/snapshot/resource.ts';
 import { testProxy } from '../../src/snapshot/testing.ts';
 import { World, type WorldChange } from '../../src/snapshot/world.ts';
 import { ObjectFeed } from '../bench/compile-mesh.ts';
-import { labelSets, randomObject } from './random-objects.ts';
+import { labelSets, randomObject, randomUsage } from './random-objects.ts';
 
 /** The engine with every feature of this build against a rebuild from scratch, over random edits of users' objects. */
 const runs = Number(process.env.OSTRIA_PROPERTY_SEEDS ?? (process.env.OSTRIA_NIGHTLY ? 100 : 6));
@@ -60,6 +60,7 @@ class History {
 
   edit(): WorldChange[] {
     const { random, objects } = this;
+    if (random.chance(0.08)) return [randomUsage(random)];
     if (random.chance(0.25) && objects.size > 0) {
       const [id, gone] = random.pick([...objects]);
       objects.delete(id);

@@ -1,5 +1,6 @@
 import type { ConfigObject } from '../../src/config/object.ts';
 import type { Random } from '../../src/snapshot/engine/testing/random.ts';
+import type { WorldChange } from '../../src/snapshot/world.ts';
 
 /** Objects as users write them, drawn from few names so that they meet: hosts are shared, shadowed, selected, gone. */
 const namespaces = ['shop', 'bank', 'istio-system'];
@@ -11,7 +12,7 @@ const created = ['2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z'];
 export const labelSets: readonly Record<string, string>[] = [
   { app: 'web', version: 'v1' },
   { app: 'cart', version: 'v1' },
-  { app: 'pay', version: 'v2', tier: 'back' },
+  { app: 'pay', version: 'v2', tier: 'back', 'ostria.io/lazy': 'true' },
 ];
 
 type Draw = (random: Random) => ConfigObject;
@@ -330,6 +331,19 @@ const draws: readonly Draw[] = [
   authorizationPolicy,
   sidecar,
 ];
+
+/** What the lazy workloads of the label sets asked for. */
+export function randomUsage(random: Random): WorldChange {
+  const hosts = Array.from({ length: random.below(3) }, () => fqdn(random)).sort();
+  const unknown = random.chance(0.4)
+    ? [`8080/${random.pick([...apps, 'api.example.com', 'nobody.test'])}`]
+    : [];
+  return {
+    kind: 'lazy-usage',
+    key: `${random.pick(namespaces)}/default/pay`,
+    value: { hosts: [...new Set(hosts)], unknown, full: random.chance(0.1) },
+  };
+}
 
 export function randomObject(random: Random): ConfigObject {
   return random.pick(draws)(random);

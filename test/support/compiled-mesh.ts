@@ -8,6 +8,8 @@ import { startSdsServer } from '../../src/agent/sds-server.ts';
 import { type ConfigObject, objectKey } from '../../src/config/object.ts';
 import { worldKind } from '../../src/config/world-kind.ts';
 import { parseYamlDocuments } from '../../src/config/yaml-documents.ts';
+import { LazyMemory } from '../../src/control-plane/lazy-memory.ts';
+import { lazySource } from '../../src/control-plane/lazy-source.ts';
 import { roots } from '../../src/pipeline/roots.ts';
 import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
 import { Registry } from '../../src/registry/registry.ts';
@@ -16,7 +18,7 @@ import type { ResourceSource } from '../../src/snapshot/push.ts';
 import type { Collection } from '../../src/snapshot/query.ts';
 import type { Resource } from '../../src/snapshot/resource.ts';
 import { createLedger, type Ledger } from '../../src/xds/ledger.ts';
-import { createXdsServer } from '../../src/xds/server.ts';
+import { createXdsServer, type XdsServer } from '../../src/xds/server.ts';
 import { nodeId, nodeMetadata, type ProxySpec } from '../golden/mesh.ts';
 import { type OpensslAuthority, openssl, opensslCertificate } from './authority.ts';
 import { startEnvoy, type TestEnvoy } from './envoy.ts';
@@ -27,6 +29,10 @@ export interface MeshEnvoys {
   /** What proxies refused, with their words. */
   readonly refusals: readonly string[];
   envoy(spec: ProxySpec, options?: MeshEnvoyOptions): Promise<TestEnvoy>;
+  /** The control plane is gone. */
+  goDown(): Promise<void>;
+  /** It is back, on the same port, over the same source or another one. */
+  comeBack(source?: ResourceSource): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -58,15 +64,20 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
   const ledger = createLedger();
   const refusals: string[] = [];
   ledger.onRejected((event) => refusals.push(JSON.stringify(event)));
-  const server = createXdsServer({
-    source,
-    ledger,
-    authenticate: () => ({ ok: true, identity: undefined }),
-    listeners: [{ name: 'plaintext', host: '127.0.0.1', port: 0 }],
-    limits: { removalGraceMs: 150 },
-    log: silent,
-  });
-  await server.start();
+  const serve = async (from: ResourceSource, port: number): Promise<XdsServer> => {
+    const made = createXdsServer({
+      source: from,
+      ledger,
+      authenticate: () => ({ ok: true, identity: undefined }),
+      listeners: [{ name: 'plaintext', host: '127.0.0.1', port }],
+      limits: { removalGraceMs: 150 },
+      log: silent,
+    });
+    await made.start();
+    return made;
+  };
+  let server = await serve(source, 0);
+  const xdsPort = [...server.ports.values()][0] ?? 0;
   const authority = opensslCertificate({ directory, name: 'root' });
   const stops: (() => Promise<unknown>)[] = [() => server.stop()];
   return {
@@ -81,13 +92,17 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
       stops.unshift(() => sds.close());
       const envoy = await startEnvoy({
         bootstrap: {
-          ...bootstrap(spec, [...server.ports.values()][0] ?? 0, socket, options.delta ?? true),
+          ...bootstrap(spec, xdsPort, socket, options.delta ?? true),
           ...options.bootstrap,
         },
         until: 'live',
       });
       stops.unshift(() => envoy.stop());
       return envoy;
+    },
+    goDown: () => server.stop(0),
+    async comeBack(from = source) {
+      server = await serve(from, xdsPort);
     },
     async stop() {
       for (const stop of stops) await stop();
@@ -99,7 +114,7 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
 export async function startCompiledMesh(
   yaml: string,
   mesh: Partial<MeshConfig> = {},
-  options: { readonly collections?: readonly Collection<Resource>[] } = {},
+  options: { readonly collections?: readonly Collection<Resource>[]; readonly memory?: LazyMemory } = {},
 ): Promise<CompiledMesh> {
   const settings = { ...defaultMeshConfig, ...mesh };
   const engine = createEngine({ roots: options.collections ?? roots.collections });
@@ -134,7 +149,10 @@ export async function startCompiledMesh(
     if (failures.length > 0) throw new Error(`the compile failed: ${JSON.stringify(failures, describe)}`);
   };
   apply(yaml);
-  return { engine, apply, ...(await startMeshEnvoys(engine)) };
+  const memory = options.memory ?? new LazyMemory({ warn: () => undefined });
+  const source = lazySource(engine, memory, async () => void engine.flush());
+  engine.flush();
+  return { engine, apply, ...(await startMeshEnvoys(source)) };
 }
 
 /** Objects without a namespace belong to `default`, unless their kind has none. */

@@ -8,6 +8,8 @@ export interface MeshFile {
   readonly name: string;
   /** Loopback addresses that the mesh uses. Default: IPv4 alone. */
   readonly ipFamilies: readonly IpFamily[];
+  /** Sidecars load what they need on the first request. Default false. */
+  readonly lazy: boolean;
   readonly workloads: readonly MeshWorkload[];
   readonly gateways: readonly MeshGateway[];
   /** Files and directories of configuration that are applied before the workloads start; absolute. */

@@ -78,6 +78,7 @@ function parseTop(
   let apply: string[] = [];
   let allowFetch: string[] = [];
   let ipFamilies: readonly IpFamily[] = ['IPv4'];
+  let lazy = false;
   for (const { key, keyNode, value } of reader.entries(root, 'a mesh file') ?? []) {
     if (key === 'name') name = reader.label(value, 'name');
     else if (key === 'services') {
@@ -90,6 +91,7 @@ function parseTop(
       gateways = (reader.entries(value, 'gateways') ?? []).flatMap((entry) =>
         parseGateway(reader, entry.key, entry.value),
       );
+    else if (key === 'lazy') lazy = reader.oneOf(value, 'lazy', ['true', 'false'] as const) === 'true';
     else if (key === 'apply') apply = parseApply(reader, value, context);
     else if (key === 'allowFetch') allowFetch = parseRanges(reader, value);
     else if (key === 'ipFamilies') ipFamilies = parseFamilies(reader, value);
@@ -97,7 +99,7 @@ function parseTop(
     else if (key !== 'version' && !key.startsWith('x-'))
       reader.problem(
         keyNode,
-        `the key ${key} is unknown; known are allowFetch, apply, gateways, ipFamilies, name, services, and x-…`,
+        `the key ${key} is unknown; known are allowFetch, apply, gateways, ipFamilies, lazy, name, services, and x-…`,
       );
   }
   if (workloads === undefined) {
@@ -110,6 +112,7 @@ function parseTop(
   return {
     path,
     name: name ?? directoryName(context.directory),
+    lazy,
     workloads,
     gateways,
     apply,

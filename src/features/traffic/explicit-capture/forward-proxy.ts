@@ -1,10 +1,12 @@
 import type { Origin } from '../../../config/origin.ts';
 import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
+import { isLazy } from '../../../plan/lazy.ts';
 import { filterChainPlan, type ListenerPlan, listenerPlan } from '../../../plan/listener-plan.ts';
 import { outboundCluster } from '../../../plan/names.ts';
 import {
   anyPath,
   forwardTo,
+  patient,
   type RouteConfigurationPlan,
   type RoutePlan,
   routeConfigurationPlan,
@@ -12,25 +14,15 @@ import {
   type VirtualHostPlan,
   virtualHostPlan,
 } from '../../../plan/route-plan.ts';
-import {
-  findPort,
-  isCarried,
-  isHttp,
-  isSniffed,
-  portsOf,
-  seenServices,
-  serviceOn,
-  visibleHosts,
-} from '../../../plan/service-scope.ts';
+import { findPort, isHttp, isSniffed, serviceOn } from '../../../plan/service-scope.ts';
 import { outboundPolicy, unknownCluster } from '../../../plan/sidecar.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { extraHosts, hostDomains, isNear } from '../outbound/schema.ts';
+import { hostDomains, isNear, unknownAuthority } from '../outbound/schema.ts';
 import { hostRoutes, originIn, virtualServiceKind, virtualServiceOn } from '../virtual-service/schema.ts';
 import { boundTo, captureOf, captureOrigin, loopbacksOf, splitTarget } from './capture.ts';
-
-const forwardProxyRoutes = 'http_proxy';
+import { askForwardProxy, forwardProxyHosts, forwardProxyRoutes } from './forward-proxy-hosts.ts';
 
 const forwardProxyNames = defineQuery('explicit.forward-proxy', (view): readonly Key[] =>
   (captureOf(view)?.httpProxy ?? 0) > 0 ? [forwardProxyRoutes] : [],
@@ -40,7 +32,7 @@ function resolveForwardProxy(view: View): readonly Key[] {
   return [String(captureOf(view)?.httpProxy ?? 0), loopbacksOf(view)];
 }
 
-function planForwardProxy(_: View, local: Key, loopbacks: Key): ListenerPlan {
+function planForwardProxy(view: View, local: Key, loopbacks: Key): ListenerPlan {
   return listenerPlan({
     name: forwardProxyRoutes,
     ...boundTo(loopbacks),
@@ -58,6 +50,7 @@ function planForwardProxy(_: View, local: Key, loopbacks: Key): ListenerPlan {
           statPrefix: 'outbound_http_proxy',
           role: 'forward-proxy',
           mutualTls: false,
+          ...(view.call(isLazy) ? { onDemand: 'hosts' as const } : {}),
           // Some host may be found by its name only: entries of resolution NONE or DYNAMIC_DNS, and unknown hosts.
           dynamicForwardProxy: true,
         },
@@ -77,34 +70,19 @@ export const forwardProxyListener: Shaper<ListenerPlan> = {
   plan: planForwardProxy,
 };
 
-/** `host:port` of everything that can be asked for by name. */
-const forwardProxyHosts = defineQuery('explicit.forward-proxy-hosts', (view, _name: Key): readonly Key[] => {
-  const services = view.call(visibleHosts).flatMap((host) =>
-    seenServices(view, host).flatMap(({ service, sees }) =>
-      view
-        .call(carriedPorts, service)
-        .filter(sees)
-        .map((port) => `${host}:${port}`),
-    ),
-  );
-  const extra = view.call(extraHosts).map((entry) => {
-    const [port, host] = entry.split('|');
-    return `${host}:${port}`;
-  });
-  return [...new Set([...services, ...extra])].sort();
-});
-
-const carriedPorts = defineQuery('explicit.carried-ports', (view, service: Key): readonly string[] =>
-  view
-    .call(portsOf, service)
-    .filter(isCarried)
-    .map((port) => String(port.port)),
-);
-
-/** host, port, service, virtual service, near */
+/** host, port, service, virtual service, near, lazy */
 function resolveForwardProxyHost(view: View, _name: Key, key: Key): readonly Key[] {
+  const lazy = view.call(isLazy) ? '1' : '';
+  if (unknownAuthority(key) !== undefined) return [key, '', '', '', '', lazy];
   const { host, port } = splitTarget(key);
-  return [host, port, serviceOn(view, host, port), virtualServiceOn(view, host, port), isNear(view, host)];
+  return [
+    host,
+    port,
+    serviceOn(view, host, port),
+    virtualServiceOn(view, host, port),
+    isNear(view, host),
+    lazy,
+  ];
 }
 
 function planForwardProxyHost(
@@ -114,7 +92,10 @@ function planForwardProxyHost(
   service: Key,
   virtualService: Key,
   near: Key,
+  lazy: Key,
 ): VirtualHostPlan | undefined {
+  const unknown = unknownAuthority(host);
+  if (unknown !== undefined) return patient(unknownHost(view, unknown));
   const port = Number(portText);
   const found = view.get(serviceKind, service);
   const protocol = found ? findPort(found, port)?.protocol : 'HTTP';
@@ -131,7 +112,8 @@ function planForwardProxyHost(
   const domains = hostDomains(view, host, service, near).flatMap((name) =>
     portText === '80' ? [name, `${name}:80`] : [`${name}:${portText}`],
   );
-  return virtualHostPlan({ name: `${host}:${portText}`, domains, routes, origin });
+  const plan = virtualHostPlan({ name: `${host}:${portText}`, domains, routes, origin });
+  return lazy === '' ? plan : patient(plan);
 }
 
 function connectRoute(cluster: string, origin: Origin): RoutePlan {
@@ -143,7 +125,8 @@ function connectRoute(cluster: string, origin: Origin): RoutePlan {
   });
 }
 
-function planForwardProxyRoutes(view: View, name: Key): RouteConfigurationPlan {
+/** What happens to requests for hosts that nobody configured. */
+function unknownHost(view: View, domain: string): VirtualHostPlan {
   const policy = view.call(outboundPolicy);
   const allow = policy.mode !== 'REGISTRY_ONLY';
   // Nobody knows an original destination here: unknown hosts are found by DNS whatever the policy calls it.
@@ -162,16 +145,15 @@ function planForwardProxyRoutes(view: View, name: Key): RouteConfigurationPlan {
           origin,
         }),
       ];
+  const name = domain === '*' ? (allow ? 'allow_any' : 'block_all') : domain;
+  return virtualHostPlan({ name, domains: [domain], routes, origin });
+}
+
+function planForwardProxyRoutes(view: View, name: Key): RouteConfigurationPlan {
   return routeConfigurationPlan({
     name,
-    inlineHosts: [
-      virtualHostPlan({
-        name: allow ? 'allow_any' : 'block_all',
-        domains: ['*'],
-        routes,
-        origin,
-      }),
-    ],
+    // With a `*` host Envoy would never ask for another.
+    inlineHosts: view.call(isLazy) ? [] : [unknownHost(view, '*')],
     allowVhds: true,
     ignorePort: false,
     origin: captureOrigin,
@@ -185,4 +167,5 @@ export const forwardProxyRoutesShaper: RouteShaper = {
   hosts: forwardProxyHosts,
   resolveHost: resolveForwardProxyHost,
   planHost: planForwardProxyHost,
+  ask: askForwardProxy,
 };

@@ -2,6 +2,7 @@ import { sniffedHttp } from '../../../envoy/listener.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
+import { isLazy } from '../../../plan/lazy.ts';
 import { filterChainPlan, type ListenerPlan, listenerPlan, spokenOn } from '../../../plan/listener-plan.ts';
 import {
   type ForwardAction,
@@ -71,6 +72,7 @@ function planOutbound(
       statPrefix: `outbound_${portText}_${host}`,
       role: 'outbound',
       mutualTls: false,
+      ...(view.call(isLazy) ? { onDemand: 'clusters' as const } : {}),
     },
     direction: 'outbound',
     origin,

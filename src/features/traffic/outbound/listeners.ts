@@ -7,6 +7,7 @@ import { parseDuration } from '../../../plan/duration.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import { type ConnectionCondition, canonicalRange } from '../../../plan/first-match.ts';
 import { listenOn, wildcards } from '../../../plan/ip-families.ts';
+import { isLazy } from '../../../plan/lazy.ts';
 import {
   type FilterChainPlan,
   filterChainPlan,
@@ -264,6 +265,7 @@ function httpChain(
       statPrefix: `outbound_0.0.0.0_${port}`,
       role: 'outbound',
       mutualTls: false,
+      ...(view.call(isLazy) ? { onDemand: 'hosts' as const } : {}),
       ...(view.call(usesDynamicDns) || view.call(outboundPolicy).mode === 'ALLOW_ANY_DYNAMIC_DNS'
         ? { dynamicForwardProxy: true }
         : {}),

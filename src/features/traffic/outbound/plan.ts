@@ -3,10 +3,12 @@ import { captureMode, proxyType } from '../../../plan/attributes.ts';
 import { type ClusterPlan, clusterPlan } from '../../../plan/cluster-plan.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { RouteShaper, Shaper } from '../../../plan/feature.ts';
+import { isLazy } from '../../../plan/lazy.ts';
 import { blackHoleCluster, dynamicDnsCluster, passthroughCluster } from '../../../plan/names.ts';
 import {
   anyPath,
   forwardTo,
+  patient,
   type RouteAction,
   type RouteConfigurationPlan,
   routeConfigurationPlan,
@@ -20,7 +22,8 @@ import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { hostRoutes, originIn, virtualServiceKind, virtualServiceOn } from '../virtual-service/schema.ts';
-import { hostDomains, httpHosts, httpPorts, isNear } from './schema.ts';
+import { askOutbound } from './lazy-hosts.ts';
+import { hostDomains, httpHosts, httpPorts, isNear, unknownAuthority } from './schema.ts';
 
 /** The mesh's own settings. */
 export function meshOrigin(path: string): Origin {
@@ -39,7 +42,8 @@ const routeNames = defineQuery('outbound.route-configurations', (view): readonly
 function planRouteConfiguration(view: View, port: Key): RouteConfigurationPlan {
   return routeConfigurationPlan({
     name: port,
-    inlineHosts: [unknownHosts(view)],
+    // With a `*` host Envoy would never ask for another.
+    inlineHosts: view.call(isLazy) ? [] : [unknownHost(view, '*')],
     allowVhds: true,
     ignorePort: true,
     origin: view.call(outboundPolicy).origin,
@@ -47,7 +51,7 @@ function planRouteConfiguration(view: View, port: Key): RouteConfigurationPlan {
 }
 
 /** What happens to requests for hosts that nobody configured. */
-function unknownHosts(view: View): VirtualHostPlan {
+function unknownHost(view: View, domain: string): VirtualHostPlan {
   const policy = view.call(outboundPolicy);
   const { mode, origin } = policy;
   const name = {
@@ -59,16 +63,25 @@ function unknownHosts(view: View): VirtualHostPlan {
   const action: RouteAction =
     mode === 'REGISTRY_ONLY' ? { type: 'direct-response', status: 502 } : forwardTo(cluster, origin);
   return virtualHostPlan({
-    name,
-    domains: ['*'],
+    name: domain === '*' ? name : domain,
+    domains: [domain],
     routes: [routePlan({ name, match: anyPath, action, origin })],
     origin,
   });
 }
 
-/** port, host, service, virtual service, near */
+/** port, host, service, virtual service, near, lazy */
 function resolveHost(view: View, port: Key, host: Key): readonly Key[] {
-  return [port, host, serviceOn(view, host, port), virtualServiceOn(view, host, port), isNear(view, host)];
+  const lazy = view.call(isLazy) ? '1' : '';
+  if (unknownAuthority(host) !== undefined) return [port, host, '', '', '', lazy];
+  return [
+    port,
+    host,
+    serviceOn(view, host, port),
+    virtualServiceOn(view, host, port),
+    isNear(view, host),
+    lazy,
+  ];
 }
 
 function planHost(
@@ -78,7 +91,10 @@ function planHost(
   service: Key,
   virtualService: Key,
   near: Key,
+  lazy: Key,
 ): VirtualHostPlan | undefined {
+  const unknown = unknownAuthority(host);
+  if (unknown !== undefined) return patient(unknownHost(view, unknown));
   const routes = hostRoutes(view, {
     host,
     service,
@@ -91,12 +107,13 @@ function planHost(
   const object = view.get(virtualServiceKind, virtualService);
   const origin = view.get(serviceKind, service)?.origin ?? (object && originIn(object, 'spec.hosts'));
   if (!origin) return undefined;
-  return virtualHostPlan({
+  const plan = virtualHostPlan({
     name: `${host}:${port}`,
     domains: hostDomains(view, host, service, near),
     routes,
     origin,
   });
+  return lazy === '' ? plan : patient(plan);
 }
 
 export const outboundRoutes: RouteShaper = {
@@ -106,6 +123,7 @@ export const outboundRoutes: RouteShaper = {
   hosts: httpHosts,
   resolveHost,
   planHost,
+  ask: askOutbound,
 };
 
 const catchAllNames = defineQuery('outbound.catch-all-clusters', (view): readonly Key[] => {

@@ -1,21 +1,14 @@
 import { splitKey } from '../../../config/object.ts';
-import { inNamespace } from '../../../plan/attributes.ts';
-import { authorityOfAddress, domainVariants, hostKeys, shortName } from '../../../plan/hosts.ts';
-import {
-  addressesFor,
-  ownsVirtualIp,
-  seenServices,
-  serviceFor,
-  servicesOnPort,
-  visibleHosts,
-} from '../../../plan/service-scope.ts';
-import { serviceKind, servicesByHost } from '../../../snapshot/kinds.ts';
+import { isLazy } from '../../../plan/lazy.ts';
+import { seenServices, servicesOnPort, visibleHosts } from '../../../plan/service-scope.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
-import type { View } from '../../../snapshot/view.ts';
-import { inPrecedence, virtualServicesByHost } from '../virtual-service/schema.ts';
 import { extraHosts, httpPortsOf } from './extra-hosts.ts';
+import { lazyHttpHosts } from './lazy-hosts.ts';
 
+export { hostOfName } from './authority.ts';
+export { hostDomains, isNear } from './domains.ts';
 export { extraHosts } from './extra-hosts.ts';
+export { unknownAuthority, unknownHostKey, unknownHosts } from './lazy-hosts.ts';
 
 /** Every port on which some visible service speaks HTTP, or may. */
 export const httpPorts = defineQuery('outbound.http-ports', (view): readonly string[] => {
@@ -27,7 +20,11 @@ export const httpPorts = defineQuery('outbound.http-ports', (view): readonly str
 });
 
 /** The hosts that answer HTTP on a port, sorted. */
-export const httpHosts = defineQuery('outbound.http-hosts', (view, port: Key): readonly string[] => {
+export const httpHosts = defineQuery('outbound.http-hosts', (view, port: Key): readonly string[] =>
+  view.call(isLazy) ? view.call(lazyHttpHosts, port) : view.call(allHttpHosts, port),
+);
+
+const allHttpHosts = defineQuery('outbound.all-http-hosts', (view, port: Key): readonly string[] => {
   const hosts = new Set(
     servicesOnPort(view, port)
       .filter((key) => view.call(httpPortsOf, key).includes(port))
@@ -39,37 +36,3 @@ export const httpHosts = defineQuery('outbound.http-hosts', (view, port: Key): r
   }
   return [...hosts].sort();
 });
-
-/** Whether short names of the host lead to it from the asking proxy's namespace: `1` or ''. */
-export function isNear(view: View, host: string): Key {
-  const short = shortName(host, view.mesh('domainSuffix'));
-  return short && view.attribute(inNamespace(short.namespace)) ? '1' : '';
-}
-
-/**
- * The names under which applications call a host. A variant that is another host's own name belongs to that one: Envoy refuses a
- * whole update in which a domain occurs twice.
- */
-export function hostDomains(view: View, host: string, service: Key, near: Key): string[] {
-  const suffix = view.mesh('domainSuffix');
-  const names = domainVariants(host, suffix, near !== '').filter(
-    (name) => name === host || name === `${host}.` || !isNamed(view, name, suffix),
-  );
-  const found = service === '' ? undefined : view.get(serviceKind, service);
-  const addresses = (found ? addressesFor(view, found) : [])
-    .filter(
-      (address) =>
-        !address.includes('/') && ownsVirtualIp(view, service, address) && !isNamed(view, address, suffix),
-    )
-    .map(authorityOfAddress);
-  return [...new Set([...names, ...addresses])];
-}
-
-/** Another visible service or virtual service has the name as its own host. */
-function isNamed(view: View, name: string, suffix: string): boolean {
-  if (view.list(servicesByHost, name).length > 0 && view.call(serviceFor, name) !== '') return true;
-  return hostKeys(name, suffix).some((key) => {
-    const named = view.list(virtualServicesByHost, key);
-    return named.length > 0 && inPrecedence(view, named).length > 0;
-  });
-}

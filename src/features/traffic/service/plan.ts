@@ -11,10 +11,13 @@ import {
 import { parseDuration } from '../../../plan/duration.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import { lookupFamily } from '../../../plan/ip-families.ts';
+import { isLazy } from '../../../plan/lazy.ts';
+import { loadedHosts } from '../../../plan/loaded-hosts.ts';
 import { outboundCluster, parseClusterName } from '../../../plan/names.ts';
 import {
   findPort,
   isCarried,
+  isHttp,
   needsPort,
   portsOf,
   serviceFor,
@@ -24,7 +27,7 @@ import {
 import { fill } from '../../../plan/slot.ts';
 import type { Endpoint, MeshService, ServicePort } from '../../../registry/service.ts';
 import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
-import { defineQuery, type Key } from '../../../snapshot/query.ts';
+import { defineQuery, type Key, type Query } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { appliedRulesSlot, destinationRuleFor, subsetsOf } from '../destination-rule/schema.ts';
 import { anyCaller, localities } from './localities.ts';
@@ -46,9 +49,22 @@ const clustersOfHost = defineQuery('service.clusters-of-host', (view, host: Key)
     ]);
 });
 
-const clusterKeys = defineQuery('service.clusters', (view): readonly Key[] =>
-  view.call(visibleHosts).flatMap((host) => view.call(clustersOfHost, host)),
-);
+/** What a query names for the hosts that the asking proxy has, but for the HTTP ports of hosts that it did not use. */
+function loaded(view: View, namesOf: Query<[Key], readonly Key[]>): Key[] {
+  if (!view.call(isLazy)) return view.call(visibleHosts).flatMap((host) => view.call(namesOf, host));
+  return view.call(loadedHosts).flatMap(({ host, whole }) => {
+    const names = view.call(namesOf, host);
+    return whole ? names : names.filter((name) => !isHttpCluster(view, name));
+  });
+}
+
+function isHttpCluster(view: View, name: Key): boolean {
+  const { host = '', port } = parseClusterName(name) ?? {};
+  const found = view.call(portsOf, view.call(serviceFor, host)).find((candidate) => candidate.port === port);
+  return found !== undefined && isHttp(found);
+}
+
+const clusterKeys = defineQuery('service.clusters', (view): readonly Key[] => loaded(view, clustersOfHost));
 
 /** service key, port, subset, rules, how passthrough services are reached, which addresses of a name are called. */
 function resolveCluster(view: View, name: Key): readonly Key[] | undefined {
@@ -203,7 +219,7 @@ const endpointSetsOfHost = defineQuery('service.endpoint-sets-of-host', (view, h
 });
 
 const endpointKeys = defineQuery('service.endpoint-sets', (view): readonly Key[] =>
-  view.call(visibleHosts).flatMap((host) => view.call(endpointSetsOfHost, host)),
+  loaded(view, endpointSetsOfHost),
 );
 
 /** service key, port, subset, rules, the proxy's locality and its values of label priorities where they matter. */

@@ -1,0 +1,87 @@
+import { defineQuery, type Key } from '../snapshot/query.ts';
+import type { View } from '../snapshot/view.ts';
+import { meantHosts, splitAuthority } from './authority.ts';
+import { hostCovers, hostKeys, isWildcard } from './hosts.ts';
+import { usage } from './lazy.ts';
+import { isHttp, portsOf, seenServices, serviceFor, visibleHosts } from './service-scope.ts';
+import { outboundPolicy } from './sidecar.ts';
+import {
+  inPrecedence,
+  virtualServiceDestinations,
+  virtualServiceFacts,
+  virtualServicesByHost,
+  wildcardVirtualServices,
+} from './virtual-services.ts';
+
+/** Hosts with a port that is not HTTP alone: connections say nothing to load them by. Independent of what was asked for. */
+const eagerHosts = defineQuery('lazy.eager-hosts', (view): readonly string[] =>
+  view
+    .call(visibleHosts)
+    .filter((host) => seenServices(view, host).some(({ service }) => view.call(hasOtherPort, service))),
+);
+
+const hasOtherPort = defineQuery('lazy.has-other-port', (view, service: Key): boolean =>
+  view.call(portsOf, service).some((port) => !isHttp(port)),
+);
+
+/** Where the virtual services of a host may send what comes for it. */
+const routedFrom = defineQuery('lazy.routed-from', (view, host: Key): readonly string[] => {
+  const keys = [
+    ...hostKeys(host, view.mesh('domainSuffix')).flatMap((key) => view.list(virtualServicesByHost, key)),
+    ...view
+      .list(wildcardVirtualServices, '')
+      .filter((key) =>
+        view
+          .call(virtualServiceFacts, key)
+          ?.hosts.some((pattern) => isWildcard(pattern) && hostCovers(pattern, host)),
+      ),
+  ];
+  const found = new Set(
+    inPrecedence(view, keys).flatMap((key) => view.call(virtualServiceDestinations, key)),
+  );
+  return [...found].sort();
+});
+
+/**
+ * The hosts that were asked for and mean something to the asking proxy, sorted. Envoy asks for a name once: one that meant nothing
+ * then and means something now belongs to them.
+ */
+export const usedHosts = defineQuery('lazy.used-hosts', (view): readonly string[] => {
+  const { hosts, unknown } = view.call(usage);
+  const found = new Set(hosts.filter((host) => isConfigured(view, host)));
+  for (const entry of unknown) {
+    const { name } = splitAuthority(entry.slice(entry.lastIndexOf('/') + 1));
+    for (const host of meantHosts(view, name)) if (isConfigured(view, host)) found.add(host);
+  }
+  return [...found].sort();
+});
+
+function isConfigured(view: View, host: string): boolean {
+  return view.call(serviceFor, host) !== '' || view.call(routedFrom, host).length > 0;
+}
+
+/** A host whose clusters a proxy has. */
+export interface LoadedHost {
+  readonly host: string;
+  /** Clusters of HTTP ports are there too. */
+  readonly whole: boolean;
+}
+
+/** The hosts whose clusters the asking proxy, a lazy one, has; sorted. */
+export const loadedHosts = defineQuery('lazy.loaded-hosts', (view): readonly LoadedHost[] => {
+  const loaded = new Map<string, boolean>();
+  for (const host of view.call(eagerHosts)) {
+    loaded.set(host, loaded.get(host) ?? false);
+    for (const target of view.call(routedFrom, host)) loaded.set(target, true);
+  }
+  const { proxy } = view.call(outboundPolicy);
+  if (proxy) loaded.set(proxy.host, true);
+  for (const host of view.call(usedHosts)) {
+    loaded.set(host, true);
+    for (const target of view.call(routedFrom, host)) loaded.set(target, true);
+  }
+  return [...loaded]
+    .filter(([host]) => view.call(serviceFor, host) !== '')
+    .map(([host, whole]) => ({ host, whole }))
+    .sort((a, b) => (a.host < b.host ? -1 : 1));
+});
