@@ -151,7 +151,10 @@ services: { a: { command: a } }
 describe('what is wrong is named with its place, and how to mend it', () => {
   test.each([
     ['services: [', /^1:12 is not YAML/],
-    ['a: 1', /^1:1 the key a is unknown; known are allowFetch, apply, gateways, ipFamilies, lazy, name, services/],
+    [
+      'a: 1',
+      /^1:1 the key a is unknown; known are allowFetch, apply, gateways, ipFamilies, lazy, name, services/,
+    ],
     ['name: x', /^1:1 a mesh file needs services/],
     [
       'services:\n  web: { image: nginx, command: a }',
