@@ -60,7 +60,7 @@ export function psTable(status: MeshStatus, wide: boolean, now = Date.now()): st
     ...status.instances.map((instance) => {
       const main = instance.app ?? instance.agent;
       const state = instance.ready
-        ? 'Running'
+        ? `Running${gatewayPorts(instance)}`
         : main.state === 'ended' && main.code === 0
           ? 'Completed'
           : instance.why;
@@ -89,6 +89,12 @@ export function psTable(status: MeshStatus, wide: boolean, now = Date.now()): st
     wide ? [...header, 'PORTS'] : header,
     rows.map(({ cells, ports }) => (wide ? [...cells, ports] : cells)),
   );
+}
+
+/** Where a gateway's ports are on this machine, as users need it to open them. */
+function gatewayPorts({ kind, endpoints }: MeshStatus['instances'][number]): string {
+  if (kind !== 'gateway' || endpoints.length === 0) return '';
+  return ` (${endpoints.map(({ servicePort, listen }) => (servicePort === listen ? `${listen}` : `${servicePort} on ${listen}`)).join(', ')})`;
 }
 
 function mark(ready: boolean): string {

@@ -89,6 +89,8 @@ export interface MeshGateway {
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly ports: readonly GatewayPort[];
+  /** Started for a Gateway API Gateway, by its `namespace/name`, and not part of the mesh file. */
+  readonly startedFor?: string;
 }
 
 export interface GatewayPort {
@@ -97,6 +99,8 @@ export interface GatewayPort {
   readonly port: number;
   /** Port on this machine; absent: allocated. */
   readonly published?: number;
+  /** Port on this machine that is taken if it is free. */
+  readonly preferred?: number;
 }
 
 /** One thing wrong with a mesh file. */

@@ -34,6 +34,8 @@ export interface PortWish {
   readonly key: string;
   /** Taken when it is free, as an offset from the base. */
   readonly offset?: number;
+  /** Taken when it is free, whatever the base. */
+  readonly preferred?: number;
   /** Exactly this port, whatever the base. */
   readonly exact?: number;
 }
@@ -84,14 +86,14 @@ export class PortBook {
       !used.has(port) && !blockedPorts.has(port) && !(await isPortTaken(port, taken));
     let next = portBase + unnamedOffset;
     let changed = false;
-    for (const { key, offset, exact } of wishes) {
+    for (const { key, offset, preferred, exact } of wishes) {
       if (exact !== undefined) {
         changed ||= ports[key] !== exact;
         ports[key] = exact;
         continue;
       }
       if (ports[key] !== undefined) continue;
-      const wished = offset === undefined ? undefined : portBase + offset;
+      const wished = preferred ?? (offset === undefined ? undefined : portBase + offset);
       let port = wished !== undefined && (await isFree(wished)) ? wished : undefined;
       for (; port === undefined; next++) {
         if (next >= portBase + span)

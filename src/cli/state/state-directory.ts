@@ -45,6 +45,7 @@ export function statePaths(directory: string) {
     state: at('state.json'),
     ports: at('ports.json'),
     processes: at('processes.json'),
+    startedGateways: at('started-gateways.json'),
     supervisor: at('supervisor.json'),
     supervisorLog: at('logs', 'supervisor.log'),
     controlSocket: socketPath(directory, 'supervisor.sock'),

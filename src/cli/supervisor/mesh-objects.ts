@@ -1,6 +1,7 @@
 import type { ConfigObject } from '../../config/object.ts';
-import type { MeshFile } from '../mesh-file/mesh-file.ts';
+import type { MeshFile, MeshGateway } from '../mesh-file/mesh-file.ts';
 import { type InstancePlan, loopbacks } from './mesh-plan.ts';
+import { gatewayNameLabel } from './started-gateways.ts';
 
 /** Field manager of everything that `mesh.yaml` owns. */
 export const fieldManager = 'ostria-mesh';
@@ -16,12 +17,9 @@ export function sharedObjects(mesh: MeshFile, instances: readonly InstancePlan[]
     const key = `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`;
     if (!objects.has(key)) objects.set(key, object);
   };
-  const members = [
-    ...mesh.workloads,
-    ...mesh.gateways,
-    ...instances.flatMap(({ workload }) => workload ?? []),
-  ];
-  for (const { namespace } of members)
+  const joined = instances.flatMap(({ workload }) => workload ?? []);
+  const members = [...mesh.workloads, ...mesh.gateways, ...joined];
+  for (const { namespace } of [...mesh.workloads, ...mesh.gateways.filter(isOfFile), ...joined])
     add({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels: { ...managed } } });
   for (const { namespace, serviceAccount } of members)
     add({
@@ -62,11 +60,37 @@ export function sharedObjects(mesh: MeshFile, instances: readonly InstancePlan[]
       },
       spec: {
         type: 'LoadBalancer',
-        selector: { ...gateway.labels },
+        selector: isOfFile(gateway)
+          ? { ...gateway.labels }
+          : { [gatewayNameLabel]: gateway.labels[gatewayNameLabel] ?? '' },
         ports: gateway.ports.map(({ name, port }) => ({ name, port, protocol: 'TCP', targetPort: port })),
       },
     });
   return [...objects.values()];
+}
+
+/** Those that a Gateway object asked for live in a namespace of the users'. */
+function isOfFile({ startedFor }: MeshGateway): boolean {
+  return startedFor === undefined;
+}
+
+/** The status of a gateway's Service: where it answers on this machine. */
+export function serviceStatus(gateway: InstancePlan): ConfigObject {
+  const ports = gateway.endpoints.map(({ listen }) => ({ port: listen, protocol: 'TCP' }));
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: gateway.service, namespace: gateway.namespace },
+    status: { loadBalancer: { ingress: loopbacks(gateway.capture).map((ip) => ({ ip, ports })) } },
+  };
+}
+
+/** What was made for a gateway that is no more, besides its pod. */
+export function gatewayObjects({ name, namespace, serviceAccount }: MeshGateway): ConfigObject[] {
+  return [
+    { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace } },
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: serviceAccount, namespace } },
+  ];
 }
 
 /** What an instance is at a moment. */
@@ -84,7 +108,8 @@ export interface InstanceHealth {
 function labelsOf(instance: InstancePlan): Record<string, string> {
   return {
     ...instance.labels,
-    'security.istio.io/tlsMode': 'istio',
+    // What a gateway takes its servers say: callers speak mesh TLS to it where a DestinationRule asks for it.
+    ...(instance.gateway ? {} : { 'security.istio.io/tlsMode': 'istio' }),
     'service.istio.io/canonical-name': instance.labels.app ?? instance.name,
     'service.istio.io/canonical-revision': instance.labels.version ?? 'latest',
     'service.istio.io/workload-name': workloadOf(instance),

@@ -80,7 +80,7 @@ export async function planMesh(mesh: MeshFile, book: PortBook): Promise<MeshPlan
     ...replicas.flatMap(({ workload, name }) => workloadWishes(workload, name, services)),
   ];
   const wanted = new Set(wishes.map(({ key }) => key));
-  book.keepOnly((key) => wanted.has(key) || key.startsWith(runKeyPrefix));
+  book.keepOnly((key) => wanted.has(key) || key.startsWith(runKeyPrefix) || key.startsWith(startedKeyPrefix));
   await book.assign(wishes);
   return {
     mesh,
@@ -103,6 +103,25 @@ const runKeyPrefix = 'run/';
 export function forgetJoined(book: PortBook, name?: string): void {
   const prefix = name === undefined ? runKeyPrefix : `${runKeyPrefix}${name}/`;
   book.keepOnly((key) => !key.startsWith(prefix));
+}
+
+/** Likewise of gateways that were started for Gateway objects. */
+const startedKeyPrefix = 'started/';
+
+/** Forgets the ports of started gateways, but for those that are told. */
+export function forgetStarted(book: PortBook, kept: readonly MeshGateway[]): void {
+  const keys = kept.map((gateway) => `${portKey(gateway)}/`);
+  book.keepOnly((key) => !key.startsWith(startedKeyPrefix) || keys.some((one) => key.startsWith(one)));
+}
+
+/** Pod name: gateways of the mesh file have names of their own, those of Gateway objects one per namespace. */
+export function gatewayInstance({ name, namespace, startedFor }: MeshGateway): string {
+  return startedFor === undefined || namespace === 'default' ? name : `${name}.${namespace}`;
+}
+
+function portKey(gateway: MeshGateway): string {
+  const name = gatewayInstance(gateway);
+  return gateway.startedFor === undefined ? name : `${startedKeyPrefix}${name}`;
 }
 
 /** Plans one process that joins a mesh (`ostria run`). */
@@ -147,12 +166,19 @@ function workloadWishes(
 }
 
 function gatewayWishes(gateway: MeshGateway): PortWish[] {
+  const at = portKey(gateway);
   return [
-    { key: `${gateway.name}/readiness` },
-    { key: `${gateway.name}/metrics` },
-    ...gateway.ports.map(({ port, published }) => ({
-      key: `${gateway.name}/gateway/${port}`,
-      ...(published !== undefined ? { exact: published } : port < namedOffsets ? { offset: port } : {}),
+    { key: `${at}/readiness` },
+    { key: `${at}/metrics` },
+    ...gateway.ports.map(({ port, published, preferred }) => ({
+      key: `${at}/gateway/${port}`,
+      ...(published !== undefined
+        ? { exact: published }
+        : preferred !== undefined
+          ? { preferred }
+          : port < namedOffsets
+            ? { offset: port }
+            : {}),
     })),
   ];
 }
@@ -168,20 +194,21 @@ function familiesOf({ ipFamilies }: MeshFile): Pick<ExplicitCapture, 'families'>
 }
 
 function planGateway(gateway: MeshGateway, mesh: MeshFile, book: PortBook): InstancePlan {
+  const at = portKey(gateway);
   const endpoints = gateway.ports.map(({ name, port }) => ({
     name,
     servicePort: port,
-    listen: book.port(`${gateway.name}/gateway/${port}`),
+    listen: book.port(`${at}/gateway/${port}`),
   }));
   return {
-    name: gateway.name,
+    name: gatewayInstance(gateway),
     namespace: gateway.namespace,
     serviceAccount: gateway.serviceAccount,
     labels: gateway.labels,
     gateway,
     service: gateway.name,
-    readinessPort: book.port(`${gateway.name}/readiness`),
-    metricsPort: book.port(`${gateway.name}/metrics`),
+    readinessPort: book.port(`${at}/readiness`),
+    metricsPort: book.port(`${at}/metrics`),
     appPort: 0,
     endpoints,
     capture: {

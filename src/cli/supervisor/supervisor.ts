@@ -4,19 +4,35 @@ import { CodedError, messageOf } from '../../kit/coded-error.ts';
 import { isAlive, type ProcessId } from '../../kit/process-id.ts';
 import { ApiClient } from '../api/api-client.ts';
 import { readKubeconfig } from '../api/kubeconfig.ts';
-import type { Dependency, MeshFile, MeshWorkload } from '../mesh-file/mesh-file.ts';
+import type { Dependency, MeshFile, MeshGateway, MeshWorkload } from '../mesh-file/mesh-file.ts';
 import { readMeshFile } from '../mesh-file/parse-mesh-file.ts';
 import { formatProblems } from '../mesh-file/problems.ts';
 import { buildId, ostriaVersion, sourceDirectory } from '../programs.ts';
+import { readJsonFile, writeJsonFile } from '../state/json-file.ts';
 import { PortBook } from '../state/port-book.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { applyFiles } from './apply-files.ts';
 import { ControlPlaneProcess } from './control-plane-process.ts';
+import { notePorts } from './gateway-notes.ts';
+import { GatewayWatch } from './gateway-watch.ts';
 import { Instance, type InstanceStatus } from './instance.ts';
 import { boundLog } from './log-file.ts';
 import { type ProcessState, specHash } from './managed-process.ts';
-import { fieldManager, managedByLabel, sharedObjects } from './mesh-objects.ts';
-import { forgetJoined, type InstancePlan, type MeshPlan, planJoined, planMesh } from './mesh-plan.ts';
+import {
+  fieldManager,
+  gatewayObjects,
+  managedByLabel,
+  serviceStatus,
+  sharedObjects,
+} from './mesh-objects.ts';
+import {
+  forgetJoined,
+  forgetStarted,
+  type InstancePlan,
+  type MeshPlan,
+  planJoined,
+  planMesh,
+} from './mesh-plan.ts';
 import { ObjectPublisher } from './object-publisher.ts';
 import { sweep } from './ours.ts';
 import { prepareAgent } from './prepare-agent.ts';
@@ -66,6 +82,8 @@ export class Supervisor {
   readonly #owners = new Map<string, ProcessId>();
   readonly #abort = new AbortController();
   readonly #build = buildId();
+  /** Gateways that objects ask for; remembered, so that a supervisor that comes after us knows whose Envoys run. */
+  #started: readonly MeshGateway[];
   #watching = new AbortController();
   #config: SupervisorConfig;
   #plan!: MeshPlan;
@@ -82,6 +100,7 @@ export class Supervisor {
     this.#log = log;
     this.#config = readSupervisorConfig(paths.directory);
     this.#table = new ProcessTable(paths.processes, paths.directory);
+    this.#started = readJsonFile<MeshGateway[]>(paths.startedGateways) ?? [];
   }
 
   /** Starts (or adopts) everything; resolves when all has been started, not when it is ready. */
@@ -104,6 +123,27 @@ export class Supervisor {
     this.#phase = 'running';
     this.#watchFiles();
     void this.#controlPlane.watch();
+    void new GatewayWatch({
+      client: () => this.#connectClient(),
+      onChange: (gateways) => this.#takeGateways(gateways),
+      log: this.#log,
+    }).run(this.#abort.signal);
+  }
+
+  /** Starts what Gateway objects ask for, and ends what none asks for any more. */
+  #takeGateways(gateways: readonly MeshGateway[]): Promise<void> {
+    return this.#exclusively(async () => {
+      if (this.#phase !== 'running' || JSON.stringify(gateways) === JSON.stringify(this.#started)) return;
+      const gone = this.#started.filter((old) => !gateways.some((one) => one.startedFor === old.startedFor));
+      this.#started = gateways;
+      writeJsonFile(this.#paths.startedGateways, gateways);
+      forgetStarted(this.#book(), gateways);
+      this.#plan = await this.#makePlan();
+      await this.#reconcileInstances();
+      await this.#publisher?.remove(gone.flatMap(gatewayObjects));
+      for (const plan of this.#plan.instances)
+        if (plan.gateway?.startedFor) await notePorts(this.#connectClient(), plan, this.#log);
+    });
   }
 
   status(): MeshStatus {
@@ -218,7 +258,8 @@ export class Supervisor {
   }
 
   async #makePlan(): Promise<MeshPlan> {
-    return planMesh(loadMesh(this.#config), this.#book());
+    const mesh = loadMesh(this.#config);
+    return planMesh({ ...mesh, gateways: [...mesh.gateways, ...this.#started] }, this.#book());
   }
 
   #book(): PortBook {
@@ -226,9 +267,13 @@ export class Supervisor {
   }
 
   #connect(): ObjectPublisher {
-    this.#client ??= new ApiClient(readKubeconfig(this.#paths.kubeconfig));
-    this.#publisher ??= new ObjectPublisher(this.#client, this.#log);
+    this.#publisher ??= new ObjectPublisher(this.#connectClient(), this.#log);
     return this.#publisher;
+  }
+
+  #connectClient(): ApiClient {
+    this.#client ??= new ApiClient(readKubeconfig(this.#paths.kubeconfig));
+    return this.#client;
   }
 
   #closeClient(): void {
@@ -238,8 +283,19 @@ export class Supervisor {
     this.#client = undefined;
   }
 
-  /** Makes what runs, and the objects that say so, equal to the plan. */
+  /** Makes what runs, and the objects that say so, equal to the plan; then applies the mesh file's files. */
   async #reconcile(): Promise<void> {
+    await this.#reconcileInstances();
+    this.#problems = await applyFiles(
+      this.#client as ApiClient,
+      this.#plan.mesh.apply,
+      join(this.#paths.controlPlane, 'applied-files.json'),
+      this.#abort.signal,
+    );
+    for (const problem of this.#problems) this.#log(problem);
+  }
+
+  async #reconcileInstances(): Promise<void> {
     const publisher = this.#connect();
     const { mesh, instances } = this.#plan;
     const wanted = new Map(instances.map((plan) => [plan.name, plan]));
@@ -252,6 +308,7 @@ export class Supervisor {
     );
     await this.#endForgotten(wanted);
     for (const object of sharedObjects(mesh, instances)) publisher.want(object);
+    for (const plan of instances) if (plan.gateway) publisher.want(serviceStatus(plan), 'status');
     await publisher.settled(AbortSignal.any([this.#abort.signal, AbortSignal.timeout(30_000)]));
     await this.#removeForgotten(wanted);
     for (const plan of instances) {
@@ -260,13 +317,6 @@ export class Supervisor {
       else if (specHash(instance.specs.agent) !== specHash(agentSpec(plan, this.#paths)))
         await instance.replaceAgent(agentSpec(plan, this.#paths));
     }
-    this.#problems = await applyFiles(
-      this.#client as ApiClient,
-      mesh.apply,
-      join(this.#paths.controlPlane, 'applied-files.json'),
-      this.#abort.signal,
-    );
-    for (const problem of this.#problems) this.#log(problem);
   }
 
   #isAsPlanned(instance: Instance, plan: InstancePlan | undefined): boolean {

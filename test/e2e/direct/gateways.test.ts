@@ -1,0 +1,162 @@
+// Gateways of a standalone mesh: an Envoy for each Gateway of the Gateway API, and an egress gateway of the mesh file.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { eventually } from '../../support/bookinfo.ts';
+import { type Ostria, type Outcome, openOstria } from '../../support/ostria.ts';
+import { takePortBase } from '../../support/port-base.ts';
+
+// A machine that does many things at once is slow, not wrong.
+vi.setConfig({ testTimeout: 90_000 });
+
+let ostria: Ostria;
+let directory: string;
+let base: Awaited<ReturnType<typeof takePortBase>>;
+let outside: Server;
+
+async function ok(result: Promise<Outcome>): Promise<string> {
+  const { code, stdout, stderr } = await result;
+  expect([code, stderr]).toEqual([0, '']);
+  return stdout;
+}
+
+const apply = (yaml: string) => ok(ostria.run(['apply', '-f', '-'], { input: yaml }));
+
+async function object(kind: string, name: string, namespace: string) {
+  return JSON.parse(await ok(ostria.run(['get', kind, name, '-n', namespace, '-o', 'json'])));
+}
+
+beforeAll(async () => {
+  ostria = await openOstria();
+  base = await takePortBase();
+  directory = mkdtempSync(join(tmpdir(), 'ostria-gateways-'));
+  outside = createServer((request, response) => response.end(JSON.stringify(request.headers)));
+  await new Promise<void>((resolve) => outside.listen(0, '127.0.0.1', resolve));
+  const file = join(directory, 'mesh.yaml');
+  const program =
+    'require("http").createServer((q, s) => s.end("web")).listen(process.env.PORT, "127.0.0.1")';
+  writeFileSync(
+    file,
+    `name: edge
+gateways: { istio-egressgateway: { labels: { istio: egressgateway }, ports: ["80"] } }
+services:
+  web: { command: [node, -e, '${program}'], ports: [80] }
+`,
+  );
+  await ok(ostria.run(['up', '-f', file, '-d', '--port-base', String(base.base)]));
+}, 180_000);
+
+afterAll(async () => {
+  await ostria?.close();
+  base?.release();
+  outside?.close();
+  rmSync(directory, { recursive: true, force: true });
+}, 90_000);
+
+const instance = async (name: string) =>
+  (await ostria.status()).instances.find((candidate) => candidate.name === name);
+
+const gateway = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: front }
+spec:
+  gatewayClassName: istio
+  listeners: [{ name: http, port: 80, protocol: HTTP }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: web }
+spec:
+  parentRefs: [{ name: front }]
+  rules: [{ backendRefs: [{ name: web, port: 80 }] }]
+`;
+
+test('a Gateway starts an Envoy of its own, says where it listens, and ends it when it goes', async () => {
+  await apply(gateway);
+  await eventually(async () => expect(await instance('front-istio')).toMatchObject({ ready: true }), 60_000);
+  const started = await instance('front-istio');
+  const port = base.base + 80;
+  expect(started).toMatchObject({ kind: 'gateway', namespace: 'default', service: 'front-istio' });
+  // The egress gateway of the mesh file has the memorable port already.
+  const listen = started?.endpoints[0]?.listen ?? 0;
+  expect(listen).not.toBe(port);
+  await eventually(async () => {
+    const answer = await fetch(`http://127.0.0.1:${listen}/`);
+    expect(`${answer.status} ${await answer.text()}`).toBe('200 web');
+  });
+  expect(await ok(ostria.run(['ps']))).toContain(`80 on ${listen}`);
+  await eventually(async () => {
+    const { metadata, status } = await object('gateways.gateway.networking.k8s.io', 'front', 'default');
+    expect(metadata.annotations['networking.ostria.io/ports']).toBe(`80=${listen}`);
+    expect(status.addresses).toEqual([{ type: 'IPAddress', value: '127.0.0.1' }]);
+  });
+  expect(await ok(ostria.run(['get', 'events', '-o', 'json']))).toContain(`port 80 at 127.0.0.1:${listen}`);
+  const pids = ostria.processes('edge').length;
+  await ok(ostria.run(['delete', 'gateways.gateway.networking.k8s.io', 'front']));
+  await eventually(async () => expect(await instance('front-istio')).toBeUndefined(), 60_000);
+  // Its agent and its Envoy.
+  await eventually(async () => expect(ostria.processes('edge').length).toBeLessThanOrEqual(pids - 2));
+  const { code } = await ostria.run(['get', 'service', 'front-istio']);
+  expect(code).not.toBe(0);
+}, 180_000);
+
+test('requests leave by the egress gateway of the mesh file, which tells who asked', async () => {
+  const { port } = outside.address() as AddressInfo;
+  await apply(`apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: outside }
+spec:
+  hosts: [outside.example.com]
+  ports: [{ number: 80, name: http, protocol: HTTP, targetPort: ${port} }]
+  resolution: STATIC
+  endpoints: [{ address: 127.0.0.1 }]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: istio-egressgateway }
+spec:
+  selector: { istio: egressgateway }
+  servers:
+    - port: { number: 80, name: https, protocol: HTTPS }
+      hosts: [outside.example.com]
+      tls: { mode: ISTIO_MUTUAL }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: egressgateway }
+spec:
+  host: istio-egressgateway.istio-system.svc.cluster.local
+  subsets:
+    - name: outside
+      trafficPolicy: { portLevelSettings: [{ port: { number: 80 }, tls: { mode: ISTIO_MUTUAL, sni: outside.example.com } }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: through-egress }
+spec:
+  hosts: [outside.example.com]
+  gateways: [istio-egressgateway, mesh]
+  http:
+    - match: [{ gateways: [mesh], port: 80 }]
+      route: [{ destination: { host: istio-egressgateway.istio-system.svc.cluster.local, subset: outside, port: { number: 80 } } }]
+    - match: [{ gateways: [istio-egressgateway], port: 80 }]
+      route: [{ destination: { host: outside.example.com, port: { number: 80 } } }]
+`);
+  const ask = [
+    'run',
+    '--service',
+    'asker',
+    '--',
+    'sh',
+    '-c',
+    'curl -s -x $HTTP_PROXY http://outside.example.com/',
+  ];
+  await eventually(async () => {
+    const { stdout } = await ostria.run(ask);
+    expect(stdout).toContain('URI=spiffe://cluster.local/ns/default/sa/asker');
+  }, 60_000);
+}, 120_000);
