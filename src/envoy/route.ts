@@ -55,10 +55,17 @@ export function buildRoute(plan: RoutePlan): Route {
       case: 'directResponse',
       value: create(DirectResponseActionSchema, {
         status: action.status,
-        ...(action.body ? { body: { specifier: { case: 'inlineBytes', value: action.body } } } : {}),
+        ...(action.body && hasBody(action.status)
+          ? { body: { specifier: { case: 'inlineBytes', value: action.body } } }
+          : {}),
       }),
     };
   return route;
+}
+
+/** Envoy would write the body of an answer that has none by definition, and a client would take it for the next answer. */
+function hasBody(status: number): boolean {
+  return status !== 204 && status !== 304;
 }
 
 function addHeaders(

@@ -63,6 +63,8 @@ test('only the own namespace knows the bare name', () => {
     'reviews.shop.svc',
   ]);
   expect(domainVariants('*.example.com', 'cluster.local', true)).toEqual(['*.example.com']);
+  const every = '*.shop.svc.cluster.local';
+  expect(domainVariants(every, 'cluster.local', true)).toEqual([every, '*.shop', '*.shop.svc']);
 });
 
 test('IPv6 addresses stand in brackets in a Host header', () => {

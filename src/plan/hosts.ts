@@ -56,6 +56,8 @@ export function domainVariants(fqdn: string, domainSuffix: string, sameNamespace
   const short = shortName(fqdn, domainSuffix);
   if (!short) return isWildcard(fqdn) ? [fqdn] : [fqdn, `${fqdn}.`];
   const base = `${short.name}.${short.namespace}`;
+  // A pattern has no short form: that would be every host there is.
+  if (isWildcard(fqdn)) return [fqdn, base, `${base}.svc`];
   const names = [fqdn, `${fqdn}.`, base, `${base}.svc`];
   if (sameNamespace) names.push(short.name);
   return names;

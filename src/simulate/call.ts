@@ -20,6 +20,8 @@ export interface Call {
   method?: string;
   /** Names in lower case. */
   headers?: Readonly<Record<string, string>>;
+  /** Which of a route's destinations of positive weight is taken, where there are several. Default 0. */
+  destination?: number;
 }
 
 export type SimulationError =
@@ -53,6 +55,12 @@ export interface SimulationResult {
   weightedClusters?: readonly { cluster: string; weight: number }[];
   redirect?: { code: number; location: string };
   directResponse?: { status: number };
+  /** The status that the client gets, where that is decided here and not by the destination. */
+  status?: number;
+  /** The request as the destination gets it. */
+  forwarded?: { authority: string; path: string };
+  /** `address:port` of the endpoints of the chosen cluster. */
+  endpoints?: readonly string[];
   error?: SimulationError;
   steps: readonly Step[];
 }

@@ -4,6 +4,10 @@ import type { GenMessage } from '@bufbuild/protobuf/codegenv2';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { type Cluster, ClusterSchema } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import {
+  type ClusterLoadAssignment,
+  ClusterLoadAssignmentSchema,
+} from '../../gen/proto/envoy/config/endpoint/v3/endpoint_pb.js';
 import { type Listener, ListenerSchema } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import {
   type VirtualHost,
@@ -33,6 +37,14 @@ export class DecodedResources {
 
   clusters(): Cluster[] {
     return this.#all(typeUrls.cluster, ClusterSchema);
+  }
+
+  /** The endpoints of a cluster, delivered or its own; undefined: found by name or by the call. */
+  endpoints(cluster: Cluster): ClusterLoadAssignment | undefined {
+    if (cluster.edsClusterConfig === undefined) return cluster.loadAssignment;
+    const name = cluster.edsClusterConfig.serviceName || cluster.name;
+    const resource = this.#set.get(typeUrls.endpoints)?.get(name);
+    return resource ? this.#decode(resource, ClusterLoadAssignmentSchema) : undefined;
   }
 
   routeConfiguration(name: string): RouteConfiguration | undefined {

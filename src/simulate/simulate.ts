@@ -1,11 +1,18 @@
+import {
+  type Cluster,
+  Cluster_DiscoveryType as DiscoveryType,
+} from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import type { LbEndpoint } from '../../gen/proto/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { FilterChain } from '../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import {
   type Route,
+  type RouteAction,
   type VirtualHost,
   VirtualHost_TlsRequirementType,
 } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import type { RouteConfiguration } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
+import { HTTPFaultSchema } from '../../gen/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
@@ -17,7 +24,7 @@ import type { Call, SimulationError, SimulationResult, Step } from './call.ts';
 import { connectionClusters } from './connection-clusters.ts';
 import { DecodedResources, type ResourceSet, unpack } from './decoded-resources.ts';
 import { type ConnectionFacts, matchFilterChains } from './filter-chain.ts';
-import { redirectedPath } from './redirected-path.ts';
+import { forwarded, normalizedPath, redirectLocation } from './rewrite.ts';
 import { matchRoute, matchVirtualHost } from './route.ts';
 
 /** Metadata namespace and key under which emitters stamp origins. */
@@ -44,6 +51,12 @@ export function simulate(resources: ResourceSet | DecodedResources, call: Call):
 function fail(walk: Walk, error: SimulationError): SimulationResult {
   walk.result.error = error;
   return walk.result;
+}
+
+/** HTTP is answered whatever goes wrong. */
+function failWith(walk: Walk, status: number, error: SimulationError): SimulationResult {
+  walk.result.status = status;
+  return fail(walk, error);
 }
 
 type Metadata = { filterMetadata: { readonly [key: string]: unknown } } | undefined;
@@ -177,8 +190,14 @@ function walkBySni(walk: Walk): SimulationResult {
   return known ? toClusters(walk, [{ cluster: sni, weight: 1 }]) : fail(walk, 'no cluster matched');
 }
 
+/** The place of the destination that the call is to take. */
+function chosenIndex({ destination = 0 }: Call, clusters: readonly { weight: number }[]): number {
+  const possible = clusters.flatMap(({ weight }, index) => (weight > 0 ? [index] : []));
+  return possible[destination] ?? possible[0] ?? 0;
+}
+
 function toClusters(walk: Walk, clusters: readonly { cluster: string; weight: number }[]): SimulationResult {
-  const chosen = clusters.find(({ weight }) => weight > 0) ?? clusters[0];
+  const chosen = clusters[chosenIndex(walk.call, clusters)];
   if (chosen) {
     walk.result.cluster = chosen.cluster;
     step(
@@ -193,6 +212,7 @@ function toClusters(walk: Walk, clusters: readonly { cluster: string; weight: nu
 }
 
 function walkHttp(walk: Walk, manager: HttpConnectionManager): SimulationResult {
+  if (manager.normalizePath) walk.call = { ...walk.call, path: normalizedPath(walk.call.path ?? '/') };
   const specifier = manager.routeSpecifier;
   let config: RouteConfiguration | undefined;
   if (specifier.case === 'rds') config = walk.resources.routeConfiguration(specifier.value.routeConfigName);
@@ -203,7 +223,7 @@ function walkHttp(walk: Walk, manager: HttpConnectionManager): SimulationResult 
   step(walk, 'route-configuration', config.name, undefined);
   const hosts = [...config.virtualHosts, ...(config.vhds ? walk.resources.virtualHosts(config.name) : [])];
   const host = matchVirtualHost(hosts, walk.call.host ?? '', config.ignorePortInHostMatching);
-  if (!host) return fail(walk, 'no virtual host matched');
+  if (!host) return failWith(walk, 404, 'no virtual host matched');
   walk.result.virtualHost = host.name;
   step(walk, 'virtual-host', host.name, host.metadata);
   return walkVirtualHost(walk, host);
@@ -211,9 +231,9 @@ function walkHttp(walk: Walk, manager: HttpConnectionManager): SimulationResult 
 
 function walkVirtualHost(walk: Walk, host: VirtualHost): SimulationResult {
   if (host.requireTls === VirtualHost_TlsRequirementType.ALL && walk.call.tls === 'plaintext')
-    return fail(walk, 'tls required, sending 301');
+    return failWith(walk, 301, 'tls required, sending 301');
   const route = matchRoute(host.routes, walk.call);
-  if (!route) return fail(walk, 'no route matched');
+  if (!route) return failWith(walk, 404, 'no route matched');
   walk.result.route = route.name;
   step(walk, 'route', route.name, route.metadata);
   return applyAction(walk, route);
@@ -224,38 +244,66 @@ function applyAction(walk: Walk, route: Route): SimulationResult {
   switch (action.case) {
     case 'directResponse':
       walk.result.directResponse = { status: action.value.status };
+      walk.result.status = action.value.status;
       return walk.result;
     case 'redirect': {
-      const codes = [301, 302, 303, 307, 308];
-      const redirect = action.value;
-      const scheme =
-        redirect.schemeRewriteSpecifier.case === 'httpsRedirect' && redirect.schemeRewriteSpecifier.value
-          ? 'https'
-          : redirect.schemeRewriteSpecifier.case === 'schemeRedirect'
-            ? redirect.schemeRewriteSpecifier.value
-            : walk.call.tls === 'plaintext'
-              ? 'http'
-              : 'https';
-      const host = redirect.hostRedirect || (walk.call.host ?? '');
-      const path = redirectedPath(redirect, route, walk.call.path ?? '/');
-      const port = redirect.portRedirect > 0 ? `:${redirect.portRedirect}` : '';
-      walk.result.redirect = {
-        code: codes[redirect.responseCode] ?? 301,
-        location: `${scheme}://${port === '' ? host : host.replace(/:\d+$/, '')}${port}${path}`,
-      };
+      const code = [301, 302, 303, 307, 308][action.value.responseCode] ?? 301;
+      walk.result.redirect = { code, location: redirectLocation(walk.call, route, action.value) };
+      walk.result.status = code;
       return walk.result;
     }
-    case 'route': {
-      const specifier = action.value.clusterSpecifier;
-      if (specifier.case === 'cluster') return toClusters(walk, [{ cluster: specifier.value, weight: 1 }]);
-      if (specifier.case === 'weightedClusters')
-        return toClusters(
-          walk,
-          specifier.value.clusters.map((cluster) => ({ cluster: cluster.name, weight: cluster.weight ?? 0 })),
-        );
-      return walk.result;
-    }
+    case 'route':
+      return forward(walk, route, action.value);
     default:
       return walk.result;
   }
+}
+
+function forward(walk: Walk, route: Route, action: RouteAction): SimulationResult {
+  const { clusterSpecifier } = action;
+  const clusters =
+    clusterSpecifier.case === 'cluster'
+      ? [{ cluster: clusterSpecifier.value, weight: 1 }]
+      : clusterSpecifier.case === 'weightedClusters'
+        ? clusterSpecifier.value.clusters.map(({ name, weight }) => ({ cluster: name, weight: weight ?? 0 }))
+        : [];
+  toClusters(walk, clusters);
+  const aborted = abortStatus(route);
+  const chosen = walk.resources.clusters().find(({ name }) => name === walk.result.cluster);
+  const status = aborted ?? (chosen ? statusWithout(walk, chosen) : missingStatus(action));
+  if (status !== undefined) walk.result.status = status;
+  else walk.result.forwarded = forwarded(walk.call, route, action, chosenIndex(walk.call, clusters));
+  return walk.result;
+}
+
+function missingStatus(action: RouteAction): number {
+  return [503, 404, 500][action.clusterNotFoundResponseCode] ?? 503;
+}
+
+/** 503 for a cluster whose endpoints are known to be none. */
+function statusWithout(walk: Walk, cluster: Cluster): number | undefined {
+  const assignment = walk.resources.endpoints(cluster);
+  const isStatic =
+    cluster.clusterDiscoveryType.case === 'type' &&
+    cluster.clusterDiscoveryType.value === DiscoveryType.STATIC;
+  if (!assignment) return cluster.edsClusterConfig || isStatic ? 503 : undefined;
+  const endpoints = assignment.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.flatMap(addressOf));
+  walk.result.endpoints = endpoints;
+  return endpoints.length === 0 ? 503 : undefined;
+}
+
+function addressOf({ hostIdentifier }: LbEndpoint): string[] {
+  const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined;
+  if (address?.case !== 'socketAddress') return [];
+  return [`${address.value.address}:${address.value.portSpecifier.value}`];
+}
+
+/** The status of a fault that no request escapes. */
+function abortStatus(route: Route): number | undefined {
+  const fault = unpack(route.typedPerFilterConfig['envoy.filters.http.fault'], HTTPFaultSchema);
+  const { errorType, percentage } = fault?.abort ?? {};
+  const always = [100, 10_000, 1_000_000][percentage?.denominator ?? 0] === percentage?.numerator;
+  if (!always) return undefined;
+  // A gRPC status reaches other callers as the HTTP status that stands for it: see the gRPC documentation.
+  return errorType?.case === 'httpStatus' ? errorType.value : undefined;
 }

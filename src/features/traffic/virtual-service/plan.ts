@@ -226,6 +226,12 @@ function planAction(
   }
   if (http.directResponse) {
     const { status, body } = http.directResponse;
+    if (status < leastStatus)
+      return {
+        type: 'direct-response',
+        status: 500,
+        body: utf8.encode('a route of this host has no final status'),
+      };
     const bytes = body?.string !== undefined ? utf8.encode(body.string) : base64(body?.bytes);
     return { type: 'direct-response', status, ...(bytes ? { body: bytes } : {}) };
   }
@@ -233,6 +239,9 @@ function planAction(
 }
 
 const utf8 = new TextEncoder();
+
+/** Envoy answers with final statuses only. */
+export const leastStatus = 200;
 
 /** `%PREFIX()%` at the start keeps what follows the matched prefix, as Envoy's prefix rewrite does. */
 function prefixOf(uri: string | undefined): string | undefined {

@@ -10,7 +10,7 @@ import { rulesFor, subsetsOf } from '../destination-rule/schema.ts';
 import { gatewayKind } from '../gateway/schema.ts';
 import { delegateOf } from './delegates.ts';
 import { mergeProblem } from './merge-matches.ts';
-import { regexesOf } from './plan.ts';
+import { leastStatus, regexesOf } from './plan.ts';
 import {
   gatewaysOf,
   namespaceOf,
@@ -31,6 +31,7 @@ export function virtualServiceProblems(view: View, object: ConfigObject): Proble
       destinationProblems(view, service, destination, path),
     ),
     ...regexProblems(service),
+    ...statusProblems(service),
     ...delegateProblems(view, service),
     ...conflictingHosts(view, service),
   ];
@@ -165,6 +166,20 @@ const isKnownHost = defineQuery('virtual-service.known-host', (view, host: Key):
     .list(allServices, '')
     .some((key) => key.includes('/*') && hostCovers(key.slice(key.indexOf('/') + 1), host));
 });
+
+function statusProblems(service: VirtualService): Problem[] {
+  return (service.spec?.http ?? []).flatMap(({ directResponse }, index) =>
+    directResponse && directResponse.status < leastStatus
+      ? [
+          {
+            origin: originIn(service, `spec.http[${index}].directResponse.status`),
+            code: 'UnsupportedStatus',
+            message: `${directResponse.status} is no final status, which Envoy cannot answer with: 500 is sent until it is ${leastStatus} to 599`,
+          },
+        ]
+      : [],
+  );
+}
 
 function regexProblems(service: VirtualService): Problem[] {
   return (service.spec?.http ?? []).flatMap((http, index) => {

@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ConfigObject } from '../../../src/config/object.ts';
+import { Random } from '../../../src/snapshot/engine/testing/random.ts';
+import { type Differential, startDifferential } from '../../support/differential.ts';
+import { shrink } from '../../support/shrink.ts';
+import { randomConfig, randomRequest, type TrafficRequest } from '../../support/traffic-arbitrary.ts';
+
+/**
+ * Random traffic objects and random requests: what the simulator says of a request is what real Envoy does with it. Envoys are kept: a new
+ * configuration replaces the last one. A disagreement is made small before it is told.
+ */
+const requestsPerConfig = 40;
+const pairs = Number(process.env.OSTRIA_DIFFERENTIAL_PAIRS ?? (process.env.OSTRIA_NIGHTLY ? 20_000 : 2_400));
+const firstSeed = Number(process.env.OSTRIA_DIFFERENTIAL_FIRST_SEED ?? 1);
+
+let harness: Differential;
+
+beforeAll(async () => {
+  harness = await startDifferential();
+});
+
+afterAll(() => harness?.stop());
+
+interface Case {
+  readonly config: readonly ConfigObject[];
+  readonly request: TrafficRequest;
+}
+
+async function explain(seed: number, failing: Case, why: string): Promise<string> {
+  const differs = async ({ config, request }: Case): Promise<boolean> => {
+    await harness.use(config);
+    // The same disagreement: smaller cases may have others.
+    return (await harness.compare([request], 500)).get(0) === why;
+  };
+  const keep = [
+    'apiVersion',
+    'kind',
+    'metadata',
+    'config',
+    'request',
+    'entry',
+    'method',
+    'path',
+    'host',
+    'hosts',
+    'headers',
+    'name',
+    'namespace',
+    'creationTimestamp',
+    'spec',
+  ];
+  const small = await shrink(failing, differs, { tries: 150, keep });
+  return `seed ${seed}: ${why}\n${JSON.stringify(small.request)}\n${small.config.map((object) => JSON.stringify(object)).join('\n')}`;
+}
+
+test(`simulator and Envoy agree on ${pairs} requests`, { timeout: 3_600_000 }, async () => {
+  const outcomes = new Map<string, number>();
+  for (let seed = firstSeed, done = 0; done < pairs; seed++, done += requestsPerConfig) {
+    const random = new Random(seed);
+    const config = randomConfig(random, harness.backends);
+    const requests = Array.from({ length: requestsPerConfig }, () => randomRequest(random, harness.entries));
+    await harness.use(config);
+    const differing = await harness.compare(requests, 3000);
+    for (const [index, why] of differing) {
+      const failing = { config, request: requests[index] as TrafficRequest };
+      expect.fail(await explain(seed, failing, why));
+    }
+    for (const outcome of harness.outcomes()) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+  }
+  // The vocabulary must lead everywhere, or agreement means little.
+  console.log(JSON.stringify(Object.fromEntries(outcomes)));
+  if (pairs >= 2000)
+    for (const outcome of ['200', '301', '404', '418', '500', '502', '503'])
+      expect(outcomes.get(outcome), outcome).toBeGreaterThan(0);
+  expect(await harness.refusals()).toEqual([]);
+});
