@@ -18,8 +18,11 @@ async function main(): Promise<void> {
     return;
   }
   const log = createLog(options.logLevel);
+  // A directory that is broken at the start is waited for; its watch alone would not keep the process.
+  const waiting = setInterval(() => undefined, 60_000);
   try {
     const controlPlane = await startControlPlane(options, log);
+    clearInterval(waiting);
     log.info({ ports: Object.fromEntries(controlPlane.ports) }, 'the control plane serves');
     const end = (signal: NodeJS.Signals): void => {
       log.info(`ending on ${signal}`);

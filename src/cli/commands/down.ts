@@ -1,13 +1,16 @@
 import { rmSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CodedError } from '../../kit/coded-error.ts';
 import { chooseMesh, runningSupervisor } from '../meshes.ts';
 import { knownMeshes, type StatePaths, stateDirectory, statePaths } from '../state/state-directory.ts';
 import { callControl } from '../supervisor/control-socket.ts';
 import { findOurs, sweep, waitForEnd } from '../supervisor/ours.ts';
+import { loadMesh } from '../supervisor/supervisor.ts';
 
 interface DownFlags {
   readonly mesh?: string;
+  readonly file?: string;
   readonly all?: boolean;
   readonly purge?: boolean;
 }
@@ -20,6 +23,7 @@ export function registerDown(program: Command): void {
       'Ends the supervisor, the control plane, all agents, Envoys and applications of a mesh. Its configuration and ports are kept for the next ostria up.',
     )
     .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
+    .option('-f, --file <file>', 'the mesh of this mesh file')
     .option('--all', 'every mesh of this user')
     .option('--purge', 'forget its state too: configuration, keys, certificates, ports and logs')
     .addHelpText(
@@ -28,10 +32,11 @@ export function registerDown(program: Command): void {
 Examples:
   ostria down
   ostria down --all
+  ostria down -f samples/bookinfo/mesh.yaml
   ostria down --mesh bookinfo --purge`,
     )
     .action(async (flags: DownFlags) => {
-      const meshes = flags.all ? knownMeshes() : [chooseMesh(flags.mesh)];
+      const meshes = flags.all ? knownMeshes() : [chooseMesh(flags.mesh ?? nameOf(flags.file))];
       if (meshes.length === 0) process.stdout.write('There is no mesh here.\n');
       for (const mesh of meshes) {
         const paths = statePaths(stateDirectory(mesh));
@@ -42,6 +47,11 @@ Examples:
         }
       }
     });
+}
+
+function nameOf(file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  return loadMesh({ meshFile: resolve(file), profiles: [] }).name;
 }
 
 /** Longest time in which a supervisor ends a mesh by itself. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError } from '../../kit/coded-error.ts';
+import { runningMeshes } from '../meshes.ts';
 import { out } from '../output/style.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { callControl } from '../supervisor/control-socket.ts';
@@ -142,14 +143,20 @@ export function commandName(): string {
   return process.env.npm_lifecycle_event === undefined ? 'ostria' : 'npx ostria';
 }
 
+/** What names this mesh to a command, where another one runs too. */
+export function meshFlag(mesh: string): string {
+  return runningMeshes().some((name) => name !== mesh) ? ` --mesh ${mesh}` : '';
+}
+
 function nextCommands(status: MeshStatus, url: string | undefined): string[] {
   const bookinfo = status.instances.some(({ service }) => service === 'reviews');
   const ostria = commandName();
+  const flag = meshFlag(status.mesh);
   return [
-    `${ostria} ps`,
+    `${ostria} ps${flag}`,
     bookinfo
-      ? `${ostria} apply -f samples/bookinfo/networking/reviews-v3.yaml    # red stars for everybody`
-      : `${ostria} get services -A`,
+      ? `${ostria} apply${flag} -f samples/bookinfo/networking/reviews-v3.yaml    # red stars for everybody`
+      : `${ostria} get services -A${flag}`,
     bookinfo || url === undefined
       ? `kubectl --kubeconfig ${status.kubeconfig} get virtualservices,destinationrules`
       : `curl -i ${url}`,

@@ -19,7 +19,7 @@ import { supervisorEnvironment } from '../supervisor/process-specs.ts';
 import { loadMesh, type MeshStatus } from '../supervisor/supervisor.ts';
 import { type SupervisorConfig, writeSupervisorConfig } from '../supervisor/supervisor-config.ts';
 import { endMesh } from './down.ts';
-import { commandName, followProgress, printReady } from './up-progress.ts';
+import { commandName, followProgress, meshFlag, printReady } from './up-progress.ts';
 
 interface UpFlags {
   readonly file: string;
@@ -143,7 +143,7 @@ async function awaitReady(paths: StatePaths, flags: UpFlags, mesh: string): Prom
     printReady(status);
     if (flags.detach) {
       process.stdout.write(
-        `\nThe mesh runs in the background. To end it: ${out.bold(`${commandName()} down`)}\n`,
+        `\nThe mesh runs in the background. To end it: ${out.bold(`${commandName()} down${meshFlag(mesh)}`)}\n`,
       );
       return;
     }

@@ -10,6 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -97,6 +98,8 @@ describe('two meshes side by side', () => {
     for (const name of ['left', 'right']) {
       const base = await portBase();
       const stdout = await ok(ostria.run(['up', '-f', meshFile(name), '-d', '--port-base', String(base)]));
+      // Commands that are proposed work as they stand, whichever meshes run.
+      expect(stdout.includes('ostria down --mesh right')).toBe(name === 'right');
       // The address that people open moves with the base.
       expect(stdout).toContain(`http://localhost:${await ingressPort(name, 8080)}`);
       expect(await ingressPort(name, 80)).toBe(base + 80);
@@ -109,7 +112,7 @@ describe('two meshes side by side', () => {
       await eventually(async () => expect(await get(await ingressPort(name, 80))).toBe(`200 ${name}`));
     }
     const port = await ingressPort('right', 80);
-    await ok(ostria.run(['down', '--mesh', 'left']));
+    await ok(ostria.run(['down', '-f', meshFile('left')]));
     expect(ostria.processes('left')).toEqual([]);
     expect(await get(port)).toBe('200 right');
     // Only one runs now: it is the one that is meant.
@@ -160,6 +163,43 @@ describe('a directory of files as the source', () => {
     await ok(ostria.run(['down']));
     expect(ostria.processes('files')).toEqual([]);
   }, 180_000);
+});
+
+describe('the control plane alone, on a directory', () => {
+  test('waits for files that are broken at the start, says where, serves once they are mended, and ends on a signal', async () => {
+    const files = join(directory, 'alone');
+    mkdirSync(files);
+    writeFileSync(join(files, 'gateway.yaml'), `${gateway}  more: [\n`);
+    const base = await portBase();
+    const child = spawn(
+      process.execPath,
+      [join(root, 'bin', 'ostria.mjs'), 'control-plane', '--config', files].concat(
+        '--insecure-xds',
+        `127.0.0.1:${base}`,
+      ),
+      { env: ostria.env },
+    );
+    let said = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        said += chunk;
+      });
+    const ended = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
+    try {
+      await eventually(async () => expect(said).toContain(`${join(files, 'gateway.yaml')}:8:`));
+      expect(said).not.toContain('serves');
+      writeFileSync(join(files, 'gateway.yaml'), gateway);
+      await eventually(async () => expect(said).toContain('the control plane serves'));
+      await expect(
+        new Promise((resolve, reject) =>
+          connect(base, '127.0.0.1').on('connect', resolve).on('error', reject),
+        ),
+      ).resolves.toBeUndefined();
+    } finally {
+      child.kill('SIGTERM');
+    }
+    expect(await ended).toBe(0);
+  }, 90_000);
 });
 
 /** The account that every system has for what may do nothing special. */
