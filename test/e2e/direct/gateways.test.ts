@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { eventually } from '../../support/bookinfo.ts';
+import { call } from '../../support/http-echo.ts';
 import { type Ostria, type Outcome, openOstria } from '../../support/ostria.ts';
 import { takePortBase } from '../../support/port-base.ts';
 
@@ -42,7 +43,9 @@ beforeAll(async () => {
   writeFileSync(
     file,
     `name: edge
-gateways: { istio-egressgateway: { labels: { istio: egressgateway }, ports: ["80"] } }
+gateways:
+  istio-egressgateway: { ports: ["80"] }
+  istio-ingressgateway: { ports: ["80"] }
 services:
   web: { command: [node, -e, '${program}'], ports: [80] }
 `,
@@ -103,6 +106,29 @@ test('a Gateway starts an Envoy of its own, says where it listens, and ends it w
   const { code } = await ostria.run(['get', 'service', 'front-istio']);
   expect(code).not.toBe(0);
 }, 180_000);
+
+test('an Ingress is served by the ingress gateway, and has its address', async () => {
+  await apply(`apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: web }
+spec:
+  ingressClassName: istio
+  rules:
+    - host: web.example.com
+      http: { paths: [{ path: /, pathType: Prefix, backend: { service: { name: web, port: { number: 80 } } } }] }
+`);
+  const listen = (await instance('istio-ingressgateway'))?.endpoints[0]?.listen ?? 0;
+  await eventually(async () => {
+    const answer = await call(listen, '/', { host: 'web.example.com' });
+    expect(`${answer.status} ${answer.body}`).toBe('200 web');
+  });
+  await eventually(async () => {
+    const { status } = await object('ingress', 'web', 'default');
+    expect(status.loadBalancer.ingress).toEqual([
+      { ip: '127.0.0.1', ports: [{ port: listen, protocol: 'TCP' }] },
+    ]);
+  });
+});
 
 test('requests leave by the egress gateway of the mesh file, which tells who asked', async () => {
   const { port } = outside.address() as AddressInfo;

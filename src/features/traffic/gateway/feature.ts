@@ -2,6 +2,7 @@ import type { Feature } from '../../../plan/feature.ts';
 import { sniClusters, sniRouting } from './auto-passthrough.ts';
 import { explain } from './explain.ts';
 import { quicTwins } from './http3.ts';
+import { ingressStatus } from './ingress-status.ts';
 import { gatewayListeners } from './listeners.ts';
 import { gatewayProblems } from './problems.ts';
 import { gatewayRoutes } from './routes.ts';
@@ -17,4 +18,5 @@ export const gateway: Feature = {
   secrets: [gatewaySecrets],
   emit: { networkFilters: sniRouting },
   problems: gatewayProblems,
+  statuses: [ingressStatus],
 };

@@ -24,7 +24,7 @@ export const ingressSettings = defineQuery('ingress.settings', (view) => {
  * object describes is ours when it has the name of the annotation's.
  * @see https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshConfig-IngressControllerMode
  */
-const isOurs = defineQuery('ingress.is-ours', (view, key: Key): boolean => {
+export const isOurIngress = defineQuery('ingress.is-ours', (view, key: Key): boolean => {
   const ingress = view.get(ingressKind, key);
   const settings = view.call(ingressSettings);
   if (!ingress || settings.mode === 'OFF') return false;
@@ -40,7 +40,7 @@ const isOurs = defineQuery('ingress.is-ours', (view, key: Key): boolean => {
 export const ownIngresses = defineQuery('ingress.own', (view): readonly Key[] =>
   view
     .list(allIngresses, '')
-    .filter((key) => view.call(isOurs, key))
+    .filter((key) => view.call(isOurIngress, key))
     .map((key) => ({ key, order: orderOf(view.get(ingressKind, key)) }))
     .sort((a, b) => compareText(a.order, b.order))
     .map(({ key }) => key),

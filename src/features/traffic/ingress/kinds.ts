@@ -45,6 +45,19 @@ export function hostsOf({ spec }: Ingress): string[] {
   return [...new Set(spec?.defaultBackend ? [...hosts, '*'] : hosts)];
 }
 
+/** Every backend, with the place where it is written. */
+export function backendsOf({ spec }: Ingress): { backend: IngressBackend; path: string }[] {
+  const rules = (spec?.rules ?? []).flatMap(({ http }, index) =>
+    (http?.paths ?? []).map(({ backend }, at) => ({
+      backend,
+      path: `spec.rules[${index}].http.paths[${at}].backend`,
+    })),
+  );
+  return spec?.defaultBackend
+    ? [...rules, { backend: spec.defaultBackend, path: 'spec.defaultBackend' }]
+    : rules;
+}
+
 export function namespaceOf({ metadata }: Ingress): string {
   return metadata.namespace ?? 'default';
 }
