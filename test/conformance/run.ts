@@ -19,7 +19,11 @@ const groups: Readonly<Record<string, () => Promise<ConformanceGroup>>> = {
     ];
   },
   authn: async () => (await import('./authn.ts')).runAuthnCases,
-  'gateway-api': async () => (await import('./gateway-api.ts')).runGatewayApiCases,
+  'gateway-api': async () => {
+    const { runGatewayApiCases } = await import('./gateway-api.ts');
+    const { runConversionCases } = await import('./gateway-api/conversion.ts');
+    return async (folder) => [...runConversionCases(folder), ...(await runGatewayApiCases(folder))];
+  },
   authz: async () => (await import('./authz.ts')).runAuthzCases,
 };
 

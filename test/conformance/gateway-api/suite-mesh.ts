@@ -40,7 +40,7 @@ export interface SuiteMesh {
   stop(): Promise<void>;
 }
 
-const statuses = createStatuses(features);
+export const statuses = createStatuses(features);
 
 export async function startSuiteMesh(directory: string): Promise<SuiteMesh> {
   const certificates = makeCertificates();

@@ -103,17 +103,19 @@ function attach(
     );
   if (named.length === 0) return fail('NoMatchingParent', `no listener of ${parent} is ${describe(ref)}`);
   const open = named.filter((listener) => !listener.conflict && !listener.notAccepted);
-  const allowed = open.filter((listener) => isAllowed(view, listener, id));
-  if (allowed.length === 0) return fail('NotAllowedByListeners', whyNotAllowed(named, open, id));
-  const listeners = allowed.flatMap((listener) => {
-    const common = commonHosts(listener, id, hostnames);
-    return common.length > 0 ? [{ listener: listenerId(listener), hostnames: common }] : [];
+  const common = open.flatMap((listener) => {
+    const names = commonHosts(listener, id, hostnames);
+    return names.length > 0 ? [{ listener, names }] : [];
   });
-  if (listeners.length === 0)
+  if (open.length > 0 && common.length === 0)
     return fail(
       'NoMatchingListenerHostname',
-      `none of ${hostnames.join(', ')} is covered by ${allowed.map(({ hostname }) => hostname).join(', ')}`,
+      `none of ${hostnames.join(', ')} is covered by ${open.map(({ hostname }) => hostname).join(', ')}`,
     );
+  const listeners = common
+    .filter(({ listener }) => isAllowed(view, listener, id))
+    .map(({ listener, names }) => ({ listener: listenerId(listener), hostnames: names }));
+  if (listeners.length === 0) return fail('NotAllowedByListeners', whyNotAllowed(named, open, id));
   return [{ ...base, listeners }];
 }
 

@@ -2,9 +2,9 @@ import { outboundCluster } from '../../../plan/names.ts';
 import { servicesByHost } from '../../../snapshot/kinds.ts';
 import type { Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { type RouteId, splitId } from './kinds.ts';
+import { type RouteId, routeObject, splitId } from './kinds.ts';
 import { type Fault, mayRefer, type Resolved } from './references.ts';
-import { hasPort, serviceByKey, serviceOf } from './services.ts';
+import { hasPort, hostOf, serviceByKey, serviceOf } from './services.ts';
 
 /** A cluster that nobody makes: what a weight sends there is answered 500. */
 export const invalidBackend = 'InvalidBackend';
@@ -22,6 +22,13 @@ export interface Backend {
   readonly host: string;
   readonly service: Key;
   readonly port: number;
+}
+
+/** The cluster that a reference stands for, there or not: what is sent to one that is not is answered 500. */
+export function clusterOf(view: View, route: RouteId, ref: BackendRef): string {
+  const { kind = 'Service', name, port = 0 } = ref;
+  const host = kind === 'Hostname' ? name : hostOf(view, ref.namespace || splitId(route).namespace, name);
+  return outboundCluster(port, '', host);
 }
 
 function fail(reason: string, message: string): { readonly ok: false } & Fault {
@@ -42,7 +49,7 @@ export function resolveBackend(view: View, route: RouteId, ref: BackendRef): Res
     );
   if (isHost && ref.namespace && ref.namespace !== from.namespace)
     return fail('UnsupportedValue', `backend ${name}: a Hostname belongs to no namespace`);
-  if (!mayRefer(view, from, target))
+  if (!mayRefer(view, from, target) && !isParent(view, route, namespace))
     return fail(
       'RefNotPermitted',
       `Service ${namespace}/${name} is not open to ${from.kind}s of ${from.namespace}: a ReferenceGrant in ${namespace} must allow it`,
@@ -73,6 +80,12 @@ export function resolveBackend(view: View, route: RouteId, ref: BackendRef): Res
       port,
     },
   };
+}
+
+/** A route of the mesh may send to the namespace of a service that it routes for: whoever calls that one could do so anyway. */
+function isParent(view: View, route: RouteId, namespace: string): boolean {
+  const parents = routeObject(view, route)?.spec?.parentRefs ?? [];
+  return parents.some((ref) => ref.group === '' && ref.kind === 'Service' && ref.namespace === namespace);
 }
 
 /** The first of a route's backend references that leads nowhere, as its condition tells it. */

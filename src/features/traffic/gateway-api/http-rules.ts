@@ -27,7 +27,7 @@ import { corsSlot } from '../cors/schema.ts';
 import { mirrorSlot } from '../mirror/schema.ts';
 import { type RetryPlan, retrySlot } from '../retry/schema.ts';
 import { sessionSlot } from '../session-persistence/schema.ts';
-import { invalidBackend, resolveBackend } from './backends.ts';
+import { clusterOf, invalidBackend, resolveBackend } from './backends.ts';
 import {
   type Filters,
   mirrorPercent,
@@ -291,10 +291,12 @@ function planDestinations(view: View, id: RouteId, rule: Rule, path: string): De
     if (weight === 0) return [];
     const backend = resolveBackend(view, id, ref);
     const filters = readFilters(ref.filters);
-    const usable = backend.ok && backendError(rule, ref) === undefined;
+    const usable = backendError(rule, ref) === undefined;
+    const absent = !backend.ok && backend.reason === 'BackendNotFound';
+    const cluster = backend.ok ? backend.value.cluster : absent ? clusterOf(view, id, ref) : invalidBackend;
     return [
       {
-        cluster: usable ? backend.value.cluster : invalidBackend,
+        cluster: usable ? cluster : invalidBackend,
         weight,
         ...(filters.headers || filters.rewrite?.hostname ? { headers: backendHeaders(filters) } : {}),
         origin: originIn(id, `${path}.backendRefs[${at}]`),

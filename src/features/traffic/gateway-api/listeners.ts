@@ -54,6 +54,9 @@ export function isServed(listener: Listener): boolean {
   return !listener.notAccepted && !listener.conflict && !listener.broken;
 }
 
+/** How TLS ends, where Gateways have no word for it: MUTUAL, OPTIONAL_MUTUAL, ISTIO_SIMPLE or ISTIO_MUTUAL. */
+export const tlsModeOption = 'gateway.istio.io/tls-terminate-mode';
+
 const kindsByProtocol: Readonly<Record<string, readonly RouteKind[]>> = {
   HTTP: ['HTTPRoute', 'GRPCRoute'],
   HTTPS: ['HTTPRoute', 'GRPCRoute'],
@@ -102,8 +105,15 @@ function resolve(view: View, owner: ParentId, written: GatewayListeners, index: 
     ...(frontend ? { frontend } : {}),
     ...notAccepted(written, frontend),
     ...(unresolved ? { unresolved } : {}),
-    broken: (secured && !passthrough && found.length === 0) || frontend?.broken === true,
+    broken:
+      (secured && !passthrough && found.length === 0 && !meshCertificate(tls?.options)) ||
+      frontend?.broken === true,
   };
+}
+
+/** Istio's word for listeners that show the workload's own certificate. */
+function meshCertificate(options: Readonly<Record<string, string>> | undefined): boolean {
+  return options?.[tlsModeOption]?.startsWith('ISTIO_') === true;
 }
 
 function notAccepted(

@@ -1,5 +1,5 @@
 import type { DownstreamTls } from '../../../plan/listener-plan.ts';
-import type { Listener } from './listeners.ts';
+import { type Listener, tlsModeOption } from './listeners.ts';
 
 /** Names under which proxies ask for what the Gateway API refers to; the namespace is part of them, as references may cross it. */
 export function certificateName(secret: string): string {
@@ -11,13 +11,18 @@ export function trustName(anchors: readonly string[]): string {
   return `trust://${anchors.join(',')}`;
 }
 
-/** Istio's word for client certificates where the Gateway has no frontend validation: anchors are in the certificate's Secret. */
-const modeOption = 'gateway.istio.io/tls-terminate-mode';
-
 /** The TLS that a listener ends. */
 export function listenerTls(listener: Listener, http: boolean): DownstreamTls {
   const { certificates, frontend, options } = listener;
-  const mode = options[modeOption];
+  const mode = options[tlsModeOption] ?? '';
+  if (mode.startsWith('ISTIO_'))
+    return {
+      certificates: [{ type: 'mesh' }],
+      ...(mode === 'ISTIO_MUTUAL' ? { trust: { type: 'mesh' } } : {}),
+      requireClientCertificate: mode === 'ISTIO_MUTUAL',
+      subjectAltNames: [],
+      alpn: http ? ['h2', 'http/1.1'] : [],
+    };
   const byOption = mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL';
   const anchors =
     frontend?.anchors ?? (byOption ? certificates.slice(0, 1).map((key) => `Secret/${key}`) : []);

@@ -53,7 +53,7 @@ export function gatewayStatus(view: View, key: Key): ObjectStatusPlan | undefine
     lists: { listeners: unusable ? [] : listenerEntries(view, key, own) },
     fields: {
       addresses: addresses.map(({ type, value }) => ({ type, value })),
-      attachedListenerSets: sets.size,
+      attachedListenerSets: unusable ? 0 : sets.size,
     },
   };
 }
@@ -123,7 +123,10 @@ function listenerEntries(view: View, gateway: Key, listeners: readonly Listener[
 function listenerConditions(listener: Listener): PlannedCondition[] {
   const { conflict, notAccepted, unresolved, broken } = listener;
   const refused = conflict ?? notAccepted;
-  const certificates = broken && !notAccepted ? unresolved : undefined;
+  const certificates =
+    broken && !notAccepted
+      ? (unresolved ?? { reason: 'Invalid', message: 'a listener that ends TLS needs tls.certificateRefs' })
+      : undefined;
   return [
     condition('Accepted', { reason: 'Accepted', message: noErrors }, refused),
     conflict

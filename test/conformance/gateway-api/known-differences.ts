@@ -1,0 +1,38 @@
+const waypoints = 'waypoints are not built';
+const policies = 'XBackendTrafficPolicy, an experimental kind, is not built';
+const pools = 'inference pools are out of scope';
+
+/** Case → what differs (the beginning of the line) → why. A case with such a difference counts as skipped. */
+export const knownDifferences: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'backend-lb-policy': { 'XBackendTrafficPolicy ': policies },
+  'backend-traffic-policy-ignored': { 'XBackendTrafficPolicy ': policies },
+  // Of two policies for one service the younger one is in conflict, as in the peer's own case backend-tls-policy.
+  'mix-backend-policy': {
+    'XBackendTrafficPolicy ': policies,
+    'BackendTLSPolicy default/tls-upstream-echo-extra': policies,
+  },
+  waypoint: { 'Gateway ns/': waypoints },
+  'foreign-waypoint': { 'HTTPRoute default/mcp parents': waypoints },
+  'listenerset-invalid': {
+    'ListenerSet istio-system/invalid-class': waypoints,
+    'Gateway istio-system/waypoint': waypoints,
+  },
+  http: { 'HTTPRoute default/multi': pools },
+  'reference-policy-inferencepool': { 'HTTPRoute istio-system/backend-': pools },
+  invalid: {
+    'Gateway istio-system/udp-protocol':
+      'UDP listeners, which the peer refuses, work; a parent Service that does not exist is told; a listener that is not accepted is not programmed',
+    'Gateway istio-system/protocol-lower-case': '',
+    'Gateway istio-system/unknown-protocol': '',
+    'HTTPRoute default/invalid-backendRef-serviceimport': '',
+    'HTTPRoute default/invalid-parentRef-service': '',
+  },
+  'listenerset-cross-namespace': {
+    'ListenerSet ns2/':
+      'a certificate that may not be referred to leaves its references unresolved; the listener itself is accepted',
+  },
+  'listenerset-overlapping-port': {
+    'Gateway istio-system/ingress-gateway':
+      'a listener that ends TLS without a certificate is not programmed',
+  },
+};
