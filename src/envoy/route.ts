@@ -32,6 +32,7 @@ import type {
 import { headerOptions } from './header-value.ts';
 import { headerMatcher, queryMatcher } from './matcher.ts';
 import { duration, originMetadata } from './pack.ts';
+import { routeClaimMatcher } from './value-matcher.ts';
 import { fittingWeights } from './weights.ts';
 
 /** The route without what decorators add. */
@@ -83,6 +84,7 @@ function buildMatch(match: MatchPlan): RouteMatch {
   const message = create(RouteMatchSchema, {
     headers: match.headers.map(headerMatcher),
     queryParameters: match.queryParams.map(queryMatcher),
+    dynamicMetadata: (match.claims ?? []).map(routeClaimMatcher),
     ...(match.ignoreCase ? { caseSensitive: false } : {}),
   });
   const { path } = match;

@@ -28,6 +28,23 @@ export interface RouteMatch {
   /** Pseudo headers (`:method`, `:authority`, `:scheme`) included. */
   readonly headers: readonly NamedMatch[];
   readonly queryParams: readonly NamedMatch[];
+  /** Of the request's verified token: known where tokens are looked at before the route is chosen, at gateways. */
+  readonly claims?: readonly ClaimMatch[];
+}
+
+/** A claim of a token: a text, or a list that holds it. */
+export interface ClaimMatch {
+  /** Names from the outermost object in. */
+  readonly path: readonly string[];
+  readonly match: TextMatch;
+  readonly invert?: boolean;
+}
+
+/** Holds for every request. */
+export function takesEverything({ path, headers, queryParams, claims = [] }: RouteMatch): boolean {
+  const anywhere =
+    (path.type === 'prefix' && path.value === '/') || (path.type === 'regex' && path.value === '.*');
+  return anywhere && headers.length === 0 && queryParams.length === 0 && claims.length === 0;
 }
 
 export const anyPath: RouteMatch = Object.freeze<RouteMatch>({

@@ -22,6 +22,8 @@ export interface Call {
   headers?: Readonly<Record<string, string>>;
   /** Which of a route's destinations of positive weight is taken, where there are several. Default 0. */
   destination?: number;
+  /** Claims of the token that the request carries, once it was verified. */
+  claims?: Readonly<Record<string, unknown>>;
 }
 
 export type SimulationError =

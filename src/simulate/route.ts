@@ -4,6 +4,7 @@ import type {
   VirtualHost,
 } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import type { Call } from './call.ts';
+import { metadataMatches } from './match-metadata.ts';
 import { headerMatches, queryParameterMatches, regexMatches } from './match-text.ts';
 
 /**
@@ -67,6 +68,8 @@ function routeMatches(match: RouteMatch, call: Call): boolean {
     for (const matcher of match.queryParameters)
       if (!queryParameterMatches(matcher, params.get(matcher.name) ?? undefined)) return false;
   }
+  const metadata = { 'envoy.filters.http.jwt_authn': { payload: call.claims } };
+  if (!match.dynamicMetadata.every((matcher) => metadataMatches(matcher, metadata))) return false;
   return (match.runtimeFraction?.defaultValue?.numerator ?? 1) > 0;
 }
 

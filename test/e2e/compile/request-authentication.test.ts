@@ -259,3 +259,42 @@ test('of two issuers each signs for itself', async () => {
   expect(await statusOf(await token({ key: stranger.privateKey }))).toBe(401);
   expect(await rejectedUpdates(server)).toBe(0);
 });
+
+test('a gateway routes by the claims of a verified token alone', async () => {
+  const [port] = (await freePorts(1)) as [number];
+  mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec: {selector: {app: front}, servers: [{port: {number: ${port}, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: by-claims}
+spec:
+  hosts: ["*"]
+  gateways: [front]
+  http:
+  - match: [{headers: {"@request.auth.claims.groups": {exact: admins}}}]
+    directResponse: {status: 202}
+  - match: [{headers: {"@request.auth.claims.sub": {regex: "a.*"}}}]
+    directResponse: {status: 203}
+  - directResponse: {status: 204}
+---
+${JSON.stringify({
+  apiVersion: 'security.istio.io/v1',
+  kind: 'RequestAuthentication',
+  metadata: { name: 'users' },
+  spec: { jwtRules: [{ issuer, jwks: keySet }] },
+})}
+`);
+  const gateway = await mesh.envoy({ type: 'router', name: 'front', labels: { app: 'front' } });
+  const status = async (headers: Record<string, string>) => (await call(port, '/', headers)).status;
+  await expect.poll(() => status({}).catch(() => 0), { timeout: 10_000 }).toBe(204);
+  expect(await status(withToken(await token({ claims: { groups: ['x', 'admins'] } })))).toBe(202);
+  expect(await status(withToken(await token()))).toBe(203);
+  expect(await status(withToken(await token({ claims: { sub: 'bob' } })))).toBe(204);
+  const forged = await token({ key: stranger.privateKey, claims: { groups: ['admins'] } });
+  expect(await status(withToken(forged))).toBe(401);
+  expect(await rejectedUpdates(gateway)).toBe(0);
+});

@@ -19,7 +19,7 @@ import {
   StringMatcherSchema,
 } from '../../../../gen/proto/envoy/type/matcher/v3/string_pb.js';
 import { duration, pack } from '../../../envoy/pack.ts';
-import { metadataMatcher, textValue } from './matchers.ts';
+import { metadataMatcher, textValue } from '../../../envoy/value-matcher.ts';
 import type { Authorizer } from './providers.ts';
 
 /** Before the names of rules that a provider is asked about. */

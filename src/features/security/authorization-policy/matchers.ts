@@ -5,17 +5,11 @@ import {
   HeaderMatcherSchema,
 } from '../../../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import {
-  type MetadataMatcher,
-  MetadataMatcherSchema,
-} from '../../../../gen/proto/envoy/type/matcher/v3/metadata_pb.js';
-import {
   type StringMatcher,
   StringMatcherSchema,
 } from '../../../../gen/proto/envoy/type/matcher/v3/string_pb.js';
-import {
-  type ValueMatcher,
-  ValueMatcherSchema,
-} from '../../../../gen/proto/envoy/type/matcher/v3/value_pb.js';
+import type { ValueMatcher } from '../../../../gen/proto/envoy/type/matcher/v3/value_pb.js';
+import { listValue, textOrListValue, textValue } from '../../../envoy/value-matcher.ts';
 
 type Pattern = StringMatcher['matchPattern'];
 
@@ -95,43 +89,9 @@ export function serviceAccountMatcher(value: string, policyNamespace: string): S
   return regexMatcher(`spiffe://[^/]+/ns/${escaped(namespace)}/(.+/)?sa/${escaped(account)}(/.+)?`);
 }
 
-export function textValue(matcher: StringMatcher): ValueMatcher {
-  return create(ValueMatcherSchema, { matchPattern: { case: 'stringMatch', value: matcher } });
-}
-
-function listValue(inner: ValueMatcher): ValueMatcher {
-  return create(ValueMatcherSchema, {
-    matchPattern: { case: 'listMatch', value: { matchPattern: { case: 'oneOf', value: inner } } },
-  });
-}
-
-export function eitherValue(values: ValueMatcher[]): ValueMatcher {
-  const [only] = values;
-  if (only && values.length === 1) return only;
-  return create(ValueMatcherSchema, { matchPattern: { case: 'orMatch', value: { valueMatchers: values } } });
-}
-
-export function metadataMatcher(
-  filter: string,
-  path: readonly string[],
-  value: ValueMatcher,
-): MetadataMatcher {
-  return create(MetadataMatcherSchema, {
-    filter,
-    path: path.map((key) => ({ segment: { case: 'key' as const, value: key } })),
-    value,
-  });
-}
-
-/** Claims of a verified token, where the jwt_authn filter leaves them. */
-export function claimMatcher(path: readonly string[], value: ValueMatcher): MetadataMatcher {
-  return metadataMatcher('envoy.filters.http.jwt_authn', ['payload', ...path], value);
-}
-
 /** A claim may be one text or a list of them. */
 export function claimValues(values: readonly string[]): ValueMatcher {
-  const either = eitherValue(values.map((value) => textValue(textMatcher(value))));
-  return eitherValue([listValue(either), either]);
+  return textOrListValue(values.map((value) => textMatcher(value)));
 }
 
 /** `[value]` asks for a member of a list, `value` for the value itself. */

@@ -17,20 +17,17 @@ import type { MetadataMatcher } from '../../../../gen/proto/envoy/type/matcher/v
 import type { StringMatcher } from '../../../../gen/proto/envoy/type/matcher/v3/string_pb.js';
 import { cidrRange } from '../../../envoy/address.ts';
 import { pack } from '../../../envoy/pack.ts';
+import { claimMatcher, eitherValue, metadataMatcher, textValue } from '../../../envoy/value-matcher.ts';
 import {
   authenticated,
-  claimMatcher,
   claimValues,
-  eitherValue,
   filterStateValue,
   headerMatcher,
-  metadataMatcher,
   namespaceMatcher,
   principalMatcher,
   requestPrincipal,
   serviceAccountMatcher,
   textMatcher,
-  textValue,
   trustDomainMatcher,
 } from './matchers.ts';
 import type { Rule } from './schema.ts';

@@ -4,6 +4,7 @@ import {
   type RouteConfigurationPlan,
   type RoutePlan,
   routeConfigurationPlan,
+  takesEverything,
   type VirtualHostPlan,
   virtualHostPlan,
 } from '../../../plan/route-plan.ts';
@@ -106,11 +107,7 @@ function planHost(view: View, host: Key, text: Key): VirtualHostPlan {
 
 /** Where several virtual services share a host, one that takes everything must not hide the next. */
 function catchAllLast(routes: readonly RoutePlan[]): RoutePlan[] {
-  const isCatchAll = ({ match }: RoutePlan): boolean =>
-    match.path.type === 'prefix' &&
-    match.path.value === '/' &&
-    match.headers.length === 0 &&
-    match.queryParams.length === 0;
+  const isCatchAll = ({ match }: RoutePlan): boolean => takesEverything(match);
   return [...routes.filter((route) => !isCatchAll(route)), ...routes.filter(isCatchAll)];
 }
 

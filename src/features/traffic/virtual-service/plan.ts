@@ -11,6 +11,7 @@ import { outboundCluster } from '../../../plan/names.ts';
 import { isRegex } from '../../../plan/regex.ts';
 import {
   anyPath,
+  type ClaimMatch,
   type Destination,
   type ForwardAction,
   forwardTo,
@@ -23,6 +24,7 @@ import {
   type RoutePlan,
   routePlan,
   type TextMatch,
+  takesEverything,
 } from '../../../plan/route-plan.ts';
 import { portsOf, serviceFor } from '../../../plan/service-scope.ts';
 import { fill } from '../../../plan/slot.ts';
@@ -73,13 +75,6 @@ export function planHttpRoutes(view: View, key: Key, context: RouteContext): Rou
     }
   }
   return routes;
-}
-
-function takesEverything(match: RouteMatch): boolean {
-  const { path } = match;
-  const anywhere =
-    (path.type === 'prefix' && path.value === '/') || (path.type === 'regex' && path.value === '.*');
-  return anywhere && match.headers.length === 0 && match.queryParams.length === 0;
 }
 
 /** The conditions on the caller and the listener, which hold or not before any request comes. */
@@ -166,9 +161,17 @@ function routeMatch(match: HttpMatch, context: RouteContext): RouteMatch {
     const found = value && textMatch(value);
     if (found) headers.push({ name, match: found });
   };
-  for (const [name, value] of sorted(match.headers)) headers.push({ name, match: presenceOr(value) });
-  for (const [name, value] of sorted(match.withoutHeaders))
-    headers.push({ name, match: presenceOr(value), invert: true });
+  const claims: ClaimMatch[] = [];
+  const named = (all: HttpMatch['headers'], invert: { invert?: true }): void => {
+    for (const [name, value] of sorted(all)) {
+      const found = presenceOr(value);
+      const path = claimPath(name);
+      if (path) claims.push({ path, match: found, ...invert });
+      else headers.push({ name, match: found, ...invert });
+    }
+  };
+  named(match.headers, {});
+  named(match.withoutHeaders, { invert: true });
   condition(':method', match.method);
   if (context.knownHost === undefined) condition(':authority', match.authority);
   condition(':scheme', match.scheme);
@@ -177,7 +180,18 @@ function routeMatch(match: HttpMatch, context: RouteContext): RouteMatch {
     ignoreCase: match.ignoreUriCase ?? false,
     headers,
     queryParams: sorted(match.queryParams).map(([name, value]) => ({ name, match: presenceOr(value) })),
+    ...(claims.length > 0 ? { claims } : {}),
   };
+}
+
+/**
+ * The claim that the name of a header means: `@request.auth.claims.a.b` or, for names with dots, `@request.auth.claims[a][b]`.
+ * @see https://istio.io/latest/docs/tasks/security/authentication/jwt-route/
+ */
+function claimPath(name: string): string[] | undefined {
+  const [, rest] = /^@request\.auth\.claims((?:\.[^.[\]]+)+|(?:\[[^\]]+\])+)$/.exec(name) ?? [];
+  if (rest === undefined) return undefined;
+  return rest.startsWith('.') ? rest.slice(1).split('.') : rest.slice(1, -1).split('][');
 }
 
 function pathMatch(match: HttpMatch): PathMatch {

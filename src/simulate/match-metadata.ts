@@ -1,0 +1,38 @@
+import type { MetadataMatcher } from '../../gen/proto/envoy/type/matcher/v3/metadata_pb.js';
+import type { ValueMatcher } from '../../gen/proto/envoy/type/matcher/v3/value_pb.js';
+import { stringMatches } from './match-text.ts';
+
+/** What filters left for a request, by filter. */
+export type CallMetadata = Readonly<Record<string, unknown>>;
+
+/** A path that leads nowhere is no value: only presence can ask about it, and an inverted match holds. */
+export function metadataMatches(
+  { filter, path, value, invert }: MetadataMatcher,
+  metadata: CallMetadata,
+): boolean {
+  let found: unknown = metadata[filter];
+  for (const { segment } of path)
+    found =
+      typeof found === 'object' && found !== null && !Array.isArray(found) && segment.case === 'key'
+        ? (found as Record<string, unknown>)[segment.value]
+        : undefined;
+  return (value !== undefined && valueMatches(value, found)) !== invert;
+}
+
+function valueMatches({ matchPattern: pattern }: ValueMatcher, value: unknown): boolean {
+  switch (pattern.case) {
+    case 'presentMatch':
+      return (value !== undefined) === pattern.value;
+    case 'stringMatch':
+      return typeof value === 'string' && stringMatches(pattern.value, value);
+    case 'listMatch': {
+      const inner =
+        pattern.value.matchPattern.case === 'oneOf' ? pattern.value.matchPattern.value : undefined;
+      return inner !== undefined && Array.isArray(value) && value.some((item) => valueMatches(inner, item));
+    }
+    case 'orMatch':
+      return pattern.value.valueMatchers.some((matcher) => valueMatches(matcher, value));
+    default:
+      return false;
+  }
+}
