@@ -1,7 +1,8 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { ConfigObject } from '../config/object.ts';
 import type { Quarantine } from '../features/extensibility/envoy-filter/schema.ts';
-import { typeUrls } from '../snapshot/resource.ts';
+import type { Push } from '../snapshot/push.ts';
+import { type Resource, typeUrls } from '../snapshot/resource.ts';
 import { createLedger, type Ledger } from '../xds/ledger.ts';
 import { FilterQuarantine } from './filter-quarantine.ts';
 
@@ -9,16 +10,37 @@ let ledger: Ledger;
 let quarantine: FilterQuarantine;
 let inForce: Map<string, Quarantine | undefined>;
 let version: string;
+/** What is made without a filter differs from what is made with it. */
+let changesVersion: boolean;
+let push: (push: Push) => void;
+
+const names = Array.from({ length: 30 }, (_, index) => (index === 0 ? 'l' : `l${index - 1}`));
+const resource: Resource = {
+  typeUrl: typeUrls.listener,
+  name: 'l',
+  version: '',
+  bytes: new Uint8Array(),
+  origins: [],
+};
 
 beforeEach(() => {
   ledger = createLedger();
   inForce = new Map();
   version = 'v1';
+  changesVersion = true;
   quarantine = new FilterQuarantine({
     apply: (changes) => {
       for (const { key, value } of changes) inForce.set(key, value as Quarantine | undefined);
+      if (changesVersion) version += '.';
     },
-    currentVersion: () => version,
+    compile: {
+      resources: () => new Map(names.map((name) => [name, { ...resource, name, version }])),
+      onPush: (listener) => {
+        push = listener;
+        return () => undefined;
+      },
+    },
+    settled: () => Promise.resolve(),
     log: { info: () => undefined },
   });
   quarantine.follow(ledger);
@@ -86,10 +108,18 @@ test('what is refused without any filter is nobody’s fault, and is not tried f
   expect(leftOut()).toEqual([]);
 });
 
-test('a refusal of an older version says nothing of the present one', () => {
+test('a refusal of an older version says nothing of the present one', async () => {
   edit('a', 1);
   reject(['a'], 'l', 'no', 'v0');
   expect(leftOut()).toEqual([]);
+  // Unless that version comes back: it is not sent, so nobody would refuse it again.
+  version = 'v0';
+  const upserts = [{ ...resource, version }];
+  push({
+    revision: 2,
+    deltas: [{ typeUrl: typeUrls.listener, proxies: new Set(['p']), upserts, removed: [] }],
+  });
+  await expect.poll(leftOut).toEqual(['a']);
 });
 
 test('a filter that breaks many resources is out of force everywhere', () => {
@@ -103,4 +133,16 @@ test('a filter that goes takes its quarantine along', () => {
   reject(['a']);
   quarantine.observe([{ group: '', kind: 'EnvoyFilter', key: 'default/a' }]);
   expect(leftOut()).toEqual([]);
+});
+
+test('where leaving one out changes nothing, the next is suspected', async () => {
+  edit('bad', 1);
+  edit('same', 1);
+  changesVersion = false;
+  reject(['bad', 'same']);
+  expect(leftOut()).toEqual(['same']);
+  changesVersion = true;
+  await expect.poll(leftOut).toEqual(['bad', 'same']);
+  recover();
+  expect(leftOut()).toEqual(['bad']);
 });

@@ -119,8 +119,9 @@ export class MeshState {
     return this.#revision;
   }
 
-  /** Takes what the control plane itself found out, as part of the present revision. */
+  /** Takes what the control plane itself found out. A revision of its own: what one push brings is told by it. */
   note(changes: readonly WorldChange[]): void {
+    this.#revision++;
     for (const target of this.#options.targets) target.apply(changes, this.#revision);
   }
 

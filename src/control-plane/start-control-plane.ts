@@ -108,7 +108,8 @@ async function start(
       state.note(changes);
       flusher.request(state.holdUntil);
     },
-    currentVersion: (proxyId, typeUrl, name) => engine.resources(proxyId, typeUrl).get(name)?.version,
+    compile: engine,
+    settled: () => flusher.settled(),
     log,
   });
   stops.push(quarantine.follow(ledger));

@@ -78,7 +78,7 @@ export function patchHostBody(
   target: { routes: string; port?: number },
   found: HostBody,
 ): PatchedHostBody {
-  const result = patches.host(view, set, { ...target, name: found.name }, found.body);
+  const result = patches.host(view, set, { ...target, name: found.name, alone: true }, found.body);
   if (result.applied.length === 0) return found;
   const { content } = result;
   if (!content) return { ...found, isRemoved: true, patches: result.applied };

@@ -30,6 +30,8 @@ type HostOf = (view: View, name: Key, key: Key, patches: HostPatches) => Patched
 interface HostPatches {
   readonly set: Key;
   readonly port?: number;
+  /** The hosts travel one by one. */
+  readonly alone: boolean;
 }
 
 /** The collections of a route shaper: route configurations, and their hosts one by one for proxies that take them so. */
@@ -60,11 +62,11 @@ export function routeRoots(
     { equal: (a, b) => a?.version === b?.version && a?.name === b?.name },
   );
   const patched = patches && patchedHosts(label, built, patches);
-  const hostOf: HostOf = (view, name, key, { set, port }) => {
+  const hostOf: HostOf = (view, name, key, { set, port, alone }) => {
     const ids = shaper.resolveHost(view, name, key);
     const found = ids && view.call(built, ...ids);
     if (!found || !patched || set === '') return found;
-    const concerning = patches.concerningHost(view, set, hostTarget(name, port, found.name));
+    const concerning = patches.concerningHost(view, set, hostTarget(name, port, found.name, alone));
     return concerning === '' ? found : view.call(patched, concerning, name, String(port ?? ''), ...ids);
   };
   return {
@@ -81,8 +83,8 @@ function planOf(view: View, shaper: RouteShaper, name: Key): RouteConfigurationP
   return ids && shaper.plan(view, ...ids);
 }
 
-function hostTarget(routes: string, port: number | undefined, name: string): HostTarget {
-  return { routes, name, ...(port === undefined ? {} : { port }) };
+function hostTarget(routes: string, port: number | undefined, name: string, alone: boolean): HostTarget {
+  return { routes, name, alone, ...(port === undefined ? {} : { port }) };
 }
 
 type BuiltHosts = Query<Key[], HostBody | undefined>;
@@ -102,11 +104,12 @@ function patchedHosts(label: string, built: BuiltHosts, patches: OutputPatches) 
 function hostPatches(
   view: View,
   patches: OutputPatches | undefined,
+  alone: boolean,
   plan: () => RouteConfigurationPlan | undefined,
 ): HostPatches {
   const set = patches ? view.call(patches.applicable, 'route') : '';
   const port = set === '' ? undefined : plan()?.policyPort;
-  return { set, ...(port === undefined ? {} : { port }) };
+  return { set, alone, ...(port === undefined ? {} : { port }) };
 }
 
 interface RouteParts {
@@ -122,7 +125,7 @@ function routeConfigurations(label: string, shaper: RouteShaper, parts: RoutePar
       const plan = planOf(view, shaper, name);
       if (!plan) return undefined;
       const vhds = plan.allowVhds && view.attribute(usesVhds);
-      const concerning = hostPatches(view, parts.patches, () => plan);
+      const concerning = hostPatches(view, parts.patches, false, () => plan);
       const hosts = plan.inlineHosts.map((inline) => patchedInline(view, parts, plan, concerning, inline));
       if (!vhds)
         for (const key of view.call(shaper.hosts, name)) {
@@ -173,9 +176,9 @@ function patchedInline(
 ): PatchedHostBody {
   const body = encode(view, inline);
   if (!patches || set === '') return body;
-  const concerning = patches.concerningHost(view, set, hostTarget(plan.name, port, body.name));
+  const concerning = patches.concerningHost(view, set, hostTarget(plan.name, port, body.name, false));
   if (concerning === '') return body;
-  return patchHostBody(view, patches, concerning, hostTarget(plan.name, port, body.name), body);
+  return patchHostBody(view, patches, concerning, hostTarget(plan.name, port, body.name, false), body);
 }
 
 /** The route configuration without the hosts that the mesh makes: those that patches add are part of it. */
@@ -213,7 +216,7 @@ function singleHosts(
     (view, key: Key): Resource | undefined => {
       const slash = key.indexOf('/');
       const routes = key.slice(0, slash);
-      const concerning = hostPatches(view, patches, () => planOf(view, shaper, routes));
+      const concerning = hostPatches(view, patches, true, () => planOf(view, shaper, routes));
       const found = hostOf(view, routes, key.slice(slash + 1), concerning);
       if (!found) return undefined;
       const name = `${routes}/${found.name}`;

@@ -99,7 +99,12 @@ export interface HostTarget {
   /** The port that users know the route configuration by, where its name says something else. */
   readonly port?: number;
   readonly name: string;
+  /** It is a resource of its own (VHDS), not part of its route configuration. */
+  readonly alone: boolean;
 }
+
+/** A route configuration likewise. */
+export type RoutesTarget = Pick<HostTarget, 'routes' | 'port'>;
 
 export interface PatchedHost {
   readonly body: Uint8Array;
@@ -125,7 +130,7 @@ export interface OutputPatches {
   /** Those of them that concern one resource. */
   readonly concerning: (view: View, applicable: Key, type: PatchedType, resource: Resource) => Key;
   readonly concerningHost: (view: View, applicable: Key, host: HostTarget) => Key;
-  readonly concerningRoutes: (view: View, applicable: Key, routes: Omit<HostTarget, 'name'>) => Key;
+  readonly concerningRoutes: (view: View, applicable: Key, routes: RoutesTarget) => Key;
   readonly cluster: (view: View, patches: Key, resource: Resource) => PatchResult<Resource>;
   readonly listener: (view: View, patches: Key, resource: Resource) => PatchResult<Resource>;
   readonly host: (view: View, patches: Key, host: HostTarget, body: Uint8Array) => PatchResult<PatchedHost>;
@@ -133,7 +138,7 @@ export interface OutputPatches {
   readonly routes: (
     view: View,
     patches: Key,
-    routes: Omit<HostTarget, 'name'>,
+    routes: RoutesTarget,
     body: Uint8Array,
     taken: () => ReadonlySet<string>,
   ) => PatchResult<Uint8Array>;

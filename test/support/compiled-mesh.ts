@@ -17,6 +17,7 @@ import { createEngine, type Engine } from '../../src/snapshot/engine/engine.ts';
 import type { ResourceSource } from '../../src/snapshot/push.ts';
 import type { Collection } from '../../src/snapshot/query.ts';
 import type { Resource } from '../../src/snapshot/resource.ts';
+import type { WorldChange } from '../../src/snapshot/world.ts';
 import { createLedger, type Ledger } from '../../src/xds/ledger.ts';
 import { createXdsServer, type XdsServer } from '../../src/xds/server.ts';
 import { nodeId, nodeMetadata, type ProxySpec } from '../golden/mesh.ts';
@@ -50,6 +51,8 @@ export interface CompiledMesh extends MeshEnvoys {
   readonly engine: Engine;
   /** Objects that come or change; those of `remove` (`Kind/namespace/name`, or `Kind.group/…`) go. Pushed when this returns. */
   apply(yaml: string, remove?: readonly string[]): void;
+  /** Changes of the world as such, likewise. */
+  change(changes: readonly WorldChange[]): void;
 }
 
 const silent = {
@@ -152,7 +155,11 @@ export async function startCompiledMesh(
   const memory = options.memory ?? new LazyMemory({ warn: () => undefined });
   const source = lazySource(engine, memory, async () => void engine.flush());
   engine.flush();
-  return { engine, apply, ...(await startMeshEnvoys(source)) };
+  const change: CompiledMesh['change'] = (changes) => {
+    engine.apply(changes, ++revision);
+    engine.flush();
+  };
+  return { engine, apply, change, ...(await startMeshEnvoys(source)) };
 }
 
 /** Objects without a namespace belong to `default`, unless their kind has none. */

@@ -66,11 +66,9 @@ ports: [{name: grpc, port: ${limiter}}]
 endpoints: [{addresses: [127.0.0.1]}]
 `);
   quarantine = new FilterQuarantine({
-    apply(changes) {
-      mesh.engine.apply(changes);
-      mesh.engine.flush();
-    },
-    currentVersion: (proxy, type, name) => mesh.engine.resources(proxy, type).get(name)?.version,
+    apply: (changes) => mesh.change(changes),
+    compile: mesh.engine,
+    settled: () => Promise.resolve(),
     log: { info: () => undefined },
   });
   quarantine.follow(mesh.ledger);
@@ -107,15 +105,15 @@ function applyFilters(yaml: string): void {
     object,
   }));
   for (const { kind, key } of changes) applied.add(`${kind}/${key}`);
-  quarantine.observe(changes);
   mesh.apply(yaml);
+  quarantine.observe(changes);
 }
 
 function remove(ids: readonly string[]): void {
+  mesh.apply('', ids);
   quarantine.observe(
     ids.map((id) => ({ group: '', kind: 'EnvoyFilter', key: id.slice(id.indexOf('/') + 1) })),
   );
-  mesh.apply('', ids);
   applied.clear();
 }
 

@@ -7,7 +7,13 @@ import { ListenerSchema } from '../../../../gen/proto/envoy/config/listener/v3/l
 import { VirtualHostSchema } from '../../../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '../../../../gen/proto/envoy/config/route/v3/route_pb.js';
 import { encodeResource } from '../../../envoy/pack.ts';
-import type { HostTarget, OutputPatches, PatchedHost, PatchResult } from '../../../plan/feature.ts';
+import type {
+  HostTarget,
+  OutputPatches,
+  PatchedHost,
+  PatchResult,
+  RoutesTarget,
+} from '../../../plan/feature.ts';
 import type { Key } from '../../../snapshot/query.ts';
 import { type Resource, type ResourceHints, typeUrls } from '../../../snapshot/resource.ts';
 import type { View } from '../../../snapshot/view.ts';
@@ -99,7 +105,7 @@ function host(view: View, set: Key, target: HostTarget, body: Uint8Array): Patch
 function routes(
   view: View,
   set: Key,
-  target: Omit<HostTarget, 'name'>,
+  target: RoutesTarget,
   body: Uint8Array,
   taken: () => ReadonlySet<string>,
 ): PatchResult<Uint8Array> {
@@ -116,7 +122,7 @@ function withHostPort(target: HostTarget): HostTarget {
   return { ...target, port: Number(target.name.slice(target.name.lastIndexOf(':') + 1)) };
 }
 
-function routesTarget(target: Omit<HostTarget, 'name'>, gateway: boolean) {
+function routesTarget(target: RoutesTarget, gateway: boolean) {
   return { name: target.routes, gateway, ...(target.port === undefined ? {} : { port: target.port }) };
 }
 
@@ -132,7 +138,9 @@ export const patches: OutputPatches = {
     narrowed(
       view,
       set,
-      { typeUrl: typeUrls.virtualHost, name: `${target.routes}/${target.name}` },
+      target.alone
+        ? { typeUrl: typeUrls.virtualHost, name: `${target.routes}/${target.name}` }
+        : { typeUrl: typeUrls.route, name: target.routes },
       (head, gateway) =>
         head.applyTo !== 'ROUTE_CONFIGURATION' &&
         !(head.applyTo === 'VIRTUAL_HOST' && head.operation === 'ADD') &&
