@@ -23,6 +23,8 @@ export interface AgentConfig {
   /** Default `Kubernetes`. */
   clusterId: string;
   network: string;
+  /** WorkloadGroup of the same namespace that the workload registers with. */
+  group?: string;
   locality: { region?: string; zone?: string; subZone?: string };
   /** Further node metadata; it does not override what the agent knows itself. */
   metadata: Record<string, unknown>;
@@ -121,6 +123,7 @@ export function agentConfigFromEnvironment(env: Readonly<Record<string, string |
     addresses: env.INSTANCE_IP ? env.INSTANCE_IP.split(',') : undefined,
     clusterId: env.ISTIO_META_CLUSTER_ID,
     network: env.ISTIO_META_NETWORK,
+    group: env.ISTIO_META_AUTO_REGISTER_GROUP,
     stateDirectory,
     controlPlane: {
       address: env.CA_ADDR ?? 'istiod.istio-system.svc:15012',
@@ -167,6 +170,7 @@ export function parseAgentConfig(
     dnsDomain: read.text('dnsDomain', top.dnsDomain ?? `${namespace}.svc.cluster.local`),
     clusterId: read.text('clusterId', top.clusterId ?? 'Kubernetes'),
     network: read.optionalText('network', top.network) ?? '',
+    ...(top.group === undefined ? {} : { group: read.name('group', top.group) }),
     locality: read.strings('locality', locality),
     metadata: read.object('metadata', top.metadata ?? {}),
     ...(top.capture === undefined ? {} : { capture: read.capture(top.capture) }),
@@ -210,7 +214,7 @@ export function parseAgentConfig(
       : { applicationMetrics: read.applicationMetrics(top.applicationMetrics) }),
     logLevel: read.oneOf('logLevel', top.logLevel ?? 'info', LOG_LEVELS),
   };
-  read.known('', top, [...Object.keys(config), 'capture', 'applicationMetrics']);
+  read.known('', top, [...Object.keys(config), 'capture', 'applicationMetrics', 'group']);
   read.known('controlPlane', controlPlane, Object.keys(config.controlPlane));
   read.known('credential', credential, ['joinTokenFile', 'serviceAccountTokenFile']);
   read.known('ports', ports, Object.keys(config.ports));

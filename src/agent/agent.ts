@@ -12,6 +12,7 @@ import { startEndpoints } from './http-endpoints.ts';
 import type { HeldCertificate } from './identity-store.ts';
 import { constantLabels } from './metrics-merge.ts';
 import { readinessProblem } from './readiness.ts';
+import { keepRegistered, type Registration } from './registration.ts';
 import { startSdsServer } from './sds-server.ts';
 import { socketPaths } from './socket-paths.ts';
 
@@ -67,8 +68,10 @@ export async function startAgent(
     draining ??= drainEnvoy(config, admin, log, { signal: hurry.signal });
     await draining;
   };
+  let registration: Registration | undefined;
   const end = async (stopEnvoy: boolean) => {
     keeper.stop();
+    if (stopEnvoy) registration?.end();
     if (stopEnvoy) {
       if (envoy.id) await drain();
       await envoy.stop();
@@ -128,6 +131,8 @@ export async function startAgent(
       { name: 'ROOTCA', trustedRoots: certificate.root },
     ]);
     void startEnvoy();
+    const { group } = config;
+    if (group !== undefined) registration ??= keepRegistered({ ...config, group }, () => keeper.current, log);
   });
   // One that runs is taken over at once; a new one without a certificate could only wait for it.
   if (found?.same) void startEnvoy();

@@ -20,6 +20,7 @@ export interface IdentityService {
   /** TLS settings of the xDS listener, with the roots that clients' certificates must come from. */
   tls: NonNullable<XdsListener['tls']>;
   authenticate: Authenticate;
+  trustDomains: readonly string[];
   /** Serves CreateCertificate on the listener named `tls`. */
   otherCalls: NonNullable<Parameters<typeof import('../xds/server.ts').createXdsServer>[0]['otherCalls']>;
   /** Renews the server certificate at half life. */
@@ -87,6 +88,7 @@ export async function openIdentityService(options: {
     ring,
     tls: tlsOf(current),
     authenticate: authenticator(trustDomains),
+    trustDomains,
     otherCalls: (stream, headers, listener) =>
       listener.name === 'tls' &&
       (serveCertificates(service, stream, headers) || serveTrust(ring, [holders], stream, headers)),

@@ -19,6 +19,7 @@ import type { ResourceSource } from '../snapshot/push.ts';
 import { createLedger, type Ledger } from '../xds/ledger.ts';
 import { createXdsServer, type XdsListener, type XdsServer } from '../xds/server.ts';
 import { createAdmitObject } from './admit-object.ts';
+import { AutoRegistration } from './auto-registration.ts';
 import { openStore, startConfigApi } from './config-api.ts';
 import { controlActions, debugPaths } from './debug-paths.ts';
 import { FilterQuarantine } from './filter-quarantine.ts';
@@ -34,6 +35,7 @@ import type { ControlPlaneOptions } from './options.ts';
 import { refOfOrigin } from './origin-ref.ts';
 import { PatchReporter } from './patch-reporter.ts';
 import { ProblemReporter } from './problem-reporter.ts';
+import { serveRegistration, withRegistration } from './registration-server.ts';
 import { describeFailure, StatusReporter } from './status-reporter.ts';
 import { StatusWriter } from './status-writer.ts';
 import { ostriaVersion } from './version.ts';
@@ -144,7 +146,18 @@ async function start(
 
   const source = followLazily(options, engine, flusher, log, stops);
   await flusher.soon();
-  const xds = await startXds(options, { source, ledger, identity, monitoring, log });
+  const registration =
+    store && status
+      ? new AutoRegistration({
+          store,
+          writer: status.writer,
+          group: (key) => state.merge.get('networking.istio.io', 'WorkloadGroup', key),
+          log,
+          alone: options.store === 'embedded',
+        })
+      : undefined;
+  if (registration) stops.push(() => registration.close());
+  const xds = await startXds(options, { source, ledger, identity, monitoring, registration, log });
   if (xds) stops.push(() => xds.stop());
   const ports = new Map<string, number>();
   if (xds) {
@@ -323,22 +336,31 @@ async function startXds(
     ledger: Ledger;
     identity: IdentityService | undefined;
     monitoring: Monitoring;
+    registration: AutoRegistration | undefined;
     log: Logger;
   },
 ): Promise<XdsServer | undefined> {
-  const { source, ledger, identity, monitoring, log } = parts;
+  const { source, ledger, identity, monitoring, registration, log } = parts;
   const listeners: XdsListener[] = [];
   if (options.xds && identity) listeners.push({ name: 'tls', ...options.xds, tls: identity.tls });
   if (options.insecureXds) listeners.push({ name: 'plaintext', ...options.insecureXds });
   if (listeners.length === 0) return undefined;
   const xds = createXdsServer({
-    source,
+    source: registration ? withRegistration(source, registration) : source,
     authenticate: identity?.authenticate ?? (() => ({ ok: true, identity: undefined })),
     listeners,
     ledger,
     log,
     metrics: monitoring.xds,
-    ...(identity ? { otherCalls: identity.otherCalls } : {}),
+    ...(identity
+      ? {
+          otherCalls: (stream, headers, listener) =>
+            identity.otherCalls(stream, headers, listener) ||
+            (registration !== undefined &&
+              listener.name === 'tls' &&
+              serveRegistration(registration, identity.trustDomains, stream, headers)),
+        }
+      : {}),
   });
   await xds.start();
   identity?.keep((tls) => xds.updateTls('tls', tls));

@@ -17,6 +17,7 @@ interface RunFlags {
   readonly protocol: string;
   readonly namespace: string;
   readonly serviceAccount?: string;
+  readonly group?: string;
   readonly name?: string;
   readonly label?: string[];
   readonly mesh?: string;
@@ -36,6 +37,10 @@ export function registerRun(program: Command): void {
     .option('--protocol <name>', 'http, http2, grpc, tcp, …', 'http')
     .option('-n, --namespace <name>', 'namespace', 'default')
     .option('--service-account <name>', 'identity (default: the service’s name)')
+    .option(
+      '--group <name>',
+      'WorkloadGroup to register with: its template and probe make the workload’s entry',
+    )
     .option('--name <name>', 'name of the workload (default: service, version and process id)')
     .option('-l, --label <key=value...>', 'further labels')
     .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
@@ -91,6 +96,7 @@ function workloadOf(command: readonly string[], flags: RunFlags): MeshWorkload {
   for (const [flag, value] of [
     ['--service', flags.service],
     ['--namespace', flags.namespace],
+    ['--group', flags.group],
     ['--name', flags.name],
   ] as const)
     if (value !== undefined && !/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value))
@@ -110,6 +116,7 @@ function workloadOf(command: readonly string[], flags: RunFlags): MeshWorkload {
       ...labels,
     },
     serviceAccount: flags.serviceAccount ?? flags.service,
+    ...(flags.group === undefined ? {} : { group: flags.group }),
     command,
     environment: {},
     workingDirectory: process.cwd(),

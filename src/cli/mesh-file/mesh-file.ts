@@ -29,6 +29,8 @@ export interface MeshWorkload {
   readonly namespace: string;
   /** Labels of its pods, `app` and `version` included. */
   readonly labels: Readonly<Record<string, string>>;
+  /** WorkloadGroup that it registers with (`ostria run --group`): its entry is then the control plane's to make. */
+  readonly group?: string;
   /** Default: the service's name. */
   readonly serviceAccount: string;
   /** Program and arguments; never empty. */

@@ -149,7 +149,7 @@ export function instanceObjects(instance: InstancePlan): ConfigObject[] {
       ],
     },
   };
-  if (instance.endpoints.length === 0) return [pod];
+  if (instance.endpoints.length === 0 || instance.workload?.group !== undefined) return [pod];
   const entry: ConfigObject = {
     apiVersion: 'networking.istio.io/v1',
     kind: 'WorkloadEntry',

@@ -93,6 +93,7 @@ export function agentConfig(
     labels: podLabels(instance),
     proxyType: instance.gateway ? 'router' : 'sidecar',
     metadata: { WORKLOAD_NAME: instance.workload?.name ?? instance.name },
+    ...(instance.workload?.group === undefined ? {} : { group: instance.workload.group }),
     capture: instance.capture,
     addresses: loopbacks(instance.capture),
     stateDirectory: paths.workload(instance.name),

@@ -1,4 +1,5 @@
 // Nothing is silently ignored: what is not acted on, and what proxies refuse, stands in the object's status.
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createBuiltInRegistry } from '../../../src/config/kinds/built-in-kinds.ts';
 import type { ConfigObject, StatusCondition } from '../../../src/config/object.ts';
@@ -163,5 +164,72 @@ describe('what proxies refuse', () => {
       expect((await mesh.ostria.run(['proxy-status'])).stdout).not.toContain('NACKED'),
     );
     expect((await fetch(mesh.httpbinFromSleep)).status).toBe(200);
+  });
+});
+
+const read = async (type: string, name: string): Promise<ConfigObject | undefined> => {
+  const { code, stdout } = await mesh.ostria.run(['get', type, name, '-o', 'json']);
+  return code === 0 ? (JSON.parse(stdout) as ConfigObject) : undefined;
+};
+
+describe('what the control plane writes itself', () => {
+  test('a ServiceEntry gets addresses of its own, and keeps them when it is edited', async () => {
+    const entry = (port: number) =>
+      networkingObject('ServiceEntry', 'outside', {
+        hosts: ['outside.example.com'],
+        resolution: 'STATIC',
+        ports: [{ number: port, name: 'tcp', protocol: 'TCP' }],
+        endpoints: [{ address: '192.0.2.1' }],
+      });
+    const addresses = async () =>
+      ((await read('serviceentry', 'outside'))?.status as { addresses?: unknown } | undefined)?.addresses;
+    await mesh.apply(entry(5000));
+    await eventually(async () => expect(await addresses()).toHaveLength(2));
+    const given = await addresses();
+    expect(given).toEqual([
+      { value: expect.stringMatching(/^240\.240\./), host: 'outside.example.com' },
+      { value: expect.stringMatching(/^2001:2::/), host: 'outside.example.com' },
+    ]);
+    await mesh.apply(entry(5001));
+    expect(await addresses()).toEqual(given);
+    await mesh.remove(entry(5001));
+  });
+
+  test('a workload that names a group is registered, as well as its probe finds it, and gone when it leaves', async () => {
+    const group = networkingObject('WorkloadGroup', 'machines', {
+      template: { ports: { http: 8080 }, labels: { app: 'machine' }, serviceAccount: 'machine' },
+      probe: { httpGet: { port: 8080, path: '/health' }, periodSeconds: 1, failureThreshold: 1 },
+    });
+    await mesh.apply(group);
+    const application = `let status = 500;
+      require('node:http').createServer((request, response) => {
+        if (request.url === '/quit') process.exit();
+        if (request.url === '/well') status = 200;
+        response.statusCode = request.url === '/health' ? status : 200;
+        response.end();
+      }).listen(process.env.PORT, '127.0.0.1');`;
+    const running = mesh.ostria.run([
+      ...['run', '--service', 'machine', '--group', 'machines', '--port', '8080', '--name', 'machine-1'],
+      ...['--', process.execPath, '-e', application],
+    ]);
+    const healthy = async () =>
+      (await conditions('workloadentry', 'machine-1').catch(() => [])).find(({ type }) => type === 'Healthy');
+    await eventually(async () =>
+      expect(await healthy()).toMatchObject({ status: 'False', message: '/health answers 500' }),
+    );
+    expect(await read('workloadentry', 'machine-1')).toMatchObject({
+      metadata: { annotations: { 'istio.io/autoRegistrationGroup': 'machines' } },
+      spec: { labels: { app: 'machine', version: 'v1' }, serviceAccount: 'machine' },
+    });
+    const { ports } = JSON.parse(readFileSync(mesh.state('ports.json'), 'utf8')) as {
+      ports: Record<string, number>;
+    };
+    const app = `http://127.0.0.1:${ports['run/machine-1/app/8080']}`;
+    await fetch(`${app}/well`);
+    await eventually(async () => expect(await healthy()).toMatchObject({ status: 'True' }));
+    await fetch(`${app}/quit`).catch(() => undefined);
+    await running;
+    await eventually(async () => expect(await read('workloadentry', 'machine-1')).toBeUndefined());
+    await mesh.remove(group);
   });
 });
