@@ -7,6 +7,7 @@ import { type OpenAuthorityOptions, openAuthority, readMaterial, writeMaterial }
 import type { AuthorityMaterial } from './authority-material.ts';
 import { CertificateRegister, type OutstandingCertificate } from './certificate-register.ts';
 import { bundleHash, pemBlocks } from './pem.ts';
+import { chainsOf, type RingStatus } from './ring-status.ts';
 import {
   type RotationFiles,
   type RotationPhase,
@@ -42,31 +43,6 @@ export interface TrustAnswer {
   readonly renew: boolean;
   /** When to ask again, in ms. */
   readonly nextMs: number;
-}
-
-export interface RotationStatus {
-  readonly phase: RotationPhase;
-  readonly startedAt: number;
-  readonly since: number;
-  /** Who is waited for: identity, and name where it asked for news. */
-  readonly waitingFor: readonly { readonly identity: string; readonly instance: string }[];
-}
-
-export interface ChainStatus {
-  readonly what: 'root' | 'signing certificate' | 'next root' | 'next signing certificate';
-  readonly subject: string;
-  readonly notAfter: Date;
-}
-
-/** Times are RFC 3339 texts where it travelled as JSON. */
-export interface RingStatus {
-  readonly kind: 'self-signed' | 'plugged-in';
-  readonly chains: readonly ChainStatus[];
-  /** Certificates of workloads that have not ended. */
-  readonly certificates: number;
-  /** End of the one that ends first. */
-  readonly earliestEnd?: Date;
-  readonly rotation?: RotationStatus;
 }
 
 /** A self-signed root is replaced when this part of its life is left. */
@@ -215,7 +191,10 @@ export class AuthorityRing implements CertificateAuthority {
     const earliest = this.register.earliestEnd();
     return {
       kind: this.#options.source === undefined ? 'self-signed' : 'plugged-in',
-      chains: [...chainsOf(this.#current, ''), ...(this.#next ? chainsOf(this.#next, 'next ') : [])],
+      chains: [
+        ...chainsOf(this.#current.material, ''),
+        ...(this.#next ? chainsOf(this.#next.material, 'next ') : []),
+      ],
       certificates: this.register.size,
       ...(earliest === undefined ? {} : { earliestEnd: new Date(earliest) }),
       ...(this.#record
@@ -410,17 +389,4 @@ function sameMaterial(a: AuthorityMaterial, b: AuthorityMaterial): boolean {
 function isIssuedBy(certificate: X509Certificate, { certificate: pem }: AuthorityMaterial): boolean {
   const issuer = new X509Certificate(pem);
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-}
-
-function chainsOf({ material }: Held, prefix: '' | 'next '): ChainStatus[] {
-  const status = (what: ChainStatus['what'], pem: string): ChainStatus => {
-    const { subject, validToDate } = new X509Certificate(pem);
-    return { what, subject: subject.replaceAll('\n', ', '), notAfter: validToDate };
-  };
-  const roots = pemBlocks(material.root);
-  const signer = pemBlocks(material.certificate)[0] as string;
-  return [
-    ...roots.map((pem) => status(`${prefix}root`, pem)),
-    ...(roots.includes(signer) ? [] : [status(`${prefix}signing certificate`, signer)]),
-  ];
 }

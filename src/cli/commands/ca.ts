@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { RingStatus } from '../../ca/authority-ring.ts';
+import type { RingStatus } from '../../ca/ring-status.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';

@@ -1,7 +1,7 @@
 // A new root for the whole mesh under load: no request fails.
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { RingStatus } from '../../../src/ca/authority-ring.ts';
+import type { RingStatus } from '../../../src/ca/ring-status.ts';
 import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
 import { startLoad } from '../../support/load.ts';
 
