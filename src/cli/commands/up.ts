@@ -140,6 +140,8 @@ async function awaitReady(paths: StatePaths, flags: UpFlags, mesh: string): Prom
     signal: interrupted.signal,
   });
   if (status) {
+    // An Envoy that refuses something, or a supervisor of another version, must not spoil it: the mesh is ready all the same.
+    await callControl(paths.controlSocket, 'settle', undefined, 15_000).catch(() => undefined);
     printReady(status);
     if (flags.detach) {
       process.stdout.write(

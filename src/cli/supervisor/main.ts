@@ -30,6 +30,7 @@ export async function runSupervisor(directory: string): Promise<void> {
   const server = await serveControl(paths.controlSocket, {
     status: () => supervisor.status(),
     reload: () => supervisor.reload(),
+    settle: () => supervisor.settle(),
     join: (body) => supervisor.join(body as JoinRequest),
     leave: (body) => supervisor.leave((body as { name: string }).name),
     shutdown: () => {

@@ -233,6 +233,12 @@ export class Supervisor {
     });
   }
 
+  /** Resolves when all sidecars know what is ready: then the first call goes through. Waits five seconds for each step at most. */
+  async settle(): Promise<void> {
+    await this.#publisher?.settled(AbortSignal.any([this.#abort.signal, AbortSignal.timeout(5_000)]));
+    await this.#client?.get('/debug/wait?timeout=5000', { signal: this.#abort.signal });
+  }
+
   /** Stops supervising and leaves everything running, for a supervisor that comes after us. */
   retire(): void {
     this.#phase = 'stopping';
