@@ -131,32 +131,11 @@ export class StatusWriter {
 /** The object with the conditions wanted; the same object where they say so already. */
 export function withConditions(object: ConfigObject, wanted: Wanted, now: Date): ConfigObject {
   const status = (object.status ?? {}) as { conditions?: StatusCondition[] };
-  const conditions = [...(status.conditions ?? [])];
-  let changed = false;
-  for (const [type, condition] of wanted) {
-    const index = conditions.findIndex((candidate) => candidate.type === type);
-    const present = conditions[index];
-    if (condition === null) {
-      if (index >= 0) {
-        conditions.splice(index, 1);
-        changed = true;
-      }
-      continue;
-    }
-    const next: StatusCondition = {
-      ...condition,
-      lastTransitionTime:
-        present && present.status === condition.status
-          ? (present.lastTransitionTime ?? now.toISOString())
-          : now.toISOString(),
-    };
-    if (present && sameCondition(present, next)) continue;
-    if (index >= 0) conditions[index] = next;
-    else conditions.push(next);
-    changed = true;
-  }
-  if (!changed) return object;
   const { generation } = object.metadata;
+  // The Gateway API has generations within conditions, and routes' and policies' conditions within their entries.
+  if (object.apiVersion.startsWith('gateway.networking.k8s.io/')) return withEntries(object, wanted, now);
+  const conditions = mergeWanted(status.conditions ?? [], wanted, now, undefined);
+  if (!conditions) return object;
   // Istio's conditions know no observedGeneration of their own: it stands beside them.
   return {
     ...object,
@@ -166,6 +145,66 @@ export function withConditions(object: ConfigObject, wanted: Wanted, now: Date):
       ...(generation !== undefined ? { observedGeneration: generation } : {}),
     },
   };
+}
+
+interface Entry {
+  readonly controllerName?: string;
+  readonly conditions?: StatusCondition[];
+}
+
+function withEntries(object: ConfigObject, wanted: Wanted, now: Date): ConfigObject {
+  const status = (object.status ?? {}) as Record<string, unknown>;
+  const { generation } = object.metadata;
+  const field = /Route$/.test(object.kind)
+    ? 'parents'
+    : object.kind === 'BackendTLSPolicy'
+      ? 'ancestors'
+      : '';
+  if (field === '') {
+    const conditions = mergeWanted((status.conditions ?? []) as StatusCondition[], wanted, now, generation);
+    return conditions ? { ...object, status: { ...status, conditions } } : object;
+  }
+  let changed = false;
+  const entries = ((status[field] ?? []) as Entry[]).map((entry) => {
+    const ours = entry.controllerName?.startsWith('istio.io/') === true;
+    const conditions = ours ? mergeWanted(entry.conditions ?? [], wanted, now, generation) : undefined;
+    changed ||= conditions !== undefined;
+    return conditions ? { ...entry, conditions } : entry;
+  });
+  return changed ? { ...object, status: { ...status, [field]: entries } } : object;
+}
+
+/** undefined: they say so already. */
+function mergeWanted(
+  present: readonly StatusCondition[],
+  wanted: Wanted,
+  now: Date,
+  generation: number | undefined,
+): StatusCondition[] | undefined {
+  const conditions = [...present];
+  let changed = false;
+  for (const [type, condition] of wanted) {
+    const index = conditions.findIndex((candidate) => candidate.type === type);
+    const old = conditions[index];
+    if (condition === null) {
+      if (index >= 0) conditions.splice(index, 1);
+      changed ||= index >= 0;
+      continue;
+    }
+    const next: StatusCondition = {
+      ...condition,
+      ...(generation === undefined ? {} : { observedGeneration: generation }),
+      lastTransitionTime:
+        old && old.status === condition.status
+          ? (old.lastTransitionTime ?? now.toISOString())
+          : now.toISOString(),
+    };
+    if (old && sameCondition(old, next)) continue;
+    if (index >= 0) conditions[index] = next;
+    else conditions.push(next);
+    changed = true;
+  }
+  return changed ? conditions : undefined;
 }
 
 /** The object with the fields of its status; the same object where it has them already. */

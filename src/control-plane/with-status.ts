@@ -2,6 +2,9 @@ import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import { deepEqual } from '../kit/deep-equal.ts';
 import type { ObjectStatusPlan, PlannedCondition, StatusEntry } from '../plan/object-status.ts';
 
+/** By which a condition says that proxies refused what the object asks for. */
+const rejectedReason = 'RejectedByProxy';
+
 type Json = Record<string, unknown>;
 type Conditions = StatusCondition[] | undefined;
 
@@ -71,6 +74,8 @@ function mergeConditions(
   );
   const own = planned.map((condition) => {
     const old = present?.find(({ type }) => type === condition.type);
+    // The ledger knows better, and takes it back itself.
+    if (old?.reason === rejectedReason && condition.status === 'True') return old;
     return {
       ...condition,
       ...(generation === undefined ? {} : { observedGeneration: generation }),
