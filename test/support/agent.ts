@@ -104,7 +104,7 @@ export async function createWorkload(
           last = answer.text;
           return answer.status === 200;
         },
-        { timeoutMs: 15_000 },
+        { timeoutMs: 40_000 },
       ).catch((error: Error) => {
         throw new Error(`${error.message} (${last})\n${text}`);
       });

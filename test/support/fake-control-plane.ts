@@ -67,8 +67,8 @@ export interface FakeControlPlane {
   readonly events: CertificateEvent[];
   /** What NACKs said. */
   readonly rejections: string[];
-  /** Sets what the workload of that name gets, and pushes it. */
-  script(workload: string, resources: ScriptedResources): void;
+  /** Sets what the workload of that name gets, and pushes it. Resolves when it has answered; at once if it is not connected. */
+  script(workload: string, resources: ScriptedResources): Promise<void>;
   /** Writes a fresh join token and returns its file. */
   joinToken(serviceAccount: string): string;
   /** Ends all connections and refuses new ones until `resume`. */
@@ -85,7 +85,7 @@ export async function startFakeControlPlane(): Promise<FakeControlPlane> {
   const events: CertificateEvent[] = [];
   const rejections: string[] = [];
   const scripts = new Map<string, ScriptedResources>();
-  const streams = new Set<{ workload: string; push: () => void }>();
+  const streams = new Set<ScriptedStream>();
   const service = createCertificateService({
     authority,
     authenticators: [
@@ -144,9 +144,9 @@ export async function startFakeControlPlane(): Promise<FakeControlPlane> {
     tokens,
     events,
     rejections,
-    script(workload, resources) {
+    async script(workload, resources) {
       scripts.set(workload, resources);
-      for (const stream of streams) if (stream.workload === workload) stream.push();
+      await Promise.all([...streams].map((stream) => stream.workload === workload && stream.push()));
     },
     joinToken(serviceAccount) {
       const { token } = tokens.mint({ trustDomain: 'cluster.local', namespace: 'default', serviceAccount });
@@ -165,14 +165,21 @@ export async function startFakeControlPlane(): Promise<FakeControlPlane> {
   };
 }
 
+interface ScriptedStream {
+  workload: string;
+  /** Resolves when everything that was sent is answered, or the stream is gone. */
+  push(): Promise<unknown>;
+}
+
 function serveAds(
   call: GrpcServerStream,
   scripts: Map<string, ScriptedResources>,
-  streams: Set<{ workload: string; push: () => void }>,
+  streams: Set<ScriptedStream>,
   rejections: string[],
 ) {
-  const stream = { workload: '', push: () => {} };
   const types = new Set<string>();
+  /** By nonce. */
+  const unanswered = new Map<string, { readonly answer: Promise<void>; readonly resolve: () => void }>();
   let nonce = 0;
   const send = (typeUrl: string) => {
     const script = scripts.get(stream.workload);
@@ -185,11 +192,17 @@ function serveAds(
       return { name, version: String(nonce + 1), resource: { typeUrl, value } };
     });
     const response = create(DeltaDiscoveryResponseSchema, { typeUrl, nonce: String(++nonce), resources });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    unanswered.set(response.nonce, { answer: promise, resolve });
     call.send(toBinary(DeltaDiscoveryResponseSchema, response));
   };
-  stream.push = () => {
-    send(CLUSTER);
-    send(LISTENER);
+  const stream: ScriptedStream = {
+    workload: '',
+    push() {
+      send(CLUSTER);
+      send(LISTENER);
+      return Promise.all([...unanswered.values()].map(({ answer }) => answer));
+    },
   };
   streams.add(stream);
   return {
@@ -197,11 +210,16 @@ function serveAds(
       const request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
       if (request.node) stream.workload = request.node.id.split('~')[2]?.split('.')[0] ?? '';
       if (request.errorDetail) rejections.push(request.errorDetail.message);
+      unanswered.get(request.responseNonce)?.resolve();
+      unanswered.delete(request.responseNonce);
       const first = request.responseNonce === '' && !types.has(request.typeUrl);
       if (!first || (request.typeUrl !== CLUSTER && request.typeUrl !== LISTENER)) return;
       types.add(request.typeUrl);
       send(request.typeUrl);
     },
-    onClose: () => streams.delete(stream),
+    onClose: () => {
+      streams.delete(stream);
+      for (const { resolve } of unanswered.values()) resolve();
+    },
   };
 }

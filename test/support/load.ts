@@ -1,24 +1,54 @@
 import { Agent, request } from 'node:http';
 
 export interface LoadResult {
+  /** How many were begun. */
   requests: number;
-  /** One line per request that was not answered 2xx. */
+  /** How many of them were answered 2xx. */
+  answered: number;
+  /** One line per request that was not answered 2xx; the first hundred. */
   failures: string[];
   /** Answers by body, for telling replicas apart. */
   bodies: Map<string, number>;
 }
 
+export interface Load {
+  /** So far. */
+  readonly result: LoadResult;
+  /**
+   * Resolves when that many requests which began after the call were answered (with that body, if one is given): proof that load ran
+   * at a time, however fast or slow the machine is. Rejects after a minute.
+   */
+  goesOn(count?: number, body?: string): Promise<void>;
+  /** Ends it; resolves when every request has ended. */
+  stop(): Promise<LoadResult>;
+}
+
+interface Watcher {
+  /** Requests from this number on count. */
+  readonly from: number;
+  readonly body: string | undefined;
+  left: number;
+  readonly done: () => void;
+}
+
+/** How long `goesOn` waits, ms. */
+const patienceMs = 60_000;
+
 /** Requests at a fixed rate on kept-alive connections, until stopped. */
-export function startLoad(
-  url: string,
-  options: { perSecond: number; timeoutMs?: number },
-): { stop(): Promise<LoadResult> } {
+export function startLoad(url: string, options: { perSecond: number; timeoutMs?: number }): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  const result: LoadResult = { requests: 0, failures: [], bodies: new Map() };
+  const result: LoadResult = { requests: 0, answered: 0, failures: [], bodies: new Map() };
   const open = new Set<Promise<void>>();
+  const watchers = new Set<Watcher>();
+  const answered = (number: number, body: string): void => {
+    result.answered++;
+    result.bodies.set(body, (result.bodies.get(body) ?? 0) + 1);
+    for (const watcher of watchers)
+      if (number >= watcher.from && (watcher.body ?? body) === body && --watcher.left === 0) watcher.done();
+  };
   const one = () =>
     new Promise<void>((resolve) => {
-      result.requests++;
+      const number = result.requests++;
       const fail = (why: string) => {
         if (result.failures.length < 100) result.failures.push(why);
         resolve();
@@ -30,7 +60,7 @@ export function startLoad(
         });
         response.on('end', () => {
           if ((response.statusCode ?? 0) >= 300) return fail(`${response.statusCode} ${body.slice(0, 200)}`);
-          result.bodies.set(body, (result.bodies.get(body) ?? 0) + 1);
+          answered(number, body);
           resolve();
         });
         response.on('error', (error) => fail(error.message));
@@ -44,6 +74,26 @@ export function startLoad(
     open.add(done);
   }, 1000 / options.perSecond);
   return {
+    result,
+    goesOn(count = 10, body) {
+      return new Promise((resolve, reject) => {
+        const end = (): void => {
+          clearTimeout(patience);
+          watchers.delete(watcher);
+        };
+        const done = (): void => {
+          end();
+          resolve();
+        };
+        const watcher: Watcher = { from: result.requests, body, left: count, done };
+        const patience = setTimeout(() => {
+          end();
+          const of = body === undefined ? '' : ` of ${body}`;
+          reject(new Error(`${watcher.left} of ${count} answers${of} from ${url} did not come in a minute`));
+        }, patienceMs);
+        watchers.add(watcher);
+      });
+    },
     async stop() {
       clearInterval(timer);
       await Promise.all(open);

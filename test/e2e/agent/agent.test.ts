@@ -33,8 +33,8 @@ beforeAll(async () => {
   const app = (application.address() as AddressInfo).port;
   const [inbound = 0, outbound = 0] = await freePorts(2);
   out = outbound;
-  controlPlane.script('reviews-1', inboundResources(inbound, app));
-  controlPlane.script('productpage-1', outboundResources(outbound, inbound, 'reviews', { once: true }));
+  void controlPlane.script('reviews-1', inboundResources(inbound, app));
+  void controlPlane.script('productpage-1', outboundResources(outbound, inbound, 'reviews', { once: true }));
   // Renewed after five seconds, dead after ten.
   const certificate = { ttlSeconds: 10 };
   server = await createWorkload(controlPlane, 'reviews', {

@@ -41,13 +41,13 @@ test('one of two replicas ends under 200 requests a second, half of them slow: n
   const [out = 0, first = 0, second = 0] = await freePorts(3);
   const app = (name: string) =>
     serve((_request, response) => setTimeout(() => response.end(name), Math.random() < 0.5 ? 0 : 150));
-  controlPlane.script('first-1', inboundResources(first, await app('first')));
-  controlPlane.script('second-1', inboundResources(second, await app('second')));
-  controlPlane.script('client-1', outboundResources(out, [first, second], 'reviews'));
+  void controlPlane.script('first-1', inboundResources(first, await app('first')));
+  void controlPlane.script('second-1', inboundResources(second, await app('second')));
+  void controlPlane.script('client-1', outboundResources(out, [first, second], 'reviews'));
   // What the control plane does when a workload says that it drains: its endpoint goes from every peer.
-  const hook = await serve((_request, response) => {
-    controlPlane.script('client-1', outboundResources(out, [second], 'reviews'));
-    setTimeout(() => response.end(), 200);
+  const hook = await serve(async (_request, response) => {
+    await controlPlane.script('client-1', outboundResources(out, [second], 'reviews'));
+    response.end();
   });
   const replica = {
     serviceAccount: 'reviews',
@@ -60,60 +60,65 @@ test('one of two replicas ends under 200 requests a second, half of them slow: n
   await Promise.all(workloads.map((workload) => workload.start()));
   await Promise.all(workloads.map((workload) => workload.ready()));
 
-  const load = startLoad(`http://127.0.0.1:${out}/`, { perSecond: 200 });
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  const load = startLoad(`http://127.0.0.1:${out}/`, { perSecond: 200, timeoutMs: 30_000 });
+  await Promise.all([load.goesOn(20, 'first'), load.goesOn(20, 'second')]);
   const envoy = draining.envoyId();
   draining.kill('SIGTERM');
   expect(await draining.exited()).toBe(0);
   expect(isAlive(envoy)).toBe(false);
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await load.goesOn(20, 'second');
   const result = await load.stop();
   expect(result.failures).toEqual([]);
-  expect(result.bodies.get('first')).toBeGreaterThan(5);
-  expect(result.bodies.get('second')).toBeGreaterThan(100);
-  expect(draining.log()).toMatch(/drained seconds=1\b/);
-}, 40_000);
+  expect(result.answered).toBe(result.requests);
+  // Its last requests had ended by themselves; how many seconds that took is the machine's affair.
+  expect(draining.log()).toMatch(/drained seconds=\d+\b/);
+}, 90_000);
 
-test('a drain without end is cut off at its longest time, and a second SIGTERM at once', async () => {
+/** A workload whose application never answers, with one request in flight. */
+async function startStuck(name: string, drainSeconds: number): Promise<TestWorkload> {
   const [out = 0] = await freePorts(1);
-  const never = await serve(() => {});
-  const resources = inboundResources(out, never);
+  const asked = Promise.withResolvers<void>();
+  const resources = inboundResources(out, await serve(() => asked.resolve()));
   // Plaintext, so that a plain client can hold a request open.
   const listener = resources.listeners[0] as { filterChains: Record<string, unknown>[] };
   delete listener.filterChains[0]?.transportSocket;
-  controlPlane.script('stuck-1', resources);
-  const stuck = await createWorkload(controlPlane, 'stuck', { drain: { seconds: 2, minimumSeconds: 0 } });
+  void controlPlane.script(`${name}-1`, resources);
+  const drain = { seconds: drainSeconds, minimumSeconds: 0 };
+  const stuck = await createWorkload(controlPlane, name, { drain });
   workloads.push(stuck);
   await stuck.start();
   await stuck.ready();
-  const hang = () => void fetch(`http://127.0.0.1:${out}/`).catch(() => {});
-  hang();
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  let start = performance.now();
-  stuck.kill('SIGTERM');
-  expect(await stuck.exited()).toBe(0);
-  const whole = performance.now() - start;
-  expect(whole).toBeGreaterThan(1_900);
-  expect(stuck.log()).toMatch(/longest drain time is over with requests in flight active=1 seconds=2/);
+  void fetch(`http://127.0.0.1:${out}/`).catch(() => {});
+  await asked.promise;
+  return stuck;
+}
 
-  await stuck.start();
-  await stuck.ready();
-  hang();
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  start = performance.now();
-  stuck.kill('SIGTERM');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+test('a drain without end is cut off at its longest time', async () => {
+  const stuck = await startStuck('stuck', 2);
+  const start = performance.now();
   stuck.kill('SIGTERM');
   expect(await stuck.exited()).toBe(0);
-  expect(performance.now() - start).toBeLessThan(whole);
-}, 40_000);
+  expect(performance.now() - start).toBeGreaterThan(1_900);
+  expect(stuck.log()).toMatch(/longest drain time is over with requests in flight active=1 seconds=2/);
+}, 90_000);
+
+test('a second SIGTERM cuts a drain short', async () => {
+  const stuck = await startStuck('hurried', 3_600);
+  const envoy = stuck.envoyId();
+  stuck.kill('SIGTERM');
+  await waitFor('the drain to begin', () => stuck.log().includes('draining, then ending'));
+  expect(isAlive(envoy)).toBe(true);
+  stuck.kill('SIGTERM');
+  expect(await stuck.exited()).toBe(0);
+  expect(isAlive(envoy)).toBe(false);
+}, 90_000);
 
 test('a configuration that Envoy rejects is named by readiness', async () => {
   const [port = 0, app = 0] = await freePorts(2);
   const resources = inboundResources(port, app);
   const [listener] = resources.listeners as { name: string; address: unknown }[];
   if (listener) listener.address = { pipe: { path: 'x'.repeat(200) } };
-  controlPlane.script('rejected-1', resources);
+  void controlPlane.script('rejected-1', resources);
   const rejected = await createWorkload(controlPlane, 'rejected');
   workloads.push(rejected);
   await rejected.start();

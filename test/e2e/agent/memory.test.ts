@@ -26,7 +26,7 @@ test(`an idle agent holds at most ${BUDGET_MB} MB of anonymous memory, also afte
     output: { dir: dist, format: 'esm', entryFileNames: '[name].mjs', chunkFileNames: '[name]-[hash].mjs' },
   });
   const [inbound = 0, app = 0] = await freePorts(2);
-  controlPlane.script('idle-1', inboundResources(inbound, app));
+  void controlPlane.script('idle-1', inboundResources(inbound, app));
   workload = await createWorkload(controlPlane, 'idle', {}, [...agentNodeFlags, join(dist, 'agent.mjs')]);
   await workload.start();
   await workload.ready();

@@ -53,8 +53,11 @@ const statsLogger = (reporter: string) => {
 
 test('the request metrics of a real Envoy come out with Istio’s names and the workload’s labels', async () => {
   const [out = 0, inbound = 0] = await freePorts(2);
-  controlPlane.script('reviews-1', inboundResources(inbound, (application.address() as AddressInfo).port));
-  controlPlane.script(
+  void controlPlane.script(
+    'reviews-1',
+    inboundResources(inbound, (application.address() as AddressInfo).port),
+  );
+  void controlPlane.script(
     'productpage-1',
     outboundResources(out, inbound, 'reviews', {
       accessLog: [statsLogger('source'), statsLogger('destination')],
