@@ -2,7 +2,7 @@ import type { Origin } from '../config/origin.ts';
 import { canonicalAddress, parseIp } from '../kit/ip.ts';
 import { getOrMake } from '../kit/maps.ts';
 import type { LabelIndex } from './label-index.ts';
-import type { MeshConfig } from './mesh-config.ts';
+import type { ServiceSettings } from './mesh-config.ts';
 import { servicePortProtocol } from './protocol.ts';
 import type { EndpointSlice, KubernetesEndpoints, KubernetesService } from './schema.ts';
 import type { Endpoint, MeshService, ServicePort, Workload } from './service.ts';
@@ -22,7 +22,7 @@ export interface WorkloadLookup {
   clusterId: string;
 }
 
-export function serviceOfKubernetes(service: KubernetesService, mesh: MeshConfig): MeshService {
+export function serviceOfKubernetes(service: KubernetesService, mesh: ServiceSettings): MeshService {
   const { name } = service.metadata;
   const namespace = service.metadata.namespace ?? 'default';
   const spec = service.spec ?? {};

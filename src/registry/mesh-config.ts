@@ -52,6 +52,11 @@ export interface MeshConfig {
   readonly extra: Readonly<Record<string, unknown>>;
 }
 
+/** The settings that services depend on: a thousand take 60 ms to make, which what is for others must not cost. */
+export const serviceSettings = ['domainSuffix', 'defaultServiceExportTo'] as const;
+
+export type ServiceSettings = Pick<MeshConfig, (typeof serviceSettings)[number]>;
+
 /** A service that features may be told to use, by its name: `envoyExtAuthzGrpc`, `zipkin`, … hold its settings. */
 export interface ExtensionProvider {
   readonly name: string;

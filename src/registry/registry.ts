@@ -12,7 +12,7 @@ import {
   type WorkloadLookup,
 } from './kubernetes-services.ts';
 import { LabelIndex } from './label-index.ts';
-import { defaultMeshConfig, type MeshConfig } from './mesh-config.ts';
+import { defaultMeshConfig, type MeshConfig, serviceSettings } from './mesh-config.ts';
 import type {
   EndpointSlice,
   KubernetesEndpoints,
@@ -114,9 +114,11 @@ export class Registry {
     }
   }
 
-  /** New mesh settings change defaults such as exportTo: everything is made again. */
+  /** New mesh settings may change defaults such as exportTo: then everything is made again. */
   setMesh(mesh: MeshConfig): RegistryChange[] {
+    const before = this.#mesh;
     this.#mesh = mesh;
+    if (serviceSettings.every((field) => deepEqual(before[field], mesh[field]))) return [];
     const out: RegistryChange[] = [];
     this.#recompute(this.#allOwners(), out);
     return out;

@@ -1,7 +1,7 @@
 import { canonicalAddress } from '../kit/ip.ts';
 import { endpointOfWorkload, isDeliverable, type WorkloadLookup } from './kubernetes-services.ts';
 import type { LabelIndex } from './label-index.ts';
-import type { MeshConfig } from './mesh-config.ts';
+import type { ServiceSettings } from './mesh-config.ts';
 import { parseProtocol } from './protocol.ts';
 import type { ServiceEntry, ServiceEntrySpec } from './schema.ts';
 import {
@@ -27,7 +27,7 @@ const resolutions: Readonly<Record<string, Resolution>> = {
 /** One service per host of the entry. */
 export function servicesOfEntry(
   entry: ServiceEntry,
-  mesh: MeshConfig,
+  mesh: ServiceSettings,
   automatic: readonly HostAddress[] = [],
 ): MeshService[] {
   const spec = entry.spec ?? {};

@@ -270,7 +270,8 @@ function retired(watch: Watch, name: string): Fate {
 
 /**
  * Envoy ignores the removal of a live cluster's endpoints and goes on calling them, so a cluster that still exists is told that
- * it has none. Removal does end the wait of a cluster that is being set up.
+ * it has none. Removal does end the wait of a cluster that is being set up. A cluster that went is kept a while for routes that still
+ * lead there: where it waits for endpoints because it was altered just before, it gets those that it had.
  */
 function fateOfEndpoints(stream: StreamState, watch: Watch, name: string, asked: boolean): Fate {
   if (mapOf(stream, typeUrls.cluster).has(name))
@@ -281,7 +282,9 @@ function fateOfEndpoints(stream: StreamState, watch: Watch, name: string, asked:
       bytes: emptyAssignment(name),
       origins: [],
     };
-  return asked || !stream.watches.has(typeUrls.cluster) ? 'remove' : undefined;
+  const clusters = stream.watches.get(typeUrls.cluster);
+  const outlived = clusters?.held.get(name) ? watch.held.get(name) : undefined;
+  return asked || !clusters ? (outlived ?? 'remove') : undefined;
 }
 
 /** Clusters, route configurations and the hosts of a route configuration that goes as a whole outlive their last user a while. */

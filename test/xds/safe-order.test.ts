@@ -52,6 +52,26 @@ describe('the safe order', () => {
     ]);
   });
 
+  it('gives a cluster that went, and was altered just before, the endpoints that it had, as long as routes may lead there', async () => {
+    await start();
+    // Endpoints are under way, so those that must follow the altered cluster wait.
+    harness.source.edit({ upserts: [fake.endpoints('old', 'moved')] });
+    const moved = await client.next();
+    harness.source.edit({ upserts: [fake.cluster('old', 'altered')] });
+    expect(await client.take()).toEqual({ type: 'Cluster', names: ['old'], removed: [] });
+    harness.source.edit({
+      upserts: toNew(),
+      removed: { [cluster]: ['old'], [endpoints]: ['old'] },
+    });
+    expect(await client.take()).toEqual({ type: 'Cluster', names: ['new'], removed: [] });
+    client.ack(moved);
+    const response = await client.next();
+    const { type, names, removed } = brief(response);
+    expect([type, names.toSorted(), removed]).toEqual(['ClusterLoadAssignment', ['new', 'old'], []]);
+    const old = response.resources.find(({ name }) => name === 'old');
+    expect(Buffer.from(old?.resource?.value ?? []).toString()).toBe('endpoints old moved');
+  });
+
   it('takes endpoints that came unasked for the answer to the subscription, once and while Envoy runs', async () => {
     await start();
     const addCluster = async (name: string): Promise<void> => {
