@@ -6,25 +6,36 @@ import {
 import type { SecretPlan } from '../plan/listener-plan.ts';
 
 export function buildSecret(plan: SecretPlan): Secret {
-  const { content } = plan;
-  const inline = (value: Uint8Array) => ({ specifier: { case: 'inlineBytes' as const, value } });
-  return create(SecretSchema, {
-    name: plan.name,
-    type:
-      content.type === 'certificate'
-        ? {
-            case: 'tlsCertificate',
-            value: {
-              certificateChain: inline(content.certificate),
-              privateKey: inline(content.privateKey),
-            },
-          }
-        : {
-            case: 'validationContext',
-            value: {
-              trustedCa: inline(content.certificates),
-              ...(content.crl ? { crl: inline(content.crl) } : {}),
-            },
-          },
-  });
+  return create(SecretSchema, { name: plan.name, type: typeOf(plan.content) });
+}
+
+function typeOf(content: SecretPlan['content']) {
+  if (content.type === 'certificate' || content.type === 'certificate-files')
+    return {
+      case: 'tlsCertificate' as const,
+      value: {
+        certificateChain: source(content.certificate),
+        privateKey: source(content.privateKey),
+        ...(content.type === 'certificate-files' ? watched(content.certificate) : {}),
+      },
+    };
+  return {
+    case: 'validationContext' as const,
+    value: {
+      trustedCa: source(content.certificates),
+      ...(content.crl ? { crl: source(content.crl) } : {}),
+      ...(content.type === 'trust-files' ? watched(content.certificates) : {}),
+    },
+  };
+}
+
+function source(value: Uint8Array | string) {
+  return typeof value === 'string'
+    ? { specifier: { case: 'filename' as const, value } }
+    : { specifier: { case: 'inlineBytes' as const, value } };
+}
+
+/** Whatever is renamed into the directory has Envoy read the files again: certificate and key together, and links too. */
+function watched(path: string) {
+  return { watchedDirectory: { path: path.slice(0, path.lastIndexOf('/')) || '/' } };
 }

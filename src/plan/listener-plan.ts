@@ -148,7 +148,10 @@ export interface SecretPlan extends Slotted {
   readonly name: string;
   readonly content:
     | { readonly type: 'certificate'; readonly certificate: Uint8Array; readonly privateKey: Uint8Array }
-    | { readonly type: 'trust'; readonly certificates: Uint8Array; readonly crl?: Uint8Array };
+    | { readonly type: 'trust'; readonly certificates: Uint8Array; readonly crl?: Uint8Array }
+    /** Paths on the proxy's machine. */
+    | { readonly type: 'certificate-files'; readonly certificate: string; readonly privateKey: string }
+    | { readonly type: 'trust-files'; readonly certificates: string; readonly crl?: string };
   readonly origin: Origin;
 }
 

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
@@ -44,6 +44,11 @@ function certificate(
   });
 }
 
+function writePair(crt: string, key: string, made: OpensslAuthority): void {
+  writeFileSync(join(directory, crt), made.certificate);
+  writeFileSync(join(directory, key), made.key, { mode: 0o600 });
+}
+
 function secret(name: string, data: Record<string, string>): string {
   return `
 ---
@@ -63,7 +68,7 @@ const server = (name: string, tls: string, protocol = 'HTTPS') => `
     hosts: ['${name}.example.com']
     tls: ${tls}`;
 
-function configuration(backend: number, tlsBackend: number): string {
+function configuration(backend: number, tlsBackend: number, files: string): string {
   return `
 apiVersion: v1
 kind: Service
@@ -103,7 +108,7 @@ spec:
     )}${server('optional', '{mode: OPTIONAL_MUTUAL, credentialName: mutual}')}${server(
       'missing',
       '{mode: SIMPLE, credentialName: missing}',
-    )}${server('through', '{mode: PASSTHROUGH}', 'TLS')}
+    )}${server('files', `{mode: MUTUAL, serverCertificate: ${files}/crt, privateKey: ${files}/key, caCertificates: ${files}/ca}`)}${server('through', '{mode: PASSTHROUGH}', 'TLS')}
   - port: {number: 15443, name: auto, protocol: TLS}
     hosts: ['*.local']
     tls: {mode: AUTO_PASSTHROUGH}
@@ -144,6 +149,8 @@ beforeAll(async () => {
   const ports = (await freePorts(7)) as [number, number, number, number, number, number, number];
   const [backend, tlsBackend] = ports.slice(5) as [number, number];
   [http, https, eastWest, proxied, proxiedTls] = ports;
+  writePair('crt', 'key', certificate('files.example.com'));
+  writeFileSync(join(directory, 'ca'), clients.certificate);
   app = await startEcho('app', backend);
   const own = certificate('through.example.com');
   raw = createServer({ cert: own.certificate, key: own.key, ALPNProtocols: ['istio', 'h2'] }, (socket) =>
@@ -151,7 +158,7 @@ beforeAll(async () => {
   );
   await new Promise<void>((resolve) => raw.listen(tlsBackend, '127.0.0.1', resolve));
   mesh = await startCompiledMesh(
-    configuration(backend, tlsBackend) +
+    configuration(backend, tlsBackend, directory) +
       secret('simple', pair(certificate('simple.example.com'))) +
       secret('mutual', {
         ...pair(certificate('mutual.example.com')),
@@ -402,6 +409,17 @@ function exchange(port: number, bytes: string): Promise<string> {
   });
 }
 
+test('certificates of files are taken up when others are renamed in their place', async () => {
+  const client = certificate('client.example.org', { issuer: clients });
+  expect(await status(secure('files', { cert: client }))).toBe(200);
+  expect(await status(secure('files'))).toMatch(/alert|required|hang up|reset/i);
+  const next = certificate('files.example.com');
+  writePair('crt.next', 'key.next', next);
+  for (const name of ['key', 'crt']) renameSync(join(directory, `${name}.next`), join(directory, name));
+  const wanted = new X509Certificate(next.certificate).fingerprint256;
+  await expect.poll(() => served('files.example.com'), { timeout: 10_000 }).toBe(wanted);
+});
+
 test('behind proxies: the PROXY header and trusted hops tell the client, and client certificates are told on', async () => {
   const request = (headers: string) =>
     `GET /x HTTP/1.1\r\nhost: a.example.com\r\nconnection: close\r\n${headers}\r\n`;
@@ -421,4 +439,21 @@ test('nothing was refused', async () => {
   expect(mesh.refusals).toEqual([]);
   expect(await rejectedUpdates(gateway)).toBe(0);
   expect(await rejectedUpdates(behind)).toBe(0);
+});
+
+test('a file that is missing closes its own server only', async () => {
+  mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: more}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 443, name: nofile, protocol: HTTPS}
+    hosts: [nofile.example.com]
+    tls: {mode: SIMPLE, serverCertificate: ${directory}/none, privateKey: ${directory}/none}
+`);
+  await expect.poll(() => mesh.refusals.join(), { timeout: 10_000 }).toContain('file-cert:');
+  expect(await status(secure('nofile'))).toMatch(/hang up|reset|disconnect|alert/i);
+  expect(await status(secure('simple'))).toBe(200);
 });

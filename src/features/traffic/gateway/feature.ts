@@ -1,6 +1,7 @@
 import type { Feature } from '../../../plan/feature.ts';
 import { sniClusters, sniRouting } from './auto-passthrough.ts';
 import { explain } from './explain.ts';
+import { gatewayFiles } from './file-secrets.ts';
 import { quicTwins } from './http3.ts';
 import { ingressStatus } from './ingress-status.ts';
 import { gatewayListeners } from './listeners.ts';
@@ -15,7 +16,7 @@ export const gateway: Feature = {
   explain,
   listeners: [gatewayListeners, quicTwins],
   routes: [gatewayRoutes],
-  secrets: [gatewaySecrets],
+  secrets: [gatewaySecrets, gatewayFiles],
   emit: { networkFilters: sniRouting },
   problems: gatewayProblems,
   statuses: [ingressStatus],

@@ -1,5 +1,5 @@
 import type { CertificateSource, TrustSource } from '../../../plan/cluster-plan.ts';
-import type { DownstreamTls } from '../../../plan/listener-plan.ts';
+import type { DownstreamTls, SecretPlan } from '../../../plan/listener-plan.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { anchorsOf, secretName } from './credentials.ts';
 import type { Server, ServerTls } from './kinds.ts';
@@ -47,18 +47,49 @@ function certificatesOf(tls: ServerTls): CertificateSource[] {
   if (tls.mode === 'ISTIO_MUTUAL') return [{ type: 'mesh' }];
   const credentials = certificateCredentials(tls);
   if (credentials.length > 0) return credentials.map((name) => ({ type: 'secret', name: secretName(name) }));
+  return filePairs(tls).map(({ name }) => ({ type: 'secret', name }));
+}
+
+/** Files on the gateway's machine, delivered as a secret that names them: Envoy watches those, and a missing one harms no other server. */
+export interface FileSecret {
+  readonly name: string;
+  readonly content: Extract<SecretPlan['content'], { readonly type: 'certificate-files' | 'trust-files' }>;
+}
+
+export function fileSecrets(tls: ServerTls): FileSecret[] {
+  if (tls.mode === 'ISTIO_MUTUAL' || certificateCredentials(tls).length > 0) return [];
+  const anchors = asksForCertificate(tls) && !tls.caCertCredentialName ? fileAnchors(tls) : undefined;
+  return [...filePairs(tls), ...(anchors ? [anchors] : [])];
+}
+
+function filePairs(tls: ServerTls): FileSecret[] {
   const pairs = tls.tlsCertificates?.length ? tls.tlsCertificates : [tls];
-  return pairs.map(({ serverCertificate = '', privateKey = '' }) => ({
-    type: 'files',
-    certificate: serverCertificate,
-    privateKey,
-  }));
+  return pairs.flatMap(({ serverCertificate, privateKey }): FileSecret[] =>
+    serverCertificate && privateKey
+      ? [
+          {
+            name: `file-cert:${serverCertificate}~${privateKey}`,
+            content: { type: 'certificate-files', certificate: serverCertificate, privateKey },
+          },
+        ]
+      : [],
+  );
+}
+
+function fileAnchors(tls: ServerTls): FileSecret | undefined {
+  const path = tls.caCertificates || tls.tlsCertificates?.find((pair) => pair.caCertificates)?.caCertificates;
+  if (!path) return undefined;
+  const crl = tls.caCrl || undefined;
+  return {
+    name: `file-root:${path}${crl ? `~${crl}` : ''}`,
+    content: { type: 'trust-files', certificates: path, ...(crl ? { crl } : {}) },
+  };
 }
 
 function trustOf(tls: ServerTls): TrustSource {
   if (tls.mode === 'ISTIO_MUTUAL') return { type: 'mesh' };
   const credential = trustCredential(tls);
   if (credential !== undefined) return { type: 'secret', name: secretName(credential) };
-  const path = tls.caCertificates || tls.tlsCertificates?.find((pair) => pair.caCertificates)?.caCertificates;
-  return { type: 'file', path: path ?? '', ...(tls.caCrl ? { crl: tls.caCrl } : {}) };
+  // Without anchors nobody is let in.
+  return { type: 'secret', name: fileAnchors(tls)?.name ?? secretName('none-cacert') };
 }
