@@ -18,6 +18,9 @@ const HTTP_OPTIONS = 'type.googleapis.com/envoy.extensions.upstreams.http.v3.Htt
 const CONNECTION_MONITOR =
   'type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig';
 
+/** The release of Istio whose API we speak: EnvoyFilters choose proxies by it. */
+const istioVersion = '1.31.1';
+
 /** Statistics flush. Histograms read zero until one has passed, so scrapes lag by at most this. */
 const STATS_FLUSH = '5s';
 /** Idle series of the request metrics go after this; must be a multiple of the flush. */
@@ -126,6 +129,7 @@ export function buildNode(config: AgentConfig): Json {
       sub_zone: config.locality.subZone ?? '',
     },
     metadata: {
+      ISTIO_VERSION: istioVersion,
       ...config.metadata,
       NAME: config.workload,
       NAMESPACE: config.namespace,

@@ -233,3 +233,45 @@ describe('what the control plane writes itself', () => {
     await mesh.remove(group);
   });
 });
+
+test('an EnvoyFilter that Envoy refuses is left out and says why; one that matches nothing says so', async () => {
+  const manager = 'envoy.filters.network.http_connection_manager';
+  const lua = (script: string, port: number): ConfigObject => {
+    const listener = { portNumber: port, filterChain: { filter: { name: manager } } };
+    const value = {
+      name: 'envoy.filters.http.lua',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua',
+        default_source_code: { inline_string: script },
+      },
+    };
+    const match = { proxy: { proxyVersion: '^1\\.' }, context: 'SIDECAR_INBOUND', listener };
+    return {
+      apiVersion: 'networking.istio.io/v1alpha3',
+      kind: 'EnvoyFilter',
+      metadata: { name: 'script', namespace: 'default' },
+      spec: {
+        configPatches: [{ applyTo: 'HTTP_FILTER', match, patch: { operation: 'INSERT_FIRST', value } }],
+      },
+    };
+  };
+  const apply = async (object: ConfigObject) => {
+    const { code, stderr } = await mesh.ostria.run(['apply', '-f', '-'], { input: JSON.stringify(object) });
+    expect([code, stderr]).toEqual([0, '']);
+  };
+  const expectCondition = (condition: Partial<StatusCondition>) =>
+    eventually(async () =>
+      expect(await conditions('envoyfilter', 'script')).toContainEqual(expect.objectContaining(condition)),
+    );
+  await apply(lua('no Lua', 5000));
+  await expectCondition({
+    type: 'Accepted',
+    status: 'False',
+    reason: 'RejectedByProxy',
+    message: expect.stringContaining('script load error') as unknown as string,
+  });
+  expect(await answers()).toEqual([200, 200]);
+  await apply(lua('function envoy_on_request(handle) end', 5001));
+  await expectCondition({ type: 'Matched', status: 'False', reason: 'PatchMatchesNothing' });
+  expect((await mesh.ostria.run(['delete', 'envoyfilter', 'script'])).code).toBe(0);
+});
