@@ -7,6 +7,7 @@ export function registerCompletion(program: Command): void {
   program
     .command('completion')
     .summary('print a script for shell completion')
+    .description('Prints a script that completes commands and flags in a shell.')
     .argument('<shell>', shells.join(', '))
     .addHelpText(
       'after',

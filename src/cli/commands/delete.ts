@@ -36,6 +36,9 @@ export function registerDelete(program: Command): void {
   const command = program
     .command('delete')
     .summary('delete objects')
+    .description(
+      'Deletes objects by type and name, by labels, or those that files hold (in the reverse of their order). What is missing is an error, unless --ignore-not-found.',
+    )
     .argument('[type]', 'resource type, or TYPE/NAME')
     .argument('[names...]', 'names')
     .option('-f, --filename <path...>', 'the objects of files, directories, or - for standard input')

@@ -17,6 +17,9 @@ export function registerPs(program: Command): void {
   program
     .command('ps')
     .summary('show what runs in the mesh of this machine')
+    .description(
+      'Shows the control plane, the gateways and the workloads of a mesh: whether they are ready, else why not, how often they were started again, their age and process. -o wide adds their ports.',
+    )
     .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
     .option('-o, --output <format>', 'wide, json or yaml')
     .addHelpText(

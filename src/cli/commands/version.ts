@@ -16,6 +16,9 @@ export function registerVersion(program: Command): void {
   const command = program
     .command('version')
     .summary('show versions')
+    .description(
+      'Shows the versions of ostria, of the Node that runs it, of Envoy, and of the control plane that answers.',
+    )
     .option('-o, --output <format>', 'json or yaml')
     .option('-s, --short', 'the version alone')
     .option('--no-remote', 'do not ask the API server');
