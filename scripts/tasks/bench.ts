@@ -33,6 +33,10 @@ const applyMany = benchTask(
   'test/bench/apply-many.ts',
 );
 const compile = benchTask('the incremental compile alone', 'test/bench/compile.ts');
+const lazy = benchTask(
+  'lazy sidecars: cold first requests, first sync, memory (--services N --used N)',
+  'test/bench/lazy.ts',
+);
 const store = benchTask('commits, lists and watches of the stores', 'test/bench/store.ts');
 
 export const benchTasks: Readonly<Record<string, Task>> = {
@@ -41,7 +45,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
     build: true,
     run: async (context) => {
       let code = 0;
-      for (const task of [xds, dataPath, apply, compile, store])
+      for (const task of [xds, dataPath, apply, compile, lazy, store])
         code = (await task.run({ ...context, args: [] })) || code;
       return code;
     },
@@ -51,6 +55,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
   'bench:apply': apply,
   'bench:apply-many': applyMany,
   'bench:compile': compile,
+  'bench:lazy': lazy,
   'bench:store': store,
   nightly: {
     summary: 'every test, then every benchmark, with long property tests',

@@ -3,6 +3,7 @@ import type { View } from '../snapshot/view.ts';
 import { meantHosts, splitAuthority } from './authority.ts';
 import { hostCovers, hostKeys, isWildcard } from './hosts.ts';
 import { usage } from './lazy.ts';
+import { pinnedHosts } from './pinned-hosts.ts';
 import { isHttp, portsOf, seenServices, serviceFor, visibleHosts } from './service-scope.ts';
 import { outboundPolicy } from './sidecar.ts';
 import {
@@ -76,6 +77,7 @@ export const loadedHosts = defineQuery('lazy.loaded-hosts', (view): readonly Loa
   }
   const { proxy } = view.call(outboundPolicy);
   if (proxy) loaded.set(proxy.host, true);
+  for (const host of view.call(pinnedHosts)) loaded.set(host, true);
   for (const host of view.call(usedHosts)) {
     loaded.set(host, true);
     for (const target of view.call(routedFrom, host)) loaded.set(target, true);

@@ -5,6 +5,7 @@ import type { View } from '../snapshot/view.ts';
 import { defineIndex } from '../snapshot/world.ts';
 import { exportedServices, preferredService } from './exports.ts';
 import { hostCovers, hostKeys, isWildcard } from './hosts.ts';
+import { pinnedHosts } from './pinned-hosts.ts';
 import {
   type EgressListener,
   egressListeners,
@@ -80,9 +81,9 @@ export const scopedPort = defineQuery(
       ),
 );
 
-/** The hosts to which imported virtual services lead, and the one that takes what nobody configured. */
+/** The hosts to which imported virtual services lead, the one that takes what nobody configured, and what the proxy itself calls. */
 const pulledHosts = defineQuery('sidecar.pulled-hosts', (view, scope: Key): readonly string[] => {
-  const found = new Set<string>();
+  const found = new Set<string>(view.call(pinnedHosts));
   const { proxy } = view.call(outboundPolicy);
   if (proxy) found.add(proxy.host);
   for (const position of view.call(egressListeners, scope).keys())
