@@ -6,8 +6,6 @@ export interface UncoveredField {
   readonly path: string;
   /** What happens instead. */
   readonly instead: string;
-  /** Only where the field has one of these values. */
-  readonly values?: readonly string[];
 }
 
 /** Per kind, the fields that are not acted on: status conditions say so, nothing is silently ignored. */
@@ -23,19 +21,7 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
       instead: 'requests without a route are answered 404, as with Istio',
     },
   ],
-  Sidecar: [
-    { path: 'spec.egress[].bind', instead: 'the listener takes redirected connections to any address' },
-    {
-      path: 'spec.egress[].captureMode',
-      values: ['NONE'],
-      instead: 'the listener takes redirected connections only',
-    },
-    {
-      path: 'spec.egress[].port.protocol',
-      values: ['HTTP_PROXY'],
-      instead: 'nothing listens',
-    },
-  ],
+  Sidecar: [],
   EnvoyFilter: [],
   AuthorizationPolicy: [],
   PeerAuthentication: [],
@@ -53,16 +39,15 @@ export interface UncoveredUse {
 
 /** The fields of an object that are set and not acted on. */
 export function uncoveredUses(object: ConfigObject): UncoveredUse[] {
-  return (uncoveredFields[object.kind] ?? []).flatMap(({ path, instead, values }) =>
-    find(object, path.split('.'), '')
-      .filter(({ value }) => !values || values.includes(String(value)))
-      .map(({ at }) => ({ path: at, instead })),
+  return (uncoveredFields[object.kind] ?? []).flatMap(({ path, instead }) =>
+    find(object, path.split('.'), '').map((at) => ({ path: at, instead })),
   );
 }
 
-function find(value: unknown, path: readonly string[], at: string): { at: string; value: unknown }[] {
+/** Where an object has a value at a path. */
+function find(value: unknown, path: readonly string[], at: string): string[] {
   const [step, ...rest] = path;
-  if (step === undefined) return value === undefined || value === null ? [] : [{ at, value }];
+  if (step === undefined) return value === undefined || value === null ? [] : [at];
   if (typeof value !== 'object' || value === null) return [];
   const name = step.replace('[]', '');
   const inner = (value as Record<string, unknown>)[name];

@@ -4,7 +4,7 @@ import { meantHosts, splitAuthority } from './authority.ts';
 import { hostCovers, hostKeys, isWildcard } from './hosts.ts';
 import { usage } from './lazy.ts';
 import { pinnedHosts } from './pinned-hosts.ts';
-import { isHttp, portsOf, seenServices, serviceFor, visibleHosts } from './service-scope.ts';
+import { isHttp, portsOf, serviceFor, visibleHosts } from './service-scope.ts';
 import { outboundPolicy } from './sidecar.ts';
 import {
   inPrecedence,
@@ -16,9 +16,7 @@ import {
 
 /** Hosts with a port that is not HTTP alone: connections say nothing to load them by. Independent of what was asked for. */
 const eagerHosts = defineQuery('lazy.eager-hosts', (view): readonly string[] =>
-  view
-    .call(visibleHosts)
-    .filter((host) => seenServices(view, host).some(({ service }) => view.call(hasOtherPort, service))),
+  view.call(visibleHosts).filter((host) => view.call(hasOtherPort, view.call(serviceFor, host))),
 );
 
 const hasOtherPort = defineQuery('lazy.has-other-port', (view, service: Key): boolean =>

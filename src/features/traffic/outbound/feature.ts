@@ -1,6 +1,7 @@
 import type { Feature } from '../../../plan/feature.ts';
 import { explain } from './explain.ts';
 import { addressListeners, catchAllListeners, sharedPortListeners } from './listeners.ts';
+import { ownListeners, ownTables } from './own-listeners.ts';
 import { catchAllClusters, outboundRoutes } from './plan.ts';
 
 export const outbound: Feature = {
@@ -8,6 +9,6 @@ export const outbound: Feature = {
   kinds: [],
   explain,
   clusters: [catchAllClusters],
-  listeners: [catchAllListeners, sharedPortListeners, addressListeners],
-  routes: [outboundRoutes],
+  listeners: [catchAllListeners, sharedPortListeners, addressListeners, ownListeners],
+  routes: [outboundRoutes, ownTables],
 };

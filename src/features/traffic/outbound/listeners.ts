@@ -39,6 +39,7 @@ import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { tcpChains } from '../virtual-service/schema.ts';
+import { isOwnPort } from './own-places.ts';
 import { isCaptured, meshOrigin } from './plan.ts';
 
 /**
@@ -86,7 +87,7 @@ const sharedPorts = defineQuery('outbound.shared-ports', (view): readonly Key[] 
     for (const { service, sees } of seenServices(view, host))
       for (const entry of view.call(portKinds, service)) {
         const [port = '', how] = entry.split('/');
-        if ((how === 'http' || how === 'shared') && sees(port)) ports.add(port);
+        if ((how === 'http' || how === 'shared') && sees(port) && !isOwnPort(view, port)) ports.add(port);
       }
   return [...ports].sort();
 });
@@ -165,13 +166,14 @@ export const sharedPortListeners: Shaper<ListenerPlan> = {
 const addressKeys = defineQuery('outbound.address-listeners', (view): readonly Key[] =>
   isCaptured(view)
     ? firstPerPod(
-        view
-          .call(visibleHosts)
-          .flatMap((host) =>
-            seenServices(view, host).flatMap(({ service, sees }) =>
-              view.call(addressKeysOf, host, service).filter((key) => sees(key.split('|')[1] ?? '')),
-            ),
+        view.call(visibleHosts).flatMap((host) =>
+          seenServices(view, host).flatMap(({ service, sees }) =>
+            view.call(addressKeysOf, host, service).filter((key) => {
+              const port = key.split('|')[1] ?? '';
+              return sees(port) && !isOwnPort(view, port);
+            }),
           ),
+        ),
       )
     : [],
 );
@@ -275,7 +277,7 @@ function httpChain(
   });
 }
 
-function targetChains(
+export function targetChains(
   view: View,
   service: MeshService,
   port: ServicePort,

@@ -4,6 +4,7 @@ import { seenServices, servicesOnPort, visibleHosts } from '../../../plan/servic
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import { extraHosts, httpPortsOf } from './extra-hosts.ts';
 import { lazyHttpHosts } from './lazy-hosts.ts';
+import { isOwnPort } from './own-places.ts';
 
 export { hostOfName } from './authority.ts';
 export { hostDomains, isNear } from './domains.ts';
@@ -15,7 +16,8 @@ export const httpPorts = defineQuery('outbound.http-ports', (view): readonly str
   const ports = new Set<string>();
   for (const host of view.call(visibleHosts))
     for (const { service, sees } of seenServices(view, host))
-      for (const port of view.call(httpPortsOf, service)) if (sees(port)) ports.add(port);
+      for (const port of view.call(httpPortsOf, service))
+        if (sees(port) && !isOwnPort(view, port)) ports.add(port);
   return [...ports].sort();
 });
 

@@ -11,7 +11,12 @@ import { virtualServicesByHost } from '../virtual-service/schema.ts';
 export function sidecarProblems(view: View, object: ConfigObject): Problem[] {
   if (object.kind !== 'Sidecar') return [];
   const sidecar = object as Sidecar;
-  return [...overridden(view, sidecar), ...unknownHosts(view, sidecar), ...unknownProxy(view, sidecar)];
+  return [
+    ...overridden(view, sidecar),
+    ...unknownHosts(view, sidecar),
+    ...unknownProxy(view, sidecar),
+    ...boundEverywhere(sidecar),
+  ];
 }
 
 function overridden(view: View, sidecar: Sidecar): Problem[] {
@@ -45,6 +50,22 @@ function unknownHosts(view: View, sidecar: Sidecar): Problem[] {
         },
       ];
     }),
+  );
+}
+
+/** A listener for all other ports cannot bind them all: applications on the machine want some of them. */
+function boundEverywhere(sidecar: Sidecar): Problem[] {
+  return (sidecar.spec?.egress ?? []).flatMap(({ port, bind = '', captureMode }, index): Problem[] =>
+    captureMode !== 'NONE' || port?.number || bind.startsWith('unix://')
+      ? []
+      : [
+          {
+            origin: sidecarOrigin(sidecar, `spec.egress[${index}].captureMode`),
+            code: 'NotActedOn',
+            message:
+              'a listener without a port takes redirected connections only: give each port that should be bound a listener of its own',
+          },
+        ],
   );
 }
 

@@ -16,6 +16,7 @@ export {
   originIn,
   type VirtualService,
   type VirtualServiceFacts,
+  virtualServiceAt,
   virtualServiceFacts,
   virtualServiceKind,
   virtualServiceOn,

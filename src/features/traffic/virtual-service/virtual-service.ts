@@ -64,7 +64,12 @@ export function virtualServiceOn(view: View, host: string, port: number | string
   const scope = view.call(scopeOf);
   if (scope === '') return view.call(virtualServiceFor, host);
   const position = listenerOfPort(view.call(egressListeners, scope), Number(port));
-  return position < 0 ? '' : view.call(scopedVirtualServiceFor, scope, String(position), host);
+  return position < 0 ? '' : virtualServiceAt(view, scope, position, host);
+}
+
+/** The same for one listener of a Sidecar. */
+export function virtualServiceAt(view: View, scope: Key, position: number, host: string): Key {
+  return view.call(scopedVirtualServiceFor, scope, String(position), host);
 }
 
 function choose(view: View, host: Key, inForce: (keys: readonly Key[]) => Key[]): Key {
