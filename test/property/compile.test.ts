@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { type ConfigObject, objectKey } from '../../src/config/object.ts';
+import { features } from '../../src/features/index.ts';
 import { roots } from '../../src/pipeline/roots.ts';
+import { createStatuses, statusesType } from '../../src/pipeline/statuses.ts';
 import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
 import { createEngine } from '../../src/snapshot/engine/engine.ts';
 import { Mirror } from '../../src/snapshot/engine/testing/mirror.ts';
@@ -17,7 +19,9 @@ import { labelSets, randomObject, randomUsage } from './random-objects.ts';
 const runs = Number(process.env.OSTRIA_PROPERTY_SEEDS ?? (process.env.OSTRIA_NIGHTLY ? 100 : 6));
 const steps = Number(process.env.OSTRIA_PROPERTY_STEPS ?? 160);
 const firstSeed = Number(process.env.OSTRIA_PROPERTY_FIRST_SEED ?? 1);
-const types = Object.values(typeUrls);
+/** What objects are told in their status is compiled incrementally too. */
+const collections = [...roots.collections, createStatuses(features)];
+const types = [...Object.values(typeUrls), statusesType];
 
 /**
  * How many classes of proxies a query may tell apart in these small meshes. A query that reads more than it needs shows here before it
@@ -43,7 +47,7 @@ class History {
   constructor(seed: number) {
     this.random = new Random(seed);
     this.engine = createEngine({
-      roots: roots.collections,
+      roots: collections,
       clock: () => this.time,
       graceMs: 50,
       verify: { sampleRate: 0.02 },
@@ -100,7 +104,7 @@ class History {
       return {
         ...sidecar,
         type: 'router',
-        labels: { istio: 'ingressgateway' },
+        labels: { istio: 'ingressgateway', 'gateway.networking.k8s.io/gateway-name': 'front' },
         namespace: 'istio-system',
         locality,
       };
@@ -148,7 +152,7 @@ class History {
   compareOne(proxy: MeshProxy): void {
     this.compared++;
     const failures: string[] = [];
-    const expected = rebuild(this.world, this.mesh, proxy, roots.collections, {
+    const expected = rebuild(this.world, this.mesh, proxy, collections, {
       onFailure: ({ collection, key, error }) => failures.push(`${collection} ${key}: ${error}`),
     });
     expect(failures, proxy.id).toEqual([]);

@@ -1,6 +1,7 @@
 import type { ConfigObject } from '../../src/config/object.ts';
 import type { Random } from '../../src/snapshot/engine/testing/random.ts';
 import type { WorldChange } from '../../src/snapshot/world.ts';
+import { gatewayApiDraws } from './random-gateway-api.ts';
 
 /** Objects as users write them, drawn from few names so that they meet: hosts are shared, shadowed, selected, gone. */
 const namespaces = ['shop', 'bank', 'istio-system'];
@@ -330,6 +331,7 @@ const draws: readonly Draw[] = [
   peerAuthentication,
   authorizationPolicy,
   sidecar,
+  ...gatewayApiDraws,
 ];
 
 /** What the lazy workloads of the label sets asked for. */
