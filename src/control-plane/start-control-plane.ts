@@ -31,6 +31,7 @@ import { lazySource } from './lazy-source.ts';
 import type { Logger } from './log.ts';
 import { type CompileTarget, MeshState } from './mesh-state.ts';
 import { createMonitoring, type Monitoring } from './monitoring.ts';
+import { NameChecks } from './name-checks.ts';
 import type { ControlPlaneOptions } from './options.ts';
 import { refOfOrigin } from './origin-ref.ts';
 import { PatchReporter } from './patch-reporter.ts';
@@ -131,6 +132,7 @@ async function start(
       patchReports?.observe(batch.changes);
       flusher.request(state.holdUntil);
       void status?.problems.observe(batch.changes);
+      status?.names.observe(batch.changes);
       status?.refusals.observe(batch.changes);
     }, ending.signal);
 
@@ -228,9 +230,14 @@ function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Lo
   );
   const refusals = new StatusReporter(kinds, writer);
   const unfollow = refusals.follow(ledger);
+  const names = new NameChecks({
+    writer,
+    refOf: (key) => refOfOrigin(kinds, { kind: 'ServiceEntry', ...splitKey(key) }),
+  });
   return {
     writer,
     problems,
+    names,
     virtualIps(key: string, addresses: readonly HostAddress[]): void {
       const ref = refOfOrigin(kinds, { kind: 'ServiceEntry', ...splitKey(key) });
       if (ref) writer.set(ref, 'addresses', addresses.length > 0 ? addresses : undefined);
@@ -238,6 +245,7 @@ function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Lo
     refusals,
     async stop(): Promise<void> {
       unfollow();
+      names.close();
       problems.close();
       await writer.close();
     },

@@ -81,6 +81,11 @@ spec:
   resolution: STATIC
   ports: [{number: 8000, name: http, protocol: HTTP, targetPort: ${external}}]
   endpoints: [{address: ::1}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: nowhere}
+spec: {hosts: [nowhere.invalid], resolution: DNS, ports: [{number: 8090, name: http, protocol: HTTP}]}
 `,
       { defaultMtlsMode: 'STRICT' },
     );
@@ -115,6 +120,11 @@ spec:
     for (const name of ['[fd00::a]', '[fd00::a]:80', 'app'])
       expect(await get(calls.at(-1) ?? '', proxy, { host: name })).toContain('200 ::1');
     expect(await get(calls.at(-1) ?? '', proxy, { host: '[fd00:9::1]:8000' })).toContain('200 ::1');
+  });
+
+  test('a name that DNS does not know breaks nothing but itself', async () => {
+    expect(await get(calls.at(-1) ?? '', proxy, { host: 'nowhere.invalid:8090' })).toMatch(/^503 /);
+    expect(await get(calls.at(-1) ?? '', outbound)).toContain('200 ::1');
   });
 
   test('plaintext is refused on every address', async () => {

@@ -12,15 +12,23 @@ import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, parseEcho, startEcho } from '../../support/http-echo.ts';
 import { freePorts } from '../../support/ports.ts';
 
-const names = ['http', 'sniffed', 'raw', 'banner', 'grpc'] as const;
+const names = ['http', 'sniffed', 'raw', 'banner', 'grpc', 'undeclared'] as const;
 type Name = (typeof names)[number];
-const servicePorts: Record<Name, number> = { http: 80, sniffed: 81, raw: 82, banner: 83, grpc: 84 };
+const servicePorts: Record<Name, number> = {
+  http: 80,
+  sniffed: 81,
+  raw: 82,
+  banner: 83,
+  grpc: 84,
+  undeclared: 85,
+};
 const portNames: Record<Name, string> = {
   http: 'http',
   sniffed: 'web',
   raw: 'bytes',
   banner: 'tcp-banner',
   grpc: 'grpc',
+  undeclared: 'thing',
 };
 const fqdn = 'app.default.svc.cluster.local';
 
@@ -120,6 +128,7 @@ describe.each(['STRICT', 'PERMISSIVE', 'DISABLE'] as const)('between two sidecar
     closers.push(() => sniffed.close());
     await listen(echoServer(), app.raw);
     await listen(bannerServer(), app.banner);
+    await listen(bannerServer(), app.undeclared);
     const http2 = createHttp2Server();
     http2.on('stream', (stream: ServerHttp2Stream) => {
       stream.respond({ ':status': 200 });
@@ -147,7 +156,7 @@ spec:
   labels: {app: app, security.istio.io/tlsMode: ${tlsMode}}
   ports: {${names.map((name) => `${portNames[name]}: ${inboundPort[name]}`).join(', ')}}
 `,
-      { defaultMtlsMode: mode },
+      { defaultMtlsMode: mode, protocolDetectionTimeout: '500ms' },
     );
     const outbound = Object.fromEntries(names.map((name) => [`${fqdn}:${servicePorts[name]}`, local[name]]));
     const inbound = names.map((name) => ({
@@ -210,6 +219,10 @@ spec:
     expect(await talk(local.banner, '', 9)).toBe('220 ready\n');
   });
 
+  test('a server that speaks first on a port that nobody declares, when the detection is over', async () => {
+    expect(await talk(local.undeclared, '', 9)).toBe('220 ready\n');
+  });
+
   test('HTTP/2 end to end', async () => {
     expect(await http2Call(local.grpc)).toEqual({ status: 200, body: 'http2' });
   });
@@ -222,6 +235,8 @@ spec:
     expect(parseEcho(await call(inboundPort.http, '/p'))).toMatchObject({ path: '/p' });
     expect(parseEcho(await call(inboundPort.sniffed, '/p'))).toMatchObject({ path: '/p' });
     expect(await talk(inboundPort.raw, '\u0000 plain\n', 8)).toContain('plain');
+    expect(await talk(inboundPort.banner, '', 9)).toBe('220 ready\n');
+    expect(await talk(inboundPort.undeclared, '', 9)).toBe('220 ready\n');
   });
 
   test('nothing was refused', async () => {

@@ -4,6 +4,7 @@ import {
   type LocalityPlan,
   singleEndpoint,
 } from '../../../plan/cluster-plan.ts';
+import { parseDuration } from '../../../plan/duration.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import { type ListenerPlan, listenerPlan } from '../../../plan/listener-plan.ts';
 import { inboundCluster } from '../../../plan/names.ts';
@@ -91,7 +92,7 @@ function planInboundListener(view: View, text: Key, demand: Key, loopbacks: Key)
       {},
       parseDemand(demand),
     ),
-    detectionTimeoutMs: 0,
+    detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
     origin,
   });
 }

@@ -1,6 +1,7 @@
 import type { Origin } from '../../../config/origin.ts';
 import { meshAlpn } from '../../../envoy/tls.ts';
 import { captureMode, proxyAddresses } from '../../../plan/attributes.ts';
+import { parseDuration } from '../../../plan/duration.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import { listenOn, wildcards } from '../../../plan/ip-families.ts';
 import {
@@ -47,7 +48,7 @@ function planListener(view: View, entries: Key, capture: Key, demandText: Key): 
       ...undeclaredPorts(view, ports, demand),
       ...otherPorts(view, demand),
     ],
-    detectionTimeoutMs: 0,
+    detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
     origin: ports[0]?.origin ?? meshOrigin,
   });
 }
@@ -131,7 +132,7 @@ function planBound(view: View, entry: Key, address: Key, demand: Key): ListenerP
     bind: true,
     originalDestination: false,
     chains: inboundChains(view, port, {}, parseDemand(demand)),
-    detectionTimeoutMs: 0,
+    detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
     origin: port.origin,
   });
 }
