@@ -304,6 +304,10 @@ function abortStatus(route: Route): number | undefined {
   const { errorType, percentage } = fault?.abort ?? {};
   const always = [100, 10_000, 1_000_000][percentage?.denominator ?? 0] === percentage?.numerator;
   if (!always) return undefined;
-  // A gRPC status reaches other callers as the HTTP status that stands for it: see the gRPC documentation.
-  return errorType?.case === 'httpStatus' ? errorType.value : undefined;
+  // A gRPC status comes in an answer that is fine as far as HTTP goes, whoever asks.
+  return errorType?.case === 'httpStatus'
+    ? errorType.value
+    : errorType?.case === 'grpcStatus'
+      ? 200
+      : undefined;
 }

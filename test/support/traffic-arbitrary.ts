@@ -234,7 +234,12 @@ function action(random: Random): object {
       ]),
     })),
     ...maybe(random, 0.1, () => ({
-      fault: { abort: { httpStatus: random.pick([503, 418]), percentage: { value: random.pick([0, 100]) } } },
+      fault: {
+        abort: {
+          ...random.pick([{ httpStatus: 503 }, { httpStatus: 418 }, { grpcStatus: 'UNAVAILABLE' }]),
+          percentage: { value: random.pick([0, 100]) },
+        },
+      },
     })),
     ...maybe(random, 0.1, () => ({ timeout: '5s' })),
     ...maybe(random, 0.1, () => ({ retries: { attempts: 1, perTryTimeout: '2s' } })),

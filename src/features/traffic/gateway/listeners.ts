@@ -1,4 +1,5 @@
 import type { Shaper } from '../../../plan/feature.ts';
+import { type ConnectionCondition, mostSpecific } from '../../../plan/first-match.ts';
 import { hostCovers, hostsOverlap } from '../../../plan/hosts.ts';
 import { listenOn } from '../../../plan/ip-families.ts';
 import {
@@ -71,20 +72,39 @@ function planListener(view: View, name: Key, text: Key, topologyText: Key): List
   });
 }
 
-/** The first route for the server's names; TCP routes are for any. */
-function connectionsFor(
-  view: View,
-  server: BoundServer,
-  hosts: readonly ServerHost[],
-): TcpChain['destinations'] {
-  const found = gatewayConnections(view, server.gateway, server.serverPort).find(
+/** Where a part of a server's connections goes. */
+interface Branch {
+  readonly limits: Pick<ChainMatch, 'ranges' | 'sourceRanges'>;
+  readonly destinations: TcpChain['destinations'];
+}
+
+/** The routes for the server's names, the first that takes a connection decides; TCP routes are for any name. */
+function branchesOf(view: View, server: BoundServer, hosts: readonly ServerHost[]): Branch[] {
+  const found = gatewayConnections(view, server.gateway, server.serverPort).filter(
     (connection) =>
       isOpenTo(connection, hosts) &&
       connection.serverNames.some(
         (name) => name === '*' || hosts.some(({ host }) => hostsOverlap(name, host)),
       ),
   );
-  return found?.destinations ?? [];
+  const ordered = found.flatMap(({ conditions, destinations }) =>
+    conditions.map((condition) => [condition, destinations] as const),
+  );
+  return mostSpecific(ordered).map(([condition, destinations]) => ({
+    limits: limitsOf(condition),
+    destinations,
+  }));
+}
+
+function limitsOf({ destination, source }: ConnectionCondition): Branch['limits'] {
+  return {
+    ...(destination !== undefined ? { ranges: [destination] } : {}),
+    ...(source !== undefined ? { sourceRanges: [source] } : {}),
+  };
+}
+
+function numbered(name: string, index: number): string {
+  return index === 0 ? name : `${name}#${index}`;
 }
 
 /** Whether a server's hosts admit the virtual service that a route belongs to. */
@@ -116,21 +136,20 @@ function plainChain(
   secured: boolean,
   topology: GatewayTopology,
 ): FilterChainPlan[] {
-  const destinations = server.kind === 'http' ? [] : connectionsFor(view, server, hostsOf(gateway, spec));
-  if (server.kind !== 'http' && destinations.length === 0) return [];
-  return [
+  const match: ChainMatch = secured ? { transport: 'raw_buffer' } : {};
+  const chain = (name: string, own: ChainMatch, network: HttpChain | TcpChain): FilterChainPlan =>
     filterChainPlan({
-      name: server.kind === 'http' ? server.routes : `tcp.${server.port}`,
-      match: secured ? { transport: 'raw_buffer' } : {},
-      network:
-        server.kind === 'http'
-          ? httpTo(view, spec, server, topology, false)
-          : tcpTo(view, server, destinations),
+      name,
+      match: { ...match, ...own },
+      network,
       direction: 'gateway',
       ...policyPort(server),
       origin: serverOrigin(view, server.gateway, server.index),
-    }),
-  ];
+    });
+  if (server.kind === 'http') return [chain(server.routes, {}, httpTo(view, spec, server, topology, false))];
+  return branchesOf(view, server, hostsOf(gateway, spec)).map(({ limits, destinations }, index) =>
+    chain(numbered(`tcp.${server.port}`, index), limits, tcpTo(view, server, destinations)),
+  );
 }
 
 function hostsOf(gateway: Gateway, spec: Server): ServerHost[] {
@@ -190,39 +209,49 @@ function securedChains(
   }
   if (server.kind === 'passthrough')
     return gatewayConnections(view, server.gateway, server.serverPort).flatMap((connection) => {
-      const names = isOpenTo(connection, served)
-        ? claim(narrowNames(connection.serverNames, hosts))
-        : undefined;
-      return names
-        ? [
-            filterChainPlan({
-              name: names.join(','),
-              match: tlsMatch(names),
-              network: tcpTo(view, server, connection.destinations),
-              direction: 'gateway',
-              ...policyPort(server),
-              origin: connection.destinations[0]?.origin ?? origin,
-            }),
-          ]
-        : [];
+      if (!isOpenTo(connection, served)) return [];
+      const names = narrowNames(connection.serverNames, hosts);
+      // A name that is limited to some connections is left to later routes for the others.
+      const open = connection.conditions.some((condition) => Object.keys(condition).length === 0);
+      const own = open ? claim(names) : names.filter((name) => !taken.has(name));
+      if (!own || own.length === 0) return [];
+      const limits = (open ? [{}] : connection.conditions.map(limitsOf)).filter((limit) => {
+        // Of two routes for the same connections the first decides.
+        const id = JSON.stringify([own, limit]);
+        return open || (!taken.has(id) && taken.add(id));
+      });
+      return limits.map((limit, index) =>
+        filterChainPlan({
+          name: open ? own.join(',') : `${numbered(own.join(','), index)} ${JSON.stringify(limit)}`,
+          match: { ...tlsMatch(own), ...limit },
+          network: tcpTo(view, server, connection.destinations),
+          direction: 'gateway',
+          ...policyPort(server),
+          origin: connection.destinations[0]?.origin ?? origin,
+        }),
+      );
     });
   const names = claim(hosts.includes('*') ? ['*'] : hosts);
   if (!names) return [];
   const http = server.kind === 'https';
   const tls = serverTls(view, spec, http);
-  return [
+  const chain = (name: string, limits: Branch['limits'], network: HttpChain | TcpChain): FilterChainPlan =>
     filterChainPlan({
-      name: http ? server.routes : `tls.${server.port}.${gateway.metadata.name}.${server.index}`,
-      match: tlsMatch(names),
+      name,
+      match: { ...tlsMatch(names), ...limits },
       tls,
-      network: http
-        ? httpTo(view, spec, server, topology, tls.trust !== undefined)
-        : tcpTo(view, server, connectionsFor(view, server, served)),
+      network,
       direction: 'gateway',
       ...policyPort(server),
       origin,
-    }),
-  ];
+    });
+  if (http) return [chain(server.routes, {}, httpTo(view, spec, server, topology, tls.trust !== undefined))];
+  const branches = branchesOf(view, server, served);
+  const all = branches.length > 0 ? branches : [{ limits: {}, destinations: [] }];
+  const name = `tls.${server.port}.${gateway.metadata.name}.${server.index}`;
+  return all.map(({ limits, destinations }, index) =>
+    chain(numbered(name, index), limits, tcpTo(view, server, destinations)),
+  );
 }
 
 function tlsMatch(names: readonly string[]): ChainMatch {

@@ -22,6 +22,9 @@ import {
   virtualServicesByGateway,
 } from './virtual-service.ts';
 
+/** A condition of a TCP or TLS route. */
+type L4Match = Partial<VirtualServiceTcpMatch & VirtualServiceTlsMatch>;
+
 /** Connections of one kind and where they go. */
 export interface ConnectionRoute {
   readonly condition: ConnectionCondition;
@@ -51,9 +54,7 @@ export function connectionRoutes(view: View, target: ConnectionTarget): Connecti
   }[] = service?.spec?.[target.type] ?? [];
   for (const [index, route] of routes.entries()) {
     if (!service) break;
-    const matches: Partial<VirtualServiceTcpMatch & VirtualServiceTlsMatch>[] = route.match?.length
-      ? route.match
-      : [{}];
+    const matches: L4Match[] = route.match?.length ? route.match : [{}];
     const conditions = matches
       .filter((match) => applies(view, service, match, target.port))
       .flatMap((match) => conditionsOf(match, target));
@@ -71,10 +72,7 @@ export function connectionRoutes(view: View, target: ConnectionTarget): Connecti
 }
 
 /** What of a match only a connection can tell: any combination of its lists. */
-function conditionsOf(
-  match: Partial<VirtualServiceTcpMatch & VirtualServiceTlsMatch>,
-  { host, addresses }: ConnectionTarget,
-): ConnectionCondition[] {
+function conditionsOf(match: L4Match, { host, addresses }: ConnectionTarget): ConnectionCondition[] {
   const subnets = (match.destinationSubnets ?? []).map(canonicalRange);
   const names = match.sniHosts ?? [];
   const known = addresses !== undefined;
@@ -99,17 +97,16 @@ function isServerName(name: string): boolean {
   return !name.startsWith('*') || name.startsWith('*.');
 }
 
-function applies(
-  view: View,
-  service: VirtualService,
-  match: Partial<VirtualServiceTcpMatch & VirtualServiceTlsMatch>,
-  port: number,
-): boolean {
+function applies(view: View, service: VirtualService, match: L4Match, port: number): boolean {
   if (match.port && match.port !== port) return false;
   const gateways = (match.gateways ?? []).map((gateway) => gatewayKey(gateway, namespaceOf(service)));
   if (gateways.length > 0 && !gateways.includes('mesh')) return false;
-  if (match.sourceNamespace && !view.attribute(inNamespace(match.sourceNamespace))) return false;
-  return !match.sourceLabels || view.matches(match.sourceLabels);
+  return concernsCaller(view, match);
+}
+
+function concernsCaller(view: View, { sourceNamespace, sourceLabels }: L4Match): boolean {
+  if (sourceNamespace && !view.attribute(inNamespace(sourceNamespace))) return false;
+  return !sourceLabels || view.matches(sourceLabels);
 }
 
 export interface GatewayConnection {
@@ -118,6 +115,8 @@ export interface GatewayConnection {
   readonly hosts: readonly string[];
   /** Names that the client asks for by SNI; `*` for TCP routes. */
   readonly serverNames: readonly string[];
+  /** Ranges of source and destination, any of which will do; one without any takes every connection. */
+  readonly conditions: readonly ConnectionCondition[];
   readonly destinations: readonly Destination[];
 }
 
@@ -134,26 +133,34 @@ export function gatewayConnections(view: View, gateway: string, port: number): G
         weight: all.length === 1 ? 1 : (target.weight ?? 0),
         origin: originIn(service, `${path}.route[${index}]`),
       }));
-    const here = (match: { port?: number; gateways?: string[] }): boolean => {
+    const here = (match: L4Match): boolean => {
       const named = (match.gateways ?? []).map((name) => gatewayKey(name, namespaceOf(service)));
-      return (!match.port || match.port === port) && (named.length === 0 || named.includes(gateway));
+      if (named.length > 0 && !named.includes(gateway)) return false;
+      return (!match.port || match.port === port) && concernsCaller(view, match);
     };
+    const rangesOf = (matches: readonly L4Match[]): ConnectionCondition[] =>
+      matches.flatMap(({ sniHosts: _, ...ranges }) => conditionsOf(ranges, { host: '', port, type: 'tcp' }));
     for (const [index, route] of (service.spec?.tls ?? []).entries()) {
-      const names = route.match.filter(here).flatMap((match) => match.sniHosts);
+      const matches = route.match.filter(here);
+      const names = matches.flatMap((match) => match.sniHosts);
       if (names.length > 0)
         found.push({
           ...owner,
           serverNames: [...new Set(names)],
+          conditions: rangesOf(matches),
           destinations: at(route.route, `spec.tls[${index}]`),
         });
     }
-    for (const [index, route] of (service.spec?.tcp ?? []).entries())
-      if (!route.match?.length || route.match.some(here))
+    for (const [index, route] of (service.spec?.tcp ?? []).entries()) {
+      const matches = route.match?.length ? route.match.filter(here) : [{}];
+      if (matches.length > 0)
         found.push({
           ...owner,
           serverNames: ['*'],
+          conditions: rangesOf(matches),
           destinations: at(route.route, `spec.tcp[${index}]`),
         });
+    }
   }
   return found;
 }
