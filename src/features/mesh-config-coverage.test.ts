@@ -20,3 +20,16 @@ test('names what is set and not acted on, and nothing else', () => {
     }).map(({ field }) => field),
   ).toEqual(['caCertificates', 'defaultInboundHttpRetryPolicy', 'defaultConfig.statNameLength']);
 });
+
+test('parts of the proxy configuration that nothing acts on are named too', () => {
+  const defaultConfig = {
+    proxyHeaders: { xForwardedHost: { enabled: true }, server: { value: 'x' } },
+    connectionSettings: { profile: 'EDGE', listenerConnectionLimit: 5 },
+    concurrency: 2,
+  };
+  expect(uncoveredMeshConfig({ defaultConfig }).map(({ field }) => field)).toEqual([
+    'defaultConfig.concurrency',
+    'defaultConfig.connectionSettings.listenerConnectionLimit',
+    'defaultConfig.proxyHeaders.xForwardedHost',
+  ]);
+});

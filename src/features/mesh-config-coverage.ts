@@ -65,6 +65,15 @@ export const proxyConfigActedOn: ReadonlySet<string> = new Set([
   'connectionSettings',
 ]);
 
+/** Parts of these that are not. */
+const proxyConfigParts: Readonly<Record<string, string>> = {
+  'proxyHeaders.xForwardedHost': 'x-forwarded-host is not added',
+  'proxyHeaders.metadataExchangeHeaders': 'workloads tell each other what metrics need in every case',
+  'connectionSettings.listenerConnectionLimit': 'listeners take as many connections as the proxy does',
+  'connectionSettings.globalDownstreamConnectionLimit':
+    'the limit is that of the agent (envoy.maxConnections)',
+};
+
 export interface UncoveredSetting {
   readonly field: string;
   readonly instead: string;
@@ -79,13 +88,18 @@ export function uncoveredMeshConfig(settings: Readonly<Record<string, unknown>>)
       field: `defaultConfig.${field}`,
       instead: 'proxies have the settings of their agents',
     }));
+  const parts = Object.entries(proxyConfigParts).flatMap(([path, instead]) => {
+    const [outer = '', field = ''] = path.split('.');
+    const value = (proxies[outer] as Readonly<Record<string, unknown>> | undefined)?.[field];
+    return isNothing(value) ? [] : [{ field: `defaultConfig.${path}`, instead }];
+  });
   const own = Object.keys(settings)
     .sort()
     .flatMap((field) => {
       const instead = meshConfigCoverage[field] ?? 'this version does not know it';
       return instead === true || isNothing(settings[field]) ? [] : [{ field, instead }];
     });
-  return [...own, ...inner.sort((a, b) => (a.field < b.field ? -1 : 1))];
+  return [...own, ...[...inner, ...parts].sort((a, b) => (a.field < b.field ? -1 : 1))];
 }
 
 /** Set to what it is without being set. */
