@@ -96,7 +96,7 @@ function mergeOnce(base: ResourceList, changes: readonly Resource[]): ResourceLi
 /** Lists from this length on are worth looking for. */
 const sharedLength = 16;
 /** Different lists that begin with one resource; more are simply kept apart. */
-const listsPerStart = 8;
+const listsPerStart = 32;
 const known = new WeakMap<Resource, WeakRef<ResourceList>[]>();
 
 /**
