@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LazyMemory } from '../../../src/control-plane/lazy-memory.ts';
+import { lazySource } from '../../../src/control-plane/lazy-source.ts';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, parseEcho, startEcho } from '../../support/http-echo.ts';
@@ -211,6 +212,23 @@ test('without a control plane what was used works on, and what was not ends in t
   expect((await ask('reviews:9080')).status).toBe(200);
   await expect.poll(async () => (await ask('idle-2:9080')).status, { timeout: 20_000 }).toBe(503);
   expect(await clusters()).toContain(outbound('idle-2'));
+}, 60_000);
+
+test('a control plane that lost its memory learns it from the sidecars that come back', async () => {
+  await mesh.goDown();
+  const before = await envoy.stat('cluster_manager.cluster_removed');
+  const key = 'default/default/web';
+  mesh.engine.apply([{ kind: 'lazy-usage', key, value: undefined }]);
+  mesh.engine.flush();
+  const empty = new LazyMemory({ warn: () => undefined });
+  await mesh.comeBack(lazySource(mesh.engine, empty, async () => void mesh.engine.flush()));
+  await expect
+    .poll(() => empty.usage(key)?.hosts, { timeout: 20_000 })
+    .toContain('reviews.default.svc.cluster.local');
+  expect((await ask('reviews:9080')).status).toBe(200);
+  expect(parseEcho(await call(ports[1] as number)).version).toBe('direct');
+  await expect.poll(async () => (await ask('idle-4:9080')).status, { timeout: 20_000 }).toBe(503);
+  expect(await envoy.stat('cluster_manager.cluster_removed')).toBe(before);
 }, 60_000);
 
 test('each request is counted once', async () => {
