@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runNode, type Task } from './task.ts';
-import { benchPackages, installPackages } from './test-machine.ts';
+import { benchPackages, installPackages, nightlyPackages } from './test-machine.ts';
 
 function benchTask(summary: string, program: string, prepare: () => void = () => {}): Task {
   return {
@@ -62,6 +62,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
     build: true,
     run: async ({ root }) => {
       const environment = { ...process.env, OSTRIA_NIGHTLY: '1' };
+      installPackages(nightlyPackages);
       const tests = await runNode(root, 'scripts/launch.mjs', ['test'], environment);
       const benches = await runNode(root, 'scripts/launch.mjs', ['bench'], environment);
       return tests || benches;

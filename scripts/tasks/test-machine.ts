@@ -17,15 +17,25 @@ const packages: readonly DebianPackage[] = [
   { name: 'wrk', program: 'wrk', usedBy: 'tests under load' },
 ];
 
+/** Needed by the tests of `npm run nightly` alone. */
+export const nightlyPackages: readonly DebianPackage[] = [
+  {
+    name: 'zookeeper',
+    program: '/usr/share/zookeeper/bin/zkServer.sh',
+    usedBy: 'the ZooKeeper filter’s test',
+  },
+];
+
 export const benchPackages: readonly DebianPackage[] = [
   { name: 'wrk', program: 'wrk', usedBy: 'bench:data-path' },
   { name: 'nghttp2-client', program: 'h2load', usedBy: 'bench:data-path' },
   { name: 'nginx-light', program: 'nginx', usedBy: 'bench:data-path' },
 ];
 
-/** Whether a program is on PATH (Debian's sbin directories included). */
+/** Whether a program is on PATH (Debian's sbin directories included), or at an absolute path. */
 export function hasProgram(name: string, path = process.env.PATH ?? ''): boolean {
-  return [...path.split(':'), '/usr/sbin', '/usr/local/sbin'].some((directory) => {
+  const directories = name.startsWith('/') ? ['/'] : [...path.split(':'), '/usr/sbin', '/usr/local/sbin'];
+  return directories.some((directory) => {
     try {
       accessSync(join(directory, name), constants.X_OK);
       return directory !== '';
