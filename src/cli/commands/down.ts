@@ -5,8 +5,8 @@ import { CodedError } from '../../kit/coded-error.ts';
 import { chooseMesh, runningSupervisor } from '../meshes.ts';
 import { knownMeshes, type StatePaths, stateDirectory, statePaths } from '../state/state-directory.ts';
 import { callControl } from '../supervisor/control-socket.ts';
+import { loadMesh } from '../supervisor/load-mesh.ts';
 import { findOurs, sweep, waitForEnd } from '../supervisor/ours.ts';
-import { loadMesh } from '../supervisor/supervisor.ts';
 
 interface DownFlags {
   readonly mesh?: string;

@@ -337,3 +337,8 @@ function scheme(protocol: string): string {
   ];
   return bytes.includes(protocol) ? 'tcp' : 'http';
 }
+
+/** What a copy must be stopped for when it changes. How many others there are is no concern of it. */
+export function shapeOf({ workload, ...plan }: InstancePlan): string {
+  return JSON.stringify({ ...plan, ...(workload ? { workload: { ...workload, replicas: 1 } } : {}) });
+}

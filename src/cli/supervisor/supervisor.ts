@@ -4,9 +4,7 @@ import { CodedError, messageOf } from '../../kit/coded-error.ts';
 import { isAlive, type ProcessId } from '../../kit/process-id.ts';
 import { ApiClient } from '../api/api-client.ts';
 import { readKubeconfig } from '../api/kubeconfig.ts';
-import type { Dependency, MeshFile, MeshGateway, MeshWorkload } from '../mesh-file/mesh-file.ts';
-import { readMeshFile } from '../mesh-file/parse-mesh-file.ts';
-import { formatProblems } from '../mesh-file/problems.ts';
+import type { Dependency, MeshGateway, MeshWorkload } from '../mesh-file/mesh-file.ts';
 import { buildId, ostriaVersion, sourceDirectory } from '../programs.ts';
 import { readJsonFile, writeJsonFile } from '../state/json-file.ts';
 import { PortBook } from '../state/port-book.ts';
@@ -16,6 +14,7 @@ import { ControlPlaneProcess } from './control-plane-process.ts';
 import { notePorts } from './gateway-notes.ts';
 import { GatewayWatch } from './gateway-watch.ts';
 import { Instance, type InstanceStatus } from './instance.ts';
+import { loadMesh } from './load-mesh.ts';
 import { boundLog } from './log-file.ts';
 import { type ProcessState, specHash } from './managed-process.ts';
 import {
@@ -32,6 +31,7 @@ import {
   type MeshPlan,
   planJoined,
   planMesh,
+  shapeOf,
 } from './mesh-plan.ts';
 import { ObjectPublisher } from './object-publisher.ts';
 import { sweep } from './ours.ts';
@@ -421,23 +421,4 @@ export class Supervisor {
     this.#busy = result.catch(() => {});
     return result;
   }
-}
-
-/** What a copy must be stopped for when it changes. How many others there are is no concern of it. */
-function shapeOf({ workload, ...plan }: InstancePlan): string {
-  return JSON.stringify({ ...plan, ...(workload ? { workload: { ...workload, replicas: 1 } } : {}) });
-}
-
-/** The mesh file with only the workloads whose profiles were asked for. Throws `MeshFileInvalid`. */
-export function loadMesh(config: Pick<SupervisorConfig, 'meshFile' | 'profiles'>): MeshFile {
-  const result = readMeshFile(config.meshFile);
-  if (!result.ok) throw new CodedError('MeshFileInvalid', formatProblems(result.problems));
-  const { mesh } = result;
-  return {
-    ...mesh,
-    workloads: mesh.workloads.filter(
-      ({ profiles }) =>
-        profiles.length === 0 || profiles.some((profile) => config.profiles.includes(profile)),
-    ),
-  };
 }
