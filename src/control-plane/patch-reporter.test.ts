@@ -60,7 +60,7 @@ test('says which patches change nothing, once, and takes it back', async () => {
   expect(written[1]).toMatchObject({
     status: 'False',
     reason: 'PatchMatchesNothing',
-    message: /^spec\.configPatches\[1\] changes nothing in the 1 connected proxy/,
+    message: /^spec\.configPatches\[1\] changes nothing of what the 1 connected proxy/,
   });
   set(filter([onCluster('PassthroughCluster'), onCluster('BlackHoleCluster', 'REMOVE')]));
   await expect.poll(() => written.at(-1)).toMatchObject({ status: 'True' });

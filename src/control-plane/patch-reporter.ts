@@ -139,7 +139,7 @@ function verdictOf(
   return {
     status: 'False',
     reason: 'PatchMatchesNothing',
-    message: `${named.join(', ')}${more} changes nothing in the ${selected} connected ${selected === 1 ? 'proxy' : 'proxies'} that this filter selects: compare the match with \`ostria proxy-config\``,
+    message: `${named.join(', ')}${more} changes nothing of what the ${selected} connected ${selected === 1 ? 'proxy that this filter selects holds' : 'proxies that this filter selects hold'} now: compare the match with \`ostria proxy-config\``,
   };
 }
 
