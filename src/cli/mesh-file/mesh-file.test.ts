@@ -125,6 +125,13 @@ services:
   });
 });
 
+test('sidecars may be lazy', () => {
+  const text = 'services: {web: {command: a}}';
+  expect(mesh(text).lazy).toBe(false);
+  expect(mesh(`lazy: true\n${text}`).lazy).toBe(true);
+  expect(problems(`lazy: perhaps\n${text}`)).toHaveLength(1);
+});
+
 test('gateways and configuration to apply', () => {
   const { gateways, apply } = mesh(`
 apply: networking
