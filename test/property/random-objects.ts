@@ -147,18 +147,20 @@ function httpRoute(random: Random): object {
   const action = random.below(8);
   return {
     ...maybe(random, 0.6, () => ({ match: Array.from({ length: 1 + random.below(2) }, match) })),
-    ...(action === 0
-      ? { redirect: { uri: '/elsewhere' } }
-      : action === 1
-        ? { directResponse: { status: 418, body: { string: 'tea' } } }
-        : {
-            route: random.chance(0.5)
-              ? [{ destination: destination() }]
-              : [
-                  { destination: destination(), weight: 30 + random.below(3) },
-                  { destination: destination(), weight: 50 },
-                ],
-          }),
+    ...(random.chance(0.1)
+      ? { delegate: { name: `leaf${random.below(2)}`, namespace: random.pick(namespaces) } }
+      : action === 0
+        ? { redirect: { uri: '/elsewhere' } }
+        : action === 1
+          ? { directResponse: { status: 418, body: { string: 'tea' } } }
+          : {
+              route: random.chance(0.5)
+                ? [{ destination: destination() }]
+                : [
+                    { destination: destination(), weight: 30 + random.below(3) },
+                    { destination: destination(), weight: 50 },
+                  ],
+            }),
     ...maybe(random, 0.2, () => ({ timeout: `${1 + random.below(3)}s` })),
     ...maybe(random, 0.2, () => ({ fault: { delay: { fixedDelay: '2s', percentage: { value: 50 } } } })),
     ...maybe(random, 0.15, () => ({ mirror: destination() })),
@@ -176,7 +178,7 @@ const virtualService: Draw = (random) => {
       ...maybe(random, 0.35, () => ({
         gateways: [random.pick(['gw0', 'istio-system/gw1']), ...(random.chance(0.5) ? ['mesh'] : [])],
       })),
-      ...(layer4 === 0 ? { tcp: [{ match: [{ port: 9000 }], route: [{ destination }] }] } : {}),
+      ...(layer4 === 0 ? { tcp: [{ match: [tcpMatch(random)], route: [{ destination }] }] } : {}),
       ...(layer4 === 1
         ? { tls: [{ match: [{ port: 443, sniHosts: ['api.example.com'] }], route: [{ destination }] }] }
         : {}),
@@ -185,6 +187,20 @@ const virtualService: Draw = (random) => {
     },
   });
 };
+
+function tcpMatch(random: Random): object {
+  return {
+    port: 9000,
+    ...maybe(random, 0.3, () => ({ sourceSubnet: random.pick(['10.1.0.0/16', '10.1.0.3']) })),
+    ...maybe(random, 0.3, () => ({ destinationSubnets: ['10.96.0.0/24', '10.96.0.2'] })),
+  };
+}
+
+/** Routes that others delegate to. */
+const delegate: Draw = (random) =>
+  object(random, 'networking.istio.io/v1', 'VirtualService', `leaf${random.below(2)}`, {
+    spec: { http: Array.from({ length: 1 + random.below(2) }, () => httpRoute(random)), ...exportTo(random) },
+  });
 
 const destinationRule: Draw = (random) =>
   object(random, 'networking.istio.io/v1', 'DestinationRule', `rule${random.below(6)}`, {
@@ -208,8 +224,12 @@ const destinationRule: Draw = (random) =>
             loadBalancer: random.pick([
               { simple: 'RANDOM' },
               { consistentHash: { httpHeaderName: 'x-user' } },
+              { localityLbSetting: { failoverPriority: ['version', 'topology.kubernetes.io/zone'] } },
+              { zoneAwareLbSetting: { enabled: true } },
             ]),
           })),
+          ...maybe(random, 0.15, () => ({ tunnel: { targetHost: 'far.example.com', targetPort: 443 } })),
+          ...maybe(random, 0.15, () => ({ proxyProtocol: { version: 'V2' } })),
         },
       })),
       ...maybe(random, 0.15, () => ({ workloadSelector: { matchLabels: { app: random.pick(apps) } } })),
@@ -325,6 +345,7 @@ const draws: readonly Draw[] = [
   virtualService,
   virtualService,
   virtualService,
+  delegate,
   destinationRule,
   destinationRule,
   gateway,
