@@ -90,12 +90,23 @@ function collectQuick(stream: StreamState, watch: Watch, gate: RouteGate | undef
 function collectFollowing(stream: StreamState, watch: Watch): Draft | undefined {
   if (watch.following.length === 0) return undefined;
   const map = mapOf(stream, watch.typeUrl);
+  const came = collectWithClusters(stream, watch, map);
+  if (came) return came;
   const clusters = watch.takeFollowing();
   const list = clusters && stream.views.endpointsOf(clusters, map);
   if (list) return list.length > 0 ? makeDraft(list) : undefined;
   if (clusters) watch.following = [clusters];
   watch.absorbFollowing();
   return undefined;
+}
+
+/** A new service: the push that brought its cluster brought its endpoints, and nothing else. One list for all who hear of it. */
+function collectWithClusters(stream: StreamState, watch: Watch, map: ResourceMap): Draft | undefined {
+  const [clusters, more] = watch.following;
+  if (!clusters || more) return undefined;
+  const list = stream.views.endpointsOf(clusters, map);
+  const delta = list && watch.takeDeltaOf(list);
+  return delta ? makeDraft(delta.upserts) : undefined;
 }
 
 function wantedUpserts(stream: StreamState, watch: Watch, delta: SharedDelta): readonly Resource[] {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { typeUrls } from '../snapshot/resource.ts';
+import { type Resource, typeUrls } from '../snapshot/resource.ts';
+import { testResource } from '../snapshot/testing.ts';
 import { defaultLimits } from './limits.ts';
 import { Watch } from './watch.ts';
 
@@ -20,4 +21,18 @@ it('holds up no part of a rejected response', () => {
   const watch = slow(typeUrls.virtualHost);
   watch.trials.push({ names: ['80/good'], removed: [], restore: [], budget: { left: 1 } });
   expect(watch.wait(0)).toBe(0);
+});
+
+it('takes endpoints that came with their cluster as the one list that the push made, and only those', () => {
+  const endpoints = (name: string): Resource => testResource(typeUrls.endpoints, name, name);
+  const upserts = [endpoints('a'), endpoints('b')];
+  const push = { typeUrl: typeUrls.endpoints, proxies: new Set<string>(), upserts, removed: [] };
+  const watch = new Watch(typeUrls.endpoints, defaultLimits.pace);
+  watch.note(push, 1, false);
+  watch.following.push([testResource(typeUrls.cluster, 'a', 'a')]);
+  expect(watch.takeDeltaOf([endpoints('a')])).toBeUndefined();
+  expect(watch.takeDeltaOf([...upserts].reverse())).toBeUndefined();
+  expect(watch.following).toHaveLength(1);
+  expect(watch.takeDeltaOf([...upserts])?.upserts).toBe(upserts);
+  expect(watch.hasWork).toBe(false);
 });

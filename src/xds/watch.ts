@@ -162,6 +162,18 @@ export class Watch {
     this.#pace?.done(tookMs, now);
   }
 
+  /** The one delta that waits, if it says the same as the clusters whose endpoints must follow, and nothing else waits. */
+  takeDeltaOf(following: readonly Resource[]): SharedDelta | undefined {
+    const [delta, more] = this.#deltas;
+    if (!delta || more || delta.upserts.length !== following.length) return undefined;
+    if (!delta.upserts.every((resource, i) => resource === following[i])) return undefined;
+    const kept = this.following;
+    this.following = [];
+    const taken = this.takeDelta();
+    if (!taken) this.following = kept;
+    return taken;
+  }
+
   /** Turns deltas that wait into names. */
   absorb(): void {
     for (const delta of this.#deltas) this.#absorb(delta);

@@ -55,6 +55,7 @@ describe('rejections', () => {
         resources: ['b'],
         message: 'Error adding/updating listener(s) b: address in use',
         origins: [{ kind: 'Test', namespace: 'default', name: 'b', path: '' }],
+        details: [expect.objectContaining({ name: 'b', version: fake.listener('b', '2').version })],
       },
     ]);
     expect(recovered).toEqual([]);
