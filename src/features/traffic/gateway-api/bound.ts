@@ -4,7 +4,7 @@ import { captureMode, inNamespace, proxyType } from '../../../plan/attributes.ts
 import { ownEndpoints, splitOwnEndpoint } from '../../../plan/own-endpoints.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { boundServers, listenPorts } from '../gateway/schema.ts';
+import { bindAddresses, boundServers, listenPorts } from '../gateway/schema.ts';
 import { isOurs } from './classes.ts';
 import { ageOrder, allGatewayApiGateways, gatewayKind, gatewayNameLabel } from './kinds.ts';
 import { gatewayListeners, isServed, type Listener, listenerId } from './listeners.ts';
@@ -58,6 +58,8 @@ export const ownGateways = defineQuery('gateway-api.own', (view): readonly Key[]
 /** One port on which the asking proxy listens, with the listeners of all its Gateways there. */
 export interface BoundPort {
   readonly bind: string;
+  /** Further addresses of the other IP family. */
+  readonly others: readonly string[];
   /** Where the proxy listens. */
   readonly port: number;
   /** What the Gateways say. */
@@ -81,7 +83,7 @@ export const boundPorts = defineQuery('gateway-api.ports', (view): readonly Boun
   const gateways = view.call(ownGateways);
   if (gateways.length === 0) return [];
   const explicit = view.attribute(captureMode) === 'explicit';
-  const bind = explicit ? '127.0.0.1' : '0.0.0.0';
+  const [bind, ...others] = bindAddresses(view);
   const taken = new Set(view.call(boundServers).map(({ port }) => port));
   const ports = new Map<string, BoundPort>();
   for (const gateway of gateways)
@@ -99,6 +101,7 @@ export const boundPorts = defineQuery('gateway-api.ports', (view): readonly Boun
         if (known && known.listenerPort !== Number(listenerPort)) continue;
         ports.set(id, {
           bind,
+          others,
           port,
           listenerPort: Number(listenerPort),
           gateways: [...(known?.gateways ?? []), gateway],

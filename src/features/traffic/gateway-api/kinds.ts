@@ -48,6 +48,7 @@ export type RouteKind = 'HTTPRoute' | 'GRPCRoute' | 'TLSRoute' | 'TCPRoute' | 'U
 export interface CommonRouteSpec {
   readonly parentRefs?: readonly ParentRef[];
   readonly hostnames?: readonly string[];
+  readonly useDefaultGateways?: string;
 }
 
 const routeTokens: Readonly<Record<RouteKind, KindToken<ConfigObject<CommonRouteSpec>>>> = {

@@ -1,6 +1,7 @@
 import type { Shaper } from '../../../plan/feature.ts';
 import {
   type DownstreamTls,
+  type EdgeTrust,
   type FilterChainPlan,
   filterChainPlan,
   type ListenerPlan,
@@ -11,6 +12,7 @@ import { usesDynamicDns } from '../../../plan/service-scope.ts';
 import { fill } from '../../../plan/slot.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { type GatewayTopology, gatewayTopology } from '../gateway/schema.ts';
 import { keepsSessionsSlot } from '../session-persistence/schema.ts';
 import { attachedRoutes } from './attachments.ts';
 import { type BoundPort, boundPorts, listenersOn, routesName } from './bound.ts';
@@ -31,29 +33,33 @@ function nameOf({ bind, port }: BoundPort): string {
   return `${bind}_${port}`;
 }
 
-/** name, the port as text */
+/** name, the port as text, what stands in front of the proxy */
 function resolveListener(view: View, name: Key): readonly Key[] | undefined {
   const port = view.call(boundPorts).find((one) => !one.udp && nameOf(one) === name);
-  return port && [name, JSON.stringify(port)];
+  return port && [name, JSON.stringify(port), JSON.stringify(view.call(gatewayTopology))];
 }
 
-function planListener(view: View, name: Key, text: Key): ListenerPlan | undefined {
+function planListener(view: View, name: Key, text: Key, topologyText: Key): ListenerPlan | undefined {
   const port = JSON.parse(text) as BoundPort;
+  const topology = JSON.parse(topologyText) as GatewayTopology;
   const listeners = listenersOn(view, port.gateways, port.listenerPort);
   const [first] = listeners;
   if (!first) return undefined;
   const chains: FilterChainPlan[] = [];
   const taken = new Set<string>();
-  for (const listener of listeners) chains.push(...chainsOf(view, port, listener, listeners, taken));
+  for (const listener of listeners)
+    chains.push(...chainsOf(view, port, listener, listeners, taken, topology));
   if (chains.length === 0) return undefined;
   return listenerPlan({
     name,
     address: port.bind,
+    ...(port.others.length > 0 ? { additionalAddresses: port.others } : {}),
     port: port.port,
     direction: 'outbound',
     bind: true,
     originalDestination: false,
     chains,
+    ...(topology.proxyProtocol ? { proxyProtocol: true } : {}),
     detectionTimeoutMs: 0,
     origin: originOf(first),
   });
@@ -77,6 +83,7 @@ function chainsOf(
   listener: Listener,
   all: readonly Listener[],
   taken: Set<string>,
+  { trust }: GatewayTopology,
 ): FilterChainPlan[] {
   const claim = (names: readonly string[]): string[] => {
     const own = names.filter((name) => !taken.has(name));
@@ -85,11 +92,11 @@ function chainsOf(
   };
   switch (listener.protocol) {
     case 'HTTP':
-      return claim(['http']).length > 0 ? [httpChain(view, port, listener, {})] : [];
+      return claim(['http']).length > 0 ? [httpChain(view, port, listener, trust, {})] : [];
     case 'HTTPS': {
       const names = claim([listener.hostname || '*']);
       return names.length > 0
-        ? [httpChain(view, port, listener, tlsMatch(names), listenerTls(listener, true))]
+        ? [httpChain(view, port, listener, trust, tlsMatch(names), listenerTls(listener, true))]
         : [];
     }
     case 'TCP': {
@@ -139,6 +146,7 @@ function httpChain(
   view: View,
   port: BoundPort,
   listener: Listener,
+  trust: EdgeTrust,
   match: FilterChainPlan['match'],
   tls?: DownstreamTls,
 ): FilterChainPlan {
@@ -153,6 +161,7 @@ function httpChain(
       statPrefix: `outbound_${port.bind}_${port.port}`,
       role: 'gateway',
       mutualTls: tls?.trust !== undefined,
+      ...(trust.trustedHops > 0 || trust.forwardClientCert !== 'SANITIZE_SET' ? { edge: trust } : {}),
       ...(view.call(usesDynamicDns) ? { dynamicForwardProxy: true } : {}),
     },
     direction: 'gateway',

@@ -1,3 +1,4 @@
 /** The public face of the feature. */
 export { gatewayKind } from './kinds.ts';
-export { boundServers, listenPorts } from './servers.ts';
+export { bindAddresses, boundServers, listenPorts } from './servers.ts';
+export { type GatewayTopology, gatewayTopology } from './topology.ts';

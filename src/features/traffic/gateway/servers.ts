@@ -111,7 +111,7 @@ export function listenPorts(view: View, port: number, services: readonly string[
 }
 
 /** Where servers listen that do not say: everywhere, or on the loopback addresses of an allocation. */
-function bindAddresses(view: View): readonly [string, ...string[]] {
+export function bindAddresses(view: View): readonly [string, ...string[]] {
   if (view.attribute(captureMode) !== 'explicit') return wildcards(view);
   const { families = ['IPv4'] } = JSON.parse(view.attribute(explicitCapture)) as ExplicitCapture;
   const [first = '127.0.0.1', ...others] = families.map((family) =>

@@ -68,7 +68,12 @@ function gatewayAccepted(
   if (unusable) return accepted(unusable);
   const parameters = badParameters(view, key);
   if (parameters) return accepted(parameters);
-  if (bad.length === 0) return accepted();
+  const scope = view.get(gatewayKind, key)?.spec?.defaultScope;
+  if (bad.length === 0)
+    return accepted(
+      undefined,
+      scope ? 'it is valid; spec.defaultScope is not acted on yet: routes name their parents' : undefined,
+    );
   const message = `listeners ${bad.map(({ name }) => name).join(', ')} are not valid: their own conditions say why`;
   return {
     type: 'Accepted',

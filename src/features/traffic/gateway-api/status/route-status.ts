@@ -71,13 +71,17 @@ export function routeStatus(view: View, id: RouteId): ObjectStatusPlan | undefin
       entries: attachments.map(({ index, error }) => ({
         controllerName,
         parentRef: route.spec?.parentRefs?.[index] ?? {},
-        conditions: conditionsFor(error, problems),
+        conditions: conditionsFor(error, problems, route.spec?.useDefaultGateways),
       })),
     },
   };
 }
 
-function conditionsFor(error: Fault | undefined, problems: RouteProblems | undefined): PlannedCondition[] {
+function conditionsFor(
+  error: Fault | undefined,
+  problems: RouteProblems | undefined,
+  defaults: string | undefined,
+): PlannedCondition[] {
   const { unresolved, invalid = [], rules = 1 } = problems ?? {};
   const message = `${invalid.join('; ')}; what they match is answered 500`.slice(0, 1_000);
   const whole =
@@ -86,5 +90,8 @@ function conditionsFor(error: Fault | undefined, problems: RouteProblems | undef
     invalid.length > 0 && !whole
       ? [{ type: 'PartiallyInvalid', status: 'True', reason: 'UnsupportedValue', message }]
       : [];
-  return [accepted(error ?? whole), resolvedRefs(unresolved), ...partly];
+  const note = defaults
+    ? 'it is valid; spec.useDefaultGateways is not acted on yet: parentRefs decide'
+    : undefined;
+  return [accepted(error ?? whole, note), resolvedRefs(unresolved), ...partly];
 }
