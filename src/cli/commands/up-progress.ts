@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { CodedError } from '../../kit/coded-error.ts';
 import { runningMeshes } from '../meshes.ts';
@@ -114,8 +115,8 @@ function lastLines(log: string, count = 3): string[] {
 }
 
 /** The ingress URL and what to try next. */
-export function printReady(status: MeshStatus): void {
-  const url = ingressUrl(status);
+export async function printReady(status: MeshStatus): Promise<void> {
+  const url = await ingressUrl(status);
   process.stdout.write(`\n${out.bold('The mesh is ready.')}\n`);
   for (const problem of status.problems) process.stdout.write(`${out.yellow('warning')}: ${problem}\n`);
   if (url !== undefined) process.stdout.write(`\n  ${out.cyan(url)}\n`);
@@ -126,17 +127,39 @@ export function printReady(status: MeshStatus): void {
   );
 }
 
-/** The gateway's plain HTTP port that people's Gateways most often name. */
-export function ingressUrl(status: MeshStatus): string | undefined {
+/** The gateway's plain HTTP port that a Gateway serves, else the one that people's Gateways most often name. */
+async function ingressUrl(status: MeshStatus): Promise<string | undefined> {
   const endpoints = status.instances
     .filter(({ kind }) => kind === 'gateway')
-    .flatMap((gateway) => gateway.endpoints);
-  const http = endpoints.filter(({ name }) => name.startsWith('http') && !name.startsWith('https'));
-  const best = http.find(({ servicePort }) => servicePort === 8080) ?? http[0];
+    .flatMap((gateway) => gateway.endpoints)
+    .filter(({ name }) => name.startsWith('http') && !name.startsWith('https'))
+    .sort((a, b) => Number(b.servicePort === 8080) - Number(a.servicePort === 8080));
+  const answers = await Promise.all(endpoints.map(({ listen }) => accepts(listen)));
+  const best = endpoints.find((_, i) => answers[i]) ?? endpoints[0];
   if (!best) return undefined;
-  const page = status.instances.some(({ service }) => service === 'productpage') ? '/productpage' : '/';
-  return `http://localhost:${best.listen}${page}`;
+  const served = samplePages.find(([name]) => status.instances.some(({ service }) => service === name));
+  return `http://localhost:${best.listen}${served?.[1] ?? '/'}`;
 }
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', timeout: 1_000 });
+    const end = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket
+      .once('connect', () => end(true))
+      .once('timeout', () => end(false))
+      .once('error', () => end(false));
+  });
+}
+
+/** What there is to see of our samples, whose gateways know no other path. */
+const samplePages = [
+  ['productpage', '/productpage'],
+  ['helloworld', '/hello'],
+] as const;
 
 /** How the user calls us: scripts of npm have no `ostria` on the PATH that the user has. */
 export function commandName(): string {

@@ -143,7 +143,7 @@ async function awaitReady(paths: StatePaths, flags: UpFlags, mesh: string): Prom
   if (status) {
     // An Envoy that refuses something, or a supervisor of another version, must not spoil it: the mesh is ready all the same.
     await callControl(paths.controlSocket, 'settle', undefined, 15_000).catch(() => undefined);
-    printReady(status);
+    await printReady(status);
     if (flags.detach) {
       process.stdout.write(
         `\nThe mesh runs in the background. To end it: ${out.bold(`${commandName()} down${meshFlag(mesh)}`)}\n`,

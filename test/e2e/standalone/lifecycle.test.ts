@@ -56,7 +56,9 @@ describe('a mesh on this machine', () => {
     expect(stderr).toBe('');
     expect(code).toBe(0);
     expect(stdout).toContain('The mesh is ready.');
-    expect(stdout).toMatch(/http:\/\/localhost:\d+/);
+    // The address that is shown answers.
+    const [url = ''] = /http:\/\/localhost:\d+\S*/.exec(stdout) ?? [];
+    expect((await fetch(url)).status).toBe(200);
     expect(await hello(await ingress())).toMatch(/^200 Hello version: v[12], instance: helloworld-v[12]-0$/);
   }, 120_000);
 
