@@ -77,13 +77,14 @@ describe('kinds that are not built yet', () => {
 
 describe('what proxies refuse', () => {
   const host = 'helloworld';
-  const rule = (loadBalancer: unknown): ConfigObject =>
-    networkingObject('DestinationRule', host, { host, trafficPolicy: { loadBalancer } });
-  const route = (match: unknown): ConfigObject =>
+  const answer = (length: number): ConfigObject =>
     networkingObject('VirtualService', 'hello-mesh', {
       hosts: [host],
       http: [
-        { ...(match ? { match } : {}), route: [{ destination: { host } }] },
+        {
+          match: [{ uri: { exact: '/long' } }],
+          directResponse: { status: 200, body: { string: 'x'.repeat(length) } },
+        },
         { route: [{ destination: { host } }] },
       ],
     });
@@ -99,32 +100,28 @@ describe('what proxies refuse', () => {
   // Each passes admission (Istio's too), and no Envoy takes it.
   test.each<[string, string, string, (bad: boolean) => ConfigObject, string]>([
     [
-      'a ring that is too large',
-      'destinationrule',
-      host,
-      (bad) =>
-        rule({
-          consistentHash: {
-            httpHeaderName: 'x-user',
-            ringHash: { minimumRingSize: bad ? 9_000_000 : 1_024 },
-          },
-        }),
-      'Proto constraint validation failed (ClusterValidationError.RingHashLbConfig',
-    ],
-    [
-      'a table size that is no prime',
-      'destinationrule',
-      host,
-      (bad) =>
-        rule({ consistentHash: { httpHeaderName: 'x-user', maglev: { tableSize: bad ? 65_536 : 65_537 } } }),
-      'prime',
-    ],
-    [
-      'a regular expression that is too large',
+      'an answer longer than Envoy keeps',
       'virtualservice',
       'hello-mesh',
-      (bad) => route(bad ? [{ uri: { regex: 'x{1000}'.repeat(40) } }] : undefined),
-      'max program size',
+      (bad) => answer(bad ? 5_000 : 50),
+      'response body size',
+    ],
+    [
+      'an address that this machine lacks',
+      'gateway',
+      'elsewhere',
+      (bad) =>
+        networkingObject('Gateway', 'elsewhere', {
+          selector: { istio: 'ingressgateway' },
+          servers: [
+            {
+              bind: bad ? '203.0.113.1' : '127.0.0.1',
+              port: { number: 8080, name: 'http', protocol: 'HTTP' },
+              hosts: ['elsewhere.example'],
+            },
+          ],
+        }),
+      'cannot bind',
     ],
   ])(
     '%s: the object says so, traffic goes on, and mending it is enough',
@@ -147,9 +144,9 @@ describe('what proxies refuse', () => {
   );
 
   test('an edit beside the refused one goes through', async () => {
-    await mesh.apply(route([{ uri: { regex: 'x{1000}'.repeat(40) } }]));
+    await mesh.apply(answer(5_000));
     await eventually(async () =>
-      expect(await conditions('virtualservice', 'hello-mesh')).toContainEqual(refused('max program size')),
+      expect(await conditions('virtualservice', 'hello-mesh')).toContainEqual(refused('response body size')),
     );
     await mesh.apply(
       networkingObject('VirtualService', 'httpbin', {
