@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CodedError } from '../../kit/coded-error.ts';
 import { readJsonFile, writeJsonFile } from './json-file.ts';
 import { isPortTaken, listeningPorts, type PortOwner, portOwner } from './listening-ports.ts';
@@ -125,14 +126,29 @@ export class PortBook {
     for (const key of keys) {
       const port = this.port(key);
       if (!(await isPortTaken(port, taken))) continue;
-      const owner = portOwner(port);
-      if (owner.pid === undefined || !isOurs(owner.pid)) found.push({ key, port, owner });
+      const owner = await settledOwner(port);
+      if (owner && (owner.pid === undefined || !isOurs(owner.pid))) found.push({ key, port, owner });
     }
     return found;
   }
 
   #save(): void {
     writeJsonFile(this.#path, this.#book);
+  }
+}
+
+const ownerTries = 5;
+
+/**
+ * Who listens on a port; undefined: nobody any more. A socket without a process is looked at again: it may be of one that is
+ * just ending, or that a proxy is just replacing.
+ */
+async function settledOwner(port: number): Promise<PortOwner | undefined> {
+  for (let tries = 1; ; tries++) {
+    const owner = portOwner(port);
+    if (owner.pid !== undefined || tries === ownerTries) return owner;
+    await sleep(100);
+    if (!(await isPortTaken(port, listeningPorts()))) return undefined;
   }
 }
 
