@@ -17,6 +17,8 @@ const rotatePath = '/debug/ca/rotate';
 const dayMs = 86_400_000;
 /** Fewer days left than this are marked. */
 const soonDays = 30;
+/** Workloads' certificates last a day and are renewed at half of it. */
+const workloadSoonDays = 0.25;
 
 export function registerCa(program: Command): void {
   const ca = program
@@ -104,20 +106,24 @@ export function caStatusText(status: RingStatus, now: number): string {
   const rows = status.chains.map(({ what, subject, notAfter }) => [
     what.toUpperCase(),
     subject,
-    ...endOf(notAfter, now),
+    ...endOf(notAfter, now, soonDays),
   ]);
   if (status.earliestEnd)
-    rows.push([`WORKLOADS (${status.certificates})`, 'the first to end', ...endOf(status.earliestEnd, now)]);
+    rows.push([
+      `WORKLOADS (${status.certificates})`,
+      'the first to end',
+      ...endOf(status.earliestEnd, now, workloadSoonDays),
+    ]);
   const table = textTable(['CERTIFICATE', 'SUBJECT', 'ENDS', 'DAYS LEFT'], rows);
   return `The authority is ${status.kind}.\n\n${table}${status.rotation ? `\n${rotationText(status)}` : ''}`;
 }
 
-function endOf(end: Date | string, now: number): string[] {
+function endOf(end: Date | string, now: number, soon: number): string[] {
   const days = (new Date(end).getTime() - now) / dayMs;
   const text = days < 10 ? days.toFixed(1) : String(Math.floor(days));
   return [
     new Date(end).toISOString().slice(0, 19),
-    days < 0 ? `${text} (ended)` : days < soonDays ? `${text} (soon)` : text,
+    days < 0 ? `${text} (ended)` : days < soon ? `${text} (soon)` : text,
   ];
 }
 
