@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { registerAnalyze } from './commands/analyze.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerCa } from './commands/ca.ts';
 import { registerCompletion } from './commands/completion.ts';
@@ -41,6 +42,7 @@ Exit codes: ostria help exit-codes`,
   registerLogs(program);
   registerRun(program);
   registerApply(program);
+  registerAnalyze(program);
   registerGet(program);
   registerDelete(program);
   registerProxyStatus(program);

@@ -8,6 +8,7 @@ import { type ConformanceGroup, type GroupResult, summarise } from './group.ts';
 const groups: Readonly<Record<string, () => Promise<ConformanceGroup>>> = {
   validate: async () => (await import('./validate.ts')).runValidate,
   scalars: async () => (await import('./scalars.ts')).runScalars,
+  analyze: async () => (await import('./analyze.ts')).runAnalyzeCases,
   routing: async () => {
     const { runRoutingCases } = await import('./routing.ts');
     const { runHostClusters } = await import('./host-clusters.ts');

@@ -1,0 +1,35 @@
+import { type Analyzer, kinds } from '../analyzer.ts';
+
+/** Kinds of Istio's API whose objects are judged one by one. */
+const judged: Readonly<Record<string, string>> = {
+  AuthorizationPolicy: kinds.authorizationPolicy,
+  DestinationRule: kinds.destinationRule,
+  EnvoyFilter: kinds.envoyFilter,
+  Gateway: kinds.gateway,
+  PeerAuthentication: 'PeerAuthentication.security.istio.io',
+  ProxyConfig: kinds.proxyConfig,
+  RequestAuthentication: kinds.requestAuthentication,
+  ServiceEntry: kinds.serviceEntry,
+  Sidecar: kinds.sidecar,
+  Telemetry: kinds.telemetry,
+  TrafficExtension: 'TrafficExtension.extensions.istio.io',
+  VirtualService: kinds.virtualService,
+  WasmPlugin: kinds.wasmPlugin,
+  WorkloadEntry: kinds.workloadEntry,
+  WorkloadGroup: 'WorkloadGroup.networking.istio.io',
+};
+
+/** IST0106 and IST0133: what schema and rules of its kind refuse or warn of, one message for each field. */
+export const schemaAnalyzers: readonly Analyzer[] = Object.entries(judged).map(([name, kind]) => ({
+  name: `schema.ValidationAnalyzer.${name}`,
+  inputs: [kind],
+  seesMalformed: true,
+  analyze: (view) => {
+    for (const item of view.all(kind)) {
+      for (const { severity, path, message } of view.issuesOf(item)) {
+        const text = path === '' ? message : `${path}: ${message}`;
+        view.report(severity === 'error' ? 'IST0106' : 'IST0133', item, text, path);
+      }
+    }
+  },
+}));
