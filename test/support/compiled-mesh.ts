@@ -27,6 +27,8 @@ import { startEnvoy, type TestEnvoy } from './envoy.ts';
 /** An xDS server over a source of resources, and real Envoys with real workload certificates that ask it. */
 export interface MeshEnvoys {
   readonly ledger: Ledger;
+  /** Whom every workload trusts. */
+  readonly authority: OpensslAuthority;
   /** What proxies refused, with their words. */
   readonly refusals: readonly string[];
   envoy(spec: ProxySpec, options?: MeshEnvoyOptions): Promise<TestEnvoy>;
@@ -85,6 +87,7 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
   const stops: (() => Promise<unknown>)[] = [() => server.stop()];
   return {
     ledger,
+    authority,
     refusals,
     async envoy(spec, options = {}) {
       // A path of a unix socket has room for a hundred characters.

@@ -1,5 +1,6 @@
 import { createServer, request, type Server } from 'node:http';
 import { type RequestOptions, request as requestTls } from 'node:https';
+import type { ConnectionOptions } from 'node:tls';
 
 export interface Answer {
   status: number;
@@ -33,7 +34,7 @@ export function call(
   port: number,
   path = '/',
   headers: Record<string, string> = {},
-  options: RequestOptions & { tls?: boolean } = {},
+  options: RequestOptions & Pick<ConnectionOptions, 'ALPNProtocols'> & { tls?: boolean } = {},
 ): Promise<Answer> {
   const { tls, ...rest } = options;
   return new Promise((resolve, reject) => {
