@@ -15,6 +15,9 @@ import type { RouteConfigurationPlan, VirtualHostPlan } from '../plan/route-plan
 import { adsSource } from './config-source.ts';
 import { originMetadata } from './pack.ts';
 
+/** Of answers that routes give themselves; Envoy's own limit of 4 KiB is less than what the API admits (1 MB). */
+export const maxDirectResponseBodySizeBytes = 1 << 20;
+
 /** The virtual host without its name: it differs between a host that travels alone and one in its route configuration. */
 export function buildVirtualHost(plan: VirtualHostPlan, routes: Route[]): VirtualHost {
   return create(VirtualHostSchema, {
@@ -37,6 +40,7 @@ export function encodeRouteConfiguration(plan: RouteConfigurationPlan, vhds: boo
     create(RouteConfigurationSchema, {
       name: plan.name,
       validateClusters: false,
+      maxDirectResponseBodySizeBytes,
       ignorePortInHostMatching: plan.ignorePort,
       metadata: originMetadata(plan.origin),
       responseHeadersToAdd: (plan.responseHeaders ?? []).map(([key, value]) =>

@@ -13,7 +13,7 @@ import {
   offerOnly,
 } from '../envoy/listener.ts';
 import { buildRoute } from '../envoy/route.ts';
-import { buildVirtualHost } from '../envoy/virtual-host.ts';
+import { buildVirtualHost, maxDirectResponseBodySizeBytes } from '../envoy/virtual-host.ts';
 import type { ClusterPlan } from '../plan/cluster-plan.ts';
 import type { Feature, NetworkFilterFragment } from '../plan/feature.ts';
 import { type FilterChainPlan, type ListenerPlan, tcpOptionsSlot } from '../plan/listener-plan.ts';
@@ -59,6 +59,7 @@ export function createEmit(features: readonly Feature[]) {
         ? create(RouteConfigurationSchema, {
             name: routes.name,
             validateClusters: false,
+            maxDirectResponseBodySizeBytes,
             virtualHosts: routes.hosts.map((host) => Object.assign(virtualHost(host), { name: host.name })),
           })
         : undefined;

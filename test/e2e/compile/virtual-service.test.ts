@@ -179,6 +179,13 @@ test('timeouts', async () => {
   expect((await call(local.slow)).status).toBe(504);
 });
 
+test('an answer of its own may be as long as the API admits', async () => {
+  const body = 'x'.repeat(200_000);
+  await use(routes('slow', `  - {directResponse: {status: 418, body: {string: ${body}}}}`));
+  await expect.poll(async () => (await call(local.slow)).status).toBe(418);
+  expect((await call(local.slow)).body).toBe(body);
+});
+
 test('faults in the words of gRPC', async () => {
   await use(
     routes(
