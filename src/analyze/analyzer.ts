@@ -31,7 +31,7 @@ export interface AnalysisView {
   /** False: the objects do not say which workloads there are, so that none is found means nothing. */
   readonly workloadsKnown: boolean;
   /** The objects of a kind, written `Kind.group` (`Pod` in the core group), in a stable order. */
-  all<Spec>(kind: string): readonly Item<Spec>[];
+  all<Spec = Readonly<Record<string, unknown>>>(kind: string): readonly Item<Spec>[];
   /** What schema and rules of its kind say of an object. */
   issuesOf(item: Item<unknown>): readonly Issue[];
   report(code: MessageCode, item: Item<unknown>, message: string, path?: string): void;

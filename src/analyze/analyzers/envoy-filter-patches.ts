@@ -40,12 +40,7 @@ function checkOperations(view: AnalysisView, filter: Item<EnvoyFilterSpec>): voi
     if (patch?.operation === 'REMOVE' && fixed)
       view.report('IST0154', filter, `REMOVE does nothing to ${applyTo}; use MERGE to change it`, path);
     if (patch?.operation === 'REPLACE' && !filters.has(applyTo) && applyTo !== 'VIRTUAL_HOST')
-      view.report(
-        'IST0152',
-        filter,
-        `REPLACE works on filters and virtual hosts, not on ${applyTo}; use MERGE`,
-        path,
-      );
+      view.report('IST0152', filter, `REPLACE does nothing to ${applyTo}; use MERGE`, path);
   }
 }
 

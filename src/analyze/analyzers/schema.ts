@@ -19,6 +19,9 @@ const judged: Readonly<Record<string, string>> = {
   WorkloadGroup: 'WorkloadGroup.networking.istio.io',
 };
 
+const dependsOnInternals =
+  'patches what the mesh makes of Envoy, which may change with any release; prefer an API made for the purpose, and test it before upgrades';
+
 /** IST0106 and IST0133: what schema and rules of its kind refuse or warn of, one message for each field. */
 export const schemaAnalyzers: readonly Analyzer[] = Object.entries(judged).map(([name, kind]) => ({
   name: `schema.ValidationAnalyzer.${name}`,
@@ -26,6 +29,7 @@ export const schemaAnalyzers: readonly Analyzer[] = Object.entries(judged).map((
   seesMalformed: true,
   analyze: (view) => {
     for (const item of view.all(kind)) {
+      if (kind === kinds.envoyFilter) view.report('IST0133', item, dependsOnInternals);
       for (const { severity, path, message } of view.issuesOf(item)) {
         const text = path === '' ? message : `${path}: ${message}`;
         view.report(severity === 'error' ? 'IST0106' : 'IST0133', item, text, path);
