@@ -28,7 +28,7 @@ function find(yaml: string, options: Partial<AnalyzeOptions> = {}): string[] {
     analyzers,
     judge,
     now: Date.UTC(2026, 0),
-    assumeGateway: true,
+    assumeInstallation: true,
     ...options,
   });
   return messages.map(
@@ -140,6 +140,12 @@ spec:
 `;
   expect(find(gateway(80))).toEqual([]);
   expect(find(gateway(81))).toEqual(['IST0162 Warning Gateway shop/door 8:13']);
-  expect(find(gateway(80), { assumeGateway: false })).toEqual(['IST0101 Error Gateway shop/door 6:3']);
-  expect(find(gateway(80), { assumeGateway: false, workloadsKnown: false })).toEqual([]);
+  expect(find(gateway(80), { assumeInstallation: false })).toEqual(['IST0101 Error Gateway shop/door 6:3']);
+  expect(find(gateway(80), { assumeInstallation: false, workloadsKnown: false })).toEqual([]);
+});
+
+test('labels for injection mean nothing where nobody injects', () => {
+  const namespace = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n';
+  expect(find(namespace)).toEqual(['IST0102 Info Namespace shop 1:1']);
+  expect(find(namespace, { assumeInstallation: false })).toEqual([]);
 });

@@ -19,8 +19,8 @@ export interface AnalyzeOptions {
   /** What schema and rules say of an object; called once for each. */
   readonly judge: (object: ConfigObject) => readonly Issue[];
   readonly now: number;
-  /** The objects are files alone: the usual ingress gateway is taken as given, as Istio's own tool does. */
-  readonly assumeGateway?: boolean;
+  /** The objects are files alone: what every installation of Istio has, a gateway and an injector, is taken as given. */
+  readonly assumeInstallation?: boolean;
   /** Default true. */
   readonly workloadsKnown?: boolean;
   readonly suppressions?: readonly Suppression[];
@@ -35,12 +35,20 @@ export function analyze(sources: readonly SourceObject[], options: AnalyzeOption
   const items = sources.filter(({ object }) => isObject(object)).map(toItem);
   const order = new Map(items.map((item, index) => [item, index]));
   const found: { message: Message; at: number }[] = [];
-  const assumed = options.assumeGateway ? assumedIngressGateway().map((object) => toItem({ object })) : [];
+  const assumed = options.assumeInstallation
+    ? assumedIngressGateway().map((object) => toItem({ object }))
+    : [];
   const index = indexItems([...items, ...assumed]);
   const issues = new Map<Item<unknown>, readonly Issue[]>();
   const issuesOf = (item: Item<unknown>): readonly Issue[] => {
     const known = issues.get(item) ?? options.judge(item.object);
     issues.set(item, known);
+    return known;
+  };
+  const sound = new Map<string, readonly Item[]>();
+  const wellFormed = (kind: string): readonly Item[] => {
+    const known = sound.get(kind) ?? (index.get(kind) ?? []).filter((item) => !isMalformed(issuesOf(item)));
+    sound.set(kind, known);
     return known;
   };
   const seen = new Set<string>();
@@ -57,10 +65,10 @@ export function analyze(sources: readonly SourceObject[], options: AnalyzeOption
       domainSuffix: options.domainSuffix ?? 'cluster.local',
       rootNamespace: options.rootNamespace ?? 'istio-system',
       now: options.now,
+      assumeInstallation: options.assumeInstallation ?? false,
       workloadsKnown: options.workloadsKnown ?? true,
       all: <Spec>(kind: string) => {
-        const all = (index.get(kind) ?? []) as readonly Item[];
-        const shown = analyzer.seesMalformed ? all : all.filter((item) => !isMalformed(issuesOf(item)));
+        const shown = analyzer.seesMalformed ? (index.get(kind) ?? []) : wellFormed(kind);
         return shown as unknown as readonly Item<Spec>[];
       },
       issuesOf,

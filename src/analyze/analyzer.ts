@@ -30,6 +30,8 @@ export interface AnalysisView {
   readonly now: number;
   /** False: the objects do not say which workloads there are, so that none is found means nothing. */
   readonly workloadsKnown: boolean;
+  /** What every installation of Istio has is there even if no object says so. */
+  readonly assumeInstallation: boolean;
   /** The objects of a kind, written `Kind.group` (`Pod` in the core group), in a stable order. */
   all<Spec = Readonly<Record<string, unknown>>>(kind: string): readonly Item<Spec>[];
   /** What schema and rules of its kind say of an object. */

@@ -33,7 +33,7 @@ export function runAnalyzeCases(folder: string): CaseOutcome[] {
   const admit = createAdmitObject(createBuiltInRegistry());
   const judge = (object: ConfigObject) => admit(object).issues;
   const run = (sources: readonly SourceObject[], chosen: readonly Analyzer[]) =>
-    analyze(sources, { analyzers: chosen, judge, now: Date.now(), assumeGateway: true });
+    analyze(sources, { analyzers: chosen, judge, now: Date.now(), assumeInstallation: true });
   const outcomes = cases.flatMap((one) => {
     const sources = readSources(join(folder, 'analyze'), one);
     const chosen = analyzers.filter(({ name }) => name === one.analyzer);

@@ -17,7 +17,7 @@ export const conflictingMeshHostsAnalyzer: Analyzer = {
     }
     for (const [host, services] of byHost) {
       for (const service of services) {
-        const rivals = services.filter((other) => other !== service && seenTogether(service, other));
+        const rivals = services.filter((other) => !isSame(service, other) && seenTogether(service, other));
         if (rivals.length === 0) continue;
         const names = rivals.map(({ namespace, name }) => `${namespace}/${name}`).sort();
         const message = `sidecars take one VirtualService for ${host}, the oldest, and ${names.join(', ')} has it too; merge them`;
@@ -26,6 +26,11 @@ export const conflictingMeshHostsAnalyzer: Analyzer = {
     }
   },
 };
+
+/** Two files may hold one object, of which one comes to be. */
+function isSame(a: Item<unknown>, b: Item<unknown>): boolean {
+  return a.name === b.name && a.namespace === b.namespace;
+}
 
 /** Whether some namespace sees both. */
 function seenTogether(a: Item<VirtualServiceSpec>, b: Item<VirtualServiceSpec>): boolean {

@@ -2,13 +2,18 @@ import { type Analyzer, type Item, kinds } from '../analyzer.ts';
 import { injectionLabels, isSystemNamespace } from '../injection-labels.ts';
 import { injectorSettings } from '../injector-settings.ts';
 import { type PodSpec, proxyContainer } from '../selectors.ts';
+import { isInjector, webhooksOf } from '../webhooks.ts';
 
 /** IST0102, IST0103, IST0123 and IST0148: namespaces that are not injected, or by two rules, and pods that were missed. */
 export const injectionAnalyzer: Analyzer = {
   name: 'injection.Analyzer',
-  inputs: [kinds.namespace, kinds.pod, kinds.configMap],
+  inputs: [kinds.namespace, kinds.pod, kinds.configMap, kinds.mutatingWebhook],
   analyze: (view) => {
-    const byDefault = injectorSettings(view).some(({ enabledByDefault }) => enabledByDefault);
+    const injectors = injectorSettings(view);
+    // Where nobody injects, as in a mesh of processes, labels for it mean nothing.
+    const injects = injectors.length > 0 || webhooksOf(view, kinds.mutatingWebhook).some(isInjector);
+    if (!injects && !view.assumeInstallation) return;
+    const byDefault = injectors.some(({ enabledByDefault }) => enabledByDefault);
     const injected = new Set<string>();
     for (const namespace of view.all(kinds.namespace)) {
       if (isSystemNamespace(namespace.name, view.rootNamespace)) continue;

@@ -15,7 +15,7 @@ export const analyzedKinds: ReadonlySet<string> = new Set(analyzers.flatMap(({ i
 export function runAnalysis(
   sources: readonly SourceObject[],
   names: readonly string[],
-  options: Pick<AnalyzeOptions, 'suppressions' | 'assumeGateway' | 'workloadsKnown'>,
+  options: Pick<AnalyzeOptions, 'suppressions' | 'assumeInstallation' | 'workloadsKnown'>,
 ): Message[] {
   const unknown = names.find((name) => !analyzerNames.includes(name));
   if (unknown !== undefined)

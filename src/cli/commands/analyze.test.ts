@@ -108,3 +108,18 @@ test('the running mesh, and files as they would be in it', async () => {
   expect(mended.stdout).not.toContain('IST0101');
   expect(mended.code).toBe(0);
 });
+
+test('a mesh file stands for what it publishes and applies', async () => {
+  const mesh = 'services: { cart: { command: node cart.js, ports: [80] } }\napply: [cart.yaml]\n';
+  writeFileSync(join(scratch, 'mesh.yaml'), mesh);
+  writeFileSync(join(scratch, 'cart.yaml'), route.replace('host: card', 'host: cart, subset: v2'));
+  const { code, stdout, stderr } = await ostria(['analyze', 'mesh.yaml']);
+  expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
+  expect(stdout).toMatch(
+    /^Error \[IST0101\] \(VirtualService cart cart\.yaml:8:38\) .* has no subset v2 [^\n]*\n$/,
+  );
+  writeFileSync(join(scratch, 'mesh.yaml'), `${mesh}gateway: {}\n`);
+  const broken = await ostria(['analyze', 'mesh.yaml']);
+  expect(broken.code).toBe(3);
+  expect(broken.stderr).toMatch(/^mesh\.yaml:3:1: .*gateway/);
+});

@@ -3,7 +3,7 @@ import { kindKey, kinds, type SourceObject } from '../../analyze/analyzer.ts';
 import { atLeast, type Message, type Severity, severities } from '../../analyze/message.ts';
 import { parseSuppression, type Suppression } from '../../analyze/suppression.ts';
 import { CodedError } from '../../kit/coded-error.ts';
-import { collectObjects } from '../apply/collect-objects.ts';
+import { collectObjects, shortPath } from '../apply/collect-objects.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
@@ -27,7 +27,7 @@ export function registerAnalyze(program: Command): void {
     .command('analyze')
     .summary('find mistakes in configuration')
     .description(
-      'Looks for mistakes in files, before they are applied, or in the running mesh where no file is named. Messages have Istio’s codes, say where the mistake stands and how to mend it.',
+      'Looks for mistakes in files, before they are applied, or in the running mesh where no file is named. Of a mesh file it takes the services and what it applies. Messages have Istio’s codes, say where the mistake stands and how to mend it.',
     )
     .argument('[files...]', 'files or directories; - is standard input')
     .option('-R, --recursive', 'look into subdirectories')
@@ -54,6 +54,7 @@ export function registerAnalyze(program: Command): void {
 Examples:
   ostria analyze
   ostria analyze -R networking/
+  ostria analyze mesh.yaml
   ostria analyze vs.yaml --failure-threshold Warning --suppress "IST0118=Service *.default"
 
 Ends with 3 if there is a message at or above the failure threshold.`,
@@ -73,11 +74,11 @@ async function runAnalyze(files: string[], flags: AnalyzeFlags): Promise<void> {
     return;
   }
   const useMesh = files.length === 0 || flags.useKube === true || flags.useKube === 'true';
-  const { sources: fromFiles, broken } = readFiles(files, flags);
+  const { sources: fromFiles, broken, hasMeshFile } = await readFiles(files, flags);
   const sources = useMesh ? await withMesh(fromFiles, analysis.analyzedKinds, flags) : fromFiles;
   const found = analysis.runAnalysis(sources, flags.analyzer, {
     suppressions,
-    assumeGateway: !useMesh,
+    assumeInstallation: !useMesh && !hasMeshFile,
     workloadsKnown: useMesh || sources.some(isWorkload),
   });
   const namespace = flags.allNamespaces ? undefined : flags.namespace;
@@ -93,21 +94,46 @@ async function runAnalyze(files: string[], flags: AnalyzeFlags): Promise<void> {
     process.exitCode = exitCodes.invalidInput;
 }
 
-function readFiles(
+interface ReadFiles {
+  readonly sources: readonly SourceObject[];
+  /** Lines about files that could not be read. */
+  readonly broken: readonly string[];
+  readonly hasMeshFile: boolean;
+}
+
+/** Objects of files; of a mesh file, what it publishes and what it applies. */
+async function readFiles(
   files: readonly string[],
   { recursive = false, namespace }: AnalyzeFlags,
-): { sources: readonly SourceObject[]; broken: readonly string[] } {
-  if (files.length === 0) return { sources: [], broken: [] };
-  const { objects, problems } = collectObjects(files, { recursive });
+): Promise<ReadFiles> {
+  if (files.length === 0) return { sources: [], broken: [], hasMeshFile: false };
+  const { findMeshFiles, meshFileObjects } = await import('../analyze/mesh-file-objects.ts');
+  const meshFiles = findMeshFiles(files);
+  const mesh = meshFileObjects(meshFiles);
+  const meshNames = new Set(meshFiles.map(shortPath));
+  const plain = collectObjects(
+    files.filter((file) => !meshFiles.includes(file)),
+    { recursive },
+  );
+  const known = new Set(plain.objects.map(({ positions }) => positions.file));
+  const applied = collectObjects(mesh.apply, { recursive: true });
+  const objects = [
+    ...plain.objects,
+    ...applied.objects.filter(({ positions }) => !known.has(positions.file)),
+  ];
   const sources = objects.map(({ object, positions }) => {
     const { metadata } = object;
     const given = namespace !== undefined && !metadata?.namespace && object.kind !== 'Namespace';
     return { positions, object: given ? { ...object, metadata: { ...metadata, namespace } } : object };
   });
-  const broken = problems.map(
-    ({ file, line, column, message }) => `error: ${file}:${line}:${column}: ${message}`,
-  );
-  return { sources, broken };
+  const broken = [...plain.problems, ...applied.problems]
+    .filter(({ file }) => !meshNames.has(file))
+    .map(({ file, line, column, message }) => `error: ${file}:${line}:${column}: ${message}`);
+  return {
+    sources: [...mesh.sources, ...sources],
+    broken: [...mesh.problems, ...new Set(broken)],
+    hasMeshFile: meshFiles.length > 0,
+  };
 }
 
 /** The mesh as it would be with the files in it. */
