@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseYamlDocuments } from '../config/yaml-documents.ts';
 import { analyze } from './analyze.ts';
 import { analyzers } from './index.ts';
@@ -204,4 +204,60 @@ spec: { template: { spec: { containers: [{ name: discovery }] } } }
   expect(find('authn.BlockedCIDRsAnalyzer', mesh)).toEqual([
     'IST0175 Deployment istio-system/istiod @spec.template.spec.containers',
   ]);
+});
+
+describe('rules that are never reached', () => {
+  const analyzer = 'virtualservice.UnreachableRuleAnalyzer';
+  const rules = (...http: string[]) =>
+    find(
+      analyzer,
+      object(
+        networking,
+        'VirtualService',
+        'web',
+        `spec: { gateways: [mesh, door], http: [${http.join(', ')}] }`,
+      ),
+    );
+  const match = (...matches: string[]) => `{ match: [${matches.join(', ')}] }`;
+  const never = (rule: number) => [`IST0130 VirtualService shop/web @spec.http[${rule}]`];
+
+  test('after one that takes everything, in whatever words', () => {
+    for (const all of [
+      '{}',
+      match('{ uri: { prefix: / } }'),
+      match('{ uri: { exact: /x } }', '{ uri: { prefix: / } }'),
+    ])
+      expect(rules(all, match('{ uri: { exact: /a } }'))).toEqual(never(1));
+    expect(rules(match('{ uri: { exact: /a } }'), '{}')).toEqual([]);
+    // A delegate may leave requests to the next rule.
+    expect(rules('{ delegate: { name: other } }', '{}')).toEqual([]);
+  });
+
+  test('prefixes, headers, ports, gateways and labels', () => {
+    const covered: [string, string][] = [
+      ['{ uri: { prefix: /a } }', '{ uri: { prefix: /a/b } }'],
+      ['{ uri: { prefix: /a } }', '{ uri: { exact: /ab }, method: { exact: GET } }'],
+      ['{ headers: { x: {} } }', '{ headers: { x: { exact: a }, y: { exact: b } } }'],
+      ['{ uri: { regex: "/a.*" } }', '{ uri: { regex: "/a.*" }, port: 80 }'],
+      ['{ gateways: [mesh, door] }', '{ uri: { exact: /a } }'],
+      ['{ sourceLabels: { app: a } }', '{ sourceLabels: { app: a, version: v1 } }'],
+    ];
+    for (const [wide, narrow] of covered) {
+      expect(rules(match(wide), match(narrow)), `${wide} before ${narrow}`).toEqual(never(1));
+      expect(rules(match(narrow), match(wide)), `${narrow} before ${wide}`).toEqual([]);
+    }
+    const apart: [string, string][] = [
+      ['{ uri: { prefix: /a }, ignoreUriCase: true }', '{ uri: { prefix: /B } }'],
+      ['{ gateways: [door] }', '{ uri: { exact: /a } }'],
+      ['{ withoutHeaders: { x: {} } }', '{ uri: { exact: /a } }'],
+      ['{ uri: { regex: "/.*" } }', '{ uri: { exact: /a } }'],
+    ];
+    for (const [one, other] of apart) expect(rules(match(one), match(other))).toEqual([]);
+  });
+
+  test('a match among others', () => {
+    expect(
+      rules(match('{ uri: { exact: /a } }'), match('{ uri: { exact: /b } }', '{ uri: { exact: /a } }')),
+    ).toEqual(['IST0131 VirtualService shop/web @spec.http[1].match[1]']);
+  });
 });

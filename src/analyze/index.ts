@@ -33,6 +33,7 @@ import {
   telemetryProviderAnalyzer,
   telemetrySelectorAnalyzer,
 } from './analyzers/telemetry.ts';
+import { unreachableRuleAnalyzer } from './analyzers/unreachable-rules.ts';
 import { destinationHostAnalyzer } from './analyzers/virtual-service-destinations.ts';
 import { virtualServiceGatewayAnalyzer } from './analyzers/virtual-service-gateways.ts';
 import { virtualServiceSubsetAnalyzer } from './analyzers/virtual-service-subsets.ts';
@@ -77,5 +78,6 @@ export const analyzers: readonly Analyzer[] = [
   virtualServiceGatewayAnalyzer,
   virtualServiceSubsetAnalyzer,
   webhookAnalyzer,
+  unreachableRuleAnalyzer,
   ...schemaAnalyzers,
 ];
