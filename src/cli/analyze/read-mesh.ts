@@ -13,7 +13,9 @@ export async function readMesh(
   kinds: ReadonlySet<string>,
 ): Promise<{ readonly sources: readonly SourceObject[]; readonly unread: readonly string[] }> {
   const all = await discover(client);
-  const wanted = all.filter(({ kind, group }) => kinds.has(group === '' ? kind : `${kind}.${group}`));
+  // A kind is served in several versions: one shows every object.
+  const byKind = Map.groupBy(all, ({ kind, group }) => (group === '' ? kind : `${kind}.${group}`));
+  const wanted = [...byKind].flatMap(([kind, [resource]]) => (resource && kinds.has(kind) ? resource : []));
   const unread: string[] = [];
   const lists = await pooled(wanted, inFlight, async (resource): Promise<SourceObject[]> => {
     const apiVersion = resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
