@@ -51,7 +51,7 @@ test('every complaint at once, each with its place; misspelt keys are complaints
     stateDirectory: 'relative',
     controlPlane: { address: 'nowhere', rootFile: '/r', sni: 'x' },
     addresses: ['localhost'],
-    envoy: { concurrency: 0 },
+    envoy: { concurrency: -1 },
     drian: {},
   });
   expect(parsed).toEqual({
@@ -61,7 +61,7 @@ test('every complaint at once, each with its place; misspelt keys are complaints
       'addresses localhost is not an IP address',
       'stateDirectory must be an absolute path',
       'controlPlane.address must be host:port',
-      'envoy.concurrency must be a number from 1 to 1024',
+      'envoy.concurrency must be a number from 0 to 1024',
       'drian is not a known setting',
       'controlPlane.sni is not a known setting',
     ],

@@ -28,6 +28,8 @@ export interface AgentConfig {
   locality: { region?: string; zone?: string; subZone?: string };
   /** Further node metadata; it does not override what the agent knows itself. */
   metadata: Record<string, unknown>;
+  /** Further variables of Envoy's environment. */
+  environment: Record<string, string>;
   /** Explicit capture, see the design's section 4; sent as node metadata `OSTRIA_CAPTURE`. */
   capture?: ExplicitCapture;
   /** Absolute; made with mode 0700. Key, certificate, sockets, bootstrap and logs live there. */
@@ -61,8 +63,10 @@ export interface AgentConfig {
   envoy: {
     /** Absolute. Default: found as `findEnvoy` does. */
     path?: string;
-    /** Worker threads. Default 1. */
+    /** Worker threads; 0: one per processor. Default 1. */
     concurrency: number;
+    /** How long connections end, in seconds, when their listener changes. Default: `drain.seconds`. */
+    drainSeconds?: number;
     /** Default `warning`. */
     logLevel: string;
     /** Log file bound in bytes, with one older file beside it. Default 10 MiB. */
@@ -173,6 +177,7 @@ export function parseAgentConfig(
     ...(top.group === undefined ? {} : { group: read.name('group', top.group) }),
     locality: read.strings('locality', locality),
     metadata: read.object('metadata', top.metadata ?? {}),
+    environment: read.strings('environment', top.environment ?? {}),
     ...(top.capture === undefined ? {} : { capture: read.capture(top.capture) }),
     stateDirectory: read.path('stateDirectory', top.stateDirectory),
     controlPlane: {
@@ -194,7 +199,10 @@ export function parseAgentConfig(
     bindAddress: read.text('bindAddress', top.bindAddress ?? '127.0.0.1'),
     envoy: {
       ...(envoyPath ? { path: envoyPath } : {}),
-      concurrency: read.number('envoy.concurrency', envoy.concurrency ?? 1, 1, 1_024),
+      concurrency: read.number('envoy.concurrency', envoy.concurrency ?? 1, 0, 1_024),
+      ...(envoy.drainSeconds === undefined
+        ? {}
+        : { drainSeconds: read.number('envoy.drainSeconds', envoy.drainSeconds, 0, 3_600) }),
       logLevel: read.oneOf('envoy.logLevel', envoy.logLevel ?? 'warning', ENVOY_LOG_LEVELS),
       maxLogBytes: read.number('envoy.maxLogBytes', envoy.maxLogBytes ?? 10 << 20, 1 << 16, 2 ** 40),
       maxConnections: read.number('envoy.maxConnections', envoy.maxConnections ?? 50_000, 1, 2 ** 31),
@@ -218,7 +226,7 @@ export function parseAgentConfig(
   read.known('controlPlane', controlPlane, Object.keys(config.controlPlane));
   read.known('credential', credential, ['joinTokenFile', 'serviceAccountTokenFile']);
   read.known('ports', ports, Object.keys(config.ports));
-  read.known('envoy', envoy, [...Object.keys(config.envoy), 'path']);
+  read.known('envoy', envoy, [...Object.keys(config.envoy), 'path', 'drainSeconds']);
   read.known('drain', drain, [...Object.keys(config.drain), 'hookUrl']);
   return read.errors.length > 0 ? { ok: false, errors: read.errors } : { ok: true, config };
 }

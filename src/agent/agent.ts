@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { makePrivateDirectory } from '../kit/atomic-file.ts';
 import { encodeFacts, peerVariable, workloadFacts } from '../kit/workload-facts.ts';
 import { type AgentConfig, agentFiles } from './agent-config.ts';
@@ -53,7 +54,7 @@ export async function startAgent(
       null,
       1,
     ),
-    environment: { [peerVariable]: encodeFacts(facts) },
+    environment: { ...config.environment, [peerVariable]: encodeFacts(facts) },
     logFile: files.envoyLog,
     maxLogBytes: config.envoy.maxLogBytes,
     stateFile: files.process,
@@ -141,13 +142,14 @@ export async function startAgent(
 }
 
 function envoyArguments(config: AgentConfig): string[] {
+  const { drainSeconds = config.drain.seconds } = config.envoy;
   return [
-    ...['--concurrency', String(config.envoy.concurrency)],
+    ...['--concurrency', String(config.envoy.concurrency || availableParallelism())],
     ...['--log-level', config.envoy.logLevel],
     // With hot restart Envoy asks the kernel for SIGTERM when its parent dies, so a dead agent would take its Envoy along. Without,
     // there is no shared memory either, and any number of Envoys run side by side.
     '--disable-hot-restart',
-    ...['--drain-time-s', String(Math.max(1, Math.round(config.drain.seconds)))],
+    ...['--drain-time-s', String(Math.max(1, Math.round(drainSeconds)))],
     ...['--drain-strategy', 'immediate'],
     ...['--file-flush-interval-msec', '1000'],
   ];

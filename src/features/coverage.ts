@@ -28,6 +28,7 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
   RequestAuthentication: [],
   ServiceEntry: [],
   WorkloadEntry: [],
+  ProxyConfig: [{ path: 'spec.image', instead: 'proxies run the Envoy of this installation' }],
   Service: [],
 };
 

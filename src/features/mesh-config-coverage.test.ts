@@ -26,10 +26,11 @@ test('parts of the proxy configuration that nothing acts on are named too', () =
     proxyHeaders: { xForwardedHost: { enabled: true }, server: { value: 'x' } },
     connectionSettings: { profile: 'EDGE', listenerConnectionLimit: 5 },
     concurrency: 2,
+    statNameLength: 200,
   };
   expect(uncoveredMeshConfig({ defaultConfig }).map(({ field }) => field)).toEqual([
-    'defaultConfig.concurrency',
     'defaultConfig.connectionSettings.listenerConnectionLimit',
     'defaultConfig.proxyHeaders.xForwardedHost',
+    'defaultConfig.statNameLength',
   ]);
 });

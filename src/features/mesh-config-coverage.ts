@@ -57,12 +57,17 @@ export const meshConfigCoverage: Readonly<Record<string, Coverage>> = {
   serviceEntryVisibility: 'exportTo alone decides who sees a ServiceEntry',
 };
 
-/** Fields of `defaultConfig` that are acted on. */
+/** Fields of `defaultConfig` that are acted on: by the control plane, or by the supervisor that starts the agents. */
 export const proxyConfigActedOn: ReadonlySet<string> = new Set([
   'proxyMetadata',
   'gatewayTopology',
   'proxyHeaders',
   'connectionSettings',
+  'concurrency',
+  'proxyStatsMatcher',
+  'drainDuration',
+  'terminationDrainDuration',
+  'holdApplicationUntilProxyStarts',
 ]);
 
 /** Parts of these that are not. */

@@ -140,3 +140,24 @@ spec: {hosts: [a.test], resolution: DNS, ports: [{number: 9092, name: a, protoco
     'ProtocolAsTcp ServiceEntry/default/queue#spec.ports[0]',
   ]);
 });
+
+test('a ProxyConfig that an older one overrides, and an image', () => {
+  expect(
+    problemsOf(`
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: {name: older, creationTimestamp: '2026-01-01T00:00:00Z'}
+spec: {concurrency: 2, image: {imageType: debug}}
+---
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: {name: younger, creationTimestamp: '2026-01-02T00:00:00Z'}
+spec: {concurrency: 4}
+---
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: {name: selects, creationTimestamp: '2026-01-03T00:00:00Z'}
+spec: {selector: {matchLabels: {app: a}}, concurrency: 4}
+`).sort(),
+  ).toEqual(['NotActedOn ProxyConfig/default/older#spec.image', 'Overridden ProxyConfig/default/younger#']);
+});

@@ -37,6 +37,12 @@ export interface InstanceOptions {
   readonly publisher: ObjectPublisher;
   /** Before each start of the agent: its configuration and, where it needs one, a join token. */
   readonly prepareAgent: () => void;
+  readonly proxy: {
+    /** Whether the application starts only when its proxy is ready. */
+    readonly isWaitedFor: () => boolean;
+    /** What is set for its proxy and cannot be acted on. */
+    readonly notes: () => readonly string[];
+  };
   /** Whether a dependency is fulfilled. */
   readonly isFulfilled: (dependency: Dependency) => boolean;
   readonly log: (line: string) => void;
@@ -54,6 +60,7 @@ interface Problem {
   readonly kind: 'gone' | 'failing' | 'agent';
   readonly why: string;
 }
+const startsAnew: Problem = { kind: 'gone', why: 'its proxy starts anew with other settings' };
 const defaultTest = { type: 'tcp' } as const;
 
 /** One replica (or gateway): starts what it consists of, watches its health, and has the mesh know. */
@@ -69,6 +76,8 @@ export class Instance {
   #since: number;
   #startedAt = '';
   #published: string | undefined;
+  /** Its proxy is away for a new one. */
+  #replacing = false;
   #loop: Promise<void> | undefined;
 
   constructor(options: InstanceOptions) {
@@ -116,6 +125,21 @@ export class Instance {
     await this.#agent.stop({ signal: spec.replaceSignal ?? 'SIGTERM' });
     this.#agent = this.#makeAgent(spec);
     this.#agent.start();
+  }
+
+  /** Takes it out of the endpoints, then has its Envoy end and start anew with other settings; the application runs on. */
+  async restartProxy(spec: ProcessSpec): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    this.#replacing = true;
+    try {
+      this.#become(false, startsAnew.why);
+      await this.#options.publisher.settled(AbortSignal.timeout(5_000));
+      await this.#agent.stop();
+      this.#agent = this.#makeAgent(spec);
+      if (!this.#abort.signal.aborted) this.#agent.start();
+    } finally {
+      this.#replacing = false;
+    }
   }
 
   /** Ends the application and starts it again, as its program changed. */
@@ -184,7 +208,10 @@ export class Instance {
   async #watch(): Promise<void> {
     const { signal } = this.#abort;
     if (this.#app) {
-      if (!this.#ready) await this.#waitForDependencies(signal);
+      if (!this.#ready) {
+        await this.#waitForDependencies(signal);
+        if (this.#options.proxy.isWaitedFor()) await this.#waitForProxy(signal);
+      }
       if (signal.aborted) return;
       this.#app.start();
     }
@@ -194,7 +221,8 @@ export class Instance {
     let failures = 0;
     let failingSince = 0;
     while (!signal.aborted) {
-      const problem = await this.#problem(signal);
+      const found = await this.#problem(signal);
+      const problem = this.#replacing ? startsAnew : found;
       if (signal.aborted) return;
       const now = this.#clock.now();
       if (problem) {
@@ -222,6 +250,15 @@ export class Instance {
       const open = dependsOn.filter((dependency) => !this.#options.isFulfilled(dependency));
       if (open.length === 0 || signal.aborted) return;
       this.#become(false, `waiting for ${open.map(({ name }) => name).join(', ')}`);
+      await this.#clock.sleep(eagerMs, { signal });
+    }
+  }
+
+  async #waitForProxy(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const why = await getStatus(this.plan.readinessPort, '/healthz/ready', 2_000, signal);
+      if (why === undefined || signal.aborted) return;
+      this.#become(false, `the application waits for its proxy: ${why}`);
       await this.#clock.sleep(eagerMs, { signal });
     }
   }
@@ -284,8 +321,10 @@ export class Instance {
       since: new Date(this.#since).toISOString(),
       restarts: this.#restarts(),
       startedAt: this.#startedAt,
+      proxyNotes: this.#options.proxy.notes(),
     };
-    const key = JSON.stringify([health.ready, health.why, health.restarts, health.startedAt]);
+    const { since: _, ...told } = health;
+    const key = JSON.stringify(told);
     if (key === this.#published) return;
     this.#published = key;
     for (const status of instanceStatuses(this.plan, health)) this.#options.publisher.want(status, 'status');

@@ -1,4 +1,4 @@
-import type { ConfigObject } from '../../config/object.ts';
+import type { ConfigObject, StatusCondition } from '../../config/object.ts';
 import type { MeshFile, MeshGateway } from '../mesh-file/mesh-file.ts';
 import { type InstancePlan, loopbacks } from './mesh-plan.ts';
 import { gatewayNameLabel } from './started-gateways.ts';
@@ -103,7 +103,12 @@ export interface InstanceHealth {
   readonly restarts: number;
   /** RFC 3339; '' before the first start. */
   readonly startedAt: string;
+  /** What is set for its proxy and cannot be acted on. */
+  readonly proxyNotes: readonly string[];
 }
+
+/** Of Pods whose proxies have settings that cannot be acted on. */
+const proxyCondition = 'ostria.io/ProxySettings';
 
 function labelsOf(instance: InstancePlan): Record<string, string> {
   return {
@@ -191,7 +196,7 @@ export function instanceStatuses(instance: InstancePlan, health: InstanceHealth)
         podIPs: addresses.map((ip) => ({ ip })),
         hostIP: addresses[0] ?? '',
         ...(health.startedAt === '' ? {} : { startTime: health.startedAt }),
-        conditions: conditions(['Ready', 'ContainersReady']),
+        conditions: [...conditions(['Ready', 'ContainersReady']), ...proxyConditions(health)],
         containerStatuses: containerNames.map((name, index) => ({
           name,
           ready: health.ready,
@@ -203,4 +208,9 @@ export function instanceStatuses(instance: InstancePlan, health: InstanceHealth)
       },
     };
   });
+}
+
+function proxyConditions({ proxyNotes }: InstanceHealth): StatusCondition[] {
+  if (proxyNotes.length === 0) return [];
+  return [{ type: proxyCondition, status: 'False', reason: 'NotActedOn', message: proxyNotes.join('; ') }];
 }

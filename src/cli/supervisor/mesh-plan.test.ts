@@ -10,6 +10,7 @@ import { statePaths } from '../state/state-directory.ts';
 import { instanceObjects, instanceStatuses, sharedObjects } from './mesh-objects.ts';
 import { type InstancePlan, loopbacks, planMesh } from './mesh-plan.ts';
 import { agentConfig, appEnvironment } from './process-specs.ts';
+import { proxySettings } from './proxy-settings.ts';
 
 let scratch: string;
 beforeEach(() => {
@@ -119,11 +120,24 @@ test('agents take what they are given', async () => {
     controlPlaneFlags: [],
     watch: false,
   } as const;
+  const settings = proxySettings(
+    {
+      mesh: { concurrency: 0, drainDuration: '7s', proxyStatsMatcher: { inclusionPrefixes: ['http.'] } },
+      rootNamespace: 'istio-system',
+      proxyConfigs: [],
+    },
+    { namespace: 'default', labels: {} },
+  );
   for (const instance of planned.instances) {
-    const parsed = parseAgentConfig(agentConfig(instance, planned, paths, config));
+    const parsed = parseAgentConfig(agentConfig(instance, planned, paths, config, settings));
     expect(parsed).toMatchObject({
       ok: true,
-      config: { workload: instance.name, capture: instance.capture },
+      config: {
+        workload: instance.name,
+        capture: instance.capture,
+        envoy: { concurrency: 0, drainSeconds: 7, stats: { prefixes: ['http.'] } },
+        drain: { seconds: 10 },
+      },
     });
   }
   const { environment, inherited } = appEnvironment(find(planned.instances, 'web-0'), paths);
@@ -167,7 +181,15 @@ test('the objects of a mesh, and what makes an instance an endpoint', async () =
       ports: { 'grpc-api': cart.capture.inbound[0]?.listen, http: cart.capture.inbound[1]?.listen },
     },
   });
-  const health = { ready: false, why: 'no', since: '2026-01-01T00:00:00Z', restarts: 2, startedAt: '' };
+  const health = {
+    ...{ ready: false, why: 'no', since: '2026-01-01T00:00:00Z', restarts: 2, startedAt: '' },
+    proxyNotes: ['tracing of its annotation is not acted on'],
+  };
+  expect(instanceStatuses(cart, health)[0]?.status).toMatchObject({
+    conditions: expect.arrayContaining([
+      expect.objectContaining({ type: 'ostria.io/ProxySettings', message: health.proxyNotes[0] }),
+    ]),
+  });
   expect(instanceStatuses(cart, health)[1]?.status).toEqual({
     conditions: [
       {

@@ -6,6 +6,7 @@ import type { StatePaths } from '../state/state-directory.ts';
 import { agentHasCertificate } from './agent-certificate.ts';
 import type { InstancePlan, MeshPlan } from './mesh-plan.ts';
 import { agentConfig, agentConfigPath, joinTokenPath } from './process-specs.ts';
+import type { ProxySettings } from './proxy-settings.ts';
 import type { SupervisorConfig } from './supervisor-config.ts';
 
 /** Writes an agent's configuration, and a join token where it has no certificate that still serves. */
@@ -14,9 +15,10 @@ export function prepareAgent(
   mesh: MeshPlan,
   paths: StatePaths,
   config: SupervisorConfig,
+  settings: ProxySettings,
 ): void {
   mkdirSync(paths.workload(plan.name), { recursive: true, mode: 0o700 });
-  writeJsonFile(agentConfigPath(paths, plan.name), agentConfig(plan, mesh, paths, config));
+  writeJsonFile(agentConfigPath(paths, plan.name), agentConfig(plan, mesh, paths, config, settings));
   if (agentHasCertificate(paths.workload(plan.name))) return;
   const tokens = openJoinTokens({ directory: join(paths.controlPlane, 'join-tokens') });
   tokens.sweep();

@@ -6,6 +6,7 @@ import type { ProcessSpec } from './managed-process.ts';
 import { podLabels } from './mesh-objects.ts';
 import { type InstancePlan, loopbacks, type MeshPlan } from './mesh-plan.ts';
 import { markerVariable } from './ours.ts';
+import type { ProxySettings } from './proxy-settings.ts';
 import type { SupervisorConfig } from './supervisor-config.ts';
 
 /** Variables that programs of ours read; applications get everything that `up` had. */
@@ -67,7 +68,11 @@ export function controlPlaneSpec(plan: MeshPlan, paths: StatePaths, config: Supe
   };
 }
 
-const drainSeconds = 10;
+const defaultDrainSeconds = 10;
+
+function terminationSeconds({ terminationDrainSeconds = defaultDrainSeconds }: ProxySettings): number {
+  return terminationDrainSeconds;
+}
 
 /** Where an agent's configuration is. */
 export function agentConfigPath(paths: StatePaths, instance: string): string {
@@ -84,7 +89,9 @@ export function agentConfig(
   plan: Pick<MeshPlan, 'ports'>,
   paths: StatePaths,
   config: SupervisorConfig,
+  settings: ProxySettings,
 ): Record<string, unknown> {
+  const { concurrency, stats, drainSeconds, environment } = settings;
   const applicationMetrics = instance.labels['prometheus.io/port'];
   return {
     workload: instance.name,
@@ -92,7 +99,8 @@ export function agentConfig(
     serviceAccount: instance.serviceAccount,
     labels: podLabels(instance),
     proxyType: instance.gateway ? 'router' : 'sidecar',
-    metadata: { WORKLOAD_NAME: instance.workload?.name ?? instance.name },
+    metadata: { ...settings.metadata, WORKLOAD_NAME: instance.workload?.name ?? instance.name },
+    environment,
     ...(instance.workload?.group === undefined ? {} : { group: instance.workload.group }),
     capture: instance.capture,
     addresses: loopbacks(instance.capture),
@@ -100,8 +108,13 @@ export function agentConfig(
     controlPlane: { address: `127.0.0.1:${plan.ports.xds}`, rootFile: meshRootPath(paths) },
     credential: { joinTokenFile: joinTokenPath(paths, instance.name) },
     ports: { readiness: instance.readinessPort, metrics: instance.metricsPort },
-    envoy: { path: config.envoyPath },
-    drain: { seconds: drainSeconds, minimumSeconds: 1 },
+    envoy: {
+      path: config.envoyPath,
+      ...(concurrency === undefined ? {} : { concurrency }),
+      ...(stats ? { stats } : {}),
+      ...(drainSeconds === undefined ? {} : { drainSeconds }),
+    },
+    drain: { seconds: terminationSeconds(settings), minimumSeconds: 1 },
     ...(applicationMetrics === undefined ? {} : { applicationMetrics: { port: Number(applicationMetrics) } }),
   };
 }
@@ -111,14 +124,14 @@ export function meshRootPath(paths: StatePaths): string {
   return join(paths.controlPlane, 'ca', 'root-cert.pem');
 }
 
-export function agentSpec(instance: InstancePlan, paths: StatePaths): ProcessSpec {
+export function agentSpec(instance: InstancePlan, paths: StatePaths, settings: ProxySettings): ProcessSpec {
   return {
     name: `${instance.name}/agent`,
     command: [...programCommand('agent'), '--config', agentConfigPath(paths, instance.name)],
     ...agentProgram(paths),
     log: join(paths.logs, `${instance.name}.agent.log`),
     restart: { when: 'always' },
-    stopGraceMs: (drainSeconds + 5) * 1_000,
+    stopGraceMs: (terminationSeconds(settings) + 5) * 1_000,
     replaceSignal: 'SIGHUP',
   };
 }

@@ -33,7 +33,7 @@ interface ListenerSetSpec {
   readonly listeners?: readonly Listener[];
 }
 
-export interface GatewayObjects {
+interface GatewayObjects {
   readonly gateways: readonly ConfigObject[];
   readonly classes: readonly ConfigObject[];
   readonly listenerSets: readonly ConfigObject[];

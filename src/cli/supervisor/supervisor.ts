@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { CodedError } from '../../kit/coded-error.ts';
 import { isAlive, type ProcessId } from '../../kit/process-id.ts';
 import { ApiClient } from '../api/api-client.ts';
 import { readKubeconfig } from '../api/kubeconfig.ts';
@@ -11,19 +11,14 @@ import { PortBook } from '../state/port-book.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { applyFiles } from './apply-files.ts';
 import { ControlPlaneProcess } from './control-plane-process.ts';
+import { removeForgotten } from './forgotten-objects.ts';
 import { notePorts } from './gateway-notes.ts';
-import { GatewayWatch } from './gateway-watch.ts';
+import { gatewayWatch } from './gateway-watch.ts';
 import { Instance, type InstanceStatus } from './instance.ts';
 import { loadMesh } from './load-mesh.ts';
 import { boundLog } from './log-file.ts';
-import { type ProcessState, specHash } from './managed-process.ts';
-import {
-  fieldManager,
-  gatewayObjects,
-  managedByLabel,
-  serviceStatus,
-  sharedObjects,
-} from './mesh-objects.ts';
+import { type ProcessSpec, type ProcessState, specHash } from './managed-process.ts';
+import { gatewayObjects, serviceStatus, sharedObjects } from './mesh-objects.ts';
 import {
   forgetJoined,
   forgetStarted,
@@ -36,8 +31,10 @@ import {
 import { ObjectPublisher } from './object-publisher.ts';
 import { sweep } from './ours.ts';
 import { prepareAgent } from './prepare-agent.ts';
-import { agentSpec, appEnvironment, appSpec } from './process-specs.ts';
+import { agentConfig, agentSpec, appEnvironment, appSpec } from './process-specs.ts';
 import { ProcessTable } from './process-table.ts';
+import { hasOtherSettings, ProxySettingsKeeper } from './proxy-settings-keeper.ts';
+import { restartProxies } from './restart-proxies.ts';
 import { readSupervisorConfig, type SupervisorConfig } from './supervisor-config.ts';
 import { watchTree } from './watch-tree.ts';
 
@@ -84,6 +81,7 @@ export class Supervisor {
   readonly #build = buildId();
   /** Gateways that objects ask for; remembered, so that a supervisor that comes after us knows whose Envoys run. */
   #started: readonly MeshGateway[];
+  readonly #proxies: ProxySettingsKeeper;
   #watching = new AbortController();
   #config: SupervisorConfig;
   #plan!: MeshPlan;
@@ -101,6 +99,11 @@ export class Supervisor {
     this.#config = readSupervisorConfig(paths.directory);
     this.#table = new ProcessTable(paths.processes, paths.directory);
     this.#started = readJsonFile<MeshGateway[]>(paths.startedGateways) ?? [];
+    this.#proxies = new ProxySettingsKeeper({
+      client: () => this.#connectClient(),
+      onChange: () => this.#exclusively(() => this.#restartChangedProxies()),
+      log,
+    });
   }
 
   /** Starts (or adopts) everything; resolves when all has been started, not when it is ready. */
@@ -119,15 +122,31 @@ export class Supervisor {
     );
     await this.#controlPlane.start();
     if (this.#abort.signal.aborted) return;
+    await this.#proxies.read(this.#abort.signal);
     await this.#exclusively(() => this.#reconcile());
     this.#phase = 'running';
     this.#watchFiles();
     void this.#controlPlane.watch();
-    void new GatewayWatch({
+    void gatewayWatch({
       client: () => this.#connectClient(),
       onChange: (gateways) => this.#takeGateways(gateways),
       log: this.#log,
     }).run(this.#abort.signal);
+    void this.#proxies.run(this.#abort.signal);
+  }
+
+  /** Has the proxies start anew whose settings are others than those that they were started with. */
+  async #restartChangedProxies(): Promise<void> {
+    if (this.#phase === 'stopping') return;
+    const changed = [...this.#instances.values()].filter(({ plan }) => {
+      const wanted = agentConfig(plan, this.#plan, this.#paths, this.#config, this.#proxies.of(plan));
+      return hasOtherSettings(plan.name, wanted, this.#paths);
+    });
+    await restartProxies(changed, (plan) => this.#agentSpec(plan), this.#abort.signal);
+  }
+
+  #agentSpec(plan: InstancePlan): ProcessSpec {
+    return agentSpec(plan, this.#paths, this.#proxies.of(plan));
   }
 
   /** Starts what Gateway objects ask for, and ends what none asks for any more. */
@@ -299,6 +318,10 @@ export class Supervisor {
       this.#abort.signal,
     );
     for (const problem of this.#problems) this.#log(problem);
+    // Those files may hold settings of proxies; later on the keeper follows them by itself.
+    if (this.#phase !== 'starting') return;
+    await this.#proxies.read(this.#abort.signal);
+    await this.#restartChangedProxies();
   }
 
   async #reconcileInstances(): Promise<void> {
@@ -316,12 +339,13 @@ export class Supervisor {
     for (const object of sharedObjects(mesh, instances)) publisher.want(object);
     for (const plan of instances) if (plan.gateway) publisher.want(serviceStatus(plan), 'status');
     await publisher.settled(AbortSignal.any([this.#abort.signal, AbortSignal.timeout(30_000)]));
-    await this.#removeForgotten(wanted);
+    const isWanted = (name: string) => wanted.has(name) || this.#instances.has(name);
+    await removeForgotten(this.#connectClient(), publisher, isWanted, this.#log);
     for (const plan of instances) {
       const instance = this.#instances.get(plan.name);
       if (!instance) this.#startInstance(plan, true);
-      else if (specHash(instance.specs.agent) !== specHash(agentSpec(plan, this.#paths)))
-        await instance.replaceAgent(agentSpec(plan, this.#paths));
+      else if (specHash(instance.specs.agent) !== specHash(this.#agentSpec(plan)))
+        await instance.replaceAgent(this.#agentSpec(plan));
     }
   }
 
@@ -345,35 +369,19 @@ export class Supervisor {
     }
   }
 
-  /** Pods and WorkloadEntries of ours that stand for nothing any more. */
-  async #removeForgotten(wanted: ReadonlyMap<string, InstancePlan>): Promise<void> {
-    const selector = encodeURIComponent(`${managedByLabel}=${fieldManager}`);
-    for (const [path, apiVersion, kind] of [
-      ['/apis/networking.istio.io/v1/workloadentries', 'networking.istio.io/v1', 'WorkloadEntry'],
-      ['/api/v1/pods', 'v1', 'Pod'],
-    ] as const)
-      try {
-        const list = await this.#client?.get<{ items: { metadata: { name: string; namespace: string } }[] }>(
-          `${path}?labelSelector=${selector}`,
-        );
-        const gone = (list?.items ?? []).filter(
-          ({ metadata }) => !wanted.has(metadata.name) && !this.#instances.has(metadata.name),
-        );
-        await this.#publisher?.remove(gone.map(({ metadata }) => ({ apiVersion, kind, metadata })));
-      } catch (error) {
-        this.#log(`objects of earlier workloads could not be listed: ${messageOf(error)}`);
-      }
-  }
-
   #startInstance(plan: InstancePlan, withApp: boolean): void {
     const app = withApp ? appSpec(plan, this.#paths) : undefined;
     const instance = new Instance({
       plan,
-      agent: agentSpec(plan, this.#paths),
+      agent: this.#agentSpec(plan),
       ...(app ? { app } : {}),
       table: this.#table,
       publisher: this.#connect(),
-      prepareAgent: () => prepareAgent(plan, this.#plan, this.#paths, this.#config),
+      prepareAgent: () => prepareAgent(plan, this.#plan, this.#paths, this.#config, this.#proxies.of(plan)),
+      proxy: {
+        isWaitedFor: () => this.#proxies.of(plan).holdApplication,
+        notes: () => this.#proxies.of(plan).notes,
+      },
       isFulfilled: (dependency) => this.#isFulfilled(dependency),
       log: this.#log,
     });

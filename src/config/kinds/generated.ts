@@ -12,6 +12,7 @@ const built = new Set([
   'EnvoyFilter.networking.istio.io',
   'WorkloadEntry.networking.istio.io',
   'WorkloadGroup.networking.istio.io',
+  'ProxyConfig.networking.istio.io',
   'PeerAuthentication.security.istio.io',
   'RequestAuthentication.security.istio.io',
   'AuthorizationPolicy.security.istio.io',

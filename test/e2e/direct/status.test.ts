@@ -249,3 +249,82 @@ test('an EnvoyFilter that Envoy refuses is left out and says why; one that match
   await expectCondition({ type: 'Matched', status: 'False', reason: 'PatchMatchesNothing' });
   expect((await mesh.ostria.run(['delete', 'envoyfilter', 'script'])).code).toBe(0);
 });
+
+describe('settings of proxies', () => {
+  const copies = ['helloworld-v1-0', 'helloworld-v2-0'];
+  const proxyConfig: ConfigObject = {
+    ...networkingObject('ProxyConfig', 'hello', {
+      selector: { matchLabels: { app: 'helloworld' } },
+      concurrency: 2,
+      environmentVariables: { TEAM: 'a', ISTIO_META_TEAM: 'a' },
+      image: { imageType: 'debug' },
+    }),
+    apiVersion: 'networking.istio.io/v1beta1',
+  };
+  /** Worker threads and variable of an Envoy that runs. */
+  const envoyOf = (name: string): (string | undefined)[] => {
+    const { pid } = JSON.parse(readFileSync(mesh.state('workloads', name, 'envoy-process.json'), 'utf8')) as {
+      pid: number;
+    };
+    const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    return [
+      args[args.indexOf('--concurrency') + 1],
+      environment.find((variable) => variable.startsWith('TEAM=')),
+    ];
+  };
+  const apps = async () =>
+    (await mesh.ostria.status()).instances
+      .filter(({ name }) => copies.includes(name))
+      .map(({ app }) => (app?.state === 'running' ? app.pid : 0));
+  const haveStarted = (wanted: unknown) =>
+    eventually(async () => {
+      expect(copies.map(envoyOf)).toEqual(wanted);
+      const { instances } = await mesh.ostria.status();
+      expect(instances.every(({ ready }) => ready)).toBe(true);
+    }, 60_000);
+
+  test('proxies start anew one after the other, without a lost call, and applications run on', async () => {
+    const before = await apps();
+    const seen = new Set<number>();
+    let calling = true;
+    const calls = (async () => {
+      while (calling) {
+        const answer = await fetch(mesh.helloFromSleep, { signal: AbortSignal.timeout(10_000) });
+        await answer.text();
+        seen.add(answer.status);
+      }
+    })();
+    await mesh.apply(proxyConfig);
+    await haveStarted(Array(2).fill(['2', 'TEAM=a']));
+    calling = false;
+    await calls;
+    expect([...seen]).toEqual([200]);
+    expect(await apps()).toEqual(before);
+    expect(await conditions('proxyconfig', 'hello')).toContainEqual(
+      expect.objectContaining({ reason: 'NotActedOn', message: expect.stringContaining('spec.image') }),
+    );
+  });
+
+  test('an annotation counts for its pod, below a ProxyConfig that selects it; what is not acted on stands on the pod', async () => {
+    await mesh.client.request({
+      method: 'PATCH',
+      path: '/api/v1/namespaces/default/pods/helloworld-v1-0',
+      contentType: 'application/merge-patch+json',
+      body: {
+        metadata: { annotations: { 'proxy.istio.io/config': '{concurrency: 3, statNameLength: 5}' } },
+      },
+    });
+    await eventually(async () =>
+      expect(await conditions('pod', 'helloworld-v1-0')).toContainEqual(
+        expect.objectContaining({ reason: 'NotActedOn', message: expect.stringContaining('statNameLength') }),
+      ),
+    );
+    expect(copies.map(envoyOf)).toEqual(Array(2).fill(['2', 'TEAM=a']));
+    await mesh.remove(proxyConfig);
+    await haveStarted([
+      ['3', undefined],
+      ['1', undefined],
+    ]);
+  });
+});

@@ -1,0 +1,250 @@
+import { parse } from 'yaml';
+import { durationNanos } from '../../config/kinds/istio/durations.ts';
+import type { ConfigObject } from '../../config/object.ts';
+import { compileRegex } from '../../config/schema/regex.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The annotation by which a Pod has a ProxyConfig of its own. */
+export const proxyConfigAnnotation = 'proxy.istio.io/config';
+
+/** Where the settings of proxies come from. */
+export interface ProxySources {
+  /** MeshConfig `defaultConfig`. */
+  readonly mesh: Json;
+  readonly rootNamespace: string;
+  readonly proxyConfigs: readonly ConfigObject[];
+}
+
+/** Whose settings. */
+export interface ProxyOwner {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Its annotation's text. */
+  readonly annotation?: string;
+}
+
+/** What an agent is started with. */
+export interface ProxySettings {
+  /** Worker threads; 0: one per processor. */
+  readonly concurrency?: number;
+  /** Further variables of Envoy's environment. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Further metadata of its node. */
+  readonly metadata: Json;
+  /** Statistics to keep. */
+  readonly stats?: Readonly<Record<'prefixes' | 'suffixes' | 'regexps', readonly string[]>>;
+  /** How long connections end when a listener changes. */
+  readonly drainSeconds?: number;
+  /** How long requests may take to end when the proxy does. */
+  readonly terminationDrainSeconds?: number;
+  /** The application starts once the proxy is ready. */
+  readonly holdApplication: boolean;
+  /** What is set for this proxy alone and cannot be acted on, in words. */
+  readonly notes: readonly string[];
+}
+
+/** Fields of an annotation that this, or the control plane, acts on. */
+const actedOn = new Set([
+  'concurrency',
+  'proxyMetadata',
+  'proxyStatsMatcher',
+  'drainDuration',
+  'terminationDrainDuration',
+  'holdApplicationUntilProxyStarts',
+  'gatewayTopology',
+  'proxyHeaders',
+  'connectionSettings',
+]);
+
+/** Switches in the mesh's `proxyMetadata` that the control plane reads: no proxy is started anew for them. */
+const ofControlPlane = /^(OSTRIA_|PILOT_|ISTIO_META_HTTP10$)/;
+/** Would load code into Envoy: whoever writes configuration does not run programs on this machine by it. */
+const ofLoader = /^(LD_|DYLD_|GLIBC_TUNABLES$)/;
+const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const mostSeconds = 3_600;
+const mostPatterns = 200;
+
+/**
+ * Mesh, root namespace, namespace, annotation, selector: the later goes before the earlier, variable by variable; of several
+ * ProxyConfigs of one rank the oldest counts. As Istio has it, an annotation yields to a ProxyConfig that selects the workload.
+ */
+export function proxySettings(sources: ProxySources, owner: ProxyOwner): ProxySettings {
+  const notes: string[] = [];
+  const { namespace } = owner;
+  const annotation = parseAnnotation(owner.annotation, notes);
+  for (const field of Object.keys(annotation))
+    if (!actedOn.has(field)) notes.push(`${field} of its annotation is not acted on`);
+  const own = [
+    ofNamespace(sources, sources.rootNamespace),
+    ...(namespace === sources.rootNamespace ? [] : [ofNamespace(sources, namespace)]),
+    annotation,
+    selecting(sources, owner),
+  ];
+  const ownConfig = own.reduce(merge, {});
+  const config = merge(withoutSwitches(sources.mesh), ownConfig);
+  const { environment, metadata } = variables(config.proxyMetadata, notes);
+  const reported = reportedConfig(sources.mesh, ownConfig, annotation);
+  const { concurrency, drainDuration, terminationDrainDuration } = config;
+  const threads = wholeNumber(concurrency, 1_024, 'concurrency', notes);
+  const drain = seconds(drainDuration, 'drainDuration', notes);
+  const termination = seconds(terminationDrainDuration, 'terminationDrainDuration', notes);
+  const stats = patterns(config.proxyStatsMatcher, notes);
+  return {
+    ...(threads === undefined ? {} : { concurrency: threads }),
+    environment,
+    metadata: { ...metadata, ...reported },
+    ...(stats ? { stats } : {}),
+    ...(drain === undefined ? {} : { drainSeconds: drain }),
+    ...(termination === undefined ? {} : { terminationDrainSeconds: termination }),
+    holdApplication: config.holdApplicationUntilProxyStarts === true,
+    notes,
+  };
+}
+
+/**
+ * What the control plane is told of a proxy's own configuration; what the mesh says it knows, and the annotation's headers and
+ * connections it reads in the Pod.
+ */
+function reportedConfig(mesh: Json, own: Json, { gatewayTopology }: Json): Json {
+  const { proxyMetadata } = own;
+  const config = {
+    ...(isObject(gatewayTopology) ? { gatewayTopology } : {}),
+    ...(isObject(proxyMetadata)
+      ? { proxyMetadata: merge(isObject(mesh.proxyMetadata) ? mesh.proxyMetadata : {}, proxyMetadata) }
+      : {}),
+  };
+  return Object.keys(config).length > 0 ? { PROXY_CONFIG: config } : {};
+}
+
+function parseAnnotation(text: string | undefined, notes: string[]): Json {
+  if (text === undefined) return {};
+  try {
+    const value: unknown = parse(text);
+    if (value === null) return {};
+    if (isObject(value)) return value;
+  } catch {
+    // Said below.
+  }
+  notes.push('its annotation is no YAML object');
+  return {};
+}
+
+/** A ProxyConfig in the words of MeshConfig. */
+function inWordsOfMesh(found: ConfigObject | undefined): Json {
+  const { concurrency, environmentVariables } = (found?.spec ?? {}) as Json;
+  return {
+    ...(concurrency === undefined || concurrency === null ? {} : { concurrency }),
+    ...(isObject(environmentVariables) ? { proxyMetadata: environmentVariables } : {}),
+  };
+}
+
+function byAge(sources: ProxySources, namespace: string): ConfigObject[] {
+  const age = ({ metadata }: ConfigObject) => `${metadata.creationTimestamp ?? ''} ${metadata.name}`;
+  return sources.proxyConfigs
+    .filter(({ metadata }) => (metadata.namespace ?? 'default') === namespace)
+    .sort((a, b) => (age(a) < age(b) ? -1 : 1));
+}
+
+function labelsOfSelector({ spec }: ConfigObject): [string, string][] {
+  const { selector } = (spec ?? {}) as { selector?: { matchLabels?: Record<string, string> } | null };
+  return Object.entries(selector?.matchLabels ?? {});
+}
+
+function ofNamespace(sources: ProxySources, namespace: string): Json {
+  return inWordsOfMesh(
+    byAge(sources, namespace).find((candidate) => labelsOfSelector(candidate).length === 0),
+  );
+}
+
+function selecting(sources: ProxySources, { namespace, labels }: ProxyOwner): Json {
+  return inWordsOfMesh(
+    byAge(sources, namespace).find((candidate) => {
+      const wanted = labelsOfSelector(candidate);
+      return wanted.length > 0 && wanted.every(([name, value]) => labels[name] === value);
+    }),
+  );
+}
+
+/** Objects field by field, lists one after the other, as messages are merged. */
+function merge(below: Json, above: Json): Json {
+  const merged: Record<string, unknown> = { ...below };
+  for (const [field, value] of Object.entries(above)) {
+    const before = merged[field];
+    if (isObject(before) && isObject(value)) merged[field] = merge(before, value);
+    else if (Array.isArray(before) && Array.isArray(value)) merged[field] = [...before, ...value];
+    else if (value !== undefined && value !== null) merged[field] = value;
+  }
+  return merged;
+}
+
+function withoutSwitches(mesh: Json): Json {
+  if (!isObject(mesh.proxyMetadata)) return mesh;
+  const kept = Object.entries(mesh.proxyMetadata).filter(([name]) => !ofControlPlane.test(name));
+  return { ...mesh, proxyMetadata: Object.fromEntries(kept) };
+}
+
+const metaPrefix = 'ISTIO_META_';
+const jsonPrefix = 'ISTIO_METAJSON_';
+
+/** Variables as Envoy has them; those with Istio's prefixes are metadata of the node as well. */
+function variables(value: unknown, notes: string[]): Pick<ProxySettings, 'environment' | 'metadata'> {
+  const environment: Record<string, string> = {};
+  const metadata: Record<string, unknown> = {};
+  for (const [name, raw] of Object.entries(isObject(value) ? value : {}).sort()) {
+    const text = typeof raw === 'object' ? undefined : String(raw);
+    if (text === undefined || text.includes('\0') || !variableName.test(name) || ofLoader.test(name)) {
+      notes.push(`the variable ${name} cannot be set`);
+      continue;
+    }
+    environment[name] = text;
+    if (name.startsWith(metaPrefix)) metadata[name.slice(metaPrefix.length)] = text;
+    if (!name.startsWith(jsonPrefix)) continue;
+    try {
+      metadata[name.slice(jsonPrefix.length)] = JSON.parse(text);
+    } catch {
+      notes.push(`the variable ${name} is no JSON, so it is no metadata`);
+    }
+  }
+  return { environment, metadata };
+}
+
+function wholeNumber(value: unknown, most: number, field: string, notes: string[]): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most) return value;
+  notes.push(`${field} must be a whole number from 0 to ${most}`);
+  return undefined;
+}
+
+function seconds(value: unknown, field: string, notes: string[]): number | undefined {
+  if (value === undefined) return undefined;
+  const nanos = typeof value === 'string' ? durationNanos(value) : undefined;
+  if (nanos !== undefined && nanos >= 0n && nanos <= BigInt(mostSeconds) * 1_000_000_000n)
+    return Number(nanos) / 1e9;
+  notes.push(`${field} must be a duration of at most ${mostSeconds}s`);
+  return undefined;
+}
+
+function patterns(value: unknown, notes: string[]): ProxySettings['stats'] {
+  if (!isObject(value)) return undefined;
+  const list = (field: string, serves: (text: string) => boolean = () => true): string[] => {
+    const given = value[field] ?? [];
+    const texts = (Array.isArray(given) ? given : [given]).filter(
+      (text): text is string => typeof text === 'string' && text !== '',
+    );
+    const taken = texts.filter(serves).slice(0, mostPatterns);
+    if (!Array.isArray(given) || taken.length < given.length)
+      notes.push(`not all of proxyStatsMatcher.${field} can be used: at most ${mostPatterns} valid ones are`);
+    return taken;
+  };
+  return {
+    prefixes: list('inclusionPrefixes'),
+    suffixes: list('inclusionSuffixes'),
+    // Envoy does not start with an expression that it cannot read.
+    regexps: list('inclusionRegexps', (text) => compileRegex(text) !== undefined),
+  };
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
