@@ -12,6 +12,8 @@ export interface HelloMesh {
   readonly ostria: Ostria;
   /** Through the ingress gateway. */
   readonly ingress: string;
+  /** This machine's port of a port of the ingress gateway. */
+  gatewayPort(port: 80 | 443 | 8080): number;
   /** Through the sidecar of the workload `sleep`: helloworld, and httpbin, which nothing in these tests changes. */
   readonly helloFromSleep: string;
   readonly httpbinFromSleep: string;
@@ -20,6 +22,8 @@ export interface HelloMesh {
   apply(...objects: ConfigObject[]): Promise<void>;
   /** Objects that are gone already count as deleted. */
   remove(...objects: ConfigObject[]): Promise<void>;
+  /** The object as the API server holds it. */
+  read(object: ConfigObject): Promise<ConfigObject>;
   /** Changes the number of copies of helloworld v1 as a user does: in the mesh file, then `ostria up`. */
   scale(replicas: number): Promise<void>;
   /** Starts (or takes over) the mesh. */
@@ -33,7 +37,7 @@ const meshFile = (replicas: number): string => `name: hello
 gateways:
   istio-ingressgateway:
     labels: { istio: ingressgateway }
-    ports: ["80", "8080"]
+    ports: ["80", "443", "8080"]
 apply: [${join(root, 'samples', 'helloworld', 'gateway.yaml')}]
 services:
   helloworld-v1:
@@ -85,6 +89,7 @@ export async function openHelloMesh(flags: readonly string[] = []): Promise<Hell
     const { ports } = JSON.parse(readFileSync(state('ports.json'), 'utf8')) as {
       ports: Record<string, number>;
     };
+    const gatewayPort = (port: number) => ports[`istio-ingressgateway/gateway/${port}`] as number;
     const outbound = (host: string) =>
       `http://127.0.0.1:${ports[`sleep-0/outbound/${host.replace(':', '.default.svc.cluster.local:')}`]}`;
     return {
@@ -92,7 +97,8 @@ export async function openHelloMesh(flags: readonly string[] = []): Promise<Hell
       client: api,
       state,
       up,
-      ingress: `http://127.0.0.1:${ports['istio-ingressgateway/gateway/80']}/hello`,
+      gatewayPort,
+      ingress: `http://127.0.0.1:${gatewayPort(80)}/hello`,
       helloFromSleep: `${outbound('helloworld:5000')}/hello`,
       httpbinFromSleep: `${outbound('httpbin:8000')}/status/200`,
       apply: async (...objects) => {
@@ -107,6 +113,7 @@ export async function openHelloMesh(flags: readonly string[] = []): Promise<Hell
               if (error.status !== 404) throw error;
             });
       },
+      read: async (object) => (await api.request({ path: pathOf(object) })).json as ConfigObject,
       scale: async (replicas) => {
         writeFileSync(file, meshFile(replicas));
         await up();

@@ -1,4 +1,6 @@
-import { Agent, request } from 'node:http';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import type { TLSSocket } from 'node:tls';
 
 export interface LoadResult {
   /** How many were begun. */
@@ -9,6 +11,16 @@ export interface LoadResult {
   failures: string[];
   /** Answers by body, for telling replicas apart. */
   bodies: Map<string, number>;
+  /** Over TLS: fingerprints of the certificates that servers showed. */
+  certificates: Set<string>;
+}
+
+export interface LoadOptions {
+  readonly perSecond: number;
+  /** Default 5,000. */
+  readonly timeoutMs?: number;
+  /** For a URL with `https:`: whom to trust, and the name that is asked for. Every request then makes a connection of its own. */
+  readonly tls?: { readonly ca: string; readonly servername: string };
 }
 
 export interface Load {
@@ -34,10 +46,30 @@ interface Watcher {
 /** How long `goesOn` waits, ms. */
 const patienceMs = 60_000;
 
+/** Sends one request; the caller's handler gets the answer. */
+function sender(url: string, { tls, timeoutMs: timeout = 5_000 }: LoadOptions) {
+  if (!tls) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+    return { agent, send: (handler: Handler) => request(url, { agent, timeout }, handler) };
+  }
+  // A session that is resumed would show no certificate.
+  const agent = new TlsAgent({ maxCachedSessions: 0 });
+  const options = { ...tls, agent, timeout, headers: { host: tls.servername } };
+  return { agent, send: (handler: Handler) => tlsRequest(url, options, handler) };
+}
+
+type Handler = (response: IncomingMessage) => void;
+
 /** Requests at a fixed rate on kept-alive connections, until stopped. */
-export function startLoad(url: string, options: { perSecond: number; timeoutMs?: number }): Load {
-  const agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  const result: LoadResult = { requests: 0, answered: 0, failures: [], bodies: new Map() };
+export function startLoad(url: string, options: LoadOptions): Load {
+  const { agent, send } = sender(url, options);
+  const result: LoadResult = {
+    requests: 0,
+    answered: 0,
+    failures: [],
+    bodies: new Map(),
+    certificates: new Set(),
+  };
   const open = new Set<Promise<void>>();
   const watchers = new Set<Watcher>();
   const answered = (number: number, body: string): void => {
@@ -53,7 +85,9 @@ export function startLoad(url: string, options: { perSecond: number; timeoutMs?:
         if (result.failures.length < 100) result.failures.push(why);
         resolve();
       };
-      const sent = request(url, { agent, timeout: options.timeoutMs ?? 5_000 }, (response) => {
+      const sent = send((response) => {
+        if (options.tls)
+          result.certificates.add((response.socket as TLSSocket).getPeerCertificate().fingerprint256);
         let body = '';
         response.setEncoding('utf8').on('data', (chunk: string) => {
           body += chunk;
