@@ -149,3 +149,26 @@ test('labels for injection mean nothing where nobody injects', () => {
   expect(find(namespace)).toEqual(['IST0102 Info Namespace shop 1:1']);
   expect(find(namespace, { assumeInstallation: false })).toEqual([]);
 });
+
+test('a misspelt kind and a Gateway API object that its schema refuses are told', () => {
+  const misspelt = route('{ host: cart }').replace('kind: VirtualService', 'kind: VirtualSevice');
+  const judged = (object: ConfigObject) =>
+    object.kind === 'VirtualSevice'
+      ? [
+          {
+            path: 'kind',
+            severity: 'error' as const,
+            code: 'FieldValueNotSupported',
+            message: 'there is no such kind',
+          },
+        ]
+      : judge(object);
+  expect(find(misspelt, { judge: judged })).toEqual(['IST0106 Error VirtualSevice shop/cart 3:1']);
+  const gateway = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: door }
+spec: { gatewayClassName: istio, listeners: [{ name: http, port: 800000, protocol: HTTP }] }
+`;
+  expect(find(gateway)).toEqual(['IST0106 Error Gateway door 5:60']);
+});

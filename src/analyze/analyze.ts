@@ -65,6 +65,7 @@ export function analyze(sources: readonly SourceObject[], options: AnalyzeOption
       domainSuffix: options.domainSuffix ?? 'cluster.local',
       rootNamespace: options.rootNamespace ?? 'istio-system',
       now: options.now,
+      presentKinds: [...index.keys()],
       assumeInstallation: options.assumeInstallation ?? false,
       workloadsKnown: options.workloadsKnown ?? true,
       all: <Spec>(kind: string) => {

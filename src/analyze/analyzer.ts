@@ -34,6 +34,8 @@ export interface AnalysisView {
   readonly assumeInstallation: boolean;
   /** The objects of a kind, written `Kind.group` (`Pod` in the core group), in a stable order. */
   all<Spec = Readonly<Record<string, unknown>>>(kind: string): readonly Item<Spec>[];
+  /** The kinds of which there is an object. */
+  readonly presentKinds: readonly string[];
   /** What schema and rules of its kind say of an object. */
   issuesOf(item: Item<unknown>): readonly Issue[];
   report(code: MessageCode, item: Item<unknown>, message: string, path?: string): void;

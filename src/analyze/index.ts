@@ -23,7 +23,7 @@ import { kubernetesGatewaySelectorAnalyzer } from './analyzers/kubernetes-gatewa
 import { meshNetworksAnalyzer } from './analyzers/mesh-networks.ts';
 import { multiClusterServiceAnalyzer } from './analyzers/multi-cluster-services.ts';
 import { proxyImageAnalyzer } from './analyzers/proxy-images.ts';
-import { schemaAnalyzers } from './analyzers/schema.ts';
+import { otherSchemaAnalyzer, schemaAnalyzers } from './analyzers/schema.ts';
 import { serviceEntryAnalyzer, serviceEntryProtocolAnalyzer } from './analyzers/service-entries.ts';
 import { portNameAnalyzer } from './analyzers/service-port-names.ts';
 import { sidecarSelectorAnalyzer } from './analyzers/sidecar-selectors.ts';
@@ -79,5 +79,6 @@ export const analyzers: readonly Analyzer[] = [
   virtualServiceSubsetAnalyzer,
   webhookAnalyzer,
   unreachableRuleAnalyzer,
+  otherSchemaAnalyzer,
   ...schemaAnalyzers,
 ];
