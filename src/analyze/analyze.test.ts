@@ -172,3 +172,22 @@ spec: { gatewayClassName: istio, listeners: [{ name: http, port: 800000, protoco
 `;
   expect(find(gateway)).toEqual(['IST0106 Error Gateway door 5:60']);
 });
+
+test('null is absence, and pods whose lists are none are passed over', () => {
+  const pods = [
+    '{ containers: null, initContainers: [null] }',
+    '{ containers: web }',
+    '{ containers: [web] }',
+  ].map(
+    (spec, index) => `
+apiVersion: v1
+kind: Pod
+metadata: { name: p${index}, labels: null }
+spec: ${spec}
+---`,
+  );
+  const none = { judge: () => [] };
+  expect(find(`${pods.join('')}${service('cart', http)}${route('null')}`, none)).toEqual([
+    'IST0101 Error VirtualService shop/cart 29:7',
+  ]);
+});

@@ -7,11 +7,13 @@ import {
   displayName,
   type Item,
   kindKey,
+  kinds,
   type SourceObject,
 } from './analyzer.ts';
 import { assumedIngressGateway } from './assumed-objects.ts';
 import type { Message } from './message.ts';
 import { type MessageCode, messageCodes } from './message-codes.ts';
+import { hasSoundShape, withoutNulls } from './sound-shape.ts';
 import { isSuppressed, type Suppression } from './suppression.ts';
 
 export interface AnalyzeOptions {
@@ -47,7 +49,8 @@ export function analyze(sources: readonly SourceObject[], options: AnalyzeOption
   };
   const sound = new Map<string, readonly Item[]>();
   const wellFormed = (kind: string): readonly Item[] => {
-    const known = sound.get(kind) ?? (index.get(kind) ?? []).filter((item) => !isMalformed(issuesOf(item)));
+    const known =
+      sound.get(kind) ?? (index.get(kind) ?? []).filter((item) => !isMalformed(item, issuesOf(item)));
     sound.set(kind, known);
     return known;
   };
@@ -125,9 +128,11 @@ function isObject(object: ConfigObject): boolean {
 }
 
 function toItem(source: SourceObject): Item {
-  const { kind, metadata, spec } = source.object;
+  const object = withoutNulls(source.object) as ConfigObject;
+  const { kind, metadata, spec } = object;
   return {
     ...source,
+    object,
     kind,
     name: metadata.name,
     namespace: metadata.namespace || 'default',
@@ -148,8 +153,17 @@ function indexItems(items: readonly Item[]): ReadonlyMap<string, readonly Item[]
   return index;
 }
 
+/** Kinds whose schema does not say what is in them, or that have none. */
+const openKinds: ReadonlySet<string> = new Set([
+  kinds.pod,
+  kinds.deployment,
+  kinds.mutatingWebhook,
+  kinds.validatingWebhook,
+]);
+
 /** Analyzers read fields by their types; what has others is told by the schema alone. */
-function isMalformed(issues: readonly Issue[]): boolean {
+function isMalformed(item: Item<unknown>, issues: readonly Issue[]): boolean {
+  if (openKinds.has(kindKey(item.object)) && !hasSoundShape(item.object)) return true;
   return issues.some(({ code }) => code === 'FieldValueTypeInvalid');
 }
 
