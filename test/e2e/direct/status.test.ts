@@ -327,4 +327,22 @@ describe('settings of proxies', () => {
       ['1', undefined],
     ]);
   });
+
+  test('defaults of the mesh are those of every proxy that has no other', async () => {
+    await mesh.apply({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'istio', namespace: 'istio-system' },
+      data: { mesh: 'defaultConfig: { concurrency: 2, proxyMetadata: { TEAM: b }, statNameLength: 5 }' },
+    });
+    await haveStarted([
+      ['3', 'TEAM=b'],
+      ['2', 'TEAM=b'],
+    ]);
+    expect(envoyOf('istio-ingressgateway')).toEqual(['2', 'TEAM=b']);
+    const { stdout } = await mesh.ostria.run(['mesh-config']);
+    expect(stdout).toContain('defaultConfig.statNameLength');
+    expect(stdout).not.toContain('defaultConfig.concurrency');
+    await eventually(async () => expect(await answers()).toEqual([200, 200]));
+  });
 });
