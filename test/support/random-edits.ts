@@ -170,9 +170,12 @@ function gatewayEdit(mesh: HelloMesh, random: Random): () => Promise<void> {
   ]);
 }
 
-/** Further copies of helloworld, outside of the mesh's supervision. They serve all the time; whether they are endpoints is edited. */
+/**
+ * Further copies of helloworld without a sidecar. They serve all the time; whether the later ones are endpoints is edited. The first of
+ * each version stays one: whether callers know of endpoints without mTLS is a change of the cluster itself, and not what is edited here.
+ */
 export interface Copies {
-  /** How many requests they answered. */
+  /** How many requests the edited ones answered. */
   readonly answered: number;
   edit(random: Random): () => Promise<void>;
   /** None is an endpoint any more. */
@@ -184,9 +187,9 @@ export async function startCopies(mesh: HelloMesh): Promise<Copies> {
   let answered = 0;
   // An Envoy decides when connections end: a server that ends an idle one by its own clock may meet a request on its way.
   const servers = await Promise.all(
-    ['v1', 'v2', 'v1', 'v2'].map(async (version) => {
+    ['v1', 'v2', 'v1', 'v2', 'v1', 'v2'].map(async (version, index) => {
       const server: Server = createServer({ keepAliveTimeout: 0 }, (_, response) => {
-        answered++;
+        if (index >= 2) answered++;
         response.end(`Hello version: ${version}, instance: copy\n`);
       });
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -205,12 +208,13 @@ export async function startCopies(mesh: HelloMesh): Promise<Copies> {
       labels: { ...plainLabels, version },
     });
   };
+  await mesh.apply(entry(0), entry(1));
   return {
     get answered() {
       return answered;
     },
     edit(random) {
-      const index = random.below(servers.length);
+      const index = 2 + random.below(servers.length - 2);
       return random.pick([
         () => mesh.apply(entry(index)),
         () => mesh.remove(entry(index)),

@@ -63,6 +63,11 @@ test(
       })
       .toBe(200);
     const copies = await startCopies(mesh);
+    // Those that stay have arrived at the callers.
+    for (const url of [mesh.ingress, mesh.helloFromSleep])
+      await expect
+        .poll(async () => (await fetch(url)).text(), { timeout: 30_000 })
+        .toContain('instance: copy');
     const loads = [
       startLoad(mesh.ingress, plain),
       startLoad(mesh.helloFromSleep, plain),
@@ -79,7 +84,6 @@ test(
         made[edit.kind] = (made[edit.kind] ?? 0) + 1;
       }
       await clearRules(mesh);
-      await copies.withdraw();
       await applyLastServer(mesh);
       // No route leads on from there.
       const beside = () => call(mesh.gatewayPort(8080), '/', { host: 'beside-0.example.com' });
