@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ConfigChange } from '../config/sources/source.ts';
-import { DiscoveryScope, type LabelSelector } from './discovery-scope.ts';
+import type { LabelSelector } from '../kit/labels.ts';
+import { DiscoveryScope } from './discovery-scope.ts';
 
 const object = (
   kind: string,

@@ -1,39 +1,8 @@
 import { splitKey } from '../config/object.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
-
-/** Kubernetes' label selector in its structured form. */
-export interface LabelSelector {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key?: string;
-    readonly operator?: string;
-    readonly values?: readonly string[];
-  }[];
-}
+import { type LabelSelector, selectsLabels } from '../kit/labels.ts';
 
 type Labels = Readonly<Record<string, string>>;
-
-/** An empty selector selects everything, as in Kubernetes. */
-function selects({ matchLabels = {}, matchExpressions = [] }: LabelSelector, labels: Labels): boolean {
-  return (
-    Object.entries(matchLabels).every(([name, value]) => labels[name] === value) &&
-    matchExpressions.every(({ key = '', operator, values = [] }) => {
-      const value = labels[key];
-      switch (operator) {
-        case 'In':
-          return value !== undefined && values.includes(value);
-        case 'NotIn':
-          return value === undefined || !values.includes(value);
-        case 'Exists':
-          return value !== undefined;
-        case 'DoesNotExist':
-          return value === undefined;
-        default:
-          return false;
-      }
-    })
-  );
-}
 
 /**
  * MeshConfig.discoverySelectors: the mesh is made of the objects of namespaces that one of them selects, and of the root namespace.
@@ -84,7 +53,7 @@ export class DiscoveryScope {
   #holds(namespace: string): boolean {
     if (this.#selectors.length === 0 || namespace === '' || namespace === this.#rootNamespace) return true;
     const labels = this.#labels.get(namespace) ?? {};
-    return this.#selectors.some((selector) => selects(selector, labels));
+    return this.#selectors.some((selector) => selectsLabels(selector, labels));
   }
 
   #moved(turned: ReadonlyMap<string, boolean>): ConfigChange[] {

@@ -1,4 +1,5 @@
 import type { GatewayAllowedListenersNamespacesSelector } from '../../../../gen/crd/types/gateway-api/gateway.ts';
+import { selectsLabels } from '../../../kit/labels.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { namespaceKind } from './kinds.ts';
@@ -31,32 +32,8 @@ export function namespaceAllowed(
     case 'Same':
       return own === asking;
     case 'Selector':
-      return allowed?.selector !== undefined && matches(allowed.selector, view.call(labelsOf, asking));
+      return allowed?.selector !== undefined && selectsLabels(allowed.selector, view.call(labelsOf, asking));
     default:
       return false;
   }
-}
-
-function matches(
-  { matchLabels = {}, matchExpressions = [] }: GatewayAllowedListenersNamespacesSelector,
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  return (
-    Object.entries(matchLabels).every(([name, value]) => labels[name] === value) &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
-      const value = labels[key];
-      switch (operator) {
-        case 'In':
-          return value !== undefined && values.includes(value);
-        case 'NotIn':
-          return value === undefined || !values.includes(value);
-        case 'Exists':
-          return value !== undefined;
-        case 'DoesNotExist':
-          return value === undefined;
-        default:
-          return false;
-      }
-    })
-  );
 }
