@@ -1,16 +1,5 @@
-import { holdsLabels } from '../kit/labels.ts';
+import { type LabelRequirement, type LabelSelector, selectsLabels } from '../kit/labels.ts';
 import type { AnalysisView, Item } from './analyzer.ts';
-
-export interface LabelSelector {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly LabelRequirement[];
-}
-
-interface LabelRequirement {
-  readonly key: string;
-  readonly operator: string;
-  readonly values?: readonly string[];
-}
 
 export interface Webhook {
   readonly name?: string;
@@ -38,23 +27,6 @@ export function webhooksOf(view: AnalysisView, kind: string): WrittenWebhook[] {
 
 export function isInjector({ webhook }: WrittenWebhook): boolean {
   return webhook.name?.endsWith('sidecar-injector.istio.io') ?? false;
-}
-
-type Labels = Readonly<Record<string, string>>;
-
-export function selectsLabels(
-  { matchLabels = {}, matchExpressions = [] }: LabelSelector,
-  labels: Labels,
-): boolean {
-  return (
-    holdsLabels(labels, matchLabels) &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
-      const value = labels[key];
-      if (operator === 'In') return value !== undefined && values.includes(value);
-      if (operator === 'NotIn') return value === undefined || !values.includes(value);
-      return operator === 'Exists' ? value !== undefined : value === undefined;
-    })
-  );
 }
 
 /** Whether some labels are selected by both. Requirements of different keys never get in each other's way. */

@@ -52,3 +52,16 @@ export function connect(flags: ConnectionFlags): { client: ApiClient; access: Ap
   const access = chooseAccess(flags);
   return { client: new ApiClient(access), access, namespace: flags.namespace ?? access.namespace };
 }
+
+/** Does some work with the API server that is meant, and closes the connection whatever becomes of it. */
+export async function withClient<T>(
+  flags: ConnectionFlags,
+  work: (client: ApiClient) => Promise<T>,
+): Promise<T> {
+  const { client } = connect(flags);
+  try {
+    return await work(client);
+  } finally {
+    client.close();
+  }
+}

@@ -10,11 +10,14 @@ export function holdsLabels(
 /** Kubernetes' label selector in its structured form. */
 export interface LabelSelector {
   readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key?: string;
-    readonly operator?: string;
-    readonly values?: readonly string[];
-  }[];
+  readonly matchExpressions?: readonly LabelRequirement[];
+}
+
+export interface LabelRequirement {
+  readonly key?: string;
+  /** `In`, `NotIn`, `Exists` or `DoesNotExist`. */
+  readonly operator?: string;
+  readonly values?: readonly string[];
 }
 
 /**

@@ -1,6 +1,7 @@
+import { selectsLabels } from '../../kit/labels.ts';
 import { type Analyzer, kinds } from '../analyzer.ts';
 import { type DeploymentSpec, type PodSpec, proxyContainer } from '../selectors.ts';
-import { isInjector, selectsLabels, webhooksOf } from '../webhooks.ts';
+import { isInjector, webhooksOf } from '../webhooks.ts';
 
 /** IST0146 and IST0147: a proxy whose image the injector should fill in, where no injector comes by. */
 export const imageAutoAnalyzer: Analyzer = {

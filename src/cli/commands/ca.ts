@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { RingStatus } from '../../ca/ring-status.ts';
 import { CodedError } from '../../kit/coded-error.ts';
-import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
+import type { ApiClient } from '../api/api-client.ts';
+import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { textTable } from '../output/text-table.ts';
 
@@ -75,18 +76,7 @@ function registerRotate(ca: Command): void {
     });
 }
 
-type Client = ReturnType<typeof connect>['client'];
-
-async function withClient(flags: CaFlags, work: (client: Client) => Promise<void>): Promise<void> {
-  const { client } = connect(flags);
-  try {
-    await work(client);
-  } finally {
-    client.close();
-  }
-}
-
-async function untilDone(client: Client, seconds: number): Promise<void> {
+async function untilDone(client: ApiClient, seconds: number): Promise<void> {
   const until = Date.now() + seconds * 1000;
   for (let told = ''; Date.now() < until; ) {
     await sleep(1_000);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
+import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { textTable } from '../output/text-table.ts';
 
@@ -20,13 +20,8 @@ export function registerMeshConfig(program: Command): void {
     .addHelpText('after', '\nExamples:\n  ostria mesh-config\n  ostria mesh-config -o yaml')
     .action(async (flags: ConnectionFlags & { readonly output?: string }) => {
       const output = parseOutput(flags.output, ['json', 'yaml']);
-      const { client } = connect(flags);
-      try {
-        const answer = await client.get<MeshConfigAnswer>('/debug/mesh-config');
-        process.stdout.write(output ? formatStructured(answer, output) : meshConfigTable(answer));
-      } finally {
-        client.close();
-      }
+      const answer = await withClient(flags, (client) => client.get<MeshConfigAnswer>('/debug/mesh-config'));
+      process.stdout.write(output ? formatStructured(answer, output) : meshConfigTable(answer));
     });
 }
 

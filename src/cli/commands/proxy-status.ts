@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { ProxyStatus } from '../../xds/ledger.ts';
-import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
+import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { textTable } from '../output/text-table.ts';
 
@@ -29,20 +29,15 @@ Examples:
     )
     .action(async (workload: string | undefined, flags: StatusFlags) => {
       const output = parseOutput(flags.output, ['json', 'yaml']);
-      const { client } = connect(flags);
-      try {
-        const all = await client.get<ProxyStatus[]>('/debug/syncz');
-        const shown = all.filter(
-          ({ proxyId, namespace }) =>
-            (workload === undefined ||
-              nameOf(proxyId) === workload ||
-              nameOf(proxyId).split('.')[0] === workload) &&
-            (flags.namespace === undefined || namespace === flags.namespace),
-        );
-        process.stdout.write(output ? formatStructured(shown, output) : proxyStatusTable(shown));
-      } finally {
-        client.close();
-      }
+      const all = await withClient(flags, (client) => client.get<ProxyStatus[]>('/debug/syncz'));
+      const shown = all.filter(
+        ({ proxyId, namespace }) =>
+          (workload === undefined ||
+            nameOf(proxyId) === workload ||
+            nameOf(proxyId).split('.')[0] === workload) &&
+          (flags.namespace === undefined || namespace === flags.namespace),
+      );
+      process.stdout.write(output ? formatStructured(shown, output) : proxyStatusTable(shown));
     });
 }
 

@@ -1,13 +1,11 @@
 import type { Clock } from '../../../kit/clock.ts';
+import { type LabelSelector, selectsLabels } from '../../../kit/labels.ts';
 import type { ConfigObject } from '../../object.ts';
 import type { Store } from '../../store/store.ts';
 import { equalJson, getAt } from '../json.ts';
-import { matchLabelSelector } from '../objects/label-selector.ts';
 import { createWorkQueue } from './work-queue.ts';
 
 export const clusterRoleResource = 'clusterroles.rbac.authorization.k8s.io';
-
-type Selector = Parameters<typeof matchLabelSelector>[0];
 
 /**
  * Writes into every ClusterRole with an `aggregationRule` the rules of the roles that it selects, so that people see what it
@@ -28,7 +26,7 @@ export function createRoleAggregation(options: {
       const selectors = getAt(object, 'aggregationRule', 'clusterRoleSelectors');
       if (!Array.isArray(selectors)) continue;
       const rules = items
-        .filter((one) => one.object !== object && selects(selectors as Selector[], one.object))
+        .filter((one) => one.object !== object && selects(selectors as LabelSelector[], one.object))
         .sort((a, b) => (a.ref.name < b.ref.name ? -1 : 1))
         .flatMap((one) => (Array.isArray(one.object.rules) ? one.object.rules : []));
       const distinct = rules.filter((rule, i) => rules.findIndex((other) => equalJson(other, rule)) === i);
@@ -43,6 +41,6 @@ export function createRoleAggregation(options: {
   return { changed: () => queue.add('') };
 }
 
-function selects(selectors: readonly Selector[], role: ConfigObject): boolean {
-  return selectors.some((selector) => matchLabelSelector(selector, role.metadata.labels));
+function selects(selectors: readonly LabelSelector[], role: ConfigObject): boolean {
+  return selectors.some((selector) => selectsLabels(selector, role.metadata.labels ?? {}));
 }

@@ -132,26 +132,3 @@ function checkValue(value: string, text: string): void {
 function bad(text: string, why: string) {
   return badRequest(`unable to parse requirement: ${why} in the label selector '${text}'`);
 }
-
-/** The `matchLabels`/`matchExpressions` form. */
-export function matchLabelSelector(
-  selector: {
-    matchLabels?: Record<string, string>;
-    matchExpressions?: { key: string; operator: string; values?: string[] }[];
-  },
-  labels: Readonly<Record<string, string>> = {},
-): boolean {
-  for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
-    if (labels[key] !== value) return false;
-  }
-  const operators: Record<string, Requirement['operator']> = {
-    In: 'in',
-    NotIn: 'notin',
-    Exists: 'exists',
-    DoesNotExist: 'absent',
-  };
-  return (selector.matchExpressions ?? []).every(({ key, operator, values }) => {
-    const known = operators[operator];
-    return known !== undefined && matches({ key, operator: known, values: values ?? [] }, labels);
-  });
-}
