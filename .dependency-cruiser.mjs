@@ -16,13 +16,18 @@ const line = [
   ['features'],
   ['pipeline'],
   ['simulate'],
+  ['model'],
+  ['explain'],
   ['analyze'],
   ['ca', 'xds', 'injection', 'sdk', 'agent'],
   ['control-plane', 'cli'],
 ];
 
 /** From the registry to analyze nothing reaches Node: the same code runs in the browser. */
-const pure = ['registry', 'snapshot', 'plan', 'envoy', 'grpc', 'features', 'pipeline', 'simulate', 'analyze'];
+const pure = [
+  ...['registry', 'snapshot', 'plan', 'envoy', 'grpc', 'features', 'pipeline'],
+  ...['simulate', 'model', 'explain', 'analyze'],
+];
 
 /** @param {string[]} folders */
 const inFolders = (folders) => `^src/(${folders.join('|')})/`;

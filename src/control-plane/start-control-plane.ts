@@ -2,15 +2,13 @@ import { join } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
-import { validateMeshConfig } from '../config/kinds/istio/validate-mesh-config.ts';
 import { splitKey } from '../config/object.ts';
 import { DirectorySource } from '../config/sources/directory-source.ts';
 import type { ConfigSource } from '../config/sources/source.ts';
 import { formatProblem } from '../config/sources/source-problem.ts';
 import { StoreSource } from '../config/sources/store-source.ts';
 import type { Store } from '../config/store/store.ts';
-import { parseYamlDocuments } from '../config/yaml-documents.ts';
-import { messageOf } from '../kit/coded-error.ts';
+import { parseMeshSettings } from '../model/mesh-settings.ts';
 import { roots } from '../pipeline/roots.ts';
 import { defaultMeshConfig, type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
 import type { HostAddress } from '../registry/virtual-ips.ts';
@@ -102,7 +100,7 @@ async function start(
     sources: ['files', 'store'],
     mesh,
     targets: [...compiles, keys],
-    parseMesh: parseMeshText,
+    parseMesh: parseMeshSettings,
     onProblem: (message) => log.warn(message),
     ...(status ? { onVirtualIps: status.virtualIps } : {}),
   });
@@ -379,23 +377,4 @@ async function startXds(
     ),
   );
   return xds;
-}
-
-function parseMeshText(
-  text: string,
-): { ok: true; value: Readonly<Record<string, unknown>> } | { ok: false; error: string } {
-  try {
-    // The reader wants objects with apiVersion and kind: mesh settings are wrapped into one.
-    const wrapped = `apiVersion: v1\nkind: MeshConfig\nmetadata: {name: mesh}\nspec:\n${text.replaceAll(/^/gm, '  ')}`;
-    const parsed = parseYamlDocuments(wrapped, 'mesh');
-    const problem = parsed.problems[0];
-    if (problem) return { ok: false, error: `line ${Math.max(1, problem.line - 4)}: ${problem.message}` };
-    const value = (parsed.objects[0]?.object.spec ?? {}) as Record<string, unknown>;
-    const wrong = validateMeshConfig(value).filter(({ severity }) => severity !== 'warning');
-    if (wrong.length > 0)
-      return { ok: false, error: wrong.map(({ path, message }) => `${path}: ${message}`).join('; ') };
-    return { ok: true, value };
-  } catch (error) {
-    return { ok: false, error: messageOf(error) };
-  }
 }

@@ -22,13 +22,15 @@ import { type Resource, typeUrls } from '../snapshot/resource.ts';
 /** One proxy's resources by type and name, as the compile or the engine gives them. */
 export type ResourceSet = ReadonlyMap<string, ReadonlyMap<string, Resource>>;
 
+/** Messages of resources, which never change: whoever walks them next finds them decoded. */
+const messages = new WeakMap<Resource, Message>();
+
 /** Decodes what a walk needs, once per resource. */
 export class DecodedResources {
-  readonly #set: ResourceSet;
-  readonly #decoded = new WeakMap<Resource, Message>();
+  readonly set: ResourceSet;
 
   constructor(set: ResourceSet) {
-    this.#set = set;
+    this.set = set;
   }
 
   listeners(): Listener[] {
@@ -39,16 +41,21 @@ export class DecodedResources {
     return this.#all(typeUrls.cluster, ClusterSchema);
   }
 
+  cluster(name: string): Cluster | undefined {
+    const resource = this.set.get(typeUrls.cluster)?.get(name);
+    return resource ? this.#decode(resource, ClusterSchema) : undefined;
+  }
+
   /** The endpoints of a cluster, delivered or its own; undefined: found by name or by the call. */
   endpoints(cluster: Cluster): ClusterLoadAssignment | undefined {
     if (cluster.edsClusterConfig === undefined) return cluster.loadAssignment;
     const name = cluster.edsClusterConfig.serviceName || cluster.name;
-    const resource = this.#set.get(typeUrls.endpoints)?.get(name);
+    const resource = this.set.get(typeUrls.endpoints)?.get(name);
     return resource ? this.#decode(resource, ClusterLoadAssignmentSchema) : undefined;
   }
 
   routeConfiguration(name: string): RouteConfiguration | undefined {
-    const resource = this.#set.get(typeUrls.route)?.get(name);
+    const resource = this.set.get(typeUrls.route)?.get(name);
     return resource ? this.#decode(resource, RouteConfigurationSchema) : undefined;
   }
 
@@ -56,20 +63,20 @@ export class DecodedResources {
   virtualHosts(routeConfiguration: string): VirtualHost[] {
     const prefix = `${routeConfiguration}/`;
     const found: VirtualHost[] = [];
-    for (const [name, resource] of this.#set.get(typeUrls.virtualHost) ?? [])
+    for (const [name, resource] of this.set.get(typeUrls.virtualHost) ?? [])
       if (name.startsWith(prefix)) found.push(this.#decode(resource, VirtualHostSchema));
     return found;
   }
 
   #all<T extends Message>(typeUrl: string, schema: GenMessage<T>): T[] {
-    return [...(this.#set.get(typeUrl)?.values() ?? [])].map((resource) => this.#decode(resource, schema));
+    return [...(this.set.get(typeUrl)?.values() ?? [])].map((resource) => this.#decode(resource, schema));
   }
 
   #decode<T extends Message>(resource: Resource, schema: GenMessage<T>): T {
-    let message = this.#decoded.get(resource);
+    let message = messages.get(resource);
     if (!message) {
       message = fromBinary(schema, resource.bytes) as Message;
-      this.#decoded.set(resource, message);
+      messages.set(resource, message);
     }
     return message as T;
   }

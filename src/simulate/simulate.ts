@@ -186,7 +186,7 @@ function walkFilterChain(walk: Walk, chain: FilterChain): SimulationResult {
 /** The server name is the cluster's: those that the guard before the filter lets through. */
 function walkBySni(walk: Walk): SimulationResult {
   const { sni = '' } = walk.call;
-  const known = sni.startsWith('outbound_.') && walk.resources.clusters().some(({ name }) => name === sni);
+  const known = sni.startsWith('outbound_.') && walk.resources.cluster(sni) !== undefined;
   return known ? toClusters(walk, [{ cluster: sni, weight: 1 }]) : fail(walk, 'no cluster matched');
 }
 
@@ -200,12 +200,7 @@ function toClusters(walk: Walk, clusters: readonly { cluster: string; weight: nu
   const chosen = clusters[chosenIndex(walk.call, clusters)];
   if (chosen) {
     walk.result.cluster = chosen.cluster;
-    step(
-      walk,
-      'cluster',
-      chosen.cluster,
-      walk.resources.clusters().find(({ name }) => name === chosen.cluster)?.metadata,
-    );
+    step(walk, 'cluster', chosen.cluster, walk.resources.cluster(chosen.cluster)?.metadata);
   }
   if (clusters.length > 1) walk.result.weightedClusters = clusters;
   return walk.result;
@@ -269,7 +264,7 @@ function forward(walk: Walk, route: Route, action: RouteAction): SimulationResul
         : [];
   toClusters(walk, clusters);
   const aborted = abortStatus(route);
-  const chosen = walk.resources.clusters().find(({ name }) => name === walk.result.cluster);
+  const chosen = walk.resources.cluster(walk.result.cluster ?? '');
   const status = aborted ?? (chosen ? statusWithout(walk, chosen) : missingStatus(action));
   if (status !== undefined) walk.result.status = status;
   else walk.result.forwarded = forwarded(walk.call, route, action, chosenIndex(walk.call, clusters));

@@ -1,0 +1,113 @@
+import type { ConfigObject } from '../config/object.ts';
+import type { ConfigChange } from '../config/sources/source.ts';
+import type { MeshConfig } from '../registry/mesh-config.ts';
+import { Registry } from '../registry/registry.ts';
+import { DecodedResources } from '../simulate/decoded-resources.ts';
+import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
+import type { MeshProxy } from '../snapshot/proxy.ts';
+import type { Push } from '../snapshot/push.ts';
+import type { Collection } from '../snapshot/query.ts';
+import { type Resource, typeUrls } from '../snapshot/resource.ts';
+import type { World } from '../snapshot/world.ts';
+import { worldChanges } from './for-compile.ts';
+import { splitId } from './model-objects.ts';
+
+/** What a model is made of, to the compile. */
+export interface CompileInput {
+  readonly objects: ReadonlyMap<string, ConfigObject>;
+  readonly mesh: MeshConfig;
+}
+
+const shown = [
+  typeUrls.listener,
+  typeUrls.cluster,
+  typeUrls.endpoints,
+  typeUrls.route,
+  typeUrls.virtualHost,
+  typeUrls.secret,
+];
+
+/**
+ * One incremental compile for a family of models. It stands at one of them at a time and moves to another by their difference, so
+ * that a change costs what it costs the control plane, forth and back. What was handed out of a model's resources stays as it is.
+ */
+export class StandingCompile {
+  readonly #engine: Engine;
+  readonly #registry: Registry;
+  #at: CompileInput | undefined;
+  /** Of connected proxies, as of where the compile stands. */
+  readonly #decoded = new Map<string, DecodedResources>();
+  /** Copies of the engine's live maps: proxies of a class share them. */
+  #copies = new WeakMap<ReadonlyMap<string, Resource>, ReadonlyMap<string, Resource>>();
+  #sets = new Map<ReadonlyMap<string, Resource>, DecodedResources[]>();
+
+  constructor(roots: readonly Collection<Resource>[], mesh: MeshConfig) {
+    this.#engine = createEngine({ roots });
+    this.#registry = new Registry({ mesh });
+    this.#engine.onPush((push) => this.#forget(push));
+  }
+
+  /** The world of an input: valid until another is asked about. */
+  world(input: CompileInput): World {
+    this.#moveTo(input);
+    return this.#engine.world;
+  }
+
+  resources(input: CompileInput, proxy: MeshProxy): DecodedResources {
+    this.#moveTo(input);
+    const known = this.#decoded.get(proxy.id);
+    if (known && this.#engine.proxies.get(proxy.id) === proxy) return known;
+    if (this.#engine.proxies.get(proxy.id) !== proxy) this.#engine.connect(proxy);
+    const made = this.#read(proxy.id);
+    this.#decoded.set(proxy.id, made);
+    return made;
+  }
+
+  #read(id: string): DecodedResources {
+    const copies = shown.map(
+      (typeUrl) => [typeUrl, this.#copy(this.#engine.resources(id, typeUrl))] as const,
+    );
+    const first = copies[0]?.[1] as ReadonlyMap<string, Resource>;
+    const siblings = this.#sets.get(first) ?? [];
+    const same = siblings.find(({ set }) => copies.every(([typeUrl, copy]) => set.get(typeUrl) === copy));
+    if (same) return same;
+    const made = new DecodedResources(new Map(copies));
+    this.#sets.set(first, [...siblings, made]);
+    return made;
+  }
+
+  #copy(live: ReadonlyMap<string, Resource>): ReadonlyMap<string, Resource> {
+    let copy = this.#copies.get(live);
+    if (!copy) {
+      copy = new Map(live);
+      this.#copies.set(live, copy);
+    }
+    return copy;
+  }
+
+  #forget({ deltas }: Push): void {
+    for (const { proxies, typeUrl } of deltas)
+      for (const id of proxies) {
+        this.#decoded.delete(id);
+        this.#copies.delete(this.#engine.resources(id, typeUrl));
+      }
+    this.#sets = new Map();
+  }
+
+  #moveTo(input: CompileInput): void {
+    if (this.#at === input) return;
+    const before = this.#at;
+    const changes: ConfigChange[] = [];
+    for (const [id, object] of input.objects)
+      if (before?.objects.get(id) !== object) changes.push({ ...splitId(id), object });
+    for (const id of before?.objects.keys() ?? []) if (!input.objects.has(id)) changes.push(splitId(id));
+    if (before?.mesh !== input.mesh) {
+      this.#engine.setMesh(input.mesh);
+      this.#engine.apply(this.#registry.setMesh(input.mesh));
+    }
+    this.#engine.apply(worldChanges(changes));
+    this.#engine.apply(this.#registry.apply(changes));
+    this.#at = input;
+    this.#engine.flush();
+  }
+}
