@@ -10,20 +10,45 @@ export interface Call {
   protocol: 'http' | 'http2' | 'tcp';
   tls: 'plaintext' | 'tls' | 'mtls';
   sni?: string;
-  alpn?: string;
+  /** What the client offers, best first. */
+  alpn?: string | readonly string[];
+  /** Who opened the connection. */
   sourceAddress?: string;
+  /** URI that the client's certificate proves, such as `spiffe://cluster.local/ns/shop/sa/web`. Counts with `mtls` only. */
+  identity?: string;
   /** HTTP. The Host or `:authority`, with its port where the client sends one. */
   host?: string;
   /** With query. Default `/`. */
   path?: string;
   /** Default GET. */
   method?: string;
-  /** Names in lower case. */
+  /** Names in lower case. Tokens are where a client puts them, mostly in `authorization`. */
   headers?: Readonly<Record<string, string>>;
   /** Which of a route's destinations of positive weight is taken, where there are several. Default 0. */
   destination?: number;
-  /** Claims of the token that the request carries, once it was verified. */
+  /** Claims of the token that the request carries, once it was verified: stands for a token that any issuer's rule accepts. */
   claims?: Readonly<Record<string, unknown>>;
+}
+
+/** Whether a signature is the key's; undefined: the algorithm or the key is of no use here. */
+export type SignatureVerifier = (signed: {
+  /** Such as `RS256`. */
+  readonly algorithm: string;
+  /** A JSON Web Key. */
+  readonly key: Readonly<Record<string, unknown>>;
+  /** Header and payload as they travel. */
+  readonly text: string;
+  readonly signature: Uint8Array;
+}) => boolean | undefined;
+
+/** What a walk cannot know by itself. */
+export interface SimulationOptions {
+  /** Milliseconds since 1970, for tokens that expire. Default: no token is too old or too young. */
+  readonly now?: number;
+  /** Default: every signature by a key of the issuer's is taken for good, and `assumed` says so. */
+  readonly verify?: SignatureVerifier;
+  /** What external authorizers answer, by provider. Default: they allow. */
+  readonly verdicts?: Readonly<Record<string, 'allow' | 'deny'>>;
 }
 
 export type SimulationError =
@@ -40,9 +65,43 @@ export type SimulationError =
 
 /** A decision on the way, and the object and field that made it, where the resource says so. */
 export interface Step {
-  stage: 'listener' | 'filter-chain' | 'route-configuration' | 'virtual-host' | 'route' | 'cluster';
+  stage:
+    | 'listener'
+    | 'filter-chain'
+    | 'route-configuration'
+    | 'virtual-host'
+    | 'cors'
+    | 'authentication'
+    | 'authorization'
+    | 'fault'
+    | 'rate-limit'
+    | 'route'
+    | 'cluster';
   name: string;
   origin?: Origin;
+  /** Of filters: what they made of the call. */
+  decision?: Decision;
+}
+
+/** What a filter made of a call. */
+export interface Decision {
+  /** `asks`: somebody else decides. `observed`: logged, or tried out in dry run: it changed nothing. */
+  readonly verdict: 'allowed' | 'refused' | 'observed' | 'asks' | 'answered' | 'delayed';
+  /** Of policies. */
+  readonly action?: 'ALLOW' | 'DENY' | 'LOG' | 'CUSTOM';
+  /** Of dry runs: whether the call would have been let in. */
+  readonly wouldAllow?: boolean;
+  /** Where no rule matched: the rules that could have, as `Step.name`s. */
+  readonly candidates?: readonly PolicyReference[];
+  /** In words, or in Envoy's. */
+  readonly why?: string;
+}
+
+/** A rule of a policy. */
+export interface PolicyReference {
+  /** The name under which it travels, such as `ns[shop]-policy[admins]-rule[0]`. */
+  readonly name: string;
+  readonly origin?: Origin;
 }
 
 export interface SimulationResult {
@@ -59,10 +118,25 @@ export interface SimulationResult {
   directResponse?: { status: number };
   /** The status that the client gets, where that is decided here and not by the destination. */
   status?: number;
+  /** Of answers to gRPC calls that are decided here: the code, with which `status` is 200. */
+  grpcStatus?: number;
+  /** Envoy's response code details of an answer by a filter, such as `rbac_access_denied_matched_policy[none]`. */
+  details?: string;
+  /** TCP: the connection is closed by a filter. */
+  closed?: boolean;
+  /** Whoever decided that the call is refused: a policy's rule, or `none` where no rule allowed it. */
+  refusedBy?: string;
+  /** A fault that strikes some requests only: shares in percent. */
+  fault?: {
+    abort?: { status: number; percent: number };
+    delay?: { milliseconds: number; percent: number };
+  };
   /** The request as the destination gets it. */
-  forwarded?: { authority: string; path: string };
+  forwarded?: { authority: string; path: string; headers: Readonly<Record<string, string>> };
   /** `address:port` of the endpoints of the chosen cluster. */
   endpoints?: readonly string[];
   error?: SimulationError;
+  /** What was taken for granted, in words: answers of others, signatures, filters that are not simulated. */
+  assumed?: readonly string[];
   steps: readonly Step[];
 }

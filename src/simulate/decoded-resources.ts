@@ -25,16 +25,19 @@ export type ResourceSet = ReadonlyMap<string, ReadonlyMap<string, Resource>>;
 /** Messages of resources, which never change: whoever walks them next finds them decoded. */
 const messages = new WeakMap<Resource, Message>();
 
-/** Decodes what a walk needs, once per resource. */
+/** Decodes what walks need, once per resource. The set must not change meanwhile. */
 export class DecodedResources {
   readonly set: ResourceSet;
+  readonly #hosts = new Map<string, VirtualHost[]>();
+  #listeners: Listener[] | undefined;
 
   constructor(set: ResourceSet) {
     this.set = set;
   }
 
   listeners(): Listener[] {
-    return this.#all(typeUrls.listener, ListenerSchema);
+    this.#listeners ??= this.#all(typeUrls.listener, ListenerSchema);
+    return this.#listeners;
   }
 
   clusters(): Cluster[] {
@@ -59,13 +62,18 @@ export class DecodedResources {
     return resource ? this.#decode(resource, RouteConfigurationSchema) : undefined;
   }
 
-  /** Virtual hosts that are delivered one by one (VHDS) to a route configuration. */
-  virtualHosts(routeConfiguration: string): VirtualHost[] {
-    const prefix = `${routeConfiguration}/`;
-    const found: VirtualHost[] = [];
-    for (const [name, resource] of this.set.get(typeUrls.virtualHost) ?? [])
-      if (name.startsWith(prefix)) found.push(this.#decode(resource, VirtualHostSchema));
-    return found;
+  /** The virtual hosts of a route configuration: its own, and those that are delivered one by one (VHDS). */
+  virtualHosts(config: RouteConfiguration): readonly VirtualHost[] {
+    if (!config.vhds) return config.virtualHosts;
+    let hosts = this.#hosts.get(config.name);
+    if (!hosts) {
+      const prefix = `${config.name}/`;
+      hosts = [...config.virtualHosts];
+      for (const [name, resource] of this.set.get(typeUrls.virtualHost) ?? [])
+        if (name.startsWith(prefix)) hosts.push(this.#decode(resource, VirtualHostSchema));
+      this.#hosts.set(config.name, hosts);
+    }
+    return hosts;
   }
 
   #all<T extends Message>(typeUrl: string, schema: GenMessage<T>): T[] {
@@ -82,7 +90,14 @@ export class DecodedResources {
   }
 }
 
-/** The message in an Any, where it is of the type. */
+const unpacked = new WeakMap<Any, Message>();
+
+/** The message in an Any, where it is of the type: decoded once. */
 export function unpack<T extends Message>(any: Any | undefined, schema: GenMessage<T>): T | undefined {
-  return any ? (anyUnpack(any, schema) as T | undefined) : undefined;
+  if (!any) return undefined;
+  const known = unpacked.get(any);
+  if (known) return known.$typeName === schema.typeName ? (known as T) : undefined;
+  const message = anyUnpack(any, schema) as T | undefined;
+  if (message) unpacked.set(any, message);
+  return message;
 }

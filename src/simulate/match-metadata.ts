@@ -1,4 +1,5 @@
 import type { MetadataMatcher } from '../../gen/proto/envoy/type/matcher/v3/metadata_pb.js';
+import type { DoubleMatcher } from '../../gen/proto/envoy/type/matcher/v3/number_pb.js';
 import type { ValueMatcher } from '../../gen/proto/envoy/type/matcher/v3/value_pb.js';
 import { stringMatches } from './match-text.ts';
 
@@ -23,6 +24,12 @@ function valueMatches({ matchPattern: pattern }: ValueMatcher, value: unknown): 
   switch (pattern.case) {
     case 'presentMatch':
       return (value !== undefined) === pattern.value;
+    case 'nullMatch':
+      return value === null;
+    case 'boolMatch':
+      return value === pattern.value;
+    case 'doubleMatch':
+      return typeof value === 'number' && numberMatches(pattern.value.matchPattern, value);
     case 'stringMatch':
       return typeof value === 'string' && stringMatches(pattern.value, value);
     case 'listMatch': {
@@ -35,4 +42,9 @@ function valueMatches({ matchPattern: pattern }: ValueMatcher, value: unknown): 
     default:
       return false;
   }
+}
+
+function numberMatches(pattern: DoubleMatcher['matchPattern'], value: number): boolean {
+  if (pattern.case === 'exact') return value === pattern.value;
+  return pattern.case === 'range' && value >= pattern.value.start && value < pattern.value.end;
 }

@@ -7,21 +7,28 @@ import type {
 } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import type { RegexMatchAndSubstitute } from '../../gen/proto/envoy/type/matcher/v3/regex_pb.js';
 import type { Call } from './call.ts';
+import type { ChosenRoute } from './choose-route.ts';
+import { withHeaders } from './header-options.ts';
 
 /** The request as the destination gets it. */
 export interface Forwarded {
   readonly authority: string;
   /** With query. */
   readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** What a route makes of a request. `clusterIndex`: of its weighted destinations, which have rewrites of their own. */
-export function forwarded(call: Call, route: Route, action: RouteAction, clusterIndex: number): Forwarded {
+export function forwarded(
+  call: Call,
+  { config, host, route }: ChosenRoute,
+  action: RouteAction,
+  clusterIndex: number,
+): Forwarded {
   const { clusterSpecifier, hostRewriteSpecifier } = action;
-  const own =
-    clusterSpecifier.case === 'weightedClusters'
-      ? clusterSpecifier.value.clusters[clusterIndex]?.hostRewriteSpecifier
-      : undefined;
+  const cluster =
+    clusterSpecifier.case === 'weightedClusters' ? clusterSpecifier.value.clusters[clusterIndex] : undefined;
+  const own = cluster?.hostRewriteSpecifier;
   const literal = hostRewriteSpecifier.case === 'hostRewriteLiteral' ? hostRewriteSpecifier.value : '';
   const ownLiteral = own?.case === 'hostRewriteLiteral' ? own.value : '';
   const path = call.path ?? '/';
@@ -33,6 +40,8 @@ export function forwarded(call: Call, route: Route, action: RouteAction, cluster
         : action.regexRewrite
           ? replaceByRegex(action.regexRewrite, path)
           : path,
+    // The most specific first: what is said for all requests has the last word.
+    headers: withHeaders(call, cluster ? [cluster, route, host, config] : [route, host, config]),
   };
 }
 

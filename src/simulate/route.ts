@@ -4,7 +4,8 @@ import type {
   VirtualHost,
 } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import type { Call } from './call.ts';
-import { metadataMatches } from './match-metadata.ts';
+import { callHeaders, pathOf } from './call-headers.ts';
+import { type CallMetadata, metadataMatches } from './match-metadata.ts';
 import { headerMatches, queryParameterMatches, regexMatches } from './match-text.ts';
 
 /**
@@ -50,41 +51,38 @@ function withoutPort(authority: string): string {
   return authority.startsWith('[') ? authority.replace(/\]:\d+$/, ']') : (match?.[1] ?? authority);
 }
 
-/** The first route whose match holds. Fractional routes count as taken where their share is above zero. */
-export function matchRoute(routes: readonly Route[], call: Call): Route | undefined {
-  return routes.find((route) => route.match !== undefined && routeMatches(route.match, call));
+/**
+ * The first route whose match holds. Fractional routes count as taken where their share is above zero. `metadata`: what filters left
+ * for the request, such as the claims of its token.
+ */
+export function matchRoute(
+  routes: readonly Route[],
+  call: Call,
+  metadata: CallMetadata = {},
+): Route | undefined {
+  return routes.find((route) => route.match !== undefined && routeMatches(route.match, call, metadata));
 }
 
-function routeMatches(match: RouteMatch, call: Call): boolean {
-  const target = call.path ?? '/';
-  const query = target.indexOf('?');
-  const path = query < 0 ? target : target.slice(0, query);
-  if (!pathMatches(match, path, call)) return false;
-  const headers = callHeaders(call, target);
+export function routeMatches(match: RouteMatch, call: Call, metadata: CallMetadata): boolean {
+  if (!pathMatches(match, pathOf(call.path ?? '/'), call)) return false;
+  const headers = match.headers.length > 0 ? callHeaders(call) : {};
   if (!match.headers.every((matcher) => headerMatches(matcher, headers[matcher.name.toLowerCase()])))
     return false;
   if (match.queryParameters.length > 0) {
-    const params = new URLSearchParams(query < 0 ? '' : target.slice(query + 1));
+    const parameters = queryOf(call);
     for (const matcher of match.queryParameters)
-      if (!queryParameterMatches(matcher, params.get(matcher.name) ?? undefined)) return false;
+      if (!queryParameterMatches(matcher, parameters.get(matcher.name) ?? undefined)) return false;
   }
-  const metadata = { 'envoy.filters.http.jwt_authn': { payload: call.claims } };
   if (!match.dynamicMetadata.every((matcher) => metadataMatches(matcher, metadata))) return false;
   return (match.runtimeFraction?.defaultValue?.numerator ?? 1) > 0;
 }
 
-function callHeaders(call: Call, target: string): Record<string, string | undefined> {
-  return {
-    ...call.headers,
-    ':method': call.method ?? 'GET',
-    ':authority': call.host ?? '',
-    host: call.host ?? '',
-    ':path': target,
-    ':scheme': call.tls === 'plaintext' ? 'http' : 'https',
-  };
+export function queryOf({ path = '/' }: Call): URLSearchParams {
+  const query = path.indexOf('?');
+  return new URLSearchParams(query < 0 ? '' : path.slice(query + 1));
 }
 
-function pathMatches(match: RouteMatch, path: string, call: Call): boolean {
+export function pathMatches(match: RouteMatch, path: string, call: Call): boolean {
   const { pathSpecifier: spec } = match;
   const sensitive = match.caseSensitive ?? true;
   const fold = (text: string): string => (sensitive ? text : text.toLowerCase());

@@ -30,12 +30,13 @@ import {
   appliedPolicy,
 } from '../../src/features/security/authorization-policy/schema.ts';
 import { defaultMeshConfig, overlayMeshConfig } from '../../src/registry/mesh-config.ts';
+import { matchedPolicies, type RbacFacts } from '../../src/simulate/rbac.ts';
 import { defineCollection, defineQuery } from '../../src/snapshot/query.ts';
 import { rebuild } from '../../src/snapshot/rebuild.ts';
 import type { Resource } from '../../src/snapshot/resource.ts';
 import { makeProxy } from '../golden/mesh.ts';
 import { worldOfYaml } from '../support/mesh-world.ts';
-import { conditionsHeld, evaluateFilters, type Facts, matchedPolicies } from '../support/rbac-evaluator.ts';
+import { conditionsHeld, evaluateFilters, unknownCondition } from '../support/rbac-filters.ts';
 import type { CaseOutcome } from './group.ts';
 
 interface RecordedCase {
@@ -178,7 +179,7 @@ function authorizerDifference(
 }
 
 /** The conditions of each rule that hold. */
-function conditions(filters: readonly Rules[], kind: keyof Rules, facts: Facts): string {
+function conditions(filters: readonly Rules[], kind: keyof Rules, facts: RbacFacts): string {
   return filters
     .flatMap((filter) => Object.entries(filter[kind]?.policies ?? {}))
     .filter(([name]) => !name.includes('policy[allow-none]'))
@@ -188,7 +189,7 @@ function conditions(filters: readonly Rules[], kind: keyof Rules, facts: Facts):
 }
 
 /** Which rules match; what the peer calls a policy of a bad provider and we call so differs by its prefix. */
-function ruleNames(filters: readonly Rules[], kind: keyof Rules, facts: Facts): string {
+function ruleNames(filters: readonly Rules[], kind: keyof Rules, facts: RbacFacts): string {
   return filters
     .flatMap((filter) => matchedPolicies(filter[kind] ?? create(RBACSchema), facts))
     .filter((name) => !name.includes('policy[allow-none]'))
@@ -211,7 +212,7 @@ function texts(words: readonly string[]): fc.Arbitrary<string> {
     );
 }
 
-function requests(words: readonly string[], protocol: 'http' | 'tcp'): fc.Arbitrary<Facts> {
+function requests(words: readonly string[], protocol: 'http' | 'tcp'): fc.Arbitrary<RbacFacts> {
   const like = (pattern: RegExp, ...more: string[]) =>
     texts([...words.filter((word) => pattern.test(word)), ...more]);
   const address = like(/^\d+\.\d+\.\d+\.\d+/, '10.10.10.10', '7.7.7.7').map(
@@ -270,6 +271,7 @@ function requests(words: readonly string[], protocol: 'http' | 'tcp'): fc.Arbitr
     })
     .map((facts) => ({
       ...facts,
+      unknown: unknownCondition,
       headers: Object.fromEntries(
         Object.entries(facts.headers).filter(([, value]) => value !== undefined),
       ) as Record<string, string>,

@@ -62,9 +62,9 @@ function hostClusters(recorded: RecordedHosts): Map<string, string[]> {
       },
     }),
   );
-  const inline = resources.routeConfiguration(recorded.routeName)?.virtualHosts ?? [];
+  const routes = resources.routeConfiguration(recorded.routeName);
   const found = new Map<string, string[]>();
-  for (const host of [...inline, ...resources.virtualHosts(recorded.routeName)])
+  for (const host of routes ? resources.virtualHosts(routes) : [])
     for (const domain of host.domains) found.set(domain, clustersOf(host));
   return found;
 }

@@ -4,13 +4,14 @@ import { expect, test } from 'vitest';
 import { type RBAC, RBACSchema } from '../../gen/proto/envoy/config/rbac/v3/rbac_pb.js';
 import { authorizationFilters } from '../../src/features/security/authorization-policy/envoy.ts';
 import { appliedPolicy } from '../../src/features/security/authorization-policy/schema.ts';
+import type { RbacFacts } from '../../src/simulate/rbac.ts';
 import { calls, policySets, trustDomains } from '../support/authorization-arbitrary.ts';
 import { type AskedCall, isAllowed, type PolicyObject } from '../support/authorization-reference.ts';
-import { evaluateFilters, type Facts } from '../support/rbac-evaluator.ts';
+import { evaluateFilters, unknownCondition } from '../support/rbac-filters.ts';
 
 const runs = Number(process.env.OSTRIA_AUTHORIZATION_RUNS ?? 2_500);
 
-function factsOf({ caller, http, ...call }: AskedCall): Facts {
+function factsOf({ caller, http, ...call }: AskedCall): RbacFacts {
   const { identity } = caller;
   return {
     headers: http ? { ...http.headers, ':method': http.method, ':authority': http.host } : {},
@@ -23,6 +24,7 @@ function factsOf({ caller, http, ...call }: AskedCall): Facts {
       : undefined,
     directRemoteIp: caller.ip,
     remoteIp: caller.remoteIp,
+    unknown: unknownCondition,
     metadata: http?.token ? { 'envoy.filters.http.jwt_authn': { payload: http.token } } : {},
   };
 }

@@ -1,0 +1,158 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
+import { CorsSchema } from '../../gen/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import { ExtAuthzSchema } from '../../gen/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
+import { HTTPFaultSchema } from '../../gen/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { ConfigSchema as HeaderToMetadataSchema } from '../../gen/proto/envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata_pb.js';
+import { JwtAuthenticationSchema } from '../../gen/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import { LocalRateLimitSchema } from '../../gen/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import { RateLimitSchema } from '../../gen/proto/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js';
+import {
+  RBACPerRouteSchema,
+  RBACSchema,
+} from '../../gen/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import type { HttpFilter } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { authenticate } from './authentication.ts';
+import { judge } from './authorization.ts';
+import { type ChosenRoute, type FilterSetting, filterSetting, type NoRoute } from './choose-route.ts';
+import { preflightAnswer } from './cors.ts';
+import { unpack } from './decoded-resources.ts';
+import { isAsked, verdictOf } from './external-authorization.ts';
+import { faultFor } from './fault.ts';
+import { answer, assume, decide, originIn, type Walk } from './walk.ts';
+
+/** A filter at work: true: the request goes on; false: it was answered. */
+type FilterWalk = (walk: Walk, config: Any, setting: FilterSetting | undefined, place: Place) => boolean;
+
+interface Place {
+  readonly choice: ChosenRoute | NoRoute;
+}
+
+const handlers: Readonly<Record<string, FilterWalk>> = {
+  [CorsSchema.typeName]: cors,
+  [JwtAuthenticationSchema.typeName]: tokens,
+  [RBACSchema.typeName]: policies,
+  [ExtAuthzSchema.typeName]: externalAuthorizer,
+  [HTTPFaultSchema.typeName]: fault,
+  [HeaderToMetadataSchema.typeName]: headersToMetadata,
+  [LocalRateLimitSchema.typeName]: localRateLimit,
+  [RateLimitSchema.typeName]: rateLimit,
+};
+
+/** Filters that neither answer nor choose, as far as a request tells. */
+const harmless = new Set(
+  [
+    ...['router.v3.Router', 'on_demand.v3.OnDemand', 'grpc_web.v3.GrpcWeb', 'grpc_stats.v3.FilterConfig'],
+    ...['stateful_session.v3.StatefulSession', 'dynamic_forward_proxy.v3.FilterConfig'],
+    ...['compressor.v3.Compressor', 'decompressor.v3.Decompressor'],
+  ].map((name) => `envoy.extensions.filters.http.${name}`),
+);
+
+/** One HTTP filter of a chain. A filter that is off works where a route says something of it. */
+export function walkFilter(walk: Walk, filter: HttpFilter, place: Place): boolean {
+  const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
+  if (!config) return true;
+  const setting = filterSetting(place.choice, filter.name, walk.call);
+  if (setting?.disabled || (filter.disabled && !setting)) return true;
+  const type = config.typeUrl.slice(config.typeUrl.lastIndexOf('/') + 1);
+  const handler = handlers[type];
+  if (handler) return handler(walk, config, setting, place);
+  if (!harmless.has(type))
+    assume(walk, `the filter ${filter.name} is not simulated: it lets the request pass`);
+  return true;
+}
+
+function routeOrigin({ choice }: Place) {
+  return 'route' in choice ? originIn(choice.route.metadata) : undefined;
+}
+
+function cors(walk: Walk, _: Any, setting: FilterSetting | undefined, place: Place): boolean {
+  const answered = preflightAnswer(setting?.config, walk.call);
+  if (!answered) return true;
+  const why = answered.allowed ? 'the origin is allowed' : 'the origin is not allowed';
+  decide(walk, 'cors', 'preflight', { verdict: 'answered', why }, routeOrigin(place));
+  walk.result.status = 200;
+  return false;
+}
+
+function tokens(walk: Walk, any: Any): boolean {
+  const config = unpack(any, JwtAuthenticationSchema);
+  return !config || authenticate(walk, config);
+}
+
+function policies(walk: Walk, any: Any, setting: FilterSetting | undefined): boolean {
+  const own = unpack(setting?.config, RBACPerRouteSchema);
+  const filter = own ? own.rbac : unpack(any, RBACSchema);
+  if (!filter) return true;
+  const refusedBy = judge(walk, filter, 'envoy.filters.http.rbac');
+  if (refusedBy === undefined) return true;
+  walk.result.refusedBy = refusedBy;
+  answer(walk, 403, `rbac_access_denied_matched_policy[${refusedBy}]`);
+  return false;
+}
+
+function externalAuthorizer(walk: Walk, any: Any): boolean {
+  const config = unpack(any, ExtAuthzSchema);
+  if (!config || !isAsked(walk, config.filterEnabledMetadata)) return true;
+  const refusedBy = verdictOf(walk, config.filterEnabledMetadata);
+  if (refusedBy === undefined) return true;
+  walk.result.refusedBy = refusedBy;
+  answer(walk, 403, 'ext_authz_denied');
+  return false;
+}
+
+/** A fault that no request escapes answers; others are told. */
+function fault(walk: Walk, _: Any, setting: FilterSetting | undefined, place: Place): boolean {
+  const found = faultFor(setting?.config, walk.call);
+  if (!found) return true;
+  walk.result.fault = found;
+  const { abort, delay } = found;
+  const origin = routeOrigin(place);
+  if (delay)
+    decide(
+      walk,
+      'fault',
+      'delay',
+      { verdict: 'delayed', why: `${delay.milliseconds} ms, ${delay.percent} % of requests` },
+      origin,
+    );
+  if (!abort) return true;
+  const certain = abort.percent >= 100;
+  const why = `status ${abort.status}, ${abort.percent} % of requests`;
+  decide(walk, 'fault', 'abort', { verdict: certain ? 'answered' : 'observed', why }, origin);
+  if (!certain) return true;
+  answer(walk, abort.status);
+  return false;
+}
+
+function headersToMetadata(walk: Walk, any: Any): boolean {
+  const headers: Record<string, string> = { ...walk.call.headers };
+  for (const { header, remove, onHeaderPresent } of unpack(any, HeaderToMetadataSchema)?.requestRules ?? []) {
+    const name = header.toLowerCase();
+    const value = headers[name];
+    if (value === undefined || !onHeaderPresent) continue;
+    const { metadataNamespace, key } = onHeaderPresent;
+    walk.metadata[metadataNamespace] = { ...walk.metadata[metadataNamespace], [key]: value };
+    if (remove) delete headers[name];
+  }
+  walk.call = { ...walk.call, headers };
+  return true;
+}
+
+function localRateLimit(walk: Walk, any: Any, setting: FilterSetting | undefined): boolean {
+  const config = unpack(setting?.config, LocalRateLimitSchema) ?? unpack(any, LocalRateLimitSchema);
+  const bucket = config?.tokenBucket;
+  if (!bucket || (config.filterEnabled?.defaultValue?.numerator ?? 0) === 0) return true;
+  const { seconds, nanos } = bucket.fillInterval ?? { seconds: 0n, nanos: 0 };
+  const per = `${Number(seconds) + nanos / 1e9} s`;
+  const why = `${bucket.tokensPerFill ?? 1} requests in ${per}, ${bucket.maxTokens} at once, then 429`;
+  decide(walk, 'rate-limit', 'local', { verdict: 'allowed', why });
+  assume(walk, 'the local rate limit is not used up');
+  return true;
+}
+
+function rateLimit(walk: Walk, any: Any): boolean {
+  const domain = unpack(any, RateLimitSchema)?.domain ?? '';
+  decide(walk, 'rate-limit', domain, { verdict: 'asks', why: 'a rate limit service' });
+  assume(walk, `the rate limit service allows (domain ${domain})`);
+  return true;
+}

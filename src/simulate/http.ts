@@ -1,0 +1,83 @@
+import {
+  type Cluster,
+  Cluster_DiscoveryType as DiscoveryType,
+} from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import type { RouteAction } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
+import type { HttpConnectionManager } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { SimulationResult } from './call.ts';
+import { type ChosenRoute, chooseRoute, type NoRoute } from './choose-route.ts';
+import { chosenIndex, toClusters } from './clusters.ts';
+import { addressesOf } from './endpoints.ts';
+import { walkFilter } from './http-filters.ts';
+import { clientAddress, withForwardedFor } from './remote-address.ts';
+import { forwarded, normalizedPath, redirectLocation } from './rewrite.ts';
+import { answer, fail, type Walk } from './walk.ts';
+
+/** One request through an HTTP connection manager: the route is chosen, the filters have their say, the router does what is left. */
+export function walkHttp(walk: Walk, manager: HttpConnectionManager): SimulationResult {
+  if (manager.normalizePath) walk.call = { ...walk.call, path: normalizedPath(walk.call.path ?? '/') };
+  walk.client = clientAddress(manager, walk.call);
+  walk.call = withForwardedFor(manager, walk.call);
+  let choice = chooseRoute(walk, manager);
+  for (const filter of manager.httpFilters) {
+    if (!walkFilter(walk, filter, { choice })) return walk.result;
+    if (walk.routeIsStale) choice = chooseRoute(walk, manager);
+  }
+  return 'route' in choice ? applyAction(walk, choice) : withoutRoute(walk, choice);
+}
+
+/** HTTP is answered whatever goes wrong. */
+function withoutRoute(walk: Walk, { error, config }: NoRoute): SimulationResult {
+  if (config) answer(walk, error === 'tls required, sending 301' ? 301 : 404);
+  return fail(walk, error);
+}
+
+function applyAction(walk: Walk, choice: ChosenRoute): SimulationResult {
+  const { action } = choice.route;
+  switch (action.case) {
+    case 'directResponse':
+      walk.result.directResponse = { status: action.value.status };
+      return answer(walk, action.value.status);
+    case 'redirect': {
+      const code = [301, 302, 303, 307, 308][action.value.responseCode] ?? 301;
+      walk.result.redirect = { code, location: redirectLocation(walk.call, choice.route, action.value) };
+      return answer(walk, code);
+    }
+    case 'route':
+      return forward(walk, choice, action.value);
+    default:
+      return walk.result;
+  }
+}
+
+function forward(walk: Walk, choice: ChosenRoute, action: RouteAction): SimulationResult {
+  const { clusterSpecifier } = action;
+  const clusters =
+    clusterSpecifier.case === 'cluster'
+      ? [{ cluster: clusterSpecifier.value, weight: 1 }]
+      : clusterSpecifier.case === 'weightedClusters'
+        ? clusterSpecifier.value.clusters.map(({ name, weight }) => ({ cluster: name, weight: weight ?? 0 }))
+        : [];
+  toClusters(walk, clusters);
+  const chosen = walk.resources.cluster(walk.result.cluster ?? '');
+  const status = chosen ? statusWithout(walk, chosen) : missingStatus(action);
+  if (status !== undefined) return answer(walk, status);
+  walk.result.forwarded = forwarded(walk.call, choice, action, chosenIndex(walk.call, clusters));
+  return walk.result;
+}
+
+function missingStatus(action: RouteAction): number {
+  return [503, 404, 500][action.clusterNotFoundResponseCode] ?? 503;
+}
+
+/** 503 for a cluster whose endpoints are known to be none. */
+function statusWithout(walk: Walk, cluster: Cluster): number | undefined {
+  const assignment = walk.resources.endpoints(cluster);
+  const isStatic =
+    cluster.clusterDiscoveryType.case === 'type' &&
+    cluster.clusterDiscoveryType.value === DiscoveryType.STATIC;
+  if (!assignment) return cluster.edsClusterConfig || isStatic ? 503 : undefined;
+  const endpoints = addressesOf(assignment);
+  walk.result.endpoints = endpoints;
+  return endpoints.length === 0 ? 503 : undefined;
+}

@@ -1,0 +1,78 @@
+import { type Origin, parseOriginId } from '../config/origin.ts';
+import type { Call, Decision, SimulationError, SimulationOptions, SimulationResult, Step } from './call.ts';
+import type { DecodedResources } from './decoded-resources.ts';
+
+/** Metadata namespace and key under which emitters stamp origins. */
+const originNamespace = 'ostria';
+const originKey = 'origin';
+
+/** A call on its way: what it became, and what was decided so far. */
+export interface Walk {
+  call: Call;
+  readonly options: SimulationOptions;
+  readonly resources: DecodedResources;
+  readonly result: Omit<SimulationResult, 'steps' | 'assumed'> & { steps: Step[]; assumed?: string[] };
+  /** Of requests: what is taken for the client's address. */
+  client?: string;
+  /** A filter changed what routes look at. */
+  routeIsStale?: boolean;
+  /** What filters left for those behind them, by filter. */
+  readonly metadata: Record<string, Record<string, unknown>>;
+}
+
+export function fail(walk: Walk, error: SimulationError): SimulationResult {
+  walk.result.error = error;
+  return walk.result;
+}
+
+type Metadata = { filterMetadata: { readonly [key: string]: unknown } } | undefined;
+
+export function originIn(metadata: Metadata): Origin | undefined {
+  const fields = metadata?.filterMetadata[originNamespace] as Record<string, unknown> | undefined;
+  const id = fields?.[originKey];
+  return typeof id === 'string' ? parseOriginId(id) : undefined;
+}
+
+export function step(walk: Walk, stage: Step['stage'], name: string, metadata: Metadata): void {
+  const origin = originIn(metadata);
+  walk.result.steps.push({ stage, name, ...(origin ? { origin } : {}) });
+}
+
+export function decide(
+  walk: Walk,
+  stage: Step['stage'],
+  name: string,
+  decision: Decision,
+  origin?: Origin,
+): void {
+  walk.result.steps.push({ stage, name, ...(origin ? { origin } : {}), decision });
+}
+
+export function assume(walk: Walk, what: string): void {
+  walk.result.assumed ??= [];
+  if (!walk.result.assumed.includes(what)) walk.result.assumed.push(what);
+}
+
+/** gRPC codes of HTTP statuses. @see https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md */
+const grpcCodes: Readonly<Record<number, number>> = {
+  400: 13,
+  401: 16,
+  403: 7,
+  404: 12,
+  429: 14,
+  502: 14,
+  503: 14,
+  504: 14,
+};
+const unknownCode = 2;
+
+/** An answer that the proxy gives itself: gRPC clients get a status of theirs. */
+export function answer(walk: Walk, status: number, details?: string): SimulationResult {
+  if (details !== undefined) walk.result.details = details;
+  const type = walk.call.headers?.['content-type'] ?? '';
+  if (type === 'application/grpc' || type.startsWith('application/grpc+')) {
+    walk.result.status = 200;
+    walk.result.grpcStatus = grpcCodes[status] ?? unknownCode;
+  } else walk.result.status = status;
+  return walk.result;
+}
