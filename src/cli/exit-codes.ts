@@ -12,6 +12,8 @@ export const exitCodes = {
   refused: 6,
   unreachable: 7,
   timeout: 8,
+  rejected: 9,
+  rolledBack: 10,
   interrupted: 130,
 } as const;
 
@@ -28,6 +30,8 @@ export const exitCodesHelp = `Exit codes of ostria
   6    refused: the API server does not allow it to this user
   7    unreachable: no running mesh, or the API server does not answer
   8    it did not become ready in time
+  9    rejected: a proxy, or the compile for it, does not take what was applied; it is in force elsewhere
+  10   rolled back: what was applied was rejected or failed its conditions, and what was there before is back
   130  interrupted with Ctrl-C
 
 ostria run ends with the exit code of the command that it ran.

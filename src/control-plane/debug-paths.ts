@@ -1,6 +1,8 @@
 import type { AuthorityRing } from '../ca/authority-ring.ts';
+import { CodedError } from '../kit/coded-error.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 import type { Ledger } from '../xds/ledger.ts';
+import type { Delivery } from './delivery/delivery.ts';
 import type { MeshState } from './mesh-state.ts';
 
 /** Longest wait for proxies to acknowledge, in ms. */
@@ -11,9 +13,10 @@ export function debugPaths(parts: {
   ledger: Ledger;
   engine: Engine;
   state: MeshState;
+  delivery: Delivery;
   ring: AuthorityRing | undefined;
 }): Readonly<Record<string, (query: URLSearchParams) => unknown>> {
-  const { ledger, engine, state, ring } = parts;
+  const { ledger, engine, state, delivery, ring } = parts;
   return {
     '/debug/syncz': () => ledger.snapshot(),
     '/debug/revision': () => ({ taken: state.revision, pushed: engine.revision }),
@@ -22,12 +25,31 @@ export function debugPaths(parts: {
       ledger.waitFor(state.revision, {
         timeoutMs: Math.min(maxWaitMs, Math.max(0, Number(query.get('timeout') ?? 10_000) || 0)),
       }),
+    /**
+     * `?first=RV&last=RV[&timeout=MS]`: how far the changes of these resourceVersions have come; waits at most so long until every
+     * proxy concerned has answered.
+     */
+    '/debug/delivery': (query) => {
+      const last = revisionIn(query, 'last');
+      return delivery.report({
+        first: query.has('first') ? revisionIn(query, 'first') : last,
+        last,
+        waitMs: Math.min(maxWaitMs, Math.max(0, Number(query.get('timeout') ?? 0) || 0)),
+      });
+    },
     '/debug/compile': () => ({ ...engine.stats(), failures: engine.failures().map(failureOf) }),
     /** The mesh's settings in force, and those that are set and not acted on. */
     '/debug/mesh-config': () => ({ inForce: state.mesh, notActedOn: state.uncovered }),
     ...(ring ? { '/debug/ca': () => ring.status() } : {}),
     '/debug/conflicts': () => state.merge.conflicts(),
   };
+}
+
+function revisionIn(query: URLSearchParams, name: string): number {
+  const text = query.get(name) ?? '';
+  if (!/^\d{1,15}$/.test(text))
+    throw new CodedError('RequestInvalid', `${name} must be a resourceVersion, as ?last=1234`);
+  return Number(text);
 }
 
 /** What the authenticated API does when it is told to. */

@@ -29,7 +29,9 @@ function start(pace: Partial<PaceOptions>): (value: string, heldUntil?: number) 
   pushes = 0;
   engine.onPush(() => pushes++);
   const fail = (error: unknown) => expect.unreachable(String(error));
-  flusher = new Flusher(engine, fail, { share: 0.001, freeMs: 0, allowanceMs: 0, maxMs: 600_000, ...pace });
+  flusher = new Flusher(engine, fail, {
+    pace: { share: 0.001, freeMs: 0, allowanceMs: 0, maxMs: 600_000, ...pace },
+  });
   let revision = 0;
   return (value, heldUntil) => {
     engine.apply([{ kind: kind.name, key: 'a', value }], ++revision);

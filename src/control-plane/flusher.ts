@@ -19,16 +19,28 @@ export class Flusher {
   readonly #engine: Engine;
   readonly #onError: (error: unknown) => void;
   readonly #pace: Pace;
+  readonly #onFlush: ((from: number, to: number) => void) | undefined;
   #running: Promise<void> | undefined;
   #heldUntil = 0;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** `pace`: of flushes that follow each other, by the CPU time that they take. */
-  constructor(engine: Engine, onError: (error: unknown) => void, pace: PaceOptions = defaultPace) {
+  /**
+   * `pace`: of flushes that follow each other, by the CPU time that they take. `onFlush`: told of the revisions that a flush
+   * took the mesh from and to, after its push.
+   */
+  constructor(
+    engine: Engine,
+    onError: (error: unknown) => void,
+    options: {
+      readonly pace?: PaceOptions;
+      readonly onFlush?: (from: number, to: number) => void;
+    } = {},
+  ) {
     this.#engine = engine;
     this.#onError = onError;
-    this.#pace = new Pace(pace);
+    this.#pace = new Pace(options.pace ?? defaultPace);
+    this.#onFlush = options.onFlush;
   }
 
   /**
@@ -99,8 +111,10 @@ export class Flusher {
       await immediate();
       since = threadCpuMs();
     };
+    const from = this.#engine.revision;
     try {
       await this.#engine.flushAsync({ sliceMs, pause });
+      this.#onFlush?.(from, this.#engine.revision);
     } finally {
       this.#pace.done(cpuMs + threadCpuMs() - since, performance.now());
     }

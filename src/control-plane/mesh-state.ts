@@ -27,6 +27,8 @@ export interface MeshStateOptions {
     text: string,
   ) => { ok: true; value: Readonly<Record<string, unknown>> } | { ok: false; error: string };
   onProblem: (message: string) => void;
+  /** Told which revision of the mesh holds a batch of a source. */
+  onTaken?: (source: string, sourceRevision: number, revision: number) => void;
   /** The status of a ServiceEntry (`namespace/name`) should say these addresses. */
   onVirtualIps?: RegistryOptions['onVirtualIps'];
 }
@@ -98,6 +100,7 @@ export class MeshState {
     world.push(...worldChanges(changes));
     world.push(...this.#registry.apply(changes));
     for (const target of this.#options.targets) target.apply(world, this.#revision);
+    this.#options.onTaken?.(source, batch.revision, this.#revision);
     return this.#revision;
   }
 

@@ -65,7 +65,7 @@ export class ProblemReporter implements CompileTarget {
     this.#writer = writer;
     this.#clock = clock;
     this.#engine = createEngine({ roots: [problems, statuses] });
-    this.#flusher = new Flusher(this.#engine, onError, unhurried);
+    this.#flusher = new Flusher(this.#engine, onError, { pace: unhurried });
     const observer = parseProxy({ id: observerId, cluster: '', metadata: {} }, { vhds: true });
     if (!observer.ok) throw new Error(observer.error);
     this.#engine.connect(observer.proxy);

@@ -20,6 +20,9 @@ import { createAdmitObject } from './admit-object.ts';
 import { AutoRegistration } from './auto-registration.ts';
 import { openStore, startConfigApi } from './config-api.ts';
 import { controlActions, debugPaths } from './debug-paths.ts';
+import { Delivery } from './delivery/delivery.ts';
+import { FlushLog } from './delivery/flush-log.ts';
+import { RevisionBook } from './delivery/revision-book.ts';
 import { FilterQuarantine } from './filter-quarantine.ts';
 import { Flusher } from './flusher.ts';
 import { type IdentityService, openIdentityService } from './identity-service.ts';
@@ -74,7 +77,8 @@ async function start(
   stop: () => Promise<void>,
 ): Promise<ControlPlane> {
   const kinds = createBuiltInRegistry();
-  const { engine, flusher } = startCompile(log, stops);
+  const flushes = new FlushLog();
+  const { engine, flusher } = startCompile(flushes, log, stops);
   const mesh = meshOf(options);
   const ending = new AbortController();
   stops.push(() => ending.abort());
@@ -96,12 +100,16 @@ async function start(
   const compiles: CompileTarget[] = status ? [engine, status.problems] : [engine];
   const keys = await keepKeys(options, compiles, flusher, log);
   stops.push(() => keys.close());
+  const revisions = new RevisionBook();
   const state = new MeshState({
     sources: ['files', 'store'],
     mesh,
     targets: [...compiles, keys],
     parseMesh: parseMeshSettings,
     onProblem: (message) => log.warn(message),
+    onTaken(source, sourceRevision, revision) {
+      if (source === 'store') revisions.note(sourceRevision, revision);
+    },
     ...(status ? { onVirtualIps: status.virtualIps } : {}),
   });
   const quarantine = new FilterQuarantine({
@@ -165,13 +173,15 @@ async function start(
     monitoring.setReady('xds');
   }
   if (store && hasApi(options)) {
+    const delivery = new Delivery({ ledger, flushes, revisions, engine });
+    stops.push(delivery.follow());
     const api = await startConfigApi(options, {
       store,
       kinds,
       log,
       release: ostriaVersion(),
       checks: {},
-      paths: debugPaths({ ledger, engine, state, ring: identity?.ring }),
+      paths: debugPaths({ ledger, engine, state, delivery, ring: identity?.ring }),
       actions: controlActions(identity?.ring),
     });
     stops.push(() => api.close());
@@ -250,11 +260,18 @@ function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Lo
   };
 }
 
-function startCompile(log: Logger, stops: (() => void)[]): { engine: Engine; flusher: Flusher } {
+function startCompile(
+  flushes: FlushLog,
+  log: Logger,
+  stops: (() => void)[],
+): { engine: Engine; flusher: Flusher } {
   const engine = createEngine({ roots: roots.collections, pause: () => immediate() });
-  const flusher = new Flusher(engine, (error) =>
-    log.error({ err: error }, 'the compile failed; proxies keep what they have'),
+  const flusher = new Flusher(
+    engine,
+    (error) => log.error({ err: error }, 'the compile failed; proxies keep what they have'),
+    { onFlush: (from, to) => flushes.flushed(from, to) },
   );
+  stops.push(flushes.follow(engine));
   const collect = setInterval(() => engine.collect(), collectEveryMs).unref();
   const unsubscribe = engine.onFailures((failures) => {
     for (const failure of failures) log.warn(describeFailure(failure));

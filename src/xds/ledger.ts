@@ -47,10 +47,41 @@ export interface RecoveredEvent {
   readonly resources: readonly string[];
 }
 
+/** Why a client has not answered for a type yet. */
+export type LagReason =
+  /** It was sent, and the client has neither acknowledged nor refused it. */
+  | 'unanswered'
+  /** The client does not read what was written to its connection. */
+  | 'unread'
+  /** A listener or route waits for clusters that warm, or that the client refused. */
+  | 'waits for clusters'
+  /** Not sent yet: the type has a pace, or others have their turn. */
+  | 'unsent';
+
+/** A type of which a client has not answered for a revision. */
+export interface Lag {
+  readonly typeUrl: string;
+  readonly reason: LagReason;
+  /** When the response that is not answered was sent, in ms since the epoch; undefined: none is. */
+  readonly sentAt: number | undefined;
+  /** What the client acknowledged last of the type; undefined: nothing. */
+  readonly acknowledged: DeliveryMark | undefined;
+}
+
+/** A client that has not answered for a revision; `types` is empty where its state could not be told apart. */
+export interface ProxyLag {
+  readonly proxyId: string;
+  readonly namespace: string;
+  readonly types: readonly Lag[];
+}
+
 /** A stream, as the ledger sees it. */
 export interface LedgerStream {
   readonly proxyId: string;
+  readonly namespace: string;
   isSynced(revision: number): boolean;
+  /** What keeps it from being synced; empty where it is. A client that has just come lags until it has acknowledged its first state. */
+  lag(revision: number): readonly Lag[];
   status(): ProxyStatus;
   heldResources(): readonly HeldResources[];
   rejectedResources(): readonly RejectedEvent[];
@@ -186,6 +217,35 @@ export class Ledger {
     );
     if (streams.size > 0) await this.#wait(revision, streams, Math.max(0, until - performance.now()));
     return this.#result(streams);
+  }
+
+  /** Which of some proxies have not answered for a revision, in the order of their ids, and which are not connected at all. */
+  lags(
+    revision: number,
+    proxies: ReadonlySet<string>,
+  ): { readonly lagging: readonly ProxyLag[]; readonly absent: readonly string[] } {
+    const absent = new Set(proxies);
+    const lagging = new Map<string, ProxyLag>();
+    for (const stream of this.#select(proxies)) {
+      const { proxyId, namespace } = stream;
+      absent.delete(proxyId);
+      const types = [...(lagging.get(proxyId)?.types ?? []), ...stream.lag(revision)];
+      if (types.length > 0) lagging.set(proxyId, { proxyId, namespace, types });
+    }
+    return {
+      lagging: [...lagging.values()].sort((a, b) => (a.proxyId < b.proxyId ? -1 : 1)),
+      absent: [...absent].sort(),
+    };
+  }
+
+  /** What some proxies refuse at present. */
+  refusals(proxies: ReadonlySet<string>): readonly RejectedEvent[] {
+    return [...this.#select(proxies)].flatMap((stream) => stream.rejectedResources());
+  }
+
+  /** Ids of the proxies that are connected. */
+  connected(): ReadonlySet<string> {
+    return new Set([...this.#streams].map(({ proxyId }) => proxyId));
   }
 
   #select(proxies: ReadonlySet<string> | undefined): Set<LedgerStream> {

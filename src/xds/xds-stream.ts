@@ -7,7 +7,7 @@ import { collectDelta } from './collect-delta.ts';
 import { collectSotw } from './collect-sotw.ts';
 import type { Draft } from './draft.ts';
 import type { GrpcStream } from './grpc-stream.ts';
-import type { HeldResources, LedgerStream, ProxyStatus, RejectedEvent } from './ledger.ts';
+import type { HeldResources, Lag, LedgerStream, ProxyStatus, RejectedEvent } from './ledger.ts';
 import type { XdsMethod } from './methods.ts';
 import { askOnDemand, recall } from './on-demand.ts';
 import type { Registration } from './proxy-registry.ts';
@@ -18,7 +18,7 @@ import { advanceRetirement, clusterFacts, hasWork } from './safe-order.ts';
 import { acknowledge, rejectFlight } from './settle.ts';
 import type { StreamContext } from './stream-context.ts';
 import type { StreamState } from './stream-state.ts';
-import { groupRejections, heldOf, statusOf } from './stream-status.ts';
+import { groupRejections, heldOf, lagOf, statusOf } from './stream-status.ts';
 import { noteRouteConfigs, subscribeDelta, subscribeSotw } from './subscribe.ts';
 import type { Views } from './views.ts';
 import { Watch } from './watch.ts';
@@ -73,6 +73,10 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
 
   get proxyId(): string {
     return this.#registration?.id ?? '';
+  }
+
+  get namespace(): string {
+    return this.#registration?.proxy.namespace ?? '';
   }
 
   get now(): number {
@@ -403,10 +407,19 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     });
   }
 
+  lag(revision: number): readonly Lag[] {
+    const { now } = this;
+    const blocked = this.#blockedSince !== undefined;
+    return this.#order.flatMap((watch) => {
+      const lag = lagOf(watch, revision, { hasWork: hasWork(this, watch), blocked, now });
+      return lag ? [lag] : [];
+    });
+  }
+
   status(): ProxyStatus {
     return {
       proxyId: this.proxyId,
-      namespace: this.#registration?.proxy.namespace ?? '',
+      namespace: this.namespace,
       protocol: this.delta ? 'delta' : 'sotw',
       connectedAt: this.connectedAt,
       address: this.#credentials.remoteAddress,

@@ -41,6 +41,8 @@ export interface Applied {
   readonly warnings: readonly string[];
   /** Of `failed`: lines for people, with file:line:column where known. */
   readonly problems: readonly string[];
+  /** What the server made of it, and where it is; undefined where it failed. */
+  readonly written?: { readonly path: string; readonly object: ConfigObject };
 }
 
 /** How many objects of one kind are on the way at a time. */
@@ -144,7 +146,8 @@ async function applyOne(
     const outcome =
       status === 201 ? 'created' : versions.get(identity) === after ? 'unchanged' : 'configured';
     versions.set(identity, after);
-    return { source: parsed, name, outcome, warnings, problems: [] };
+    const written = { path, object: json as ConfigObject };
+    return { source: parsed, name, outcome, warnings, problems: [], written };
   } catch (error) {
     return { source: parsed, name, outcome: 'failed', warnings: [], problems: explainRefusal(parsed, error) };
   }

@@ -2,11 +2,21 @@ import type { Command } from 'commander';
 import type { ParsedObject } from '../../config/yaml-documents.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import type { ApiClient } from '../api/api-client.ts';
-import { applyObjects, defaultFieldManager, formatProblem, type Outcome } from '../apply/apply-objects.ts';
-import { checkObjects } from '../apply/check-objects.ts';
+import {
+  type Applied,
+  type ApplyOptions,
+  applyObjects,
+  defaultFieldManager,
+  formatProblem,
+  type Outcome,
+} from '../apply/apply-objects.ts';
+import { type CheckedObjects, checkObjects } from '../apply/check-objects.ts';
 import { collectObjects } from '../apply/collect-objects.ts';
+import { localMeshOf } from '../apply/wait/local-mesh.ts';
+import { failuresNow, type WaitVerdict, waitForChange } from '../apply/wait/wait-for-change.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
-import { exitCodes } from '../exit-codes.ts';
+import { type ExitCode, exitCodes } from '../exit-codes.ts';
+import { parseDuration } from '../mesh-file/duration.ts';
 import { err, out } from '../output/style.ts';
 
 interface ApplyFlags extends ConnectionFlags {
@@ -15,6 +25,8 @@ interface ApplyFlags extends ConnectionFlags {
   readonly dryRun?: boolean | string;
   readonly forceConflicts?: boolean;
   readonly fieldManager: string;
+  readonly wait?: boolean;
+  readonly timeout: string;
 }
 
 export function registerApply(program: Command): void {
@@ -28,7 +40,9 @@ export function registerApply(program: Command): void {
     .option('-R, --recursive', 'look into subdirectories too')
     .option('--dry-run [mode]', 'have the server check everything and change nothing')
     .option('--force-conflicts', 'take over fields that somebody else manages')
-    .option('--field-manager <name>', 'name under which the fields are managed', defaultFieldManager);
+    .option('--field-manager <name>', 'name under which the fields are managed', defaultFieldManager)
+    .option('-w, --wait', 'return when every proxy concerned has acknowledged and answers the new way')
+    .option('--timeout <duration>', 'how long --wait waits, such as 90s', '60s');
   addConnectionFlags(command)
     .addHelpText(
       'after',
@@ -36,7 +50,11 @@ export function registerApply(program: Command): void {
 Examples:
   ostria apply -f reviews-v3.yaml
   ostria apply -f networking/ --dry-run
-  helm template my-chart | ostria apply -f -`,
+  ostria apply -f reviews-v3.yaml --wait --timeout 30s
+  helm template my-chart | ostria apply -f -
+
+With --wait it ends with 8 if a proxy has not answered in time (it is named, with what it lacks), and with 9 if one refuses what was
+applied (with Envoy's words, at the line of the file).`,
     )
     .action(runApply);
 }
@@ -50,6 +68,7 @@ async function runApply(flags: ApplyFlags): Promise<void> {
       'UsageInvalid',
       `--dry-run=${flags.dryRun} is not known; it is done by the server: --dry-run`,
     );
+  const timeoutMs = durationOf('--timeout', flags.timeout);
   const { objects, problems } = collectObjects(flags.filename, { recursive: flags.recursive ?? false });
   if (problems.length > 0) {
     for (const problem of problems) process.stderr.write(`${err.red('error')}: ${formatProblem(problem)}\n`);
@@ -62,39 +81,85 @@ async function runApply(flags: ApplyFlags): Promise<void> {
       'FileNotFound',
       `${flags.filename.join(', ')} ${flags.filename.length > 1 ? 'hold' : 'holds'} no object`,
     );
-  const { client, namespace } = connect(flags);
+  const { client, access, namespace } = connect(flags);
+  const options = { fieldManager: flags.fieldManager, force: flags.forceConflicts ?? false, namespace };
+  const dryRun = flags.dryRun !== undefined && flags.dryRun !== 'none';
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort();
   try {
-    await applyAll(client, objects, flags, namespace);
+    const checked = await checkAll(client, objects, options, dryRun);
+    if (!checked || dryRun) return;
+    if (!flags.wait) {
+      await writeAll(client, objects, checked, options);
+      return;
+    }
+    const oldFailures = await failuresNow(client);
+    const { applied, failed } = await writeAll(client, objects, checked, options);
+    if (failed > 0) return;
+    process.once('SIGINT', interrupt);
+    const { verdict } = await waitForChange(client, applied, {
+      timeoutMs,
+      signal: interrupted.signal,
+      mesh: localMeshOf(access),
+      namespace,
+      oldFailures,
+    });
+    process.exitCode = codeOf[verdict];
   } finally {
+    process.removeListener('SIGINT', interrupt);
     client.close();
   }
 }
 
-/** Everything is checked before anything is written. */
-async function applyAll(
+const codeOf: Readonly<Record<WaitVerdict, ExitCode>> = {
+  answered: exitCodes.ok,
+  unchanged: exitCodes.ok,
+  refused: exitCodes.rejected,
+  late: exitCodes.timeout,
+  interrupted: exitCodes.interrupted,
+};
+
+function durationOf(flag: string, text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms > 0) return ms;
+  throw new CodedError('UsageInvalid', `${flag} ${text} is no duration such as 30s or 2m`);
+}
+
+/** Everything is checked before anything is written. Undefined: something was refused, and it has been said. */
+async function checkAll(
   client: ApiClient,
   objects: readonly ParsedObject[],
-  flags: ApplyFlags,
-  namespace: string,
-): Promise<void> {
-  const options = { fieldManager: flags.fieldManager, force: flags.forceConflicts ?? false, namespace };
-  const dryRun = flags.dryRun !== undefined && flags.dryRun !== 'none';
+  options: ApplyOptions,
+  dryRun: boolean,
+): Promise<CheckedObjects | undefined> {
   const checked = await checkObjects(client, objects, options, dryRun);
   for (const problem of checked.problems) process.stderr.write(`${err.red('error')}: ${problem}\n`);
-  if (checked.refused > 0) return refuse(checked.refused, objects.length, 'nothing was applied');
-  if (dryRun) {
+  if (checked.refused > 0) {
+    refuse(checked.refused, objects.length, 'nothing was applied');
+    return undefined;
+  }
+  if (dryRun)
     for (const { name, outcome, warnings } of checked.verdicts.values())
       report(name, outcome, warnings, ' (dry run)');
-    return;
-  }
-  let failed = 0;
+  return checked;
+}
+
+async function writeAll(
+  client: ApiClient,
+  objects: readonly ParsedObject[],
+  checked: CheckedObjects,
+  options: ApplyOptions,
+): Promise<{ applied: Applied[]; failed: number }> {
+  const all: Applied[] = [];
   for await (const applied of applyObjects(client, objects, checked.verdicts, options)) {
-    if (applied.outcome === 'failed') failed++;
+    all.push(applied);
     for (const line of applied.problems) process.stderr.write(`${err.red('error')}: ${line}\n`);
     report(applied.name, applied.outcome, applied.warnings);
   }
+  const failed = all.filter(({ outcome }) => outcome === 'failed').length;
   // Something changed at the server since the check.
   if (failed > 0) refuse(failed, objects.length, 'the others were applied');
+  return { applied: all, failed };
 }
 
 function report(name: string, outcome: Outcome, warnings: readonly string[], suffix = ''): void {

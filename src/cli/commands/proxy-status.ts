@@ -3,6 +3,7 @@ import type { ProxyStatus } from '../../xds/ledger.ts';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { textTable } from '../output/text-table.ts';
+import { proxyName } from '../proxy/proxy-name.ts';
 
 interface StatusFlags extends ConnectionFlags {
   readonly output?: string;
@@ -33,8 +34,8 @@ Examples:
       const shown = all.filter(
         ({ proxyId, namespace }) =>
           (workload === undefined ||
-            nameOf(proxyId) === workload ||
-            nameOf(proxyId).split('.')[0] === workload) &&
+            proxyName(proxyId) === workload ||
+            proxyName(proxyId).split('.')[0] === workload) &&
           (flags.namespace === undefined || namespace === flags.namespace),
       );
       process.stdout.write(output ? formatStructured(shown, output) : proxyStatusTable(shown));
@@ -49,15 +50,10 @@ const columns = [
   'VirtualHost',
 ] as const;
 
-/** `name.namespace` out of a node id. */
-function nameOf(proxyId: string): string {
-  return proxyId.split('~')[2] ?? proxyId;
-}
-
 /** istioctl's columns, with VHDS beside RDS. */
 export function proxyStatusTable(statuses: readonly ProxyStatus[]): string {
   const rows = statuses.map((status) => [
-    nameOf(status.proxyId),
+    proxyName(status.proxyId),
     ...columns.map(
       (type) => status.types.find(({ typeUrl }) => typeUrl.endsWith(`.${type}`))?.state ?? 'NOT SENT',
     ),

@@ -68,11 +68,7 @@ export function createSystemPaths(options: SystemPathOptions) {
   async function act(path: string, query: URLSearchParams): Promise<Answer> {
     const action = Object.hasOwn(options.actions, path) ? options.actions[path] : undefined;
     if (!action) throw methodNotAllowed(undefined, 'post');
-    try {
-      return json((await action(query)) ?? {});
-    } catch (error) {
-      throw error instanceof CodedError ? badRequest(error.message) : error;
-    }
+    return json((await refusing(() => action(query))) ?? {});
   }
 
   async function answer(request: SystemRequest): Promise<Answer> {
@@ -87,11 +83,20 @@ export function createSystemPaths(options: SystemPathOptions) {
     if (path.startsWith('/openapi/v3/'))
       return openApiV3(options.v3, path.slice('/openapi/v3/'.length), request);
     const further = Object.hasOwn(options.paths, path) ? options.paths[path] : undefined;
-    if (further) return json(await further(request.query));
+    if (further) return json(await refusing(() => further(request.query)));
     if (path === '/') return json({ paths: rootPaths(current()) });
     return discovery(current(), path, request);
   }
   return { act, answer };
+}
+
+/** What the embedding program finds wrong with a request is told as such. */
+async function refusing(work: () => unknown): Promise<unknown> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof CodedError ? badRequest(error.message) : error;
+  }
 }
 
 function json(body: unknown): Answer {

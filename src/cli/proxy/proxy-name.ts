@@ -1,0 +1,4 @@
+/** `name.namespace` out of a node id. */
+export function proxyName(proxyId: string): string {
+  return proxyId.split('~')[2] ?? proxyId;
+}
