@@ -160,7 +160,10 @@ export function buildFilterChain(plan: FilterChainPlan, network: Filter[]): Filt
     name: plan.name,
     ...(Object.keys(plan.match).length > 0 ? { filterChainMatch: chainMatch(plan.match) } : {}),
     filters: inNetworkOrder(network),
-    metadata: originMetadata(plan.origin),
+    metadata: originMetadata(
+      plan.origin,
+      plan.policyPort === undefined ? {} : { port: String(plan.policyPort) },
+    ),
     ...(plan.tls ? { transportSocket: transport(plan, plan.tls) } : {}),
   });
 }

@@ -34,6 +34,14 @@ export function originMetadata(origin: Origin, more: Readonly<Record<string, str
   });
 }
 
+/** Adds texts beside the origin that `originMetadata` put there. */
+export function addMetadata(
+  message: { readonly metadata?: Metadata | undefined },
+  more: Readonly<Record<string, string>>,
+): void {
+  Object.assign(message.metadata?.filterMetadata[originNamespace] ?? {}, more);
+}
+
 /** A resource from its encoded message; equal bytes give an equal version. */
 export function encodedResource(
   typeUrl: string,

@@ -44,6 +44,11 @@ export function createEmit(features: readonly Feature[]) {
     return found && toNetworkFilter(found);
   };
   const filterChain = (plan: FilterChainPlan): FilterChain => {
+    const message = bareChain(plan);
+    for (const emitter of all) emitter.chain?.(plan, message);
+    return message;
+  };
+  const bareChain = (plan: FilterChainPlan): FilterChain => {
     const accessLogs = all.flatMap((emitter) => emitter.accessLogs?.(plan) ?? []);
     const { network } = plan;
     if (network.type === 'tcp')

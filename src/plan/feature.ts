@@ -1,6 +1,7 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { AccessLog } from '../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
 import type { Cluster } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import type { FilterChain } from '../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import type { Route, VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import type { HttpConnectionManager } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
@@ -85,6 +86,8 @@ export interface Emitters {
   /** Fields of an HTTP chain's connection manager, routes, filters and loggers aside. */
   readonly connectionManager?: (chain: FilterChainPlan, message: HttpConnectionManager) => void;
   readonly accessLogs?: (chain: FilterChainPlan) => readonly AccessLog[];
+  /** Fields of a filter chain, filters aside. */
+  readonly chain?: (plan: FilterChainPlan, message: FilterChain) => void;
   /** Fields of a listener, chains and filters aside. */
   readonly listener?: (plan: ListenerPlan, message: Listener) => void;
 }

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import type { FilterChain } from '../../../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
 import {
   type Policy,
   type RBAC,
@@ -7,7 +8,7 @@ import {
 } from '../../../../gen/proto/envoy/config/rbac/v3/rbac_pb.js';
 import { RBACSchema as HttpRbacSchema } from '../../../../gen/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '../../../../gen/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
-import { pack } from '../../../envoy/pack.ts';
+import { addMetadata, pack } from '../../../envoy/pack.ts';
 import type { HttpFilterFragment, NetworkFilterFragment } from '../../../plan/feature.ts';
 import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
 import { read } from '../../../plan/slot.ts';
@@ -18,8 +19,10 @@ import {
   type Action,
   type AppliedPolicy,
   type AuthorizationPlan,
+  allowedBy,
   authorizationSlot,
   ruleName,
+  shadowPrefix,
 } from './schema.ts';
 
 /** In the order in which they decide. */
@@ -53,7 +56,7 @@ export function authorizationFilters(plan: AuthorizationPlan, http: boolean): Fi
     const shadowRules = build(plan, tried, rbac, http);
     return [
       ...(rules || shadowRules
-        ? [{ suffix, ...(rules ? { rules } : {}), ...shadow(shadowRules, `istio_dry_run_${suffix}_`) }]
+        ? [{ suffix, ...(rules ? { rules } : {}), ...shadow(shadowRules, shadowPrefix(action)) }]
         : []),
       ...(action === 'CUSTOM' ? asked.filter(({ shadowRules: some }) => some) : []),
     ];
@@ -152,4 +155,11 @@ export function networkFilters(chain: FilterChainPlan): NetworkFilterFragment[] 
       config: networkAuthorizer(provider, plan.authorizers?.[provider] as Authorizer),
     })),
   ];
+}
+
+/** What access logs tell of a call that no rule let in: which policies could have, and the port that `ports` means. */
+export function describeChain(chain: FilterChainPlan, message: FilterChain): void {
+  const plan = read(chain, authorizationSlot);
+  const allow = plan ? allowedBy(plan) : '';
+  if (allow !== '') addMetadata(message, { allow });
 }

@@ -1,5 +1,5 @@
 import type { Feature } from '../../../plan/feature.ts';
-import { httpFilters, networkFilters } from './envoy.ts';
+import { describeChain, httpFilters, networkFilters } from './envoy.ts';
 import { explain } from './explain.ts';
 import { decorateChain, decorateListener } from './plan.ts';
 import { authorizationPolicyProblems } from './problems.ts';
@@ -9,6 +9,6 @@ export const authorizationPolicy: Feature = {
   kinds: ['AuthorizationPolicy'],
   explain,
   decorate: { chain: decorateChain, listener: decorateListener },
-  emit: { httpFilters, networkFilters },
+  emit: { httpFilters, networkFilters, chain: describeChain },
   problems: authorizationPolicyProblems,
 };

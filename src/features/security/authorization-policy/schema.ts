@@ -62,3 +62,33 @@ export function appliedPolicy({ metadata, spec = {} }: AuthorizationPolicy): App
 export function ruleName({ namespace, name }: AppliedPolicy, index: number): string {
   return `ns[${namespace}]-policy[${name}]-rule[${index}]`;
 }
+
+/** Before the names of what a filter leaves in a call's metadata about the policies in dry run. */
+export function shadowPrefix(action: Action): string {
+  return `istio_dry_run_${action.toLowerCase()}_`;
+}
+
+/** Where Envoy leaves `allowed` or `denied`: what policies in dry run would have done. */
+export function shadowResultKey(action: Action): string {
+  return `${shadowPrefix(action)}shadow_engine_result`;
+}
+
+/** Longest list of policies that a chain carries, in bytes. */
+const longestList = 1_024;
+
+/**
+ * The ALLOW policies in force, `namespace/name` each: Envoy says `none` of a call that no rule of them let in, and these are the ones that could
+ * have. Cut at 1 KiB, with the number of those left out.
+ */
+export function allowedBy({ policies }: AuthorizationPlan): string {
+  const names = policies
+    .filter(({ action, dryRun }) => action === 'ALLOW' && !dryRun)
+    .map(({ namespace, name }) => `${namespace}/${name}`);
+  let text = '';
+  for (const [index, name] of names.entries()) {
+    const next = text === '' ? name : `${text},${name}`;
+    if (next.length > longestList) return `${text},+${names.length - index}`;
+    text = next;
+  }
+  return text;
+}

@@ -1,5 +1,5 @@
 import type { Feature } from '../../../plan/feature.ts';
-import { accessLogs } from './envoy.ts';
+import { accessLogs, listenerLog } from './envoy.ts';
 import { explain } from './explain.ts';
 import { decorateChain } from './plan.ts';
 
@@ -8,5 +8,5 @@ export const accessLog: Feature = {
   kinds: [],
   explain,
   decorate: { chain: decorateChain },
-  emit: { accessLogs },
+  emit: { accessLogs, listener: listenerLog },
 };

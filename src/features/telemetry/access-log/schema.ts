@@ -1,12 +1,15 @@
 import { defineSlot } from '../../../plan/slot.ts';
 
 export interface AccessLogPlan {
-  readonly path: string;
-  /** Only requests that failed (5xx, or Envoy had something to say about them) are written. */
-  readonly errorsOnly: boolean;
-  readonly format:
-    | { readonly type: 'text'; readonly text: string }
-    | { readonly type: 'json'; readonly fields: Readonly<Record<string, string>> };
+  /** Every request, in the user's words, where MeshConfig names a file. */
+  readonly file?: {
+    readonly path: string;
+    readonly format:
+      | { readonly type: 'text'; readonly text: string }
+      | { readonly type: 'json'; readonly fields: Readonly<Record<string, string>> };
+  };
+  /** Results of policies in dry run that are looked at: names of dynamic metadata. */
+  readonly shadowResults: readonly string[];
 }
 
 export const accessLogSlot = defineSlot<AccessLogPlan>('accessLog');
