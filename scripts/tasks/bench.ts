@@ -32,6 +32,7 @@ const applyMany = benchTask(
   '`ostria apply` of thousands of VirtualServices into a running mesh',
   'test/bench/apply-many.ts',
 );
+const analyze = benchTask('`ostria analyze` of files (--services N)', 'test/bench/analyze.ts');
 const compile = benchTask('the incremental compile alone', 'test/bench/compile.ts');
 const lazy = benchTask(
   'lazy sidecars: cold first requests, first sync, memory (--services N --used N)',
@@ -45,7 +46,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
     build: true,
     run: async (context) => {
       let code = 0;
-      for (const task of [xds, dataPath, apply, compile, lazy, store])
+      for (const task of [xds, dataPath, apply, analyze, compile, lazy, store])
         code = (await task.run({ ...context, args: [] })) || code;
       return code;
     },
@@ -54,6 +55,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
   'bench:data-path': dataPath,
   'bench:apply': apply,
   'bench:apply-many': applyMany,
+  'bench:analyze': analyze,
   'bench:compile': compile,
   'bench:lazy': lazy,
   'bench:store': store,

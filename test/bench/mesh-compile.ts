@@ -14,29 +14,18 @@ import {
   sliceObject,
   virtualServiceObject,
 } from './compile-mesh.ts';
+import { cpuMs, option } from './measure.ts';
 
 /**
  * The compile with all features, without parsing and delivery: what a first sync and a change cost. Prints JSON.
  *   node --expose-gc test/bench/mesh-compile.ts [--services 1000] [--proxies 500] [--namespaces 1] [--label-sets 1]
  */
-function option(name: string, otherwise: number): number {
-  const at = process.argv.indexOf(`--${name}`);
-  const value = at < 0 ? otherwise : Number(process.argv[at + 1]);
-  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number above 0`);
-  return value;
-}
-
 const services = option('services', 1000);
 const proxies = option('proxies', 500);
 const namespaces = option('namespaces', 1);
 const labelSets = option('label-sets', 1);
 const size: MeshSize = { services, namespaces };
 const rounds = 40;
-
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-}
 
 function median(values: number[]): number {
   values.sort((a, b) => a - b);

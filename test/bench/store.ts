@@ -5,19 +5,13 @@ import { openEmbeddedStore } from '../../src/config/store/embedded/embedded-stor
 import { EtcdStore } from '../../src/config/store/etcd/etcd-store.ts';
 import type { Store, WriteOp } from '../../src/config/store/store.ts';
 import { findEtcd, startEtcd } from '../support/etcd.ts';
+import { option } from './measure.ts';
 
 /**
  * What the stores cost: durable commits a second with 1 and 64 writers, a list of 10,000 objects, the time from a commit's
  * call to its event, opening a store of 10,000. Prints JSON.
  *   node test/bench/store.ts [--seconds 2] [--objects 10000] [--store file|memory|etcd]
  */
-function option(name: string, otherwise: number): number {
-  const at = process.argv.indexOf(`--${name}`);
-  const value = at < 0 ? otherwise : Number(process.argv[at + 1]);
-  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number above 0`);
-  return value;
-}
-
 const seconds = option('seconds', 2);
 const objects = option('objects', 10_000);
 const at = process.argv.indexOf('--store');

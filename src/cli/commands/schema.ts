@@ -1,0 +1,53 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { writeFileAtomicSync } from '../../kit/atomic-file.ts';
+import { CodedError } from '../../kit/coded-error.ts';
+
+interface SchemaFlags {
+  readonly directory?: string;
+}
+
+export function registerSchema(program: Command): void {
+  program
+    .command('schema')
+    .summary('print JSON schemas of what Ostria reads')
+    .description(
+      'Prints a JSON schema (draft 7): of every object that a mesh takes, of one kind, or of a mesh file. Editors and checkers of YAML read it.',
+    )
+    .argument(
+      '[kind]',
+      'such as VirtualService or virtualservices.networking.istio.io; mesh for mesh.yaml; default: all',
+    )
+    .option(
+      '-d, --directory <dir>',
+      'write one file a kind and version, group/kind_version.json, with all.json and mesh.json',
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ostria schema > ostria.schema.json      then, at the head of a file:  # yaml-language-server: $schema=ostria.schema.json
+  ostria schema VirtualService
+  ostria schema -d schemas/
+  kubeconform -schema-location 'schemas/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json' routes.yaml`,
+    )
+    .action(printSchema);
+}
+
+async function printSchema(name: string | undefined, { directory }: SchemaFlags): Promise<void> {
+  const { schemaFiles, schemaOf } = await import('../schema/print-schema.ts');
+  if (directory === undefined) {
+    process.stdout.write(`${JSON.stringify(schemaOf(name), null, 2)}\n`);
+    return;
+  }
+  if (name !== undefined)
+    throw new CodedError('UsageInvalid', `-d writes every schema; leave out ${name}, or leave out -d`);
+  const files = schemaFiles();
+  for (const [path, schema] of files) {
+    const file = join(directory, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileAtomicSync(file, `${JSON.stringify(schema, null, 2)}\n`, 0o644);
+  }
+  process.stderr.write(`Wrote ${files.length} schemas below ${directory}\n`);
+}
