@@ -1,9 +1,10 @@
 import { type RBAC, RBAC_Action } from '../../gen/proto/envoy/config/rbac/v3/rbac_pb.js';
-import type { Decision, PolicyReference } from './call.ts';
+import type { Decision, PolicyReference, Step } from './call.ts';
 import { callHeaders, pathOf } from './call-headers.ts';
 import { askedProvider, policyOrigin } from './policy-names.ts';
 import { effectivePolicy, policiesInOrder, type RbacFacts } from './rbac.ts';
 import { assume, decide, type Walk } from './walk.ts';
+import { otherPolicies } from './why.ts';
 
 /** What RBAC filters of requests and of connections have in common. */
 export interface RbacFilter {
@@ -31,7 +32,7 @@ export function rbacFacts(walk: Walk, http: boolean): RbacFacts {
     principal: call.tls === 'mtls' ? call.identity : undefined,
     directRemoteIp: call.sourceAddress ?? '',
     remoteIp: (http ? walk.client : undefined) ?? call.sourceAddress ?? '',
-    metadata: walk.metadata,
+    metadata: { ...walk.metadata },
     unknown: (condition) => assume(walk, `an RBAC ${condition} that is not simulated does not hold`),
   };
 }
@@ -46,18 +47,19 @@ export function judge(walk: Walk, filter: RbacFilter, keeper: Keeper): string | 
   const { rules } = filter;
   const policy = effectivePolicy(rules, facts);
   const action = actions[rules.action] ?? 'ALLOW';
+  const others = () => otherPolicies(rules, facts);
   const refused = allows(rules, policy) ? undefined : (policy ?? 'none');
   if (action === 'LOG') {
-    if (policy !== undefined) record(walk, policy, { verdict: 'observed', action });
+    if (policy !== undefined) record(walk, policy, others, { verdict: 'observed', action });
   } else if (refused !== undefined)
-    record(walk, policy ?? 'none', {
+    record(walk, policy ?? 'none', others, {
       verdict: 'refused',
       action: isCustom(policy) ? 'CUSTOM' : action,
       ...(policy === undefined
         ? { candidates: policiesInOrder(rules).map(([name]) => reference(name)) }
         : {}),
     });
-  else if (policy !== undefined) record(walk, policy, { verdict: 'allowed', action });
+  else if (policy !== undefined) record(walk, policy, others, { verdict: 'allowed', action });
   return refused;
 }
 
@@ -77,7 +79,7 @@ function tryOut(walk: Walk, rules: RBAC, prefix: string, facts: RbacFacts, keepe
   };
   if (policy !== undefined && askedProvider(policy) !== undefined) return;
   if (policy === undefined && rules.action !== RBAC_Action.ALLOW) return;
-  record(walk, policy ?? 'none', {
+  record(walk, policy ?? 'none', () => otherPolicies(rules, facts), {
     verdict: 'observed',
     action: actions[rules.action] ?? 'ALLOW',
     wouldAllow,
@@ -94,6 +96,11 @@ function reference(name: string): PolicyReference {
   return { name, ...(origin ? { origin } : {}) };
 }
 
-function record(walk: Walk, policy: string, decision: Decision): void {
-  decide(walk, 'authorization', policy, decision, policyOrigin(policy));
+function record(
+  walk: Walk,
+  policy: string,
+  alternatives: NonNullable<Step['alternatives']>,
+  decision: Decision,
+): void {
+  decide(walk, 'authorization', policy, decision, policyOrigin(policy), alternatives);
 }

@@ -1,4 +1,6 @@
 import type { Origin } from '../config/origin.ts';
+import type { EndpointChance } from './endpoints.ts';
+import type { Alternative } from './why.ts';
 
 /** One connection with one request (HTTP) or just its first bytes (TCP), as it reaches a proxy. */
 export interface Call {
@@ -81,6 +83,8 @@ export interface Step {
   origin?: Origin;
   /** Of filters: what they made of the call. */
   decision?: Decision;
+  /** What else there was to choose from, worked out when asked. */
+  alternatives?: () => readonly Alternative[];
 }
 
 /** What a filter made of a call. */
@@ -133,9 +137,15 @@ export interface SimulationResult {
   };
   /** The request as the destination gets it. */
   forwarded?: { authority: string; path: string; headers: Readonly<Record<string, string>> };
-  /** `address:port` of the endpoints of the chosen cluster. */
+  /** `address:port` of the endpoints of the chosen cluster that the call may go to. */
   endpoints?: readonly string[];
+  /** All endpoints of the chosen cluster, with the share of requests that each gets. */
+  chances?: readonly EndpointChance[];
+  /** Of connections: the only protocol that is offered upstream, whatever the cluster's TLS says. */
+  offers?: readonly string[];
   error?: SimulationError;
+  /** Where nothing was found: what there was, and why it did not fit. */
+  misses?: () => readonly Alternative[];
   /** What was taken for granted, in words: answers of others, signatures, filters that are not simulated. */
   assumed?: readonly string[];
   steps: readonly Step[];

@@ -12,6 +12,7 @@ import { chosenIndex } from './clusters.ts';
 import { unpack } from './decoded-resources.ts';
 import { matchRoute, matchVirtualHost } from './route.ts';
 import { step, type Walk } from './walk.ts';
+import { type Alternative, otherHosts, otherRoutes } from './why.ts';
 
 /** What a request's headers lead to. */
 export interface ChosenRoute {
@@ -24,6 +25,7 @@ export interface ChosenRoute {
 export interface NoRoute {
   readonly config?: RouteConfiguration;
   readonly host?: VirtualHost;
+  readonly misses?: () => readonly Alternative[];
   readonly error: 'no virtual host matched' | 'no route matched' | 'tls required, sending 301';
 }
 
@@ -39,15 +41,20 @@ export function chooseRoute(walk: Walk, manager: HttpConnectionManager): ChosenR
   step(walk, 'route-configuration', config.name, config.metadata);
   const hosts = walk.resources.virtualHosts(config);
   const host = matchVirtualHost(hosts, walk.call.host ?? '', config.ignorePortInHostMatching);
-  if (!host) return { config, error: 'no virtual host matched' };
+  const authority = walk.call.host ?? '';
+  const otherwise = () => otherHosts(hosts, authority, config.ignorePortInHostMatching);
+  if (!host) return { config, error: 'no virtual host matched', misses: otherwise };
   result.virtualHost = host.name;
-  step(walk, 'virtual-host', host.name, host.metadata);
+  step(walk, 'virtual-host', host.name, host.metadata, otherwise);
   if (host.requireTls === VirtualHost_TlsRequirementType.ALL && walk.call.tls === 'plaintext')
     return { config, host, error: 'tls required, sending 301' };
   const route = matchRoute(host.routes, walk.call, walk.metadata);
-  if (!route) return { config, host, error: 'no route matched' };
+  const { call, metadata } = walk;
+  const claims = { ...metadata };
+  const others = () => otherRoutes(host, call, claims);
+  if (!route) return { config, host, error: 'no route matched', misses: others };
   result.route = route.name;
-  step(walk, 'route', route.name, route.metadata);
+  step(walk, 'route', route.name, route.metadata, others);
   return { config, host, route };
 }
 

@@ -1,4 +1,9 @@
+import {
+  type Cluster,
+  Cluster_DiscoveryType as DiscoveryType,
+} from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import type { Call, SimulationResult } from './call.ts';
+import { endpointChances } from './endpoints.ts';
 import { step, type Walk } from './walk.ts';
 
 type Weighted = readonly { readonly cluster: string; readonly weight: number }[];
@@ -20,4 +25,17 @@ export function toClusters(walk: Walk, clusters: Weighted): SimulationResult {
   }
   if (clusters.length > 1) walk.result.weightedClusters = clusters;
   return walk.result;
+}
+
+/** Whether there is somebody to send to, as far as is known; the endpoints are told. */
+export function hasEndpoint(walk: Walk, cluster: Cluster): boolean {
+  const assignment = walk.resources.endpoints(cluster);
+  const isStatic =
+    cluster.clusterDiscoveryType.case === 'type' &&
+    cluster.clusterDiscoveryType.value === DiscoveryType.STATIC;
+  if (!assignment) return !cluster.edsClusterConfig && !isStatic;
+  const chances = endpointChances(cluster, assignment);
+  walk.result.chances = chances;
+  walk.result.endpoints = chances.filter(({ share }) => share > 0).map(({ address }) => address);
+  return walk.result.endpoints.length > 0;
 }

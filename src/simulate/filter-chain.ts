@@ -22,7 +22,7 @@ type Criterion = (chain: FilterChain, facts: ConnectionFacts) => number;
  * "does not match", 0 for "says nothing", more for more specific.
  * @see https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/listener/v3/listener_components.proto
  */
-const criteria: readonly Criterion[] = [
+export const criteria: readonly Criterion[] = [
   (chain, facts) => {
     const port = chain.filterChainMatch?.destinationPort;
     if (port === undefined) return 0;

@@ -1,13 +1,8 @@
-import {
-  type Cluster,
-  Cluster_DiscoveryType as DiscoveryType,
-} from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import type { RouteAction } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import type { HttpConnectionManager } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import type { SimulationResult } from './call.ts';
 import { type ChosenRoute, chooseRoute, type NoRoute } from './choose-route.ts';
-import { chosenIndex, toClusters } from './clusters.ts';
-import { addressesOf } from './endpoints.ts';
+import { chosenIndex, hasEndpoint, toClusters } from './clusters.ts';
 import { walkFilter } from './http-filters.ts';
 import { clientAddress, withForwardedFor } from './remote-address.ts';
 import { forwarded, normalizedPath, redirectLocation } from './rewrite.ts';
@@ -27,8 +22,9 @@ export function walkHttp(walk: Walk, manager: HttpConnectionManager): Simulation
 }
 
 /** HTTP is answered whatever goes wrong. */
-function withoutRoute(walk: Walk, { error, config }: NoRoute): SimulationResult {
+function withoutRoute(walk: Walk, { error, config, misses }: NoRoute): SimulationResult {
   if (config) answer(walk, error === 'tls required, sending 301' ? 301 : 404);
+  if (misses) walk.result.misses = misses;
   return fail(walk, error);
 }
 
@@ -60,24 +56,12 @@ function forward(walk: Walk, choice: ChosenRoute, action: RouteAction): Simulati
         : [];
   toClusters(walk, clusters);
   const chosen = walk.resources.cluster(walk.result.cluster ?? '');
-  const status = chosen ? statusWithout(walk, chosen) : missingStatus(action);
-  if (status !== undefined) return answer(walk, status);
+  if (!chosen) return answer(walk, missingStatus(action));
+  if (!hasEndpoint(walk, chosen)) return answer(walk, 503, 'no_healthy_upstream');
   walk.result.forwarded = forwarded(walk.call, choice, action, chosenIndex(walk.call, clusters));
   return walk.result;
 }
 
 function missingStatus(action: RouteAction): number {
   return [503, 404, 500][action.clusterNotFoundResponseCode] ?? 503;
-}
-
-/** 503 for a cluster whose endpoints are known to be none. */
-function statusWithout(walk: Walk, cluster: Cluster): number | undefined {
-  const assignment = walk.resources.endpoints(cluster);
-  const isStatic =
-    cluster.clusterDiscoveryType.case === 'type' &&
-    cluster.clusterDiscoveryType.value === DiscoveryType.STATIC;
-  if (!assignment) return cluster.edsClusterConfig || isStatic ? 503 : undefined;
-  const endpoints = addressesOf(assignment);
-  walk.result.endpoints = endpoints;
-  return endpoints.length === 0 ? 503 : undefined;
 }

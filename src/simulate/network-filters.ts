@@ -1,7 +1,9 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
+import type { FilterStateValue } from '../../gen/proto/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js';
 import { ExtAuthzSchema } from '../../gen/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { LocalRateLimitSchema } from '../../gen/proto/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit_pb.js';
 import { RBACSchema } from '../../gen/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import { ConfigSchema as SetFilterStateSchema } from '../../gen/proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js';
 import { judge } from './authorization.ts';
 import { unpack } from './decoded-resources.ts';
 import { isAsked, verdictOf } from './external-authorization.ts';
@@ -16,6 +18,10 @@ const harmless = new Set(
 
 /** A filter before the one that takes the connection on: false where it closes it. */
 export function networkFilterPasses(walk: Walk, name: string, config: Any): boolean {
+  const offered = unpack(config, SetFilterStateSchema)?.onNewConnection.find(
+    ({ key }) => key.case === 'objectKey' && key.value === 'envoy.network.application_protocols',
+  );
+  if (offered) walk.result.offers = textIn(offered);
   if (harmless.has(name)) return true;
   const refusedBy = refusal(walk, name, config);
   if (refusedBy === undefined) return true;
@@ -45,4 +51,10 @@ function refusal(walk: Walk, name: string, config: Any): string | undefined {
     assume(walk, 'the local rate limit is not used up');
   } else assume(walk, `the filter ${name} is not simulated: it lets the connection pass`);
   return undefined;
+}
+
+function textIn({ value }: FilterStateValue): string[] {
+  const format = value.case === 'formatString' ? value.value.format : undefined;
+  const source = format?.case === 'textFormatSource' ? format.value.specifier : undefined;
+  return source?.case === 'inlineString' ? source.value.split(',') : [];
 }

@@ -17,19 +17,64 @@ export function matchVirtualHost(
   authority: string,
   ignorePort: boolean,
 ): VirtualHost | undefined {
-  const name = (ignorePort ? withoutPort(authority) : authority).toLowerCase();
+  const name = nameOf(authority, ignorePort);
+  const { exact, wild } = domainsOf(hosts);
+  const found = exact.get(name);
+  if (found) return found;
   let best: VirtualHost | undefined;
   let bestScore = 0;
-  for (const host of hosts) {
-    for (const domain of host.domains) {
-      const score = domainScore(domain.toLowerCase(), name);
-      if (score > bestScore) {
-        best = host;
-        bestScore = score;
-      }
+  for (const { domain, host } of wild) {
+    const score = domainScore(domain, name);
+    if (score > bestScore) {
+      best = host;
+      bestScore = score;
     }
   }
   return best;
+}
+
+/** The domain by which a virtual host fits best; undefined: none does. Higher scores are more specific. */
+export function bestDomain(
+  host: VirtualHost,
+  authority: string,
+  ignorePort: boolean,
+): { readonly domain: string; readonly score: number } | undefined {
+  const name = nameOf(authority, ignorePort);
+  let best: { domain: string; score: number } | undefined;
+  for (const domain of host.domains) {
+    const score = domainScore(domain.toLowerCase(), name);
+    if (score > (best?.score ?? 0)) best = { domain, score };
+  }
+  return best;
+}
+
+function nameOf(authority: string, ignorePort: boolean): string {
+  return (ignorePort ? withoutPort(authority) : authority).toLowerCase();
+}
+
+interface Domains {
+  readonly exact: ReadonlyMap<string, VirtualHost>;
+  readonly wild: readonly { readonly domain: string; readonly host: VirtualHost }[];
+}
+
+const indexed = new WeakMap<readonly VirtualHost[], Domains>();
+
+/** Indexed once: a proxy may have thousands of virtual hosts. */
+function domainsOf(hosts: readonly VirtualHost[]): Domains {
+  let domains = indexed.get(hosts);
+  if (!domains) {
+    const exact = new Map<string, VirtualHost>();
+    const wild: { domain: string; host: VirtualHost }[] = [];
+    for (const host of hosts)
+      for (const written of host.domains) {
+        const domain = written.toLowerCase();
+        if (domain.startsWith('*') || domain.endsWith('*')) wild.push({ domain, host });
+        else if (!exact.has(domain)) exact.set(domain, host);
+      }
+    domains = { exact, wild };
+    indexed.set(hosts, domains);
+  }
+  return domains;
 }
 
 const exactScore = 3_000_000;

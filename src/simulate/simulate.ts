@@ -1,16 +1,22 @@
 import type { FilterChain } from '../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import { HttpConnectionManagerSchema } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { DownstreamTlsContextSchema } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import {
+  type DownstreamTlsContext,
+  DownstreamTlsContextSchema,
+} from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import type { StringMatcher } from '../../gen/proto/envoy/type/matcher/v3/string_pb.js';
 import { canonicalAddress } from '../kit/ip.ts';
 import type { Call, SimulationError, SimulationOptions, SimulationResult } from './call.ts';
-import { toClusters } from './clusters.ts';
+import { hasEndpoint, toClusters } from './clusters.ts';
 import { connectionClusters } from './connection-clusters.ts';
 import { DecodedResources, type ResourceSet, unpack } from './decoded-resources.ts';
 import { type ConnectionFacts, matchFilterChains } from './filter-chain.ts';
 import { walkHttp } from './http.ts';
+import { stringMatches } from './match-text.ts';
 import { networkFilterPasses } from './network-filters.ts';
 import { fail, step, type Walk } from './walk.ts';
+import { otherChains } from './why.ts';
 
 /** Walks one call through a proxy's resources, as Envoy would, and says what decided each step. */
 export function simulate(
@@ -63,9 +69,13 @@ function walkListener(walk: Walk, listener: Listener): SimulationResult {
   const matched = matchFilterChains(listener.filterChains, facts);
   if (matched.length > 1) return fail(walk, 'multiple filter chains matched');
   const chain = matched[0] ?? listener.defaultFilterChain;
-  if (!chain) return fail(walk, 'no filter chains matched');
+  const others = () => otherChains(listener.filterChains, facts);
+  if (!chain) {
+    walk.result.misses = others;
+    return fail(walk, 'no filter chains matched');
+  }
   walk.result.filterChain = chain.name;
-  step(walk, 'filter-chain', chain.name, chain.metadata);
+  step(walk, 'filter-chain', chain.name, chain.metadata, others);
   const tlsError = checkTls(chain, walk.call);
   if (tlsError) return fail(walk, tlsError);
   return walkFilterChain(walk, chain);
@@ -121,8 +131,27 @@ function checkTls(chain: FilterChain, call: Call): SimulationError | undefined {
   // A client that proves who it is expects to be asked: a server that does not ask is not the peer that it means.
   const asks =
     context.requireClientCertificate || context.commonTlsContext?.validationContextType.case !== undefined;
-  if (call.tls === 'mtls') return asks ? undefined : 'invalid mTLS';
+  if (call.tls === 'mtls') {
+    const names = acceptedNames(context);
+    const { identity } = call;
+    const known = identity === undefined || names.length === 0;
+    return asks && (known || names.some((matcher) => stringMatches(matcher, identity)))
+      ? undefined
+      : 'invalid mTLS';
+  }
   return context.requireClientCertificate ? 'invalid mTLS' : undefined;
+}
+
+/** What a client's certificate must name: one of them. */
+function acceptedNames({ commonTlsContext }: DownstreamTlsContext): StringMatcher[] {
+  const type = commonTlsContext?.validationContextType;
+  const validation =
+    type?.case === 'validationContext'
+      ? type.value
+      : type?.case === 'combinedValidationContext'
+        ? type.value.defaultValidationContext
+        : undefined;
+  return (validation?.matchTypedSubjectAltNames ?? []).flatMap(({ matcher }) => matcher ?? []);
 }
 
 /** TLS that the chain does not terminate is opaque: only a TCP proxy can take it on. */
@@ -137,7 +166,7 @@ function walkFilterChain(walk: Walk, chain: FilterChain): SimulationResult {
       return walkHttp(walk, http);
     }
     const clusters = connectionClusters(config);
-    if (clusters) return bySni ? walkBySni(walk) : toClusters(walk, clusters);
+    if (clusters) return bySni ? walkBySni(walk) : connect(walk, clusters);
     if (config && !networkFilterPasses(walk, filter.name, config)) return walk.result;
   }
   return walk.result;
@@ -147,5 +176,13 @@ function walkFilterChain(walk: Walk, chain: FilterChain): SimulationResult {
 function walkBySni(walk: Walk): SimulationResult {
   const { sni = '' } = walk.call;
   const known = sni.startsWith('outbound_.') && walk.resources.cluster(sni) !== undefined;
-  return known ? toClusters(walk, [{ cluster: sni, weight: 1 }]) : fail(walk, 'no cluster matched');
+  return known ? connect(walk, [{ cluster: sni, weight: 1 }]) : fail(walk, 'no cluster matched');
+}
+
+/** A connection goes on to a cluster; without anybody there it is closed. */
+function connect(walk: Walk, clusters: Parameters<typeof toClusters>[1]): SimulationResult {
+  toClusters(walk, clusters);
+  const cluster = walk.resources.cluster(walk.result.cluster ?? '');
+  if (!cluster || !hasEndpoint(walk, cluster)) walk.result.closed = true;
+  return walk.result;
 }

@@ -33,9 +33,20 @@ export function originIn(metadata: Metadata): Origin | undefined {
   return typeof id === 'string' ? parseOriginId(id) : undefined;
 }
 
-export function step(walk: Walk, stage: Step['stage'], name: string, metadata: Metadata): void {
+export function step(
+  walk: Walk,
+  stage: Step['stage'],
+  name: string,
+  metadata: Metadata,
+  alternatives?: Step['alternatives'],
+): void {
   const origin = originIn(metadata);
-  walk.result.steps.push({ stage, name, ...(origin ? { origin } : {}) });
+  walk.result.steps.push({
+    stage,
+    name,
+    ...(origin ? { origin } : {}),
+    ...(alternatives ? { alternatives } : {}),
+  });
 }
 
 export function decide(
@@ -44,8 +55,15 @@ export function decide(
   name: string,
   decision: Decision,
   origin?: Origin,
+  alternatives?: Step['alternatives'],
 ): void {
-  walk.result.steps.push({ stage, name, ...(origin ? { origin } : {}), decision });
+  walk.result.steps.push({
+    stage,
+    name,
+    ...(origin ? { origin } : {}),
+    decision,
+    ...(alternatives ? { alternatives } : {}),
+  });
 }
 
 export function assume(walk: Walk, what: string): void {
