@@ -13,7 +13,7 @@ import type { Feature, OutputPatches, PatchedType, Shaper } from '../plan/featur
 import type { ListenerPlan, SecretPlan } from '../plan/listener-plan.ts';
 import { read, type Slotted } from '../plan/slot.ts';
 import { type Collection, defineCollection, defineQuery, type Key } from '../snapshot/query.ts';
-import { type KnownAs, type Resource, typeUrls } from '../snapshot/resource.ts';
+import { type KnownAs, type Resource, type ResourceHints, typeUrls } from '../snapshot/resource.ts';
 import type { View } from '../snapshot/view.ts';
 import { createDecorate } from './decorate.ts';
 import { createEmit, type Emit } from './emit.ts';
@@ -132,13 +132,17 @@ function clusterResource(emit: Emit): (view: View, plan: ClusterPlan) => Resourc
     const message = buildCluster(plan, parseDuration(view.mesh('dnsRefreshRate')) ?? defaultDnsRefreshMs);
     emit.cluster(plan, message);
     return encodeResource(typeUrls.cluster, plan.name, ClusterSchema, message, originsOf(plan), {
-      ...(plan.discovery.type === 'eds' ? { eds: true } : {}),
+      ...(plan.discovery.type === 'eds' ? edsHints(plan.name, plan.discovery.serviceName) : {}),
       ...(read(plan, slowWarmingSlot) ? { slowWarming: true } : {}),
       ...(plan.direction === 'inbound' && plan.service
         ? { known: { host: plan.service.hostname, port: plan.service.port } }
         : {}),
     });
   };
+}
+
+function edsHints(name: string, set = name): ResourceHints {
+  return set === name ? { eds: true } : { eds: true, endpointSet: set };
 }
 
 function endpointsResource(_: View, plan: EndpointsPlan): Resource {

@@ -22,6 +22,11 @@ export function parseClusterName(name: string): ClusterName | undefined {
   return { direction, port: Number(port), subset, host };
 }
 
+/** The endpoints of a cluster of which some take mTLS and some do not. */
+export function mixedEndpoints(cluster: string): string {
+  return `${cluster}|mixed`;
+}
+
 /** Server name by which sidecars and east-west gateways address a cluster: `outbound_.9080_.v1_.host`. */
 export function clusterSni(port: number | string, subset: string, host: string): string {
   return `outbound_.${port}_.${subset}_.${host}`;

@@ -19,6 +19,8 @@ export interface ResourceHints {
   readonly slowWarming?: boolean;
   /** CDS: clusters of type EDS need their endpoints sent unasked in the same burst. */
   readonly eds?: boolean;
+  /** CDS: the name of the cluster's endpoints where it is not the cluster's own. */
+  readonly endpointSet?: string;
   /** VHDS/RDS: names of the clusters that are used, for make-before-break. */
   readonly clusters?: readonly string[];
   /** RDS: the virtual hosts travel one by one (VHDS); absent: the route configuration is complete as it is. */
@@ -27,6 +29,11 @@ export interface ResourceHints {
   readonly known?: KnownAs;
   /** EnvoyFilter patches that had a part in it, `namespace/name#index` each. */
   readonly patches?: readonly string[];
+}
+
+/** The name under which a cluster asks for its endpoints; undefined: it does not ask. */
+export function endpointSetOf({ name, hints }: Resource): string | undefined {
+  return hints?.eds ? (hints.endpointSet ?? name) : undefined;
 }
 
 export interface KnownAs {

@@ -1,7 +1,7 @@
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
 import { type Draft, makeDraft } from './draft.ts';
 import { emptyAssignment } from './response.ts';
-import { type RouteGate, routeGate } from './safe-order.ts';
+import { endpointSetUsers, type RouteGate, routeGate } from './safe-order.ts';
 import { listOf, mapOf, type StreamState } from './stream-state.ts';
 import { type ResourceMap, routeConfigsOf } from './views.ts';
 import type { SharedDelta, Watch } from './watch.ts';
@@ -282,10 +282,11 @@ function retired(watch: Watch, name: string): Fate {
 /**
  * Envoy ignores the removal of a live cluster's endpoints and goes on calling them, so a cluster that still exists is told that
  * it has none. Removal does end the wait of a cluster that is being set up. A cluster that went is kept a while for routes that still
- * lead there: where it waits for endpoints because it was altered just before, it gets those that it had.
+ * lead there, and one that is replaced serves until the next one is warm: where it waits for endpoints because it was altered just
+ * before, it gets those that it had.
  */
 function fateOfEndpoints(stream: StreamState, watch: Watch, name: string, asked: boolean): Fate {
-  if (mapOf(stream, typeUrls.cluster).has(name))
+  if (endpointSetUsers(stream, name).length > 0)
     return {
       typeUrl: watch.typeUrl,
       name,
@@ -294,8 +295,7 @@ function fateOfEndpoints(stream: StreamState, watch: Watch, name: string, asked:
       origins: [],
     };
   const clusters = stream.watches.get(typeUrls.cluster);
-  const outlived = clusters?.held.get(name) ? watch.held.get(name) : undefined;
-  return asked || !clusters ? (outlived ?? 'remove') : undefined;
+  return asked || !clusters ? ((clusters && watch.held.get(name)) ?? 'remove') : undefined;
 }
 
 /** Clusters, route configurations and the hosts of a route configuration that goes as a whole outlive their last user a while. */

@@ -1,5 +1,6 @@
+import { getOrMake } from '../kit/maps.ts';
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
-import { mapOf, type StreamState } from './stream-state.ts';
+import { listOf, mapOf, type StreamState } from './stream-state.ts';
 import type { Watch } from './watch.ts';
 import { routingTypes } from './xds-type.ts';
 
@@ -28,7 +29,8 @@ export function routeGate(stream: StreamState): RouteGate {
   const unready = unsentClusters(stream, clusters);
   for (const name of slowClusters(stream, clusters)) unready.add(name);
   const endpoints = stream.watches.get(typeUrls.endpoints);
-  for (const name of endpoints?.forced ?? []) unready.add(name);
+  for (const name of endpoints?.forced ?? [])
+    for (const cluster of endpointSetUsers(stream, name)) unready.add(cluster);
   for (const sent of endpoints?.following ?? []) for (const cluster of sent) unready.add(cluster.name);
   const lost = lostClusters(clusters);
   if (unready.size === 0 && lost.size === 0) return openGate;
@@ -121,11 +123,20 @@ function pinnedClusters(stream: StreamState): ReadonlySet<string> {
   return pinned;
 }
 
+/** The clusters of the present state that take a set of endpoints: most often the one of its name. */
+export function endpointSetUsers(stream: StreamState, set: string): readonly string[] {
+  const own = mapOf(stream, typeUrls.cluster).get(set);
+  const others = clusterFacts(listOf(stream, typeUrls.cluster)).bySet.get(set) ?? [];
+  return own && (own.hints?.endpointSet ?? set) === set ? [set, ...others] : others;
+}
+
 export interface ClusterFacts {
   /** Some take their endpoints by EDS. */
   readonly eds: boolean;
   /** Those that warm slowly. */
   readonly slow: ReadonlySet<string> | undefined;
+  /** Those whose endpoints have a name other than the cluster's, by that name. */
+  readonly bySet: ReadonlyMap<string, readonly string[]>;
 }
 
 const factsByList = new WeakMap<readonly Resource[], ClusterFacts>();
@@ -138,8 +149,21 @@ export function clusterFacts(clusters: readonly Resource[]): ClusterFacts {
     facts = {
       eds: clusters.some((cluster) => cluster.hints?.eds),
       slow: slow.length > 0 ? new Set(slow) : undefined,
+      bySet: clustersBySet(clusters),
     };
     factsByList.set(clusters, facts);
   }
   return facts;
+}
+
+const noSets: ReadonlyMap<string, readonly string[]> = new Map();
+
+function clustersBySet(clusters: readonly Resource[]): ReadonlyMap<string, readonly string[]> {
+  let sets: Map<string, string[]> | undefined;
+  for (const { name, hints } of clusters)
+    if (hints?.eds && hints.endpointSet !== undefined) {
+      sets ??= new Map();
+      getOrMake(sets, hints.endpointSet, () => []).push(name);
+    }
+  return sets ?? noSets;
 }

@@ -1,5 +1,5 @@
 import type { ResourceSource } from '../snapshot/push.ts';
-import type { Resource } from '../snapshot/resource.ts';
+import { endpointSetOf, type Resource } from '../snapshot/resource.ts';
 import { byName, isSorted, type ResourceList, sharedList } from './held.ts';
 import { routeConfigOf } from './xds-type.ts';
 
@@ -59,14 +59,15 @@ export class Views {
     if (known && known.epoch === this.#epoch && known.map === map) return known.list;
     const list: Resource[] = [];
     for (const cluster of clusters) {
-      if (!cluster.hints?.eds) continue;
-      const endpoints = map.get(cluster.name);
+      const name = endpointSetOf(cluster);
+      if (name === undefined) continue;
+      const endpoints = map.get(name);
       if (!endpoints) return undefined;
       list.push(endpoints);
     }
-    if (!isSorted(list)) list.sort(byName);
-    this.#endpoints.set(clusters, { epoch: this.#epoch, map, list });
-    return list;
+    const sorted = isSorted(list) ? list : [...new Set(list)].sort(byName);
+    this.#endpoints.set(clusters, { epoch: this.#epoch, map, list: sorted });
+    return sorted;
   }
 
   /** The virtual hosts of one route configuration. */

@@ -1,7 +1,7 @@
 import type { Origin } from '../config/origin.ts';
 import { Pace, type PaceOptions } from '../kit/pace.ts';
 import type { PushDelta } from '../snapshot/push.ts';
-import type { Resource } from '../snapshot/resource.ts';
+import { endpointSetOf, type Resource } from '../snapshot/resource.ts';
 import { byName, Held } from './held.ts';
 import { NameSet } from './name-set.ts';
 import { isPaced } from './xds-type.ts';
@@ -183,7 +183,10 @@ export class Watch {
   /** Takes the clusters whose endpoints must follow, as names. */
   absorbFollowing(): void {
     for (const clusters of this.following)
-      for (const cluster of clusters) if (cluster.hints?.eds) this.forced.add(cluster.name);
+      for (const cluster of clusters) {
+        const name = endpointSetOf(cluster);
+        if (name !== undefined) this.forced.add(name);
+      }
     this.following = [];
   }
 

@@ -1,6 +1,6 @@
 import { GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
 import type { PushDelta } from '../snapshot/push.ts';
-import { type Resource, typeUrls } from '../snapshot/resource.ts';
+import { endpointSetOf, type Resource, typeUrls } from '../snapshot/resource.ts';
 import { admitProxy, decodeRequest, readProxy } from './admit-proxy.ts';
 import type { Credentials } from './authenticate.ts';
 import { collectDelta } from './collect-delta.ts';
@@ -353,7 +353,10 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
       endpoints.following.push(sent);
       endpoints.oldest ??= this.views.revision;
     } else if (watch.lastSent !== undefined || watch.held.size > 0)
-      for (const resource of sent) if (resource.hints?.eds) this.#earlyEndpoints.add(resource.name);
+      for (const resource of sent) {
+        const name = endpointSetOf(resource);
+        if (name !== undefined) this.#earlyEndpoints.add(name);
+      }
   }
 
   onDrain(): void {

@@ -99,6 +99,38 @@ describe('the safe order', () => {
     expect((await client.take()).names, 'what came unasked is out of date').toEqual(['third']);
   });
 
+  it('brings a cluster that takes other endpoints with these, and leaves the old ones to the cluster that still serves', async () => {
+    await start();
+    const mixed = { eds: true, endpointSet: 'old|mixed' };
+    harness.source.edit({
+      upserts: [
+        fake.cluster('old', 'per endpoint', mixed),
+        fake.endpoints('old|mixed'),
+        fake.host('80/h', 'again to old', ['old']),
+      ],
+      removed: { [endpoints]: ['old'] },
+    });
+    const burst = [await client.next(), await client.next(), await client.next()];
+    expect(burst.map(brief)).toEqual([
+      { type: 'Cluster', names: ['old'], removed: [] },
+      { type: 'ClusterLoadAssignment', names: ['old|mixed'], removed: [] },
+      { type: 'VirtualHost', names: ['80/h'], removed: [] },
+    ]);
+    for (const response of burst) client.ack(response);
+    client.request(endpoints, { subscribe: ['old|mixed'], unsubscribe: ['old'] });
+    expect((await client.take()).names).toEqual(['old|mixed']);
+    harness.source.edit({ removed: { [endpoints]: ['old|mixed'] } });
+    const emptied = await client.next();
+    expect(brief(emptied), 'the cluster is there and has none').toMatchObject({ names: ['old|mixed'] });
+    client.ack(emptied);
+    harness.source.edit({
+      upserts: [fake.cluster('old', 'again as before'), fake.endpoints('old', 'again')],
+    });
+    expect(await client.take()).toEqual({ type: 'Cluster', names: ['old'], removed: [] });
+    expect(await client.take()).toEqual({ type: 'ClusterLoadAssignment', names: ['old'], removed: [] });
+    await client.silence();
+  });
+
   it('holds hosts back for the acknowledgement of a cluster that warms slowly, but not its endpoints', async () => {
     await start();
     harness.source.edit({

@@ -55,12 +55,12 @@ function cluster(view: View, set: Key, resource: Resource): PatchResult<Resource
   const run = startFor(view, set);
   const message = patchCluster(run, fromBinary(ClusterSchema, resource.bytes));
   if (!message || run.applied.size === 0) return resultOf(run, message && resource);
-  const { eds: _, ...hints } = resource.hints ?? {};
+  const { eds: _, endpointSet, ...hints } = resource.hints ?? {};
   const type = message.clusterDiscoveryType;
   const changed: ResourceHints = {
     ...hints,
     ...(type.case === 'type' && type.value === Cluster_DiscoveryType.EDS && resource.hints?.eds
-      ? { eds: true }
+      ? { eds: true, ...(endpointSet === undefined ? {} : { endpointSet }) }
       : {}),
     ...(message.healthChecks.length > 0 ? { slowWarming: true } : {}),
   };

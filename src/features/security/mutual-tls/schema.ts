@@ -1,3 +1,4 @@
+import { mixedEndpoints } from '../../../plan/names.ts';
 import type { Endpoint } from '../../../registry/service.ts';
 import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
@@ -11,6 +12,15 @@ export function takesMtls(view: View, endpoint: Endpoint): boolean {
 
 /** Whether the endpoints of a service port take mTLS: `mixed` needs a choice per connection. */
 export type EndpointTls = 'mesh' | 'mixed' | 'plain';
+
+/**
+ * The name under which a cluster of a service port gets its endpoints. A cluster that chooses mTLS per endpoint shares no list with one
+ * that does not: Envoy serves with the old cluster until the new one is warm, and gives it what comes under its list's name. The first
+ * endpoint without mTLS would be called with it, until the cluster that knows better is warm.
+ */
+export function endpointSet(view: View, service: Key, port: number, cluster: string): string {
+  return view.call(endpointTls, service, String(port)) === 'mixed' ? mixedEndpoints(cluster) : cluster;
+}
 
 /**
  * A service of the mesh without endpoints counts as `mesh`: its first endpoint will have a sidecar more likely than not, and the

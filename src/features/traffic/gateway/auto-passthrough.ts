@@ -10,6 +10,7 @@ import { fill, read } from '../../../plan/slot.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { endpointSet } from '../../security/mutual-tls/schema.ts';
 import { destinationRuleFor, subsetsOf } from '../destination-rule/schema.ts';
 import { passBySni } from './envoy.ts';
 import { gatewayKind } from './kinds.ts';
@@ -101,7 +102,7 @@ function planCluster(view: View, key: Key, serviceKey: Key): ClusterPlan | undef
   return clusterPlan({
     name: clusterSni(name.port, name.subset, name.host),
     direction: 'outbound',
-    discovery: { type: 'eds', serviceName: key },
+    discovery: { type: 'eds', serviceName: endpointSet(view, serviceKey, name.port, key) },
     protocol: 'tcp',
     connectTimeoutMs: parseDuration(view.mesh('connectTimeout')) ?? 10_000,
     origin: service.origin,

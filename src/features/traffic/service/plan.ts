@@ -29,6 +29,7 @@ import type { Endpoint, MeshService, ServicePort } from '../../../registry/servi
 import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key, type Query } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { endpointSet } from '../../security/mutual-tls/schema.ts';
 import { appliedRulesSlot, destinationRuleFor, subsetsOf } from '../destination-rule/schema.ts';
 import { anyCaller, localities } from './localities.ts';
 import { localityPolicy } from './locality-policy.ts';
@@ -118,10 +119,12 @@ function planCluster(
   const port = service && findPort(service, Number(portText));
   if (!service || !port) return undefined;
   const found = subset === '' ? undefined : view.call(subsetsOf, rules).find((s) => s.name === subset);
+  const name = outboundCluster(port.port, subset, service.hostname);
+  const discovery = discoveryOf(view, service, key, port, found?.labels ?? {}, reached);
   const plan = clusterPlan({
-    name: outboundCluster(port.port, subset, service.hostname),
+    name,
     direction: 'outbound',
-    discovery: discoveryOf(view, service, key, port, found?.labels ?? {}, reached),
+    discovery: namedSet(view, discovery, key, port.port, name),
     ...(families === '' ? {} : { lookup: families as NonNullable<ClusterPlan['lookup']> }),
     protocol: spokenTo(port),
     service: {
@@ -136,6 +139,13 @@ function planCluster(
   });
   fill(plan, appliedRulesSlot, rules, service.origin);
   return plan;
+}
+
+/** Endpoints that Envoy asks for by another name than the cluster's. */
+function namedSet(view: View, discovery: Discovery, service: Key, port: number, cluster: string): Discovery {
+  if (discovery.type !== 'eds' || discovery.serviceName !== undefined) return discovery;
+  const set = endpointSet(view, service, port, cluster);
+  return set === cluster ? discovery : { type: 'eds', serviceName: set };
 }
 
 function discoveryOf(
@@ -183,7 +193,9 @@ function aliasOf(view: View, service: MeshService, port: ServicePort, reached: K
   if (!known || !findPort(known, port.port) || known.resolution === 'alias')
     return { type: 'strict-dns', localities: singleEndpoint(target, port.port) };
   const found = discoveryOf(view, known, key, port, {}, reached);
-  return found.type === 'eds' ? { type: 'eds', serviceName: outboundCluster(port.port, '', target) } : found;
+  if (found.type !== 'eds') return found;
+  const cluster = outboundCluster(port.port, '', target);
+  return { type: 'eds', serviceName: endpointSet(view, key, port.port, cluster) };
 }
 
 /** The healthy endpoints of a port whose labels the subset asks for. */
@@ -257,7 +269,7 @@ function planEndpoints(
   const port = Number(portText);
   const policy = view.call(localityPolicy, key, portText, subset, rules);
   return endpointsPlan({
-    cluster: outboundCluster(port, subset, service.hostname),
+    cluster: endpointSet(view, key, port, outboundCluster(port, subset, service.hostname)),
     localities: localities(
       view,
       key,
