@@ -23,7 +23,7 @@ let engine: Engine;
 let pushes: number;
 afterEach(() => flusher.close());
 
-function start(pace: Partial<PaceOptions>): (value: string, heldUntil?: number) => void {
+function start(pace: Partial<PaceOptions>, now?: () => number): (value: string, heldUntil?: number) => void {
   engine = createEngine({ roots });
   engine.connect(testProxy('a'));
   pushes = 0;
@@ -31,6 +31,7 @@ function start(pace: Partial<PaceOptions>): (value: string, heldUntil?: number) 
   const fail = (error: unknown) => expect.unreachable(String(error));
   flusher = new Flusher(engine, fail, {
     pace: { share: 0.001, freeMs: 0, allowanceMs: 0, maxMs: 600_000, ...pace },
+    ...(now ? { now } : {}),
   });
   let revision = 0;
   return (value, heldUntil) => {
@@ -84,4 +85,14 @@ test('a hold keeps changes back until its time, or until a request takes it back
   edit('2');
   await flusher.settled();
   expect(pushes).toBe(1);
+});
+
+test('a hold ends by its clock, not by the wall', async () => {
+  let now = 1_000;
+  const edit = start({ allowanceMs: 60_000 }, () => now);
+  edit('1', 1_001);
+  await turn(100);
+  expect(pushes).toBe(0);
+  now = 1_001;
+  await expect.poll(() => pushes).toBe(1);
 });

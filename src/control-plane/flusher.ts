@@ -2,6 +2,9 @@ import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/prom
 import { Pace, type PaceOptions } from '../kit/pace.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 
+/** How often a hold is looked at again, in ms: its clock may stand still while the process has no chance to run. */
+const holdStepMs = 25;
+
 /** The longest stretch of compile work without letting other work run, in ms. */
 const sliceMs = 20;
 
@@ -20,6 +23,7 @@ export class Flusher {
   readonly #onError: (error: unknown) => void;
   readonly #pace: Pace;
   readonly #onFlush: ((from: number, to: number) => void) | undefined;
+  readonly #now: () => number;
   #running: Promise<void> | undefined;
   #heldUntil = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -27,7 +31,7 @@ export class Flusher {
 
   /**
    * `pace`: of flushes that follow each other, by the CPU time that they take. `onFlush`: told of the revisions that a flush
-   * took the mesh from and to, after its push.
+   * took the mesh from and to, after its push. `now`: the clock of holds, in ms.
    */
   constructor(
     engine: Engine,
@@ -35,25 +39,27 @@ export class Flusher {
     options: {
       readonly pace?: PaceOptions;
       readonly onFlush?: (from: number, to: number) => void;
+      readonly now?: () => number;
     } = {},
   ) {
     this.#engine = engine;
     this.#onError = onError;
     this.#pace = new Pace(options.pace ?? defaultPace);
     this.#onFlush = options.onFlush;
+    this.#now = options.now ?? Date.now;
   }
 
   /**
-   * Asks for a flush; cheap, call it after every change. `heldUntil` (ms since the epoch): not before, unless a later request
+   * Asks for a flush; cheap, call it after every change. `heldUntil` (by the clock of holds): not before, unless a later request
    * says otherwise.
    */
   request(heldUntil = 0): void {
     this.#heldUntil = heldUntil;
     clearTimeout(this.#timer);
     if (this.#running || this.#closed) return;
-    const wait = heldUntil - Date.now();
+    const wait = this.#holdMs;
     if (wait > 0) {
-      this.#timer = setTimeout(() => this.request(), wait);
+      this.#timer = setTimeout(() => this.request(heldUntil), Math.min(wait, holdStepMs));
       return;
     }
     this.#running = this.#run().finally(() => {
@@ -71,8 +77,12 @@ export class Flusher {
         await this.#running;
         return;
       }
-      await sleep(Math.max(1, this.#heldUntil - Date.now()), undefined, { ref: false });
+      await sleep(Math.max(1, Math.min(this.#holdMs, holdStepMs)), undefined, { ref: false });
     }
+  }
+
+  get #holdMs(): number {
+    return this.#heldUntil === 0 ? 0 : this.#heldUntil - this.#now();
   }
 
   /** Resolves when everything applied so far has been pushed. */
@@ -87,7 +97,7 @@ export class Flusher {
 
   async #run(): Promise<void> {
     await immediate();
-    while (this.#engine.pending && !this.#closed && this.#heldUntil <= Date.now()) {
+    while (this.#engine.pending && !this.#closed && this.#holdMs <= 0) {
       const wait = this.#pace.wait(performance.now());
       if (wait > 0) {
         await sleep(wait, undefined, { ref: false });

@@ -29,6 +29,8 @@ export interface MeshStateOptions {
   onProblem: (message: string) => void;
   /** Told which revision of the mesh holds a batch of a source. */
   onTaken?: (source: string, sourceRevision: number, revision: number) => void;
+  /** The clock of `holdUntil`, in ms. Default: the wall clock. */
+  now?: () => number;
   /** The status of a ServiceEntry (`namespace/name`) should say these addresses. */
   onVirtualIps?: RegistryOptions['onVirtualIps'];
 }
@@ -56,7 +58,10 @@ export class MeshState {
       mesh: options.mesh,
       ...(options.onVirtualIps ? { onVirtualIps: options.onVirtualIps } : {}),
     });
-    this.#openDestinations = new OpenDestinations({ domainSuffix: options.mesh.domainSuffix });
+    this.#openDestinations = new OpenDestinations({
+      domainSuffix: options.mesh.domainSuffix,
+      ...(options.now ? { now: options.now } : {}),
+    });
     this.#scope = new DiscoveryScope(options.mesh.rootNamespace, () => this.merge.all());
     for (const target of options.targets) target.setMesh(options.mesh);
     this.#tellUncovered();
@@ -84,7 +89,7 @@ export class MeshState {
     return this.#revision;
   }
 
-  /** When what was taken should reach the proxies (ms since the epoch), so that what belongs to it comes along; undefined: at once. */
+  /** When what was taken should reach the proxies (by the clock of `options.now`), so that what belongs to it comes along; undefined: at once. */
   get holdUntil(): number | undefined {
     return this.#openDestinations.holdUntil();
   }

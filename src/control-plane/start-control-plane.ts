@@ -8,6 +8,7 @@ import type { ConfigSource } from '../config/sources/source.ts';
 import { formatProblem } from '../config/sources/source-problem.ts';
 import { StoreSource } from '../config/sources/store-source.ts';
 import type { Store } from '../config/store/store.ts';
+import { seenClock } from '../kit/seen-clock.ts';
 import { parseMeshSettings } from '../model/mesh-settings.ts';
 import { roots } from '../pipeline/roots.ts';
 import { defaultMeshConfig, type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
@@ -78,7 +79,9 @@ async function start(
 ): Promise<ControlPlane> {
   const kinds = createBuiltInRegistry();
   const flushes = new FlushLog();
-  const { engine, flusher } = startCompile(flushes, log, stops);
+  // One clock for those who say how long a change is held, and for who holds it.
+  const holdClock = seenClock();
+  const { engine, flusher } = startCompile(flushes, log, stops, holdClock);
   const mesh = meshOf(options);
   const ending = new AbortController();
   stops.push(() => ending.abort());
@@ -110,6 +113,7 @@ async function start(
     onTaken(source, sourceRevision, revision) {
       if (source === 'store') revisions.note(sourceRevision, revision);
     },
+    now: holdClock,
     ...(status ? { onVirtualIps: status.virtualIps } : {}),
   });
   const quarantine = new FilterQuarantine({
@@ -264,12 +268,13 @@ function startCompile(
   flushes: FlushLog,
   log: Logger,
   stops: (() => void)[],
+  holdClock: () => number,
 ): { engine: Engine; flusher: Flusher } {
   const engine = createEngine({ roots: roots.collections, pause: () => immediate() });
   const flusher = new Flusher(
     engine,
     (error) => log.error({ err: error }, 'the compile failed; proxies keep what they have'),
-    { onFlush: (from, to) => flushes.flushed(from, to) },
+    { onFlush: (from, to) => flushes.flushed(from, to), now: holdClock },
   );
   stops.push(flushes.follow(engine));
   const collect = setInterval(() => engine.collect(), collectEveryMs).unref();
