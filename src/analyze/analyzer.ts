@@ -49,6 +49,8 @@ export interface Analyzer {
   readonly inputs: readonly string[];
   /** False: runs only where it is asked for by name. */
   readonly byDefault?: false;
+  /** True: what it says of an object depends on that object alone, so that it can be said while the object is written. */
+  readonly perObject?: true;
   /** True: an object in which a field has a wrong type is shown too. */
   readonly seesMalformed?: true;
   analyze(view: AnalysisView): void;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { openApiPki } from '../config/access/api-pki.ts';
 import { writeKubeconfig } from '../config/access/kubeconfig.ts';
 import { mastersGroup } from '../config/access/user.ts';
+import type { AdmissionHook } from '../config/api-server/admission-hooks.ts';
 import { type ApiServer, createApiServer } from '../config/api-server/api-server.ts';
 import type { KindRegistry } from '../config/kind.ts';
 import { openEmbeddedStore } from '../config/store/embedded/embedded-store.ts';
@@ -39,9 +40,10 @@ export async function startConfigApi(
     checks: Readonly<Record<string, () => string | undefined>>;
     paths: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
     actions: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+    hooks: readonly AdmissionHook[];
   },
 ): Promise<ApiServer> {
-  const { store, kinds, log, release, checks, paths, actions } = parts;
+  const { store, kinds, log, release, checks, paths, actions, hooks } = parts;
   const hosts = [...new Set(['localhost', '127.0.0.1', '::1', options.api.host])].filter(
     (host) => host !== '0.0.0.0' && host !== '::',
   );
@@ -55,6 +57,7 @@ export async function startConfigApi(
     checks,
     paths,
     actions,
+    hooks,
     log: (level, message, fields) => log[level](fields ?? {}, message),
   });
   if (options.kubeconfig !== undefined)

@@ -13,10 +13,10 @@ import { createStatuses, decodeStatus, statusesType } from '../pipeline/statuses
 import type { Problem } from '../plan/feature.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
 import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
-import { parseProxy } from '../snapshot/proxy.ts';
 import type { WorldChange } from '../snapshot/world.ts';
 import { Flusher } from './flusher.ts';
 import type { CompileTarget } from './mesh-state.ts';
+import { observer } from './observer.ts';
 import { refOfOrigin } from './origin-ref.ts';
 import type { StatusWriter } from './status-writer.ts';
 
@@ -37,8 +37,6 @@ const statuses = createStatuses(features);
 const statusKinds: ReadonlySet<string> = new Set(
   features.flatMap((feature) => feature.statuses ?? []).map(({ kind }) => kind),
 );
-
-const observerId = 'sidecar~0.0.0.0~observer.ostria-system~ostria-system.svc.cluster.local';
 
 /**
  * What objects ask for and cannot have, as conditions on them, and the whole status of kinds whose API asks for one. A compile of its own, with one proxy that stands for nobody: the
@@ -66,9 +64,7 @@ export class ProblemReporter implements CompileTarget {
     this.#clock = clock;
     this.#engine = createEngine({ roots: [problems, statuses] });
     this.#flusher = new Flusher(this.#engine, onError, { pace: unhurried });
-    const observer = parseProxy({ id: observerId, cluster: '', metadata: {} }, { vhds: true });
-    if (!observer.ok) throw new Error(observer.error);
-    this.#engine.connect(observer.proxy);
+    this.#engine.connect(observer);
     this.#engine.onPush(({ deltas }) => {
       for (const { typeUrl, upserts, removed } of deltas) {
         const report = typeUrl === statusesType ? this.#reportStatus.bind(this) : this.#report.bind(this);
@@ -111,7 +107,7 @@ export class ProblemReporter implements CompileTarget {
   }
 
   #reportStatus(id: string): void {
-    const resource = this.#engine.resources(observerId, statusesType).get(id);
+    const resource = this.#engine.resources(observer.id, statusesType).get(id);
     const ref = resource && this.#refOfStatus(id);
     if (ref) this.#writer.reportStatus(ref, decodeStatus(resource), this.#generations.get(id));
   }
@@ -129,7 +125,7 @@ export class ProblemReporter implements CompileTarget {
     const origin = parseOriginId(id);
     const ref = origin && refOfOrigin(this.#kinds, origin);
     if (!ref) return;
-    const resource = this.#engine.resources(observerId, problemsType).get(id);
+    const resource = this.#engine.resources(observer.id, problemsType).get(id);
     const all = resource ? decodeProblems(resource) : [];
     const now = this.#clock.now();
     const holding = all.filter((problem) => holds(problem, now));

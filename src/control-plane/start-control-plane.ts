@@ -17,6 +17,7 @@ import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
 import type { ResourceSource } from '../snapshot/push.ts';
 import { createLedger, type Ledger } from '../xds/ledger.ts';
 import { createXdsServer, type XdsListener, type XdsServer } from '../xds/server.ts';
+import { admissionWarnings } from './admission-warnings.ts';
 import { createAdmitObject } from './admit-object.ts';
 import { AutoRegistration } from './auto-registration.ts';
 import { openStore, startConfigApi } from './config-api.ts';
@@ -187,6 +188,14 @@ async function start(
       checks: {},
       paths: debugPaths({ ledger, engine, state, delivery, ring: identity?.ring }),
       actions: controlActions(identity?.ring),
+      hooks: [
+        admissionWarnings({
+          world: engine.world,
+          isCurrent: async () =>
+            !engine.pending && revisions.meshRevisionOf(await store.revision()) !== undefined,
+          now: Date.now,
+        }),
+      ],
     });
     stops.push(() => api.close());
     ports.set('api', api.port);

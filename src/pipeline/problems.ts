@@ -6,6 +6,7 @@ import type { Feature, Problem } from '../plan/feature.ts';
 import { configKind } from '../snapshot/kinds.ts';
 import { type Collection, defineCollection, defineQuery, type Key } from '../snapshot/query.ts';
 import type { Resource } from '../snapshot/resource.ts';
+import type { View } from '../snapshot/view.ts';
 import { defineIndex } from '../snapshot/world.ts';
 
 /** The type under which problems travel through the engine; no proxy ever asks for it. */
@@ -29,15 +30,17 @@ export function createProblems(features: readonly Feature[]): Collection<Resourc
     const kind = id.slice(0, slash);
     const object = view.get(configKind(kind), id.slice(slash + 1)) as ConfigObject | undefined;
     if (!object) return undefined;
-    const found = [
-      ...uncovered(object),
-      ...features.flatMap((feature) => feature.problems?.(view, object) ?? []),
-    ];
+    const found = problemsOf(features, view, object);
     if (found.length === 0) return undefined;
     const bytes = new TextEncoder().encode(JSON.stringify(found));
     return encodedResource(problemsType, id, bytes, [originOf(object, '')]);
   });
   return defineCollection('problems', keys, item);
+}
+
+/** What one object asks for and cannot have. */
+export function problemsOf(features: readonly Feature[], view: View, object: ConfigObject): Problem[] {
+  return [...uncovered(object), ...features.flatMap((feature) => feature.problems?.(view, object) ?? [])];
 }
 
 /** Derived and core kinds have no condition of ours. */

@@ -16,6 +16,7 @@ const inputs = [kinds.deployment, kinds.namespace, kinds.pod, kinds.service];
 /** IST0107, IST0108, IST0125 and IST0135: annotations that nobody reads, or that are read otherwise than meant. */
 export const annotationAnalyzer: Analyzer = {
   name: 'annotations.K8sAnalyzer',
+  perObject: true,
   inputs,
   analyze: (view) => {
     for (const place of places(view))
@@ -27,6 +28,7 @@ export const annotationAnalyzer: Analyzer = {
 /** IST0136: annotations of alpha features. Not by default: most are. */
 export const alphaAnnotationAnalyzer: Analyzer = {
   name: 'annotations.AlphaAnalyzer',
+  perObject: true,
   inputs,
   byDefault: false,
   analyze: (view) => {

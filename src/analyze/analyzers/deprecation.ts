@@ -14,6 +14,7 @@ const goneGroups: ReadonlySet<string> = new Set([
 /** IST0002: fields and kinds that are on their way out. */
 export const deprecationAnalyzer: Analyzer = {
   name: 'deprecation.DeprecationAnalyzer',
+  perObject: true,
   inputs: [kinds.virtualService, kinds.sidecar, kinds.definition],
   analyze: (view) => {
     for (const service of view.all<VirtualServiceSpec>(kinds.virtualService)) {

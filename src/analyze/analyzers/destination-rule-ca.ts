@@ -21,6 +21,7 @@ interface DestinationRuleSpec {
 /** IST0128 and IST0129: TLS to a server with no authority of one's own to verify it by. */
 export const caCertificateAnalyzer: Analyzer = {
   name: 'destinationrule.CaCertificateAnalyzer',
+  perObject: true,
   inputs: [kinds.destinationRule],
   analyze: (view) => {
     for (const rule of view.all<DestinationRuleSpec>(kinds.destinationRule)) {

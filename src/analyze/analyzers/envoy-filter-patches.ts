@@ -16,6 +16,7 @@ const filters: ReadonlySet<string> = new Set(['HTTP_FILTER', 'NETWORK_FILTER', '
 /** IST0151 to IST0155: operations that do nothing where they are written, or that depend on the order of other patches. */
 export const envoyPatchAnalyzer: Analyzer = {
   name: 'envoyfilter.EnvoyPatchAnalyzer',
+  perObject: true,
   inputs: [kinds.envoyFilter],
   analyze: (view) => {
     for (const filter of view.all<EnvoyFilterSpec>(kinds.envoyFilter)) {

@@ -18,6 +18,7 @@ const byAddress: ReadonlySet<string> = new Set([
 /** IST0134: TCP hosts without an address, which would take all traffic to their port. */
 export const serviceEntryAnalyzer: Analyzer = {
   name: 'serviceentry.Analyzer',
+  perObject: true,
   inputs: [kinds.serviceEntry],
   analyze: (view) => {
     for (const entry of view.all<ServiceEntrySpec>(kinds.serviceEntry)) {

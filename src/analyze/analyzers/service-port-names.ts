@@ -7,6 +7,7 @@ const systemNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-publ
 /** IST0118 and IST0150: ports whose protocol has to be guessed. */
 export const portNameAnalyzer: Analyzer = {
   name: 'service.PortNameAnalyzer',
+  perObject: true,
   inputs: [kinds.service],
   analyze: (view) => {
     for (const service of view.all<ServiceSpec>(kinds.service)) {

@@ -24,6 +24,7 @@ const mostMatches = 2_000;
 /** IST0130 and IST0131: HTTP rules and matches that a rule before them leaves nothing to. */
 export const unreachableRuleAnalyzer: Analyzer = {
   name: 'virtualservice.UnreachableRuleAnalyzer',
+  perObject: true,
   inputs: [kinds.virtualService],
   analyze: (view) => {
     for (const service of view.all<VirtualServiceSpec>(kinds.virtualService)) checkRules(view, service);

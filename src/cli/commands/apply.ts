@@ -12,6 +12,7 @@ import {
 } from '../apply/apply-objects.ts';
 import { type CheckedObjects, checkObjects } from '../apply/check-objects.ts';
 import { collectObjects } from '../apply/collect-objects.ts';
+import { isAboutOthers, lastingWarnings, placed } from '../apply/lasting-warnings.ts';
 import { localMeshOf } from '../apply/wait/local-mesh.ts';
 import { failuresNow, type WaitVerdict, waitForChange } from '../apply/wait/wait-for-change.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
@@ -139,8 +140,8 @@ async function checkAll(
     return undefined;
   }
   if (dryRun)
-    for (const { name, outcome, warnings } of checked.verdicts.values())
-      report(name, outcome, warnings, ' (dry run)');
+    for (const [source, { name, outcome, warnings }] of checked.verdicts)
+      report(source, name, outcome, objects.length > 1 ? own(warnings) : warnings, ' (dry run)');
   return checked;
 }
 
@@ -154,16 +155,35 @@ async function writeAll(
   for await (const applied of applyObjects(client, objects, checked.verdicts, options)) {
     all.push(applied);
     for (const line of applied.problems) process.stderr.write(`${err.red('error')}: ${line}\n`);
-    report(applied.name, applied.outcome, applied.warnings);
+    const { source, name, outcome, warnings } = applied;
+    report(source, name, outcome, objects.length > 1 ? own(warnings) : warnings);
   }
+  if (objects.length > 1)
+    for (const { source, name, warnings } of await lastingWarnings(client, all, options))
+      warn(source, name, warnings);
   const failed = all.filter(({ outcome }) => outcome === 'failed').length;
   // Something changed at the server since the check.
   if (failed > 0) refuse(failed, objects.length, 'the others were applied');
   return { applied: all, failed };
 }
 
-function report(name: string, outcome: Outcome, warnings: readonly string[], suffix = ''): void {
-  for (const warning of warnings) process.stderr.write(`${err.yellow('warning')}: ${name}: ${warning}\n`);
+function own(warnings: readonly string[]): string[] {
+  return warnings.filter((warning) => !isAboutOthers(warning));
+}
+
+function warn(source: ParsedObject, name: string, warnings: readonly string[]): void {
+  for (const warning of warnings)
+    process.stderr.write(`${err.yellow('warning')}: ${name}: ${placed(warning, source)}\n`);
+}
+
+function report(
+  source: ParsedObject,
+  name: string,
+  outcome: Outcome,
+  warnings: readonly string[],
+  suffix = '',
+): void {
+  warn(source, name, warnings);
   if (outcome !== 'failed')
     process.stdout.write(`${name} ${outcome === 'unchanged' ? out.dim(outcome) : outcome}${suffix}\n`);
 }
