@@ -5,6 +5,7 @@ import { registerCa } from './commands/ca.ts';
 import { registerCompletion } from './commands/completion.ts';
 import { registerDelete } from './commands/delete.ts';
 import { registerDown } from './commands/down.ts';
+import { registerExplain } from './commands/explain.ts';
 import { registerGet } from './commands/get.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerLsp } from './commands/lsp.ts';
@@ -45,6 +46,7 @@ Exit codes: ostria help exit-codes`,
   registerRun(program);
   registerApply(program);
   registerAnalyze(program);
+  registerExplain(program);
   registerGet(program);
   registerDelete(program);
   registerProxyStatus(program);

@@ -14,6 +14,7 @@ export const exitCodes = {
   timeout: 8,
   rejected: 9,
   rolledBack: 10,
+  negative: 11,
   interrupted: 130,
 } as const;
 
@@ -32,6 +33,7 @@ export const exitCodesHelp = `Exit codes of ostria
   8    it did not become ready in time
   9    rejected: a proxy, or the compile for it, does not take what was applied; it is in force elsewhere
   10   rolled back: what was applied was rejected or failed its conditions, and what was there before is back
+  11   no: the answer to what was asked is a negative one (explain: the request is refused or fails)
   130  interrupted with Ctrl-C
 
 ostria run ends with the exit code of the command that it ran.
@@ -47,6 +49,10 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   FileNotFound: 4,
   MeshUnknown: 4,
   WorkloadUnknown: 4,
+  CallerUnknown: 4,
+  UrlInvalid: 2,
+  IdentityInvalid: 2,
+  ObjectInvalid: 3,
   PortInUse: 5,
   NameTaken: 5,
   MeshNotRunning: 7,

@@ -37,6 +37,8 @@ export function debugPaths(parts: {
         waitMs: Math.min(maxWaitMs, Math.max(0, Number(query.get('timeout') ?? 0) || 0)),
       });
     },
+    /** Every connected proxy, as its node describes it. */
+    '/debug/proxies': () => [...engine.proxies.values()],
     '/debug/compile': () => ({ ...engine.stats(), failures: engine.failures().map(failureOf) }),
     /** The mesh's settings in force, and those that are set and not acted on. */
     '/debug/mesh-config': () => ({ inForce: state.mesh, notActedOn: state.uncovered }),

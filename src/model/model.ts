@@ -25,6 +25,8 @@ export interface ModelOptions {
   readonly mesh?: MeshConfig;
   /** Allocations of workloads that are captured explicitly, by `namespace/name`; the others are redirected by the kernel. */
   readonly captures?: ReadonlyMap<string, ExplicitCapture>;
+  /** Proxies that are connected to the mesh: each stands in place of the one that its workload is taken to have. */
+  readonly proxies?: readonly MeshProxy[];
   /**
    * True (the default): the objects are as people write them, and what a cluster would add is made up: pods of Deployments and the
    * like, addresses, endpoints, gateway proxies. False: they are a running mesh's, and what is not there is not there.
@@ -204,7 +206,7 @@ function inForce(
 
 function workloadsOf(
   { objects, mesh }: CompileInput,
-  { captures }: ModelOptions,
+  { captures, proxies = [] }: ModelOptions,
   before: ReadonlyMap<string, ModelWorkload> | undefined,
 ): ReadonlyMap<string, ModelWorkload> {
   const found = new Map<string, { workload: Workload; pod?: Pod }>();
@@ -222,9 +224,12 @@ function workloadsOf(
     const pod = found.get(key)?.pod;
     found.set(key, { workload, ...(pod ? { pod } : {}) });
   }
+  const connected = new Map(proxies.map((proxy) => [`${proxy.namespace}/${proxy.name}`, proxy]));
   const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
   return new Map(
     sorted.map(([key, { workload, pod }]) => {
+      const known = connected.get(key);
+      if (known) return [key, { key, workload, proxy: known }];
       const type = proxyTypeOf(workload, pod);
       const capture = captures?.get(key);
       if (!type || workload.addresses.length === 0) return [key, { key, workload }];

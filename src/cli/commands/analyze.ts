@@ -3,7 +3,6 @@ import { kindKey, kinds, type SourceObject } from '../../analyze/analyzer.ts';
 import { atLeast, type Message, type Severity, severities } from '../../analyze/message.ts';
 import { parseSuppression, type Suppression } from '../../analyze/suppression.ts';
 import { CodedError } from '../../kit/coded-error.ts';
-import { collectObjects, shortPath } from '../apply/collect-objects.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
@@ -74,11 +73,12 @@ async function runAnalyze(files: string[], flags: AnalyzeFlags): Promise<void> {
     return;
   }
   const useMesh = files.length === 0 || flags.useKube === true || flags.useKube === 'true';
-  const { sources: fromFiles, broken, hasMeshFile } = await readFiles(files, flags);
+  const { readSources } = await import('../analyze/read-sources.ts');
+  const { sources: fromFiles, broken, meshFiles } = readSources(files, flags);
   const sources = useMesh ? await withMesh(fromFiles, analysis.analyzedKinds, flags) : fromFiles;
   const found = analysis.runAnalysis(sources, flags.analyzer, {
     suppressions,
-    assumeInstallation: !useMesh && !hasMeshFile,
+    assumeInstallation: !useMesh && meshFiles.length === 0,
     workloadsKnown: useMesh || sources.some(isWorkload),
   });
   const namespace = flags.allNamespaces ? undefined : flags.namespace;
@@ -92,48 +92,6 @@ async function runAnalyze(files: string[], flags: AnalyzeFlags): Promise<void> {
     process.stderr.write(`Nothing found in ${sources.length} objects.\n`);
   if (broken.length > 0 || messages.some(({ severity }) => atLeast(severity, failing)))
     process.exitCode = exitCodes.invalidInput;
-}
-
-interface ReadFiles {
-  readonly sources: readonly SourceObject[];
-  /** Lines about files that could not be read. */
-  readonly broken: readonly string[];
-  readonly hasMeshFile: boolean;
-}
-
-/** Objects of files; of a mesh file, what it publishes and what it applies. */
-async function readFiles(
-  files: readonly string[],
-  { recursive = false, namespace }: AnalyzeFlags,
-): Promise<ReadFiles> {
-  if (files.length === 0) return { sources: [], broken: [], hasMeshFile: false };
-  const { findMeshFiles, meshFileObjects } = await import('../analyze/mesh-file-objects.ts');
-  const meshFiles = findMeshFiles(files);
-  const mesh = meshFileObjects(meshFiles);
-  const meshNames = new Set(meshFiles.map(shortPath));
-  const plain = collectObjects(
-    files.filter((file) => !meshFiles.includes(file)),
-    { recursive },
-  );
-  const known = new Set(plain.objects.map(({ positions }) => positions.file));
-  const applied = collectObjects(mesh.apply, { recursive: true });
-  const objects = [
-    ...plain.objects,
-    ...applied.objects.filter(({ positions }) => !known.has(positions.file)),
-  ];
-  const sources = objects.map(({ object, positions }) => {
-    const { metadata } = object;
-    const given = namespace !== undefined && !metadata?.namespace && object.kind !== 'Namespace';
-    return { positions, object: given ? { ...object, metadata: { ...metadata, namespace } } : object };
-  });
-  const broken = [...plain.problems, ...applied.problems]
-    .filter(({ file }) => !meshNames.has(file))
-    .map(({ file, line, column, message }) => `error: ${file}:${line}:${column}: ${message}`);
-  return {
-    sources: [...mesh.sources, ...sources],
-    broken: [...mesh.problems, ...new Set(broken)],
-    hasMeshFile: meshFiles.length > 0,
-  };
 }
 
 /** The mesh as it would be with the files in it. */

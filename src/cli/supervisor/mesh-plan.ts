@@ -65,8 +65,11 @@ export function serviceHost(service: { readonly name: string; readonly namespace
   return `${service.name}.${service.namespace}.svc.${clusterDomain}`;
 }
 
+/** Where ports come from: a book that remembers them, or, for a mesh that is only thought of, numbers that nobody listens on. */
+export type Ports = Pick<PortBook, 'assign' | 'port' | 'keepOnly'>;
+
 /** Assigns every port that a mesh needs and says what is to run. Pure but for the port book. */
-export async function planMesh(mesh: MeshFile, book: PortBook): Promise<MeshPlan> {
+export async function planMesh(mesh: MeshFile, book: Ports): Promise<MeshPlan> {
   const services = servicesOf(mesh.workloads);
   const replicas = mesh.workloads.flatMap((workload) =>
     Array.from({ length: workload.replicas }, (_, index) => ({
@@ -193,7 +196,7 @@ function familiesOf({ ipFamilies }: MeshFile): Pick<ExplicitCapture, 'families'>
   return ipFamilies.join() === 'IPv4' ? {} : { families: ipFamilies };
 }
 
-function planGateway(gateway: MeshGateway, mesh: MeshFile, book: PortBook): InstancePlan {
+function planGateway(gateway: MeshGateway, mesh: MeshFile, book: Ports): InstancePlan {
   const at = portKey(gateway);
   const endpoints = gateway.ports.map(({ name, port }) => ({
     name,
@@ -227,7 +230,7 @@ function planReplica(
   name: string,
   mesh: MeshFile,
   services: readonly PlannedService[],
-  book: PortBook,
+  book: Ports,
   prefix = '',
 ): InstancePlan {
   const at = `${prefix}${name}`;

@@ -1,0 +1,115 @@
+import type { SourceObject } from '../../analyze/analyzer.ts';
+import { createBuiltInRegistry } from '../../config/kinds/built-in-kinds.ts';
+import type { ConfigObject } from '../../config/object.ts';
+import { createAdmitObject } from '../../control-plane/admit-object.ts';
+import { CodedError } from '../../kit/coded-error.ts';
+import { createModel, type Model, type ModelOptions } from '../../model/model.ts';
+import type { ModelObject } from '../../model/model-objects.ts';
+import { roots } from '../../pipeline/roots.ts';
+import { defaultMeshConfig, type MeshConfig } from '../../registry/mesh-config.ts';
+import type { MeshProxy } from '../../snapshot/proxy.ts';
+import { readMesh } from '../analyze/read-mesh.ts';
+import { readSources } from '../analyze/read-sources.ts';
+import type { ApiClient } from '../api/api-client.ts';
+import { plannedInstances } from './planned-instances.ts';
+
+/** What a model is made from. */
+export interface ModelSource {
+  readonly objects: readonly ModelObject[];
+  readonly options: Omit<ModelOptions, 'roots'>;
+  /** Lines for people, on standard error. */
+  readonly notes: readonly string[];
+}
+
+export function modelOf({ objects, options }: ModelSource): Model {
+  return createModel(objects, { ...options, roots: roots.collections });
+}
+
+/** Problems of files that are told before the rest is only counted. */
+const mostTold = 10;
+
+/** A mesh as files describe it. Throws `ObjectInvalid` for what would not be admitted. */
+export async function sourceOfFiles(
+  files: readonly string[],
+  flags: { readonly recursive?: boolean; readonly namespace?: string },
+): Promise<ModelSource> {
+  const { sources, broken, meshFiles } = readSources(files, flags);
+  // The pods of mesh files are made below, with what each copy is given.
+  const { admitted, problems } = admitAll(
+    sources.filter(({ object, positions }) => positions || object.kind !== 'Pod'),
+  );
+  const wrong = [...broken, ...problems];
+  if (wrong.length > 0) {
+    const more = wrong.length > mostTold ? [`… and ${wrong.length - mostTold} more`] : [];
+    throw new CodedError('ObjectInvalid', [...wrong.slice(0, mostTold), ...more].join('\n'));
+  }
+  const planned = (await Promise.all(meshFiles.map(plannedInstances))).filter((one) => one !== undefined);
+  const instances = planned.flatMap(({ objects }) => objects.map((object) => ({ object })));
+  const standalone = meshFiles.length > 0;
+  return {
+    objects: [...admitted, ...instances],
+    options: {
+      mesh: { ...defaultMeshConfig, ...(standalone ? { defaultMtlsMode: 'STRICT' as const } : {}) },
+      captures: new Map(planned.flatMap(({ captures }) => [...captures])),
+      fill: true,
+    },
+    notes: [],
+  };
+}
+
+/** Objects as the server would store them. Kinds that it does not know are left out: they are other programs'. */
+function admitAll(sources: readonly SourceObject[]): { admitted: ModelObject[]; problems: string[] } {
+  const kinds = createBuiltInRegistry();
+  const admit = createAdmitObject(kinds);
+  const admitted: ModelObject[] = [];
+  const problems: string[] = [];
+  for (const { object, positions } of sources) {
+    const [group = ''] = object.apiVersion.includes('/') ? object.apiVersion.split('/') : [''];
+    if (!kinds.byKind(group, object.kind)) continue;
+    const verdict = admit(object);
+    const errors = verdict.issues.filter(({ severity }) => severity === 'error');
+    for (const { path, message } of errors) {
+      const at = positions?.at(path);
+      const place = at ? `${at.file}:${at.line}:${at.column}: ` : '';
+      problems.push(
+        `${place}${object.kind} ${object.metadata.name}: ${path === '' ? '' : `${path}: `}${message}`,
+      );
+    }
+    admitted.push({ object: verdict.object, ...(positions ? { positions } : {}) });
+  }
+  return { admitted, problems };
+}
+
+/** Kinds that say nothing of where requests go. */
+const leftOut: ReadonlySet<string> = new Set([
+  'Event',
+  'Event.events.k8s.io',
+  'Lease.coordination.k8s.io',
+  'ServiceAccount',
+  'ReplicaSet.apps',
+  'ControllerRevision.apps',
+]);
+
+function readKinds(): ReadonlySet<string> {
+  return new Set(
+    createBuiltInRegistry()
+      .all()
+      .map(({ kind, group }) => (group === '' ? kind : `${kind}.${group}`))
+      .filter((kind) => !leftOut.has(kind)),
+  );
+}
+
+/** A running mesh as it is now. */
+export async function sourceOfMesh(client: ApiClient): Promise<ModelSource> {
+  const [{ sources, unread }, settings, proxies] = await Promise.all([
+    readMesh(client, readKinds()),
+    client.get<{ readonly inForce: MeshConfig }>('/debug/mesh-config'),
+    client.get<readonly MeshProxy[]>('/debug/proxies'),
+  ]);
+  return {
+    objects: sources.map(({ object }) => ({ object: object as ConfigObject })),
+    // The settings in force hold those of the ConfigMap already.
+    options: { mesh: settings.inForce, proxies, fill: false },
+    notes: unread.length > 0 ? [`Not read, since this user may not: ${unread.join(', ')}`] : [],
+  };
+}

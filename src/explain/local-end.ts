@@ -1,0 +1,148 @@
+import type { Model } from '../model/model.ts';
+import type { SimulationResult, Step } from '../simulate/call.ts';
+import type { FlagCode } from './flags.ts';
+import { flag } from './flags.ts';
+import type { Hop } from './hop.ts';
+import type { End } from './leaf.ts';
+import { decidedBy } from './words.ts';
+
+/** How the way ends at this proxy; undefined: it goes on. */
+export function localEnd(model: Model, hop: Hop, result: SimulationResult): End | undefined {
+  const refused = result.steps.findLast(({ decision }) => decision?.verdict === 'refused');
+  if (refused) return refusal(model, refused, result);
+  if (result.error) return mistake(hop, result);
+  const answered = result.steps.findLast(({ decision }) => decision?.verdict === 'answered');
+  if (answered && result.status !== undefined) return answer(model, answered, result);
+  if (result.redirect)
+    return {
+      ...of(model, result, 'route'),
+      outcome: 'answered',
+      reason: `${result.redirect.code}: go to ${result.redirect.location}`,
+      flags: [],
+    };
+  if (result.directResponse)
+    return { ...of(model, result, 'route'), ...directEnd(result.directResponse.status, result) };
+  if (result.status !== undefined) return unreachable(model, result);
+  if (result.closed) return { outcome: 'fails', reason: 'the connection is closed', flags: [] };
+  return undefined;
+}
+
+type Partly = Pick<End, 'by' | 'status' | 'grpcStatus'>;
+
+/** Status, and what the last step of a stage was decided by. */
+function of(model: Model, result: SimulationResult, stage: Step['stage']): Partly {
+  const origin = result.steps.findLast((step) => step.stage === stage)?.origin;
+  return { ...(origin ? { by: decidedBy(model, origin) } : {}), ...statusOf(result) };
+}
+
+function statusOf({ status, grpcStatus }: SimulationResult): Partly {
+  return {
+    ...(status === undefined ? {} : { status }),
+    ...(grpcStatus === undefined ? {} : { grpcStatus }),
+  };
+}
+
+function refusal(model: Model, { stage, origin, decision, name }: Step, result: SimulationResult): End {
+  const by = origin ?? decision?.candidates?.[0]?.origin;
+  const code: FlagCode = stage === 'authentication' ? 'JWT' : decision?.action === 'CUSTOM' ? 'UAEX' : 'RBAC';
+  const who = origin ? `${origin.kind} ${origin.name}` : name;
+  const reason =
+    stage === 'authentication'
+      ? `its token is not accepted (${decision?.why ?? 'invalid'})`
+      : origin
+        ? `${who} refuses it`
+        : 'no ALLOW rule matches it';
+  return {
+    outcome: 'denied',
+    reason,
+    ...statusOf(result),
+    ...(by ? { by: decidedBy(model, by) } : {}),
+    flags: [flag(code)],
+  };
+}
+
+function answer(model: Model, { origin, decision, stage }: Step, result: SimulationResult): End {
+  return {
+    outcome: 'answered',
+    reason: stage === 'fault' ? 'a fault is injected on purpose' : (decision?.why ?? 'the proxy answers'),
+    ...statusOf(result),
+    ...(origin ? { by: decidedBy(model, origin) } : {}),
+    flags: stage === 'fault' ? [flag('FI')] : [],
+  };
+}
+
+/** Answers of 5xx that a route gives by itself stand for what it cannot do, as Istio's do. */
+function directEnd(status: number, result: SimulationResult): Omit<End, 'by' | 'status'> {
+  if (result.virtualHost?.endsWith('block_all'))
+    return {
+      outcome: 'fails',
+      reason: 'the host is not known, and the mesh lets nothing go to unknown hosts',
+      flags: [flag('NR', 'define the host in a ServiceEntry, or set outboundTrafficPolicy to ALLOW_ANY')],
+    };
+  if (status >= 500) return { outcome: 'fails', reason: `the route answers ${status} by itself`, flags: [] };
+  return { outcome: 'answered', reason: `the route answers ${status} by itself`, flags: [] };
+}
+
+function mistake({ role, call }: Hop, result: SimulationResult): End {
+  const status = statusOf(result);
+  switch (result.error) {
+    case 'no virtual host matched':
+      return {
+        outcome: 'fails',
+        ...status,
+        reason: `no one knows the host ${call.host ?? ''}`,
+        flags: [flag('NR')],
+      };
+    case 'no route matched':
+      return { outcome: 'fails', ...status, reason: 'no route takes the request', flags: [flag('NR')] };
+    case 'tls required, sending 301':
+      return {
+        outcome: 'answered',
+        ...status,
+        reason: 'the gateway wants HTTPS and redirects there',
+        flags: [],
+      };
+    case 'no listener matched':
+      return {
+        outcome: 'fails',
+        reason: `nothing listens on port ${call.port}`,
+        flags: [],
+      };
+    case 'invalid TLS':
+    case 'invalid mTLS':
+    case 'no filter chains matched':
+      return role === 'server'
+        ? {
+            outcome: 'denied',
+            reason:
+              call.tls === 'plaintext'
+                ? 'the server takes mutual TLS only, and the connection is plaintext'
+                : 'the server cannot read what the client speaks',
+            flags: [flag('UC')],
+          }
+        : {
+            outcome: 'fails',
+            reason:
+              call.tls === 'plaintext'
+                ? `port ${call.port} wants TLS, and the connection is plaintext`
+                : `nothing on port ${call.port} serves ${call.sni ?? 'this name'} by TLS`,
+            flags: [flag('NR', 'add a server (or listener) for the host, with its certificate')],
+          };
+    case 'no cluster matched':
+      return { outcome: 'fails', ...status, reason: 'the destination does not exist', flags: [flag('NC')] };
+    default:
+      return { outcome: 'fails', ...status, reason: result.error ?? 'it fails', flags: [] };
+  }
+}
+
+/** 503 and its like, given for a destination that is not there or has nobody. */
+function unreachable(model: Model, result: SimulationResult): End {
+  const exists = result.steps.some(({ stage, origin }) => stage === 'cluster' && origin);
+  const code: FlagCode = exists ? 'UH' : 'NC';
+  return {
+    outcome: 'fails',
+    ...of(model, result, exists ? 'cluster' : 'route'),
+    reason: exists ? 'the destination has no endpoint' : 'the destination does not exist',
+    flags: [flag(code)],
+  };
+}

@@ -1,0 +1,69 @@
+import type { Endpoint } from '../registry/service.ts';
+import { endpointsKind } from '../snapshot/kinds.ts';
+import type { Start } from './first-hop.ts';
+import { type Following, follow, workloadAt } from './follow.ts';
+import type { Hop } from './hop.ts';
+import { socketText } from './hop.ts';
+import type { Leaf } from './leaf.ts';
+
+/**
+ * No proxy of the caller's has a say: the network takes the connection to any endpoint of the service, or where its address leads; the
+ * proxy of whoever lives there still judges it.
+ */
+export function withoutProxy(following: Following, start: Start, port: number): Leaf[] {
+  const { model } = following;
+  const { service } = start.target;
+  const listed = service
+    ? (model.world.get(endpointsKind, `${service.namespace}/${service.hostname}`)?.endpoints ?? [])
+    : [];
+  const endpoints = listed.filter(({ servicePort, healthy }) => servicePort === port && healthy);
+  const sockets =
+    endpoints.length > 0
+      ? firstOfEach(endpoints).map(({ address, port: own }) => socketText(address, own))
+      : [socketText(start.address, start.port)];
+  return sockets.flatMap((socket, index) =>
+    toSocket(following, start, socket, index === 0).map((leaf) => ({
+      ...leaf,
+      percent: leaf.percent / sockets.length,
+    })),
+  );
+}
+
+/** One endpoint of each workload. */
+function firstOfEach(endpoints: readonly Endpoint[]): Endpoint[] {
+  const groups = Map.groupBy(
+    endpoints,
+    ({ controller, workload, address }) => controller ?? (workload || address),
+  );
+  return [...groups.values()].flatMap(([first]) => first ?? []);
+}
+
+function toSocket(following: Following, { call }: Start, socket: string, told: boolean): Leaf[] {
+  const at = workloadAt(following.model, socket);
+  if (!at)
+    return [
+      {
+        percent: 100,
+        cluster: '',
+        address: socket,
+        end: { outcome: 'delivered', reason: 'it leaves the mesh', flags: [] },
+      },
+    ];
+  const leaf = { percent: 100, cluster: '', address: socket, workload: at.key };
+  if (!at.proxy)
+    return [{ ...leaf, end: { outcome: 'delivered', reason: 'the application answers', flags: [] } }];
+  const colon = socket.lastIndexOf(':');
+  const { destination: _, ...rest } = call;
+  const hop: Hop = {
+    at,
+    proxy: at.proxy,
+    role: at.proxy.type === 'router' ? 'gateway' : 'server',
+    call: {
+      ...rest,
+      address: socket.slice(0, colon).replace(/^\[|\]$/g, ''),
+      port: Number(socket.slice(colon + 1)),
+      mode: at.proxy.explicit || at.proxy.type === 'router' ? 'direct' : 'inbound',
+    },
+  };
+  return follow(following, hop, 1, told).map((end) => ({ ...end, address: socket }));
+}
