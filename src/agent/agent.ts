@@ -7,7 +7,7 @@ import { type AgentLog, createAgentLog } from './agent-log.ts';
 import { CertificateKeeper } from './certificate-keeper.ts';
 import { drainEnvoy } from './drain.ts';
 import { createEnvoyAdmin } from './envoy-admin.ts';
-import { buildBootstrap } from './envoy-bootstrap.ts';
+import { buildBootstrap, controlPlaneTrust } from './envoy-bootstrap.ts';
 import { EnvoyProcess } from './envoy-process.ts';
 import { startEndpoints } from './http-endpoints.ts';
 import type { HeldCertificate } from './identity-store.ts';
@@ -126,10 +126,11 @@ export async function startAgent(
     }
     if (!ending) envoy.start(found?.same ? found.id : undefined);
   };
-  keeper.onChange((certificate) => {
+  keeper.onChange((certificate, controlPlaneRoots) => {
     sds.set([
       { name: 'default', certificateChain: certificate.certificateChain, key: certificate.key },
       { name: 'ROOTCA', trustedRoots: certificate.root },
+      { name: controlPlaneTrust, trustedRoots: controlPlaneRoots },
     ]);
     void startEnvoy();
     const { group } = config;

@@ -19,6 +19,9 @@ export interface CertificateKeeperOptions {
 /** So often the token must have been refused in a row before it counts as lost: its file may be about to be written. */
 const LOST_AFTER = 3;
 
+/** `controlPlaneRoots`: PEM of what the control plane's own certificate may come from; it may have an authority of its own. */
+export type CertificateListener = (certificate: HeldCertificate, controlPlaneRoots: string) => void;
+
 type Credential = { token: string } | { key: string; certificateChain: string };
 
 /** No TLS handshake is begun with a certificate that ends within this. */
@@ -35,7 +38,7 @@ export class CertificateKeeper {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #stop = new AbortController();
-  readonly #listeners = new Set<(certificate: HeldCertificate) => void>();
+  readonly #listeners = new Set<CertificateListener>();
   #current: HeldCertificate | undefined;
   #problem = 'no certificate was asked for yet';
   /** Aborted when a new certificate is wanted before its time. */
@@ -63,7 +66,7 @@ export class CertificateKeeper {
     return this.#usable() ? undefined : this.#problem;
   }
 
-  onChange(listener: (certificate: HeldCertificate) => void): void {
+  onChange(listener: CertificateListener): void {
     this.#listeners.add(listener);
   }
 
@@ -71,7 +74,7 @@ export class CertificateKeeper {
   async start(): Promise<void> {
     const found = await loadIdentity(agentFiles(this.#config), this.identity, this.#clock.now());
     if (found && 'problem' in found) this.#log.warn(`the stored certificate is not used: ${found.problem}`);
-    else if (found) this.#use(found);
+    else if (found) await this.#use(found);
     void this.#run();
     void followTrust({
       config: this.#config,
@@ -139,7 +142,7 @@ export class CertificateKeeper {
           ttlSeconds: this.#config.certificate.ttlSeconds,
         });
         await saveIdentity(agentFiles(this.#config), certificate);
-        this.#use({ ...certificate, obtainedAt: this.#clock.now() });
+        await this.#use({ ...certificate, obtainedAt: this.#clock.now() });
         return;
       } catch (error) {
         failure ??= error;
@@ -182,7 +185,7 @@ export class CertificateKeeper {
     if (!this.#current) return;
     const certificate = { ...this.#current, root };
     await saveIdentity(agentFiles(this.#config), certificate);
-    this.#use(certificate);
+    await this.#use(certificate);
   }
 
   #countRefusals(error: unknown): void {
@@ -195,14 +198,15 @@ export class CertificateKeeper {
     if (this.#refused === LOST_AFTER && joinTokenFile && !serviceAccountTokenFile) this.#onCredentialLost();
   }
 
-  #use(certificate: HeldCertificate): void {
+  async #use(certificate: HeldCertificate): Promise<void> {
     this.#refused = 0;
     this.#current = certificate;
     this.#log.info('certificate in use', {
       identity: this.identity,
       notAfter: certificate.notAfter.toISOString(),
     });
-    for (const listener of this.#listeners) listener(certificate);
+    const controlPlaneRoots = await this.#roots();
+    for (const listener of this.#listeners) listener(certificate, controlPlaneRoots);
   }
 
   #usable(): boolean {

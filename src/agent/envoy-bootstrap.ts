@@ -11,6 +11,9 @@ export interface BootstrapPaths {
   sdsSocket: string;
 }
 
+/** Secret with the roots of the control plane's own certificate: where others sign for workloads, it has an authority of its own. */
+export const controlPlaneTrust = 'CONTROLPLANE';
+
 type Json = Record<string, unknown>;
 
 const TLS_CONTEXT = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
@@ -170,7 +173,7 @@ function controlPlaneCluster(config: AgentConfig): Json {
                 { san_type: 'DNS', matcher: { exact: config.controlPlane.serverName } },
               ],
             },
-            validation_context_sds_secret_config: sdsSecret('ROOTCA'),
+            validation_context_sds_secret_config: sdsSecret(controlPlaneTrust),
           },
         },
       },

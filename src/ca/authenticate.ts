@@ -8,7 +8,7 @@ import { parseSpiffeId, type WorkloadIdentity } from './spiffe.ts';
 /** A caller whose credential was checked. */
 export interface Caller {
   readonly identity: WorkloadIdentity;
-  readonly credential: 'certificate' | 'join-token' | 'service-account-token';
+  readonly credential: 'certificate' | 'join-token' | 'service-account-token' | 'oidc-token';
   /** For credentials of one use: called once, right before the certificate is signed; false when somebody else was first. */
   redeem?(): boolean;
 }

@@ -10,13 +10,14 @@ import {
   createSelfSigned,
   type SelfSignedOptions,
 } from './authority.ts';
-import type { AuthorityMaterial } from './authority-material.ts';
+import { type AuthorityMaterial, isExternalMaterial } from './authority-material.ts';
 
 const FILES = {
   certificate: 'ca-cert.pem',
   key: 'ca-key.pem',
   root: 'root-cert.pem',
   chain: 'cert-chain.pem',
+  crl: 'ca-crl.pem',
 } as const;
 const MAX_FILE = 1 << 20;
 
@@ -60,14 +61,17 @@ export async function openAuthority(
   }
 }
 
-/** The files of an authority that is there, as they are. */
+/** The files of an authority that is there, as they are; the roots alone where nothing else is. */
 export async function readMaterial(directory: string): Promise<AuthorityMaterial> {
   const present = await presentFiles(directory);
+  const root = await read(directory, FILES.root);
+  if (present.size === 1) return { certificate: '', key: '', root, chain: '' };
   return {
     certificate: await read(directory, FILES.certificate),
     key: await read(directory, FILES.key),
-    root: await read(directory, FILES.root),
+    root,
     chain: present.has(FILES.chain) ? await read(directory, FILES.chain) : '',
+    ...(present.has(FILES.crl) ? { crl: await read(directory, FILES.crl) } : {}),
   };
 }
 
@@ -83,9 +87,12 @@ async function writeNew(directory: string, material: AuthorityMaterial): Promise
   const temporary = `${directory}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     await mkdir(temporary, { mode: 0o700 });
-    await writeFileAtomic(join(temporary, FILES.key), material.key, 0o600);
-    await writeFileAtomic(join(temporary, FILES.certificate), material.certificate, 0o644);
-    await writeFileAtomic(join(temporary, FILES.chain), material.chain, 0o644);
+    if (!isExternalMaterial(material)) {
+      await writeFileAtomic(join(temporary, FILES.key), material.key, 0o600);
+      await writeFileAtomic(join(temporary, FILES.certificate), material.certificate, 0o644);
+      await writeFileAtomic(join(temporary, FILES.chain), material.chain, 0o644);
+      if (material.crl !== undefined) await writeFileAtomic(join(temporary, FILES.crl), material.crl, 0o644);
+    }
     await writeFileAtomic(join(temporary, FILES.root), material.root, 0o644);
     await rename(temporary, directory);
   } catch (error) {

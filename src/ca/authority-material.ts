@@ -2,7 +2,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { messageOf } from '../kit/coded-error.ts';
 import { pemBlocks } from './pem.ts';
 
-/** The PEM texts of the four files that a certificate authority is made of; the names are Istio's. */
+/** The PEM texts of the files that a certificate authority is made of; the names are Istio's. */
 export interface AuthorityMaterial {
   /** ca-cert.pem: the signing certificate. */
   certificate: string;
@@ -12,9 +12,16 @@ export interface AuthorityMaterial {
   root: string;
   /** cert-chain.pem: the signing certificate and its issuers up to (with or without) the root. */
   chain: string;
+  /** ca-crl.pem: lists of revoked certificates, one per authority. Absent: none is distributed. */
+  crl?: string;
 }
 
 const MAX_CHAIN = 10;
+
+/** The roots alone: somebody else has the key. */
+export function isExternalMaterial({ key, certificate }: AuthorityMaterial): boolean {
+  return key === '' && certificate === '';
+}
 
 /** Everything that is wrong with the material, in words that say what to mend. Empty: usable. */
 export function checkAuthority(material: AuthorityMaterial, now: number): string[] {

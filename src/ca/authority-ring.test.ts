@@ -3,10 +3,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createSelfSigned } from './authority.ts';
+import { createAuthority, createSelfSigned } from './authority.ts';
 import { writeMaterial } from './authority-files.ts';
-import { AuthorityRing } from './authority-ring.ts';
-import { createKey } from './certificate-signing-request.ts';
+import { AuthorityRing, type AuthorityRingOptions } from './authority-ring.ts';
+import { parseCertificateRequest } from './certificate-request.ts';
+import { createKey, createSigningRequest } from './certificate-signing-request.ts';
+import { ExternalAuthority } from './external/external-authority.ts';
 import { bundleHash, pemBlocks } from './pem.ts';
 
 const identity = 'spiffe://cluster.local/ns/default/sa/web';
@@ -23,7 +25,7 @@ afterEach(async () => {
   rmSync(state, { recursive: true });
 });
 
-async function open(options: { source?: string; silentMs?: number } = {}): Promise<AuthorityRing> {
+async function open(options: Partial<AuthorityRingOptions> = {}): Promise<AuthorityRing> {
   const ring = await AuthorityRing.open({
     state,
     syncMs: 20,
@@ -47,10 +49,18 @@ class Holder {
     this.#instance = instance;
   }
 
-  async renew(): Promise<this> {
-    const ring = this.#ring();
-    const publicKey = createPublicKey(await createKey()).export({ format: 'der', type: 'spki' });
-    const issued = await ring.issue({ publicKey, uris: [identity] });
+  renew(): Promise<this> {
+    return this.renewWith(this.#ring());
+  }
+
+  async renewWith(ring: AuthorityRing): Promise<this> {
+    const key = await createKey();
+    const publicKey = createPublicKey(key).export({ format: 'der', type: 'spki' });
+    const issued = await ring.issue({
+      publicKey,
+      csr: createSigningRequest(key, identity),
+      uris: [identity],
+    });
     ring.issued({ ...issued, identity }, this.certificate?.serialNumber);
     this.certificate = new X509Certificate(issued.certificate);
     this.bundle = issued.root;
@@ -191,4 +201,83 @@ test('a self-signed root near its end is replaced without being asked', async ()
   const ring = await open();
   const { root } = ring;
   await expect.poll(() => ring.root !== root && phase(ring) === 'none', { timeout: 20_000 }).toBe(true);
+});
+
+/** An authority elsewhere, and its roots in a file. */
+async function elsewhere(name: string) {
+  const material = await createSelfSigned();
+  const rootFile = join(state, `${name}.pem`);
+  writeFileSync(rootFile, material.root);
+  const upstream = await createAuthority(material);
+  let down = false;
+  const make = (): NonNullable<AuthorityRingOptions['external']> => ({
+    rootFile,
+    authority: new ExternalAuthority({
+      attempts: 1,
+      signer: {
+        name,
+        async sign({ csr, identity: uri }) {
+          if (down) throw new Error('it is down');
+          const parsed = await parseCertificateRequest(csr);
+          if (!parsed.ok) throw new Error(parsed.error);
+          return (await upstream.issue({ publicKey: parsed.publicKey, uris: [uri] })).certificate;
+        },
+      },
+    }),
+  });
+  return { root: material.root, rootFile, make, setDown: (is: boolean) => (down = is) };
+}
+
+async function follow(ring: AuthorityRing, holders: readonly Holder[], wanted: string): Promise<void> {
+  for (const holder of holders) await holder.sync();
+  for (const one of holders) for (const other of holders) expect(one.trusts(other)).toBe(true);
+  await reaches(ring, wanted);
+}
+
+test('a mesh moves to an external authority and back, and the control plane keeps its own root', async () => {
+  const first = await open();
+  const [own, holders] = [first.root, [await new Holder(() => ring, 'a').renewWith(first)]];
+  const [a] = holders as [Holder];
+  await first.close();
+
+  const external = await elsewhere('outer');
+  let ring = await open({ external: external.make() });
+  expect([ring.status().kind, phase(ring)]).toEqual(['external', 'trust']);
+  await expect(ring.rotate()).rejects.toMatchObject({ code: 'RotationRunning' });
+  await follow(ring, holders, 'issue');
+  external.setDown(true);
+  await expect(a.renew()).rejects.toThrow('it is down');
+  expect(ring.status().external).toMatchObject({ name: 'outer', failed: 1, problem: 'it is down' });
+  external.setDown(false);
+  await follow(ring, holders, 'none');
+  expect(ring.root).toBe(external.root);
+  // Who joins knows the old root: the control plane shows a certificate of it on and on.
+  expect(ring.forServers.root).toBe(own);
+  expect(ring.status().chains.map(({ what }) => what)).toEqual(['root', 'control plane root']);
+  await expect(ring.rotate()).rejects.toMatchObject({ code: 'AuthorityPluggedIn' });
+  expect(await a.renew()).toBe(a);
+  await ring.close();
+
+  ring = await open();
+  expect(phase(ring)).toBe('trust');
+  expect(ring.forServers.root).toBe(own);
+  await follow(ring, holders, 'issue');
+  await follow(ring, holders, 'none');
+  expect(ring.status().kind).toBe('self-signed');
+  expect(pemBlocks(ring.root)).not.toContain(external.root);
+});
+
+test('new roots of an external authority; a file that holds none changes nothing', async () => {
+  const external = await elsewhere('outer');
+  const next = await createSelfSigned();
+  const ring = await open({ external: external.make() });
+  const holder = await new Holder(() => ring, 'a').renew();
+  writeFileSync(external.rootFile, 'nothing');
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  expect([phase(ring), ring.root]).toEqual(['none', external.root]);
+  writeFileSync(external.rootFile, external.root + next.root);
+  await reaches(ring, 'trust');
+  await follow(ring, [holder], 'issue');
+  await follow(ring, [holder], 'none');
+  expect(ring.root).toBe(external.root + next.root);
 });

@@ -3,11 +3,14 @@ import { access } from 'node:fs/promises';
 import { type Clock, systemClock } from '../kit/clock.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import { type CertificateAuthority, createSelfSigned } from './authority.ts';
-import { type OpenAuthorityOptions, openAuthority, readMaterial, writeMaterial } from './authority-files.ts';
-import type { AuthorityMaterial } from './authority-material.ts';
+import { type OpenAuthorityOptions, readMaterial, writeMaterial } from './authority-files.ts';
+import { type AuthorityMaterial, isExternalMaterial } from './authority-material.ts';
 import { CertificateRegister, type OutstandingCertificate } from './certificate-register.ts';
+import { EndWatch } from './end-watch.ts';
+import type { ExternalAuthority } from './external/external-authority.ts';
 import { bundleHash, pemBlocks } from './pem.ts';
-import { chainsOf, type RingStatus } from './ring-status.ts';
+import { directorySource, externalSource, type Held, openHeld, type RingSource } from './ring-source.ts';
+import { type ChainStatus, chainStatus, chainsOf, type RingStatus } from './ring-status.ts';
 import {
   type RotationFiles,
   type RotationPhase,
@@ -24,6 +27,8 @@ export interface AuthorityRingOptions extends OpenAuthorityOptions {
   readonly state: string;
   /** A directory with an authority of the user's, looked at again and again. Default: a self-signed root of our own. */
   readonly source?: string;
+  /** Who signs elsewhere, and the file of its roots, which is looked at again and again. Instead of `source`. */
+  readonly external?: { readonly authority: ExternalAuthority; readonly rootFile: string };
   readonly info?: (message: string) => void;
   /** How often a workload asks for news, in ms. Default 5 minutes. */
   readonly syncMs?: number;
@@ -50,11 +55,6 @@ const renewAtPart = 0.1;
 const maxWaitingShown = 100;
 const defaultSyncMs = 5 * 60_000;
 
-interface Held {
-  readonly authority: CertificateAuthority;
-  readonly material: AuthorityMaterial;
-}
-
 /**
  * The mesh's authority over time: which roots are trusted, which one signs, and the way from one root to the next without a
  * refused connection. Signs like one authority; `root` is the bundle that everybody trusts at present.
@@ -70,6 +70,10 @@ export class AuthorityRing implements CertificateAuthority {
   #record: RotationRecord | undefined;
   #hurried = false;
   readonly #openedAt: number;
+  readonly #source: RingSource | undefined;
+  /** Signs for the control plane where the workloads' certificates come from elsewhere. */
+  readonly #own: Held | undefined;
+  readonly #ends: EndWatch;
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> = Promise.resolve();
   #problem = '';
@@ -77,18 +81,24 @@ export class AuthorityRing implements CertificateAuthority {
   static async open(options: AuthorityRingOptions): Promise<AuthorityRing> {
     const files = rotationFiles(options.state);
     await recover(files, exists);
-    if (options.source !== undefined && !(await exists(files.current)))
-      await writeMaterial(files.current, await readChecked(options.source, options));
-    const current = await open(files.current, options);
+    const source = sourceOf(options);
+    const own = await openOwn(files, options);
+    if (source && !(await exists(files.current))) {
+      const material = await source.read();
+      await source.check(material);
+      await writeMaterial(files.current, material);
+    }
+    const current = await openHeld(files.current, options, options.external?.authority);
     const record = await readRecord(files);
-    const next = record && (await open(files.next, { ...options, create: false }));
+    const next =
+      record && (await openHeld(files.next, { ...options, create: false }, options.external?.authority));
     const register = new CertificateRegister({
       file: `${options.state}/certificates.json`,
       clock: options.clock ?? systemClock,
       ...(options.warn ? { warn: options.warn } : {}),
     });
     await register.load();
-    const ring = new AuthorityRing(options, files, { current, next, record, register });
+    const ring = new AuthorityRing(options, files, { current, next, record, register, source, own });
     await ring.#look();
     ring.#schedule();
     return ring;
@@ -102,6 +112,8 @@ export class AuthorityRing implements CertificateAuthority {
       next: Held | undefined;
       record: RotationRecord | undefined;
       register: CertificateRegister;
+      source: RingSource | undefined;
+      own: Held | undefined;
     },
   ) {
     this.#options = options;
@@ -112,6 +124,9 @@ export class AuthorityRing implements CertificateAuthority {
     this.#next = held.next;
     this.#record = held.record;
     this.register = held.register;
+    this.#source = held.source;
+    this.#own = held.own;
+    this.#ends = new EndWatch(this.#clock, options.warn);
   }
 
   get root(): string {
@@ -134,7 +149,12 @@ export class AuthorityRing implements CertificateAuthority {
    * until they are replaced.
    */
   get forServers(): CertificateAuthority {
-    return this.#current.authority;
+    const { authority } = this.#current;
+    return authority.external && this.#own ? this.#own.authority : authority;
+  }
+
+  get external(): boolean {
+    return this.#signer.authority.external ?? false;
   }
 
   async issue(template: Parameters<CertificateAuthority['issue']>[0]) {
@@ -170,7 +190,7 @@ export class AuthorityRing implements CertificateAuthority {
     instance: string;
   }): TrustAnswer {
     const signer = this.#signer.material;
-    const ours = isIssuedBy(report.certificate, signer);
+    const ours = this.#isOurs(report.certificate, signer);
     this.register.synced({
       serialNumber: report.certificate.serialNumber,
       identity: report.identity,
@@ -190,13 +210,11 @@ export class AuthorityRing implements CertificateAuthority {
   status(): RingStatus {
     const earliest = this.register.earliestEnd();
     return {
-      kind: this.#options.source === undefined ? 'self-signed' : 'plugged-in',
-      chains: [
-        ...chainsOf(this.#current.material, ''),
-        ...(this.#next ? chainsOf(this.#next.material, 'next ') : []),
-      ],
+      kind: this.#source?.kind ?? 'self-signed',
+      chains: this.#chains(),
       certificates: this.register.size,
       ...(earliest === undefined ? {} : { earliestEnd: new Date(earliest) }),
+      ...(this.#options.external ? { external: this.#options.external.authority.status() } : {}),
       ...(this.#record
         ? {
             rotation: {
@@ -218,17 +236,8 @@ export class AuthorityRing implements CertificateAuthority {
           'RotationRunning',
           'a rotation is going on already: see its state with `ostria ca status`',
         );
-      if (this.#options.source !== undefined)
-        throw new CodedError(
-          'AuthorityPluggedIn',
-          `the authority is yours: put a new one into ${this.#options.source}, and the mesh moves to it`,
-        );
-      await this.#begin(
-        await createSelfSigned({
-          ...this.#options.selfSigned,
-          ...(this.#options.clock ? { clock: this.#options.clock } : {}),
-        }),
-      );
+      if (this.#source) throw new CodedError('AuthorityPluggedIn', this.#source.mend);
+      await this.#begin(await this.#newRoot());
     });
   }
 
@@ -241,7 +250,24 @@ export class AuthorityRing implements CertificateAuthority {
   async close(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#working.catch(() => {});
+    this.#options.external?.authority.close();
     await this.register.close();
+  }
+
+  #chains(): ChainStatus[] {
+    const own =
+      this.#own && this.forServers === this.#own.authority ? pemBlocks(this.#own.material.root) : [];
+    return [
+      ...chainsOf(this.#current.material, ''),
+      ...(this.#next ? chainsOf(this.#next.material, 'next ') : []),
+      ...own.map((pem) => chainStatus('control plane root', pem)),
+    ];
+  }
+
+  /** Who signed it elsewhere is not to be seen on it: the register knows. */
+  #isOurs(certificate: X509Certificate, signer: AuthorityMaterial): boolean {
+    if (!isExternalMaterial(signer)) return isIssuedBy(certificate, signer);
+    return this.register.get(certificate.serialNumber)?.issuedUnder === bundleHash(signer.root);
   }
 
   get #signer(): Held {
@@ -265,6 +291,7 @@ export class AuthorityRing implements CertificateAuthority {
     try {
       await this.#serially(() => this.#step());
       this.#problem = '';
+      this.#ends.look(this.#chains());
     } catch (error) {
       const problem = messageOf(error);
       if (problem !== this.#problem)
@@ -281,36 +308,50 @@ export class AuthorityRing implements CertificateAuthority {
 
   async #step(): Promise<void> {
     if (this.#record) return this.#advance(this.#record);
-    const { source } = this.#options;
-    if (source !== undefined) return this.#adopt(source, await readMaterial(source));
+    if (this.#source) return this.#adopt(this.#source);
+    if (this.#current.authority.external) {
+      this.#options.info?.('no external authority is named any more: a self-signed root takes over');
+      return this.#begin(await this.#newRoot());
+    }
     const [root] = pemBlocks(this.#current.material.root);
     const certificate = new X509Certificate(root as string);
     const life = certificate.validToDate.getTime() - certificate.validFromDate.getTime();
     if (certificate.validToDate.getTime() - this.#clock.now() < life * renewAtPart) {
       this.#options.info?.(`the root ends on ${certificate.validToDate.toISOString()}: a new one takes over`);
-      await this.#begin(await createSelfSigned({ ...this.#options.selfSigned }));
+      await this.#begin(await this.#newRoot());
     }
   }
 
-  /** The user's authority changed: under the same roots it signs at once, under others the mesh moves to them. */
-  async #adopt(source: string, material: AuthorityMaterial): Promise<void> {
+  #newRoot(): Promise<AuthorityMaterial> {
+    const { clock, selfSigned } = this.#options;
+    return createSelfSigned({ ...selfSigned, ...(clock ? { clock } : {}) });
+  }
+
+  /** The authority changed elsewhere: under the same roots it signs at once, under others the mesh moves to them. */
+  async #adopt(source: RingSource): Promise<void> {
+    const material = await source.read();
     if (sameMaterial(material, this.#current.material)) return;
-    await openAuthority(source, { ...this.#options, create: false });
+    await source.check(material);
     const trusted = new Set(pemBlocks(this.#current.material.root));
     if (
+      isExternalMaterial(material) !== isExternalMaterial(this.#current.material) ||
       pemBlocks(material.root).some((root) => !trusted.has(root)) ||
       pemBlocks(material.root).length < trusted.size
     )
       return this.#begin(material);
     await writeMaterial(this.#files.current, material);
-    this.#current = await open(this.#files.current, this.#options);
+    this.#current = await this.#open(this.#files.current);
     this.#options.info?.('the signing certificate was replaced');
     this.#changed();
   }
 
+  #open(directory: string): Promise<Held> {
+    return openHeld(directory, { ...this.#options, create: false }, this.#options.external?.authority);
+  }
+
   async #begin(material: AuthorityMaterial): Promise<void> {
     await writeMaterial(this.#files.next, material);
-    this.#next = await open(this.#files.next, { ...this.#options, create: false });
+    this.#next = await this.#open(this.#files.next);
     await this.#enter('trust');
   }
 
@@ -364,15 +405,22 @@ export class AuthorityRing implements CertificateAuthority {
   }
 }
 
-async function open(directory: string, options: AuthorityRingOptions): Promise<Held> {
-  const authority = await openAuthority(directory, { ...options, create: options.create !== false });
-  return { authority, material: await readMaterial(directory) };
+function sourceOf(options: AuthorityRingOptions): RingSource | undefined {
+  if (options.external) return externalSource(options.external.rootFile, options.clock);
+  return options.source === undefined ? undefined : directorySource(options.source, options);
 }
 
-/** The user's files, when they make a usable authority. */
-async function readChecked(directory: string, options: AuthorityRingOptions): Promise<AuthorityMaterial> {
-  await openAuthority(directory, { ...options, create: false });
-  return readMaterial(directory);
+/**
+ * The control plane's own authority beside an external one: what the mesh had before, so that whoever knows its root goes on, else
+ * a new one. It is trusted for the connection to the control plane and for nothing else.
+ */
+async function openOwn(files: RotationFiles, options: AuthorityRingOptions): Promise<Held | undefined> {
+  if (options.external && !(await exists(files.own)) && (await exists(files.current))) {
+    const before = await readMaterial(files.current);
+    if (!isExternalMaterial(before)) await writeMaterial(files.own, before);
+  }
+  if (!options.external && !(await exists(files.own))) return undefined;
+  return openHeld(files.own, options, undefined);
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -383,7 +431,8 @@ async function exists(path: string): Promise<boolean> {
 }
 
 function sameMaterial(a: AuthorityMaterial, b: AuthorityMaterial): boolean {
-  return a.certificate === b.certificate && a.key === b.key && a.root === b.root && a.chain === b.chain;
+  const parts = ['certificate', 'key', 'root', 'chain', 'crl'] as const;
+  return parts.every((part) => a[part] === b[part]);
 }
 
 function isIssuedBy(certificate: X509Certificate, { certificate: pem }: AuthorityMaterial): boolean {

@@ -23,6 +23,8 @@ export const DAY_MS = 24 * 60 * 60 * 1000;
 export interface CertificateTemplate {
   /** The subject's public key, DER SubjectPublicKeyInfo. */
   publicKey: Uint8Array;
+  /** The request that the key came in, PEM: what an external authority signs. */
+  csr?: string;
   /** RFC 4514 name, as `CN=admin,O=system:masters`. Default none: the alternative names are then critical (RFC 5280 4.2.1.6). */
   subject?: string;
   uris?: readonly string[];
@@ -53,6 +55,8 @@ export interface CertificateAuthority {
   readonly intermediates: string;
   /** End of the signing certificate. */
   readonly notAfter: Date;
+  /** Somebody else signs: what stands in a request counts then. */
+  readonly external?: boolean;
   issue(template: CertificateTemplate): Promise<IssuedCertificate>;
 }
 

@@ -92,6 +92,11 @@ export class CertificateRegister {
     return waiting;
   }
 
+  /** What is known of a certificate. */
+  get(serialNumber: string): OutstandingCertificate | undefined {
+    return this.#bySerial.get(serialNumber.toUpperCase());
+  }
+
   /** Certificates that have not ended. */
   get size(): number {
     return this.#bySerial.size;

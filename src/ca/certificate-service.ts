@@ -11,8 +11,8 @@ import type { CertificateAuthority } from './authority.ts';
 import { parseCertificateRequest } from './certificate-request.ts';
 import type { Peer } from './peer.ts';
 import { pemBlocks } from './pem.ts';
-import { type BucketOptions, createRateLimiter } from './rate-limit.ts';
-import { formatSpiffeId, isWorkloadIdentity, type WorkloadIdentity } from './spiffe.ts';
+import { type BucketOptions, createRateLimiter, isLoopback } from './rate-limit.ts';
+import { formatSpiffeId, isWorkloadIdentity, parseSpiffeId, type WorkloadIdentity } from './spiffe.ts';
 
 /** Path of the one method, as HTTP/2's `:path`. */
 export const CREATE_CERTIFICATE_PATH = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
@@ -27,6 +27,8 @@ export interface CertificateServiceLimits {
   perIdentity?: BucketOptions;
   /** Certificates in all. Default a burst of 1,000, then 150 a second: a third of what one core signs. */
   total?: BucketOptions;
+  /** Certificates asked for from one address, loopback apart. Default a burst of 500, then 20 a second. */
+  perAddress?: BucketOptions;
   /** Refused credentials in all, after which they are answered without being looked at. Default a burst of 500, then 50 a second. */
   refused?: BucketOptions;
   /** Requests in work at one time. Default 64. */
@@ -37,6 +39,11 @@ export interface CertificateServiceOptions {
   authority: CertificateAuthority;
   /** Tried in order. */
   authenticators: readonly Authenticator[];
+  /** SPIFFE ids that may ask for certificates of others (ImpersonatedIdentity), of these trust domains. Default nobody. */
+  registrationAuthorities?: {
+    readonly identities: readonly string[];
+    readonly trustDomains: readonly string[];
+  };
   /** A last word: a reason to refuse an identity that proved itself, as a service account that is gone. */
   authorize?: (identity: WorkloadIdentity) => string | undefined;
   limits?: CertificateServiceLimits;
@@ -55,6 +62,8 @@ export interface CertificateEvent {
   peer: string;
   /** SPIFFE id, once known. */
   identity?: string;
+  /** SPIFFE id of the registration authority that asked. */
+  askedBy?: string;
   credential?: Caller['credential'];
   serialNumber?: string;
   notAfter?: Date;
@@ -72,6 +81,7 @@ export function createCertificateService(options: CertificateServiceOptions): Ce
   const { authority, authenticators, limits = {}, audit = () => {} } = options;
   const clock = options.clock ?? systemClock;
   const perIdentity = createRateLimiter({ burst: 600, perSecond: 10, ...limits.perIdentity, clock });
+  const perAddress = createRateLimiter({ burst: 500, perSecond: 20, ...limits.perAddress, clock });
   const total = createRateLimiter({ burst: 1_000, perSecond: 150, ...limits.total, clock });
   const refusals = createRateLimiter({ burst: 500, perSecond: 50, ...limits.refused, clock });
   const maxConcurrent = limits.concurrent ?? 64;
@@ -90,18 +100,28 @@ export function createCertificateService(options: CertificateServiceOptions): Ce
       return refuse(grpcStatus.unauthenticated, 'the credential was not accepted', authentication.reason);
     }
     const { caller } = authentication;
-    const identity = formatSpiffeId(caller.identity);
-    event.identity = identity;
+    event.identity = formatSpiffeId(caller.identity);
     event.credential = caller.credential;
     if (!isWorkloadIdentity(caller.identity))
       return refuse(grpcStatus.permissionDenied, 'the credential names no valid identity');
-    const denied = options.authorize?.(caller.identity);
-    if (denied) return refuse(grpcStatus.permissionDenied, `${identity} gets no certificate: ${denied}`);
-    if (!perIdentity.take(identity) || !total.take(''))
-      return refuse(grpcStatus.resourceExhausted, 'too many certificates were asked for; try again later');
+    const registrar = options.registrationAuthorities?.identities.includes(event.identity) ?? false;
+    // A registration authority asks for a whole mesh, and each of the identities has its own bound.
+    const own = registrar || (perIdentity.take(event.identity) && takeAddress(peer.address));
+    if (!own || !total.take('')) return refuse(grpcStatus.resourceExhausted, tooManyCertificates);
 
     const wanted = await parseRequest(request);
     if (!wanted.ok) return refuse(wanted.status, wanted.error);
+    const subject = subjectOf(caller.identity, wanted.impersonated, registrar);
+    if (typeof subject === 'string') return refuse(grpcStatus.permissionDenied, subject);
+    const identity = formatSpiffeId(subject);
+    if (wanted.impersonated !== undefined) event.askedBy = event.identity;
+    event.identity = identity;
+    const denied = options.authorize?.(subject);
+    if (denied) return refuse(grpcStatus.permissionDenied, `${identity} gets no certificate: ${denied}`);
+    if (registrar && !perIdentity.take(identity))
+      return refuse(grpcStatus.resourceExhausted, tooManyCertificates);
+    const surplus = authority.external ? wanted.asksForMore(identity) : undefined;
+    if (surplus) return refuse(grpcStatus.invalidArgument, surplus);
     if (caller.redeem && !caller.redeem())
       return refuse(
         grpcStatus.unauthenticated,
@@ -110,16 +130,38 @@ export function createCertificateService(options: CertificateServiceOptions): Ce
       );
     const issued = await authority.issue({
       publicKey: wanted.publicKey,
+      csr: wanted.csr,
       uris: [identity],
       ttlMs: wanted.ttlMs,
     });
     const { serialNumber, notAfter } = issued;
-    options.issued?.({ serialNumber, identity, notAfter }, peer.certificate?.serialNumber);
+    const replaces = registrar ? undefined : peer.certificate?.serialNumber;
+    options.issued?.({ serialNumber, identity, notAfter }, replaces);
     audit({ ...event, outcome: 'issued', serialNumber, notAfter });
     // Istio's order: the certificate, its issuers, and the root as the last.
     const certChain = [issued.certificate, ...pemBlocks(issued.intermediates), issued.root];
     const response = create(IstioCertificateResponseSchema, { certChain });
     return { ok: true, response: toBinary(IstioCertificateResponseSchema, response) };
+  }
+
+  /** One machine's whole mesh comes from loopback. */
+  function takeAddress(address: string): boolean {
+    return isLoopback(address) || perAddress.take(address);
+  }
+
+  /** For whom the certificate is: the caller, unless it may ask for others. A text says why not. */
+  function subjectOf(
+    caller: WorkloadIdentity,
+    impersonated: string | undefined,
+    registrar: boolean,
+  ): WorkloadIdentity | string {
+    if (impersonated === undefined) return caller;
+    if (!registrar) return 'nobody may ask for another identity';
+    const subject = parseSpiffeId(impersonated);
+    const { trustDomains = [] } = options.registrationAuthorities ?? {};
+    return subject && trustDomains.includes(subject.trustDomain)
+      ? subject
+      : 'the identity that is asked for is none of this mesh';
   }
 
   return {
@@ -141,12 +183,21 @@ export function createCertificateService(options: CertificateServiceOptions): Ce
   };
 }
 
+const tooManyCertificates = 'too many certificates were asked for; try again later';
+
 function tooMany(message: string): UnaryResult {
   return { ok: false, grpcStatus: grpcStatus.resourceExhausted, message };
 }
 
 type ParsedRequest =
-  | { ok: true; publicKey: Buffer; ttlMs: number }
+  | {
+      ok: true;
+      publicKey: Buffer;
+      csr: string;
+      asksForMore(identity: string): string | undefined;
+      ttlMs: number;
+      impersonated: string | undefined;
+    }
   | { ok: false; status: number; error: string };
 
 async function parseRequest(bytes: Uint8Array): Promise<ParsedRequest> {
@@ -156,12 +207,19 @@ async function parseRequest(bytes: Uint8Array): Promise<ParsedRequest> {
   } catch {
     return { ok: false, status: grpcStatus.invalidArgument, error: 'not an IstioCertificateRequest message' };
   }
-  // ztunnel's way of asking for others' certificates: nobody is trusted with it here.
-  if (request.metadata && 'ImpersonatedIdentity' in request.metadata)
-    return { ok: false, status: grpcStatus.permissionDenied, error: 'nobody may ask for another identity' };
+  // Istio's way of asking for others' certificates.
+  const impersonated = request.metadata?.ImpersonatedIdentity;
   const parsed = await parseCertificateRequest(request.csr);
   if (!parsed.ok) return { ok: false, status: grpcStatus.invalidArgument, error: parsed.error };
   const seconds = Number(request.validityDuration);
   const ttlMs = seconds > 0 ? Math.min(seconds, MAX_TTL_SECONDS) * 1000 : 0;
-  return { ok: true, publicKey: parsed.publicKey, ttlMs };
+  const { publicKey, asksForMore } = parsed;
+  return {
+    ok: true,
+    publicKey,
+    asksForMore,
+    csr: request.csr,
+    ttlMs,
+    impersonated: impersonated === undefined ? undefined : String(impersonated),
+  };
 }

@@ -1,8 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { type ClientHttp2Session, connect } from 'node:http2';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { callUnary, GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
 import { createKey, createSigningRequest } from './certificate-signing-request.ts';
+import { openSession, type SessionOptions } from './grpc-session.ts';
 import { bundleHash, pemBlocks } from './pem.ts';
 import {
   decodeTrustResponse,
@@ -32,7 +32,7 @@ export interface CertificateClientOptions {
   identity: string;
   /** Wanted lifetime in seconds. Default 0: the authority's default. */
   ttlSeconds?: number;
-  /** Connection and answer. Default 10,000 ms. */
+  /** Connection and answer. Default 30,000 ms: the authority may have to ask another one. */
   timeoutMs?: number;
 }
 
@@ -51,8 +51,8 @@ export interface WorkloadCertificate {
 export async function requestCertificate(options: CertificateClientOptions): Promise<WorkloadCertificate> {
   const key = await createKey();
   const request = encodeRequest(createSigningRequest(key, options.identity), options.ttlSeconds ?? 0);
-  const timeoutMs = options.timeoutMs ?? 10_000;
-  const session = await openSession(options, timeoutMs);
+  const timeoutMs = options.timeoutMs ?? 30_000;
+  const session = await openSession(sessionOptions(options), timeoutMs);
   try {
     const { credential } = options;
     const headers = 'token' in credential ? { authorization: `Bearer ${credential.token}` } : {};
@@ -79,7 +79,7 @@ export interface TrustClientOptions
 /** Asks for news of roots and certificates. Rejects with GrpcError. */
 export async function syncTrust(options: TrustClientOptions): Promise<TrustResponse> {
   const timeoutMs = options.timeoutMs ?? 10_000;
-  const session = await openSession(options, timeoutMs);
+  const session = await openSession(sessionOptions(options), timeoutMs);
   try {
     const bundle = bundleHash(options.trusted);
     const request = encodeTrustRequest({ bundle, instance: options.instance });
@@ -94,32 +94,11 @@ export async function syncTrust(options: TrustClientOptions): Promise<TrustRespo
   }
 }
 
-function openSession(
+function sessionOptions(
   options: Pick<CertificateClientOptions, 'address' | 'root' | 'serverName' | 'credential'>,
-  timeoutMs: number,
-): Promise<ClientHttp2Session> {
-  const { credential } = options;
-  return new Promise((resolve, reject) => {
-    const session = connect(`https://${options.address}`, {
-      ca: options.root,
-      servername: options.serverName,
-      minVersion: 'TLSv1.2',
-      ...('key' in credential ? { key: credential.key, cert: credential.certificateChain } : {}),
-    });
-    const timer = setTimeout(() => fail(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
-    const fail = (error: Error) => {
-      clearTimeout(timer);
-      session.destroy();
-      reject(new GrpcError(grpcStatus.unavailable, `${options.address}: ${error.message}`));
-    };
-    session.once('error', fail);
-    session.once('connect', () => {
-      clearTimeout(timer);
-      session.off('error', fail);
-      session.on('error', () => {});
-      resolve(session);
-    });
-  });
+): SessionOptions {
+  const { address, root, serverName, credential } = options;
+  return { address, root, serverName, ...('key' in credential ? credential : {}) };
 }
 
 /** IstioCertificateRequest: csr = 1, validity_duration = 3. */

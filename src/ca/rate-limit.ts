@@ -44,3 +44,8 @@ export function createRateLimiter(options: BucketOptions & { maxKeys?: number; c
     },
   };
 }
+
+/** Whether an address of a socket is this machine's own. */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address);
+}

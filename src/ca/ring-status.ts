@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { AuthorityMaterial } from './authority-material.ts';
+import type { ExternalStatus } from './external/external-authority.ts';
 import { pemBlocks } from './pem.ts';
 import type { RotationPhase } from './rotation-files.ts';
 
@@ -12,32 +13,39 @@ export interface RotationStatus {
 }
 
 export interface ChainStatus {
-  readonly what: 'root' | 'signing certificate' | 'next root' | 'next signing certificate';
+  readonly what: `${'' | 'next '}${'root' | 'intermediate' | 'signing certificate'}` | 'control plane root';
   readonly subject: string;
   readonly notAfter: Date;
 }
 
 /** Times are RFC 3339 texts where it travelled as JSON. */
 export interface RingStatus {
-  readonly kind: 'self-signed' | 'plugged-in';
+  readonly kind: 'self-signed' | 'plugged-in' | 'external';
   readonly chains: readonly ChainStatus[];
   /** Certificates of workloads that have not ended. */
   readonly certificates: number;
   /** End of the one that ends first. */
   readonly earliestEnd?: Date;
   readonly rotation?: RotationStatus;
+  /** Who signs, where somebody else does. */
+  readonly external?: ExternalStatus;
 }
 
-/** The certificates of an authority that end some day: its roots, and the signer where that is none of them. */
+/** The certificates of an authority that end some day: its roots, what stands between, and the signer where that is no root. */
 export function chainsOf(material: AuthorityMaterial, prefix: '' | 'next '): ChainStatus[] {
-  const status = (what: ChainStatus['what'], pem: string): ChainStatus => {
-    const { subject, validToDate } = new X509Certificate(pem);
-    return { what, subject: subject.replaceAll('\n', ', '), notAfter: validToDate };
-  };
   const roots = pemBlocks(material.root);
-  const signer = pemBlocks(material.certificate)[0] as string;
+  const signers = pemBlocks(material.certificate);
+  const between = pemBlocks(material.chain).filter((pem) => !roots.includes(pem) && !signers.includes(pem));
   return [
-    ...roots.map((pem) => status(`${prefix}root`, pem)),
-    ...(roots.includes(signer) ? [] : [status(`${prefix}signing certificate`, signer)]),
+    ...roots.map((pem) => chainStatus(`${prefix}root`, pem)),
+    ...between.map((pem) => chainStatus(`${prefix}intermediate`, pem)),
+    ...signers
+      .filter((pem) => !roots.includes(pem))
+      .map((pem) => chainStatus(`${prefix}signing certificate`, pem)),
   ];
+}
+
+export function chainStatus(what: ChainStatus['what'], pem: string): ChainStatus {
+  const { subject, validToDate } = new X509Certificate(pem);
+  return { what, subject: subject.replaceAll('\n', ', '), notAfter: validToDate };
 }

@@ -23,6 +23,8 @@ export interface RotationFiles {
   /** The one that takes over. */
   readonly next: string;
   readonly retired: string;
+  /** Signs the control plane's own certificate where the workloads' come from elsewhere. */
+  readonly own: string;
   readonly record: string;
 }
 
@@ -31,6 +33,7 @@ export function rotationFiles(state: string): RotationFiles {
     current: join(state, 'ca'),
     next: join(state, 'ca-next'),
     retired: join(state, 'ca-retired'),
+    own: join(state, 'ca-control-plane'),
     record: join(state, 'ca-rotation.json'),
   };
 }

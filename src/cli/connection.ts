@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CodedError } from '../kit/coded-error.ts';
+import { type ApiAccess, kubeconfigPaths, readKubeconfig } from '../kit/kubeconfig.ts';
 import { ApiClient } from './api/api-client.ts';
-import { type ApiAccess, kubeconfigPaths, readKubeconfig } from './api/kubeconfig.ts';
 import { chooseMesh, runningMeshes } from './meshes.ts';
 import { stateDirectory, statePaths } from './state/state-directory.ts';
 

@@ -1,16 +1,24 @@
-import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { certificateAuthenticator, identityOf, joinTokenAuthenticator } from '../ca/authenticate.ts';
 import { AuthorityRing, type AuthorityRingOptions } from '../ca/authority-ring.ts';
 import { serveCertificates } from '../ca/certificate-server.ts';
 import { createCertificateService } from '../ca/certificate-service.ts';
+import { createSigner } from '../ca/external/create-signer.ts';
+import { ExternalAuthority } from '../ca/external/external-authority.ts';
 import { openJoinTokens } from '../ca/join-token.ts';
+import { pemBlocks } from '../ca/pem.ts';
 import { issueWithNewKey, keepServerCertificate, type ServerCertificate } from '../ca/server-certificate.ts';
+import {
+  type IdentitySettings,
+  noIdentitySettings,
+  readIdentitySettings,
+} from '../ca/settings/identity-settings.ts';
 import { serveTrust } from '../ca/trust-service.ts';
-import { messageOf } from '../kit/coded-error.ts';
+import { writeFileAtomic } from '../kit/atomic-file.ts';
+import { CodedError, messageOf } from '../kit/coded-error.ts';
 import type { Authenticate } from '../xds/authenticate.ts';
 import type { XdsListener } from '../xds/server.ts';
 import type { Logger } from './log.ts';
+import { type AccountTokens, createAdmission } from './who-may-connect.ts';
 
 /** The name that agents expect in the control plane's certificate. */
 export const controlPlaneName = 'istiod.istio-system.svc';
@@ -23,6 +31,8 @@ export interface IdentityService {
   trustDomains: readonly string[];
   /** Serves CreateCertificate on the listener named `tls`. */
   otherCalls: NonNullable<Parameters<typeof import('../xds/server.ts').createXdsServer>[0]['otherCalls']>;
+  /** From now on tokens of our own API server count. */
+  useAccountTokens(tokens: AccountTokens): void;
   /** Renews the server certificate at half life. */
   keep(use: (tls: NonNullable<XdsListener['tls']>) => void): void;
   close(): Promise<void>;
@@ -33,6 +43,11 @@ export function joinTokenDirectory(state: string): string {
   return join(state, 'join-tokens');
 }
 
+/** File, below the control plane's state, of what its own certificate comes from: what whoever joins is to know. */
+export function controlPlaneRootsFile(state: string): string {
+  return join(state, 'control-plane-roots.pem');
+}
+
 /** The certificate authority, who may connect, and the control plane's own certificate. */
 export async function openIdentityService(options: {
   state: string;
@@ -40,24 +55,36 @@ export async function openIdentityService(options: {
   trustDomain: string;
   trustDomainAliases: readonly string[];
   host: string;
+  /** The file of `--identity`. */
+  settingsFile?: string;
   /** How fast roots are replaced; see AuthorityRingOptions. */
   rotation?: Pick<AuthorityRingOptions, 'syncMs' | 'rotationSyncMs' | 'checkMs'>;
   log: Logger;
 }): Promise<IdentityService> {
   const { log } = options;
-  const ring = await AuthorityRing.open({
-    state: options.state,
-    ...(options.ca !== undefined ? { source: options.ca } : {}),
-    ...options.rotation,
-    warn: (message) => log.warn(message),
-    info: (message) => log.info(message),
-  });
+  const settings =
+    options.settingsFile === undefined
+      ? noIdentitySettings
+      : await readIdentitySettings(options.settingsFile);
+  if (settings.externalAuthority && options.ca !== undefined)
+    throw new CodedError(
+      'OptionInvalid',
+      `--ca and externalAuthority (${options.settingsFile}) exclude each other: one of them signs`,
+    );
+  const ring = await openRing(options, settings);
   const tokens = openJoinTokens({ directory: joinTokenDirectory(options.state) });
-  const trustDomains = [options.trustDomain, ...options.trustDomainAliases];
-  const holders = certificateAuthenticator({ trustDomains });
+  const trustDomains = [options.trustDomain, ...options.trustDomainAliases] as const;
+  const admission = createAdmission({ settings, tokens, trustDomains, log });
+  const { limits, registrationAuthorities } = settings;
   const service = createCertificateService({
     authority: ring,
-    authenticators: [holders, joinTokenAuthenticator(tokens)],
+    authenticators: admission.forCertificates,
+    registrationAuthorities: { identities: registrationAuthorities, trustDomains },
+    limits: {
+      ...(limits.certificatesPerIdentity ? { perIdentity: limits.certificatesPerIdentity } : {}),
+      ...(limits.certificatesPerAddress ? { perAddress: limits.certificatesPerAddress } : {}),
+      ...(limits.certificatesTotal ? { total: limits.certificatesTotal } : {}),
+    },
     issued: (certificate, replaces) => ring.issued(certificate, replaces),
     audit: (event) =>
       event.outcome === 'issued'
@@ -76,6 +103,7 @@ export async function openIdentityService(options: {
     usages: ['server'] as const,
   };
   let current = await issueWithNewKey(ring.forServers, names);
+  const unfollowRoots = await keepRootsFile(controlPlaneRootsFile(options.state), ring, log);
   const tlsOf = (certificate: ServerCertificate): NonNullable<XdsListener['tls']> => ({
     key: certificate.key,
     cert: certificate.certificateChain,
@@ -87,11 +115,12 @@ export async function openIdentityService(options: {
   return {
     ring,
     tls: tlsOf(current),
-    authenticate: authenticator(trustDomains),
+    authenticate: admission.forXds,
+    useAccountTokens: (accounts) => admission.useAccountTokens(accounts),
     trustDomains,
     otherCalls: (stream, headers, listener) =>
       listener.name === 'tls' &&
-      (serveCertificates(service, stream, headers) || serveTrust(ring, [holders], stream, headers)),
+      (serveCertificates(service, stream, headers) || serveTrust(ring, [admission.holders], stream, headers)),
     keep(use) {
       const keep = () =>
         keepServerCertificate({
@@ -128,24 +157,45 @@ export async function openIdentityService(options: {
     async close() {
       clearInterval(sweep);
       stop();
+      unfollowRoots();
       await ring.close();
     },
   };
 }
 
-/** Proxies prove who they are with a certificate of the mesh; the plaintext listener takes their word (it is loopback only). */
-function authenticator(trustDomains: readonly string[]): Authenticate {
-  return ({ listener, peerCertificate }) => {
-    if (listener === 'plaintext') return { ok: true, identity: undefined };
-    if (!peerCertificate)
-      return {
-        ok: false,
-        error: 'a client certificate of the mesh is needed: get one with CreateCertificate on this port',
-      };
-    const identity = identityOf(new X509Certificate(peerCertificate));
-    if (!identity) return { ok: false, error: 'the client certificate carries not exactly one SPIFFE id' };
-    if (!trustDomains.includes(identity.trustDomain))
-      return { ok: false, error: `the client certificate is of trust domain ${identity.trustDomain}` };
-    return { ok: true, identity };
+function openRing(
+  options: Parameters<typeof openIdentityService>[0],
+  { externalAuthority }: IdentitySettings,
+): Promise<AuthorityRing> {
+  const { log } = options;
+  const told = {
+    warn: (message: string) => log.warn(message),
+    info: (message: string) => log.info(message),
   };
+  const external = externalAuthority && {
+    authority: new ExternalAuthority({ signer: createSigner(externalAuthority), ...told }),
+    rootFile: externalAuthority.rootFile,
+  };
+  return AuthorityRing.open({
+    state: options.state,
+    ...(options.ca !== undefined ? { source: options.ca } : {}),
+    ...(external ? { external } : {}),
+    ...options.rotation,
+    ...told,
+  });
+}
+
+/** Keeps the file as the roots are. Returns the way to stop. */
+async function keepRootsFile(path: string, ring: AuthorityRing, log: Logger): Promise<() => void> {
+  const write = async (): Promise<void> => {
+    const roots = [...pemBlocks(ring.forServers.root), ...pemBlocks(ring.root)];
+    await writeFileAtomic(path, [...new Set(roots)].join(''), 0o644);
+  };
+  await write();
+  let writing = Promise.resolve();
+  return ring.onChange(() => {
+    writing = writing.then(write).catch((error: unknown) => {
+      log.error(`${path} cannot be kept: ${messageOf(error)}`);
+    });
+  });
 }

@@ -27,6 +27,8 @@ export interface ControlPlaneOptions {
   etcd?: { endpoints: string[]; prefix?: string; caFile?: string; certFile?: string; keyFile?: string };
   /** A directory with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem; default: a self-signed root in `state`. */
   ca?: string;
+  /** A YAML file: whose tokens count, who signs instead of us, limits of connects. See docs/guides/certificates.md. */
+  identity?: string;
   /** How often workloads ask whether roots change, in ms. Default 5 minutes, 5 s while they do. */
   trustSyncMs?: number;
   /** MeshConfig, in its JSON form. */
@@ -57,6 +59,7 @@ Runs the control plane in the foreground.
   --store embedded|etcd      where the API keeps objects (default embedded)
   --etcd URL[,URL]           endpoints of etcd
   --ca DIR                   ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem
+  --identity FILE            whose tokens count, an external authority, limits of connects (YAML)
   --trust-sync SECONDS       how often workloads ask for new roots (default 300, 5 while roots change)
   --mtls strict|permissive|disable   default peer authentication (default strict)
   --allow-fetch RANGE[,…]    fetch keys of tokens from these ranges too (public addresses only by default)
@@ -80,6 +83,7 @@ const flags = {
   store: { type: 'string' },
   etcd: { type: 'string' },
   ca: { type: 'string' },
+  identity: { type: 'string' },
   'trust-sync': { type: 'string' },
   mtls: { type: 'string' },
   'allow-fetch': { type: 'string' },
@@ -126,6 +130,7 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
       monitoring: address('--monitoring', values.monitoring) ?? settings.monitoring,
       etcd,
       ca: values.ca ?? settings.ca,
+      identity: values.identity ?? settings.identity,
       trustSyncMs: seconds('--trust-sync', values['trust-sync']) ?? settings.trustSyncMs,
       kubeconfig: values.kubeconfig ?? settings.kubeconfig,
     }),

@@ -198,6 +198,7 @@ async function start(
       ],
     });
     stops.push(() => api.close());
+    identity?.useAccountTokens(api.tokens);
     ports.set('api', api.port);
     monitoring.setReady('api');
   }
@@ -315,6 +316,7 @@ async function openIdentity(
   const identity = await openIdentityService({
     state: options.state,
     ...(options.ca !== undefined ? { ca: options.ca } : {}),
+    ...(options.identity !== undefined ? { settingsFile: options.identity } : {}),
     trustDomain: mesh.trustDomain,
     trustDomainAliases: mesh.trustDomainAliases,
     host: options.xds.host,

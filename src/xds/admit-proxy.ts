@@ -40,14 +40,21 @@ export function readProxy(message: Buffer, method: XdsMethod): MeshProxy {
   return parsed.proxy;
 }
 
-/** Whether the caller may be that proxy: throws UNAUTHENTICATED or PERMISSION_DENIED. */
+/** Whether the caller may be that proxy: throws UNAUTHENTICATED, PERMISSION_DENIED or RESOURCE_EXHAUSTED. Resolves with what to call when its stream is over. */
 export async function admitProxy(
   proxy: MeshProxy,
   credentials: Credentials,
   authenticate: Authenticate,
-): Promise<void> {
+): Promise<() => void> {
   const result = await authenticate(credentials, proxy);
-  if (!result.ok) throw new GrpcError(grpcStatus.unauthenticated, result.error);
+  if (!result.ok)
+    throw new GrpcError(
+      result.exhausted ? grpcStatus.resourceExhausted : grpcStatus.unauthenticated,
+      result.error,
+    );
+  const release = result.release ?? (() => undefined);
   const mismatch = checkIdentity(proxy, result.identity);
-  if (mismatch) throw new GrpcError(grpcStatus.permissionDenied, mismatch);
+  if (!mismatch) return release;
+  release();
+  throw new GrpcError(grpcStatus.permissionDenied, mismatch);
 }

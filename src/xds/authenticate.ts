@@ -19,8 +19,18 @@ export interface ProxyIdentity {
 
 /** `identity` undefined: the listener asks for none (plaintext on loopback), and the node's own claims are taken. */
 export type AuthenticationResult =
-  | { readonly ok: true; readonly identity: ProxyIdentity | undefined }
-  | { readonly ok: false; readonly error: string };
+  | {
+      readonly ok: true;
+      readonly identity: ProxyIdentity | undefined;
+      /** Called once when the stream is over: it no longer counts. */
+      readonly release?: () => void;
+    }
+  | {
+      readonly ok: false;
+      readonly error: string;
+      /** A quota is used up; the credential may be good. */
+      readonly exhausted?: boolean;
+    };
 
 export type Authenticate = (
   credentials: Credentials,

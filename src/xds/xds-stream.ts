@@ -49,6 +49,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   #waiting: XdsRequest[] | undefined;
   #transport: GrpcStream | undefined;
   #registration: Registration | undefined;
+  #release: (() => void) | undefined;
   #order: Watch[] = [];
   #nonce = 0;
   #blockedSince: number | undefined;
@@ -113,9 +114,11 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   async #start(message: Buffer): Promise<void> {
     const proxy = readProxy(message, this.#method);
     this.#transport?.pause();
-    await admitProxy(proxy, this.#credentials, this.#context.authenticate);
+    const release = await admitProxy(proxy, this.#credentials, this.#context.authenticate);
+    if (this.#closed) return release();
+    this.#release = release;
     this.#admitted = true;
-    if (!this.#closed) await this.#context.registry.prepare(proxy);
+    await this.#context.registry.prepare(proxy);
     if (this.#closed) return;
     this.#registration = this.#context.registry.acquire(proxy, this);
     this.#context.ledger.open(this);
@@ -400,6 +403,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     clearTimeout(this.#resume);
     this.#context.queue.remove(this);
     this.#context.ledger.close(this);
+    this.#release?.();
     if (this.#registration) this.#context.registry.release(this.#registration, this);
   }
 

@@ -2,8 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiClient } from '../../src/cli/api/api-client.ts';
 import { discover, resourceOfObject, resourcePath } from '../../src/cli/api/discovery.ts';
-import { readKubeconfig } from '../../src/cli/api/kubeconfig.ts';
 import type { ConfigObject } from '../../src/config/object.ts';
+import { readKubeconfig } from '../../src/kit/kubeconfig.ts';
 import { type Ostria, openOstria, root } from './ostria.ts';
 import { takePortBase } from './port-base.ts';
 

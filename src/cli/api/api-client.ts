@@ -1,8 +1,8 @@
 import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { CodedError } from '../../kit/coded-error.ts';
+import type { ApiAccess } from '../../kit/kubeconfig.ts';
 import { http } from '../../kit/node-http.ts';
-import type { ApiAccess } from './kubeconfig.ts';
 
 /** What an API server refused, as its Status object says. */
 export class ApiError extends CodedError {

@@ -105,16 +105,28 @@ export function caStatusText(status: RingStatus, now: number): string {
       ...endOf(status.earliestEnd, now, workloadSoonDays),
     ]);
   const table = textTable(['CERTIFICATE', 'SUBJECT', 'ENDS', 'DAYS LEFT'], rows);
-  return `The authority is ${status.kind}.\n\n${table}${status.rotation ? `\n${rotationText(status)}` : ''}`;
+  return `${authorityText(status)}\n${table}${status.rotation ? `\n${rotationText(status)}` : ''}`;
+}
+
+function authorityText({ kind, external }: RingStatus): string {
+  if (!external) return `The authority is ${kind}.\n`;
+  const { name, issued, lastIssued, problem, problemSince } = external;
+  const last = lastIssued === undefined ? '' : `, the last at ${seconds(lastIssued)}`;
+  const trouble =
+    problem === undefined
+      ? ''
+      : `It gives none since ${seconds(problemSince ?? new Date(0))}: ${problem}\nWorkloads keep what they have and try again.\n`;
+  return `Certificates are signed by ${name}.\nCertificates since the control plane started: ${issued}${last}.\n${trouble}`;
+}
+
+function seconds(time: Date | string): string {
+  return new Date(time).toISOString().slice(0, 19);
 }
 
 function endOf(end: Date | string, now: number, soon: number): string[] {
   const days = (new Date(end).getTime() - now) / dayMs;
   const text = days < 10 ? days.toFixed(1) : String(Math.floor(days));
-  return [
-    new Date(end).toISOString().slice(0, 19),
-    days < 0 ? `${text} (ended)` : days < soon ? `${text} (soon)` : text,
-  ];
+  return [seconds(end), days < 0 ? `${text} (ended)` : days < soon ? `${text} (soon)` : text];
 }
 
 function rotationText({ rotation }: RingStatus): string {

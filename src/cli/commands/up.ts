@@ -31,6 +31,7 @@ interface UpFlags {
   readonly mtls?: string;
   readonly config?: string;
   readonly ca?: string;
+  readonly identity?: string;
   readonly trustSync?: string;
   readonly watch?: boolean;
   readonly waitTimeout: number;
@@ -57,6 +58,10 @@ export function registerUp(program: Command): void {
     )
     .option('--config <directory>', 'also read, and follow, the YAML of a directory')
     .option('--ca <directory>', 'your own authority: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem')
+    .option(
+      '--identity <file>',
+      'whose tokens count, an external authority, limits of connects (see the guide of certificates)',
+    )
     .option(
       '--trust-sync <seconds>',
       'how often workloads ask for new roots (default 300, 5 while roots change)',
@@ -104,6 +109,7 @@ async function runUp(flags: UpFlags): Promise<void> {
       ...(flags.mtls === undefined ? [] : ['--mtls', flags.mtls]),
       ...(flags.config === undefined ? [] : ['--config', resolve(flags.config)]),
       ...(flags.ca === undefined ? [] : ['--ca', resolve(flags.ca)]),
+      ...(flags.identity === undefined ? [] : ['--identity', resolve(flags.identity)]),
       ...(flags.trustSync === undefined ? [] : ['--trust-sync', flags.trustSync]),
     ],
   };

@@ -119,9 +119,9 @@ export function agentConfig(
   };
 }
 
-/** The mesh's root certificate, as the control plane writes it. */
+/** What the control plane's certificate comes from, as the control plane writes it (identity-service.ts). */
 export function meshRootPath(paths: StatePaths): string {
-  return join(paths.controlPlane, 'ca', 'root-cert.pem');
+  return join(paths.controlPlane, 'control-plane-roots.pem');
 }
 
 export function agentSpec(instance: InstancePlan, paths: StatePaths, settings: ProxySettings): ProcessSpec {

@@ -1,9 +1,9 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError } from '../../kit/coded-error.ts';
+import { readKubeconfig } from '../../kit/kubeconfig.ts';
 import { isAlive, type ProcessId } from '../../kit/process-id.ts';
 import { ApiClient } from '../api/api-client.ts';
-import { readKubeconfig } from '../api/kubeconfig.ts';
 import type { Dependency, MeshGateway, MeshWorkload } from '../mesh-file/mesh-file.ts';
 import { buildId, ostriaVersion, sourceDirectory } from '../programs.ts';
 import { readJsonFile, writeJsonFile } from '../state/json-file.ts';

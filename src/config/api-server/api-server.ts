@@ -12,6 +12,7 @@ import type { Store } from '../store/store.ts';
 import { createAccessHook } from './access-hook.ts';
 import type { AdmissionHook, SchemaAdmission } from './admission-hooks.ts';
 import { bootstrap, ensure } from './bootstrap.ts';
+import { createCertificateRequestHook } from './certificate-requests.ts';
 import type { ApiContext } from './context.ts';
 import { startControllers } from './controllers/controllers.ts';
 import { createSystemPaths } from './handlers/system-paths.ts';
@@ -91,7 +92,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     authorizer,
     tokens,
     schema: options.schema ?? admitSchema,
-    hooks: [createAccessHook(authorizer, roles), ...hooks],
+    hooks: [createAccessHook(authorizer, roles), createCertificateRequestHook(authorizer), ...hooks],
     locks: createKeyedLock(),
     convert: options.convert ?? convertByName,
     settled: (resource, revision) => controllers.settled(resource, revision),

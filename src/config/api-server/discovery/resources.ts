@@ -1,4 +1,5 @@
 import type { Kind, KindRegistry, KindVersion } from '../../kind.ts';
+import { isCertificateRequest } from '../certificate-requests.ts';
 import type { VirtualResource } from '../reviews/virtual-resource.ts';
 import { hashText } from './hash.ts';
 
@@ -97,6 +98,8 @@ export function subresourcesOf(kind: Kind, version: KindVersion): DiscoveredSubr
   const result: DiscoveredSubresource[] = [];
   const isNamespace = kind.group === '' && kind.kind === 'Namespace';
   if (isNamespace) result.push({ name: 'finalize', kind: kind.kind, verbs: ['update'] });
+  if (isCertificateRequest(kind))
+    result.push({ name: 'approval', kind: kind.kind, verbs: ['get', 'patch', 'update'] });
   if (version.statusSubresource || isNamespace)
     result.push({ name: 'status', kind: kind.kind, verbs: ['get', 'patch', 'update'] });
   if (kind.group === '' && kind.kind === 'ServiceAccount') {

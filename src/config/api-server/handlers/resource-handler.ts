@@ -1,4 +1,5 @@
 import type { ConfigObject } from '../../object.ts';
+import { isCertificateRequest } from '../certificate-requests.ts';
 import { apiVersionOf, type RequestContext, subjectOf, type Target } from '../context.ts';
 import { checkKindOf } from '../objects/admission.ts';
 import { checkMetadataTypes } from '../objects/metadata.ts';
@@ -82,11 +83,12 @@ async function handleSubresource(
   }
   const known =
     (subresource === 'status' && (version.statusSubresource || isNamespace)) ||
+    (subresource === 'approval' && isCertificateRequest(kind)) ||
     (subresource === 'finalize' && isNamespace);
   if (!known) throw unknownPath();
   if (verb === 'get') return objectAnswer(context, target, await readObject(context, target), representation);
   if (verb === 'update') return update(context, target, representation);
-  if (verb === 'patch' && subresource === 'status') return patch(context, target, representation);
+  if (verb === 'patch' && subresource !== 'finalize') return patch(context, target, representation);
   throw methodNotAllowed(subjectOf(kind), verb);
 }
 

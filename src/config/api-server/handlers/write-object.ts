@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ConfigObject, ManagedFieldsEntry } from '../../object.ts';
 import type { StoredObject } from '../../store/store.ts';
 import { recordUpdate } from '../apply/managed-fields.ts';
+import { isCertificateRequest, withRequester } from '../certificate-requests.ts';
 import { apiVersionOf, isBuiltinGroup, type RequestContext, subjectOf, type Target } from '../context.ts';
 import { equalJson } from '../json.ts';
 import { admit } from '../objects/admission.ts';
@@ -57,7 +58,7 @@ export async function createObject(
       ...options,
       target,
       operation: 'CREATE',
-      object: prepareNew(kind, fresh),
+      object: prepareNew(kind, isCertificateRequest(kind) ? withRequester(fresh, context.user) : fresh),
       old: undefined,
     });
     object.metadata.managedFields = managedFields ?? ownersOf(context, target, undefined, object, options);
@@ -286,8 +287,10 @@ function prepareUpdate(
   changed: ConfigObject,
   subresource: string,
 ): ConfigObject {
-  if (subresource !== '') return prepareSubresource(live, changed, subresource);
+  if (subresource !== '') return prepareSubresource(target.kind, live, changed, subresource);
   const object: ConfigObject = { ...changed };
+  // What was asked for is what is approved.
+  if (isCertificateRequest(target.kind)) object.spec = live.spec;
   if (target.version.statusSubresource) {
     if (live.status === undefined) delete object.status;
     else object.status = live.status;

@@ -1,5 +1,6 @@
 import type { Kind } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
+import { isCertificateRequest, withDecisions, withoutDecisions } from '../certificate-requests.ts';
 import { isObject, type JsonObject } from '../json.ts';
 
 /** What Kubernetes adds to new objects of some built-in kinds. */
@@ -38,6 +39,7 @@ function mergeStringData(object: ConfigObject): ConfigObject {
 
 /** The live object with only that part of `changed` that a subresource may write. */
 export function prepareSubresource(
+  kind: Kind,
   live: ConfigObject,
   changed: ConfigObject,
   subresource: string,
@@ -47,8 +49,11 @@ export function prepareSubresource(
   delete object.metadata.managedFields;
   if (subresource === 'status') {
     if (changed.status === undefined) delete object.status;
+    else if (isCertificateRequest(kind) && isObject(changed.status))
+      object.status = withoutDecisions(live, changed.status);
     else object.status = changed.status;
   }
+  if (subresource === 'approval') object.status = withDecisions(live, changed);
   if (subresource === 'finalize') {
     const finalizers = isObject(changed.spec) ? changed.spec.finalizers : undefined;
     object.spec = {

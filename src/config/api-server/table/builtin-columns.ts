@@ -1,5 +1,6 @@
 import type { Kind } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
+import { certificateRequestState } from '../certificate-requests.ts';
 import { getAt, isObject } from '../json.ts';
 import { ageOf, duration } from './age.ts';
 import type { Column } from './columns.ts';
@@ -191,6 +192,17 @@ const tables: Record<string, Column[]> = {
     age,
     column('Version', text('', 'status', 'nodeInfo', 'kubeletVersion')),
     column('OS-Image', text('<unknown>', 'status', 'nodeInfo', 'osImage'), wide),
+  ],
+  'certificates.k8s.io/CertificateSigningRequest': [
+    name,
+    age,
+    column('SignerName', text('<none>', 'spec', 'signerName')),
+    column('Requestor', text('', 'spec', 'username')),
+    column('RequestedDuration', (object) => {
+      const seconds = getAt(object, 'spec', 'expirationSeconds');
+      return typeof seconds === 'number' ? duration(seconds * 1000) : '<none>';
+    }),
+    column('Condition', certificateRequestState),
   ],
   '/ConfigMap': [
     name,

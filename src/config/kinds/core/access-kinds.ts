@@ -187,11 +187,15 @@ export const accessKinds: Kind[] = [
     kind: 'CertificateSigningRequest',
     shortNames: ['csr'],
     clusterScoped: true,
+    behaviour: 'built',
     fields: {
       spec: openObject({
         request: bytes,
         signerName: string,
         usages: list(string),
+        expirationSeconds: int32,
+        username: string,
+        uid: string,
         extra: anyObject,
         groups: list(string),
       }),

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { CodedError, messageOf } from './coded-error.ts';
 
 /** What is needed to talk to one API server. PEM texts. */
 export interface ApiAccess {
