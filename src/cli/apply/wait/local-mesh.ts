@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { type ApiAccess, readKubeconfig } from '../../api/kubeconfig.ts';
+import { type ApiAccess, readKubeconfig } from '../../../kit/kubeconfig.ts';
 import { runningMeshes } from '../../meshes.ts';
 import { type StatePaths, stateDirectory, statePaths } from '../../state/state-directory.ts';
 
