@@ -23,7 +23,7 @@ const networking = 'networking.istio.io/v1';
 test('names are unique, and every analyzer says what it reads', () => {
   expect(new Set(analyzers.map(({ name }) => name)).size).toBe(analyzers.length);
   expect(analyzers.filter(({ inputs }) => inputs.length === 0)).toEqual([]);
-  expect(Object.keys(messageCodes).filter((code) => !/^IST0\d{3}$/.test(code))).toEqual([]);
+  expect(Object.keys(messageCodes).filter((code) => !/^(IST|OST)0\d{3}$/.test(code))).toEqual([]);
 });
 
 test('Sidecars in each other’s way, or for nobody', () => {

@@ -38,8 +38,12 @@ import { destinationHostAnalyzer } from './analyzers/virtual-service-destination
 import { virtualServiceGatewayAnalyzer } from './analyzers/virtual-service-gateways.ts';
 import { virtualServiceSubsetAnalyzer } from './analyzers/virtual-service-subsets.ts';
 import { webhookAnalyzer } from './analyzers/webhook.ts';
+import { duplicateRuleAnalyzer, failoverAnalyzer, tlsMismatchAnalyzer } from './own/destination-rules.ts';
+import { ambiguousHostAnalyzer } from './own/hosts.ts';
+import { claimsAnalyzer, httpFieldsAnalyzer } from './own/policies.ts';
+import { retryAnalyzer } from './own/retries.ts';
 
-/** Every analyzer. */
+/** Every analyzer: Istio's, and our own. */
 export const analyzers: readonly Analyzer[] = [
   annotationAnalyzer,
   alphaAnnotationAnalyzer,
@@ -81,4 +85,11 @@ export const analyzers: readonly Analyzer[] = [
   unreachableRuleAnalyzer,
   otherSchemaAnalyzer,
   ...schemaAnalyzers,
+  ambiguousHostAnalyzer,
+  claimsAnalyzer,
+  duplicateRuleAnalyzer,
+  failoverAnalyzer,
+  httpFieldsAnalyzer,
+  retryAnalyzer,
+  tlsMismatchAnalyzer,
 ];

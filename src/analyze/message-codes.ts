@@ -1,6 +1,6 @@
 import type { Severity } from './message.ts';
 
-/** What is told under each code, and how bad it is. The codes and names are Istio's, so that suppressions and scripts stay as they are. */
+/** What is told under each code, and how bad it is. Codes `IST…` and their names are Istio's, so that suppressions and scripts stay as they are. */
 export const messageCodes = {
   IST0001: ['InternalError', 'Error'],
   IST0002: ['Deprecated', 'Warning'],
@@ -70,6 +70,15 @@ export const messageCodes = {
   IST0175: ['JwksUriFetchUnrestricted', 'Warning'],
   IST0176: ['GatewayAPICRDVersionBelowMinimum', 'Warning'],
   IST0177: ['ConflictingServiceEntryProtocol', 'Warning'],
+  // Our own: what Istio has no word for.
+  OST0101: ['RetriesMayRepeatWrites', 'Warning'],
+  OST0102: ['NoTimeForRetries', 'Warning'],
+  OST0103: ['HostTakenLiterally', 'Warning'],
+  OST0104: ['MutualTlsMismatch', 'Error'],
+  OST0105: ['HttpFieldsOnTcpPorts', 'Warning'],
+  OST0106: ['ClaimsNotVerified', 'Warning'],
+  OST0107: ['TrafficPolicyShadowed', 'Warning'],
+  OST0108: ['FailoverWithoutOutlierDetection', 'Warning'],
 } as const satisfies Readonly<Record<string, readonly [name: string, severity: Severity]>>;
 
 export type MessageCode = keyof typeof messageCodes;

@@ -12,7 +12,7 @@ const annotation = 'galley.istio.io/analyze-suppress';
 
 /** `CODE=RESOURCE`; undefined for anything else. */
 export function parseSuppression(text: string): Suppression | undefined {
-  const parts = /^(IST\d{4}|\*)=(.+)$/.exec(text.trim());
+  const parts = /^((?:IST|OST)\d{4}|\*)=(.+)$/.exec(text.trim());
   return parts ? { code: parts[1] ?? '', resource: parts[2] ?? '' } : undefined;
 }
 

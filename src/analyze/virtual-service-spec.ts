@@ -15,6 +15,12 @@ export interface HttpRule {
   readonly mirror?: Destination;
   readonly mirrors?: readonly WeightedDestination[];
   readonly delegate?: { readonly name?: string; readonly namespace?: string };
+  readonly timeout?: string;
+  readonly retries?: {
+    readonly attempts?: number;
+    readonly perTryTimeout?: string;
+    readonly retryOn?: string;
+  };
   readonly fault?: {
     readonly delay?: { readonly percent?: number };
     readonly abort?: { readonly percent?: number };
@@ -22,6 +28,7 @@ export interface HttpRule {
 }
 
 export interface HttpMatch {
+  readonly method?: { readonly exact?: string };
   readonly gateways?: readonly string[];
   readonly headers?: Readonly<Record<string, unknown>>;
   readonly withoutHeaders?: Readonly<Record<string, unknown>>;

@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest';
+import { parseYamlDocuments } from '../../config/yaml-documents.ts';
+import { analyze } from '../analyze.ts';
+import { analyzers } from '../index.ts';
+
+/** What our own analyzers find, each as `CODE path`. */
+function find(...yaml: string[]): string[] {
+  const { objects, problems } = parseYamlDocuments(yaml.join('\n---\n'), 'mesh.yaml');
+  expect(problems).toEqual([]);
+  const chosen = analyzers.filter(({ name }) => name.startsWith('ostria.'));
+  return analyze(objects, { analyzers: chosen, judge: () => [], now: 0 }).map(
+    ({ code, path, resource }) => `${code} ${resource} ${path}`,
+  );
+}
+
+const object = (kind: string, name: string, spec: string, namespace = 'shop') => {
+  const group = /Policy|Authentication/.test(kind) ? 'security.istio.io/v1' : 'networking.istio.io/v1';
+  return `apiVersion: ${group}\nkind: ${kind}\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: ${spec}`;
+};
+const routes = (rule: string) => object('VirtualService', 'a', `{hosts: [a], http: [${rule}]}`);
+const service = (name: string, port = 'http', namespace = 'shop') =>
+  `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: {selector: {app: ${name}}, ports: [{name: ${port}, port: 80}]}`;
+const pod = (name: string) =>
+  `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, labels: {app: ${name}}}\nspec: {}`;
+
+describe('retries', () => {
+  const to = 'route: [{destination: {host: a}}]';
+  test.each<[string, string, string[]]>([
+    [
+      'after the fact',
+      `{${to}, retries: {attempts: 2, retryOn: "5xx,reset"}}`,
+      ['OST0101 VirtualService shop/a spec.http[0].retries.retryOn'],
+    ],
+    [
+      'of codes',
+      `{${to}, retries: {attempts: 2, retryOn: "503"}}`,
+      ['OST0101 VirtualService shop/a spec.http[0].retries.retryOn'],
+    ],
+    ['before the fact', `{${to}, retries: {attempts: 2, retryOn: "connect-failure,refused-stream"}}`, []],
+    ['of reads alone', `{${to}, match: [{method: {exact: GET}}], retries: {attempts: 2, retryOn: 5xx}}`, []],
+    ['switched off', `{${to}, retries: {attempts: 0, retryOn: 5xx}}`, []],
+    [
+      'without time',
+      `{${to}, timeout: 2s, retries: {attempts: 2, perTryTimeout: 2s}}`,
+      ['OST0102 VirtualService shop/a spec.http[0].retries.perTryTimeout'],
+    ],
+    ['with time', `{${to}, timeout: 5s, retries: {attempts: 2, perTryTimeout: 2s}}`, []],
+  ])('%s', (_, rule, found) => {
+    expect(find(routes(rule))).toEqual(found);
+  });
+});
+
+test('a host that looks short', () => {
+  const rule = (host: string) => object('DestinationRule', 'r', `{host: ${host}}`);
+  expect(find(service('reviews', 'http', 'prod'), rule('reviews.prod'))).toEqual([
+    'OST0103 DestinationRule shop/r spec.host',
+  ]);
+  expect(find(service('reviews', 'http', 'prod'), rule('reviews.prod.svc.cluster.local'))).toEqual([]);
+  expect(find(service('reviews', 'http', 'prod'), rule('example.com'))).toEqual([]);
+  const virtual = object(
+    'VirtualService',
+    'v',
+    '{hosts: [reviews.prod], http: [{route: [{destination: {host: reviews.prod.svc}}]}]}',
+  );
+  expect(find(service('reviews', 'http', 'prod'), virtual)).toEqual([
+    'OST0103 VirtualService shop/v spec.hosts[0]',
+    'OST0103 VirtualService shop/v spec.http[0].route[0].destination.host',
+  ]);
+});
+
+describe('destination rules', () => {
+  const rule = (policy: string, name = 'r') =>
+    object('DestinationRule', name, `{host: reviews, trafficPolicy: ${policy}}`);
+  const peer = (mode: string, selector = '', namespace = 'shop', name = mode.toLowerCase()) =>
+    object('PeerAuthentication', name, `{${selector}mtls: {mode: ${mode}}}`, namespace);
+
+  test('plaintext to servers that take mutual TLS alone', () => {
+    const plain = rule('{tls: {mode: DISABLE}}');
+    const found = ['OST0104 DestinationRule shop/r spec.trafficPolicy.tls.mode'];
+    expect(find(service('reviews'), pod('reviews'), plain, peer('STRICT'))).toEqual(found);
+    expect(find(service('reviews'), plain, peer('STRICT', '', 'istio-system'))).toEqual(found);
+    expect(find(service('reviews'), pod('reviews'), plain, peer('PERMISSIVE'))).toEqual([]);
+    const narrow = peer('PERMISSIVE', 'selector: {matchLabels: {app: reviews}}, ');
+    expect(find(service('reviews'), pod('reviews'), plain, peer('STRICT'), narrow)).toEqual([]);
+    expect(
+      find(service('reviews'), pod('reviews'), rule('{tls: {mode: ISTIO_MUTUAL}}'), peer('STRICT')),
+    ).toEqual([]);
+  });
+
+  test('two for one host', () => {
+    expect(find(rule('{}', 'a'), rule('{}', 'b'))).toEqual([
+      'OST0107 DestinationRule shop/b spec.trafficPolicy',
+    ]);
+    expect(
+      find(rule('{}', 'a'), object('DestinationRule', 'b', '{host: reviews, subsets: [{name: v1}]}')),
+    ).toEqual([]);
+  });
+
+  test('a failover that cannot happen', () => {
+    const failover = 'loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}';
+    expect(find(rule(`{${failover}}`))).toEqual([
+      'OST0108 DestinationRule shop/r spec.trafficPolicy.loadBalancer.localityLbSetting',
+    ]);
+    expect(find(rule(`{${failover}, outlierDetection: {}}`))).toEqual([]);
+  });
+});
+
+describe('policies', () => {
+  const policy = (rules: string, action = 'ALLOW') =>
+    object(
+      'AuthorizationPolicy',
+      'p',
+      `{selector: {matchLabels: {app: db}}, action: ${action}, rules: [${rules}]}`,
+    );
+  const methods = '{to: [{operation: {methods: [GET]}}]}';
+
+  test('HTTP fields where no HTTP is spoken', () => {
+    const found = ['OST0105 AuthorizationPolicy shop/p spec.rules[0].to[0].operation.methods'];
+    expect(find(service('db', 'tcp'), pod('db'), policy(methods))).toEqual(found);
+    expect(find(service('db', 'http'), pod('db'), policy(methods))).toEqual([]);
+    expect(find(service('db', 'tcp'), pod('db'), policy('{to: [{operation: {ports: ["80"]}}]}'))).toEqual([]);
+  });
+
+  test('claims that nobody verifies', () => {
+    const claims = policy('{when: [{key: "request.auth.claims[group]", values: [a]}]}');
+    const jwt = (app: string) =>
+      object('RequestAuthentication', 'j', `{selector: {matchLabels: {app: ${app}}}, jwtRules: []}`);
+    expect(find(pod('db'), claims)).toEqual(['OST0106 AuthorizationPolicy shop/p spec.rules[0].when[0].key']);
+    expect(find(pod('db'), claims, jwt('web'))).toEqual([
+      'OST0106 AuthorizationPolicy shop/p spec.rules[0].when[0].key',
+    ]);
+    expect(find(pod('db'), claims, jwt('db'))).toEqual([]);
+  });
+});
