@@ -52,6 +52,23 @@ test('Sidecars in each other’s way, or for nobody', () => {
   ]);
 });
 
+test('settings of the mesh are looked into', () => {
+  const settings = (key: string, text: string) =>
+    `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: istio, namespace: istio-system }\ndata: { ${key}: ${JSON.stringify(text)} }\n`;
+  const config = 'schema.ValidationAnalyzer.MeshConfig';
+  expect(find(config, settings('mesh', 'trustDomain: example.org'))).toEqual([]);
+  const wrong = ['IST0106 ConfigMap istio-system/istio @data.mesh'];
+  expect(find(config, settings('mesh', 'proxyListenPort: 99999'))).toEqual(wrong);
+  expect(find(config, settings('mesh', 'a: [b'))).toEqual(wrong);
+  expect(find(config, settings('mesh', 'text'))).toEqual(wrong);
+  expect(
+    find(
+      'schema.ValidationAnalyzer.MeshNetworks',
+      settings('meshNetworks', 'networks: {a: {endpoints: [{}]}}'),
+    ),
+  ).toEqual(['IST0106 ConfigMap istio-system/istio @data.meshNetworks']);
+});
+
 test('Telemetries', () => {
   const telemetry = (name: string, spec: string) =>
     object('telemetry.istio.io/v1', 'Telemetry', name, `spec: ${spec}`);

@@ -21,6 +21,7 @@ import { injectionAnalyzer } from './analyzers/injection.ts';
 import { jwtClaimRouteAnalyzer } from './analyzers/jwt-claim-routes.ts';
 import { kubernetesGatewaySelectorAnalyzer } from './analyzers/kubernetes-gateway-selectors.ts';
 import { meshNetworksAnalyzer } from './analyzers/mesh-networks.ts';
+import { meshConfigAnalyzer, meshNetworksSchemaAnalyzer } from './analyzers/mesh-schema.ts';
 import { multiClusterServiceAnalyzer } from './analyzers/multi-cluster-services.ts';
 import { proxyImageAnalyzer } from './analyzers/proxy-images.ts';
 import { otherSchemaAnalyzer, schemaAnalyzers } from './analyzers/schema.ts';
@@ -84,6 +85,8 @@ export const analyzers: readonly Analyzer[] = [
   webhookAnalyzer,
   unreachableRuleAnalyzer,
   otherSchemaAnalyzer,
+  meshConfigAnalyzer,
+  meshNetworksSchemaAnalyzer,
   ...schemaAnalyzers,
   ambiguousHostAnalyzer,
   claimsAnalyzer,
