@@ -33,6 +33,7 @@ const applyMany = benchTask(
   'test/bench/apply-many.ts',
 );
 const analyze = benchTask('`ostria analyze` of files (--services N)', 'test/bench/analyze.ts');
+const explain = benchTask('`ostria explain` on 1,000 services, cold and warm', 'test/bench/explain.ts');
 const compile = benchTask('the incremental compile alone', 'test/bench/compile.ts');
 const lazy = benchTask(
   'lazy sidecars: cold first requests, first sync, memory (--services N --used N)',
@@ -46,7 +47,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
     build: true,
     run: async (context) => {
       let code = 0;
-      for (const task of [xds, dataPath, apply, analyze, compile, lazy, store])
+      for (const task of [xds, dataPath, apply, analyze, explain, compile, lazy, store])
         code = (await task.run({ ...context, args: [] })) || code;
       return code;
     },
@@ -56,6 +57,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
   'bench:apply': apply,
   'bench:apply-many': applyMany,
   'bench:analyze': analyze,
+  'bench:explain': explain,
   'bench:compile': compile,
   'bench:lazy': lazy,
   'bench:store': store,

@@ -1,6 +1,6 @@
 import type { ConfigObject } from '../config/object.ts';
-import { holdsLabels } from '../kit/labels.ts';
 import { serviceNameLabel } from '../registry/kubernetes-services.ts';
+import { LabelIndex } from '../registry/label-index.ts';
 import type { EndpointSlice, KubernetesService, Pod } from '../registry/schema.ts';
 import { AddressPool } from './addresses.ts';
 import { groupOf, type ObjectMap, objectsOfKind } from './model-objects.ts';
@@ -28,14 +28,12 @@ export function fillServices(objects: ObjectMap, pods: readonly Pod[]): ConfigOb
       ({ metadata }) => `${metadata.namespace}/${metadata.labels?.[serviceNameLabel]}`,
     ),
   );
-  const byNamespace = Map.groupBy(
-    // One that has an entry of its own is an endpoint by it.
-    pods.filter(
-      ({ metadata }) =>
-        !objects.has(`networking.istio.io/WorkloadEntry|${metadata.namespace}/${metadata.name}`),
-    ),
-    ({ metadata }) => metadata.namespace ?? '',
-  );
+  const byKey = new Map(pods.map((pod) => [nameOf(pod), pod]));
+  const byLabels = new LabelIndex();
+  // One that has an entry of its own is an endpoint by it.
+  for (const [key, { metadata }] of byKey)
+    if (!objects.has(`networking.istio.io/WorkloadEntry|${key}`))
+      byLabels.set(key, metadata.namespace ?? '', metadata.labels ?? {});
   const made: ConfigObject[] = [];
   for (const service of services.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))) {
     if (wantsAddress(service)) {
@@ -45,9 +43,10 @@ export function fillServices(objects: ObjectMap, pods: readonly Pod[]): ConfigOb
     const { selector } = service.spec ?? {};
     const unknown = !sliced.has(nameOf(service)) && !objects.has(`/Endpoints|${nameOf(service)}`);
     if (!selector || Object.keys(selector).length === 0 || !unknown) continue;
-    const own = (byNamespace.get(service.metadata.namespace ?? '') ?? []).filter(({ metadata }) =>
-      holdsLabels(metadata.labels ?? {}, selector),
-    );
+    const own = byLabels
+      .select(service.metadata.namespace ?? '', selector)
+      .sort()
+      .flatMap((key) => byKey.get(key) ?? []);
     made.push(...slicesOf(service, own));
   }
   return made;

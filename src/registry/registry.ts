@@ -1,7 +1,6 @@
 import { type ConfigObject, splitKey } from '../config/object.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
 import { deepEqual } from '../kit/deep-equal.ts';
-import { holdsLabels } from '../kit/labels.ts';
 import { compareText, getOrMake, removeFromSet, setOrDelete } from '../kit/maps.ts';
 import {
   endpointsOfEndpoints,
@@ -21,6 +20,7 @@ import type {
   ServiceEntry,
   WorkloadEntry,
 } from './schema.ts';
+import { SelectorIndex } from './selector-index.ts';
 import {
   type Endpoint,
   endpointSet,
@@ -72,8 +72,7 @@ export class Registry {
   readonly #entries = new Map<string, Workload>();
   readonly #podLabels = new LabelIndex();
   readonly #entryLabels = new LabelIndex();
-  /** Owners with a selector, per namespace. */
-  readonly #selecting = new Map<string, Set<Owner>>();
+  readonly #selectors = new SelectorIndex();
   /** `pod key` or `@address` or `%node` → owners whose endpoints were made from it (or looked for it). */
   readonly #usedBy = new Map<string, Set<Owner>>();
   readonly #uses = new Map<Owner, Set<string>>();
@@ -136,19 +135,15 @@ export class Registry {
     switch (`${change.group}/${change.kind}`) {
       case '/Service':
         setOrDelete(this.#services, key, object as KubernetesService | undefined);
-        this.#setSelecting(
-          `k:${key}`,
-          key,
-          hasSelector((object as KubernetesService | undefined)?.spec?.selector),
-        );
+        this.#setSelector(`k:${key}`, key, (object as KubernetesService | undefined)?.spec?.selector);
         dirty.add(`k:${key}`);
         return;
       case 'networking.istio.io/ServiceEntry':
         setOrDelete(this.#serviceEntries, key, object as ServiceEntry | undefined);
-        this.#setSelecting(
+        this.#setSelector(
           `e:${key}`,
           key,
-          hasSelector((object as ServiceEntry | undefined)?.spec?.workloadSelector?.labels),
+          (object as ServiceEntry | undefined)?.spec?.workloadSelector?.labels,
         );
         dirty.add(`e:${key}`);
         return;
@@ -233,10 +228,8 @@ export class Registry {
     out.push({ kind: 'workload', key, value: after ?? this.#pods.get(key) });
   }
 
-  #setSelecting(owner: Owner, key: string, selects: boolean): void {
-    const owners = getOrMake(this.#selecting, splitKey(key).namespace, newSet);
-    if (selects) owners.add(owner);
-    else owners.delete(owner);
+  #setSelector(owner: Owner, key: string, selector: Readonly<Record<string, string>> | undefined): void {
+    this.#selectors.set(owner, splitKey(key).namespace, selector);
   }
 
   #dirtyUsers(used: string, dirty: Set<Owner>): void {
@@ -249,18 +242,9 @@ export class Registry {
     after: Workload | undefined,
     dirty: Set<Owner>,
   ): void {
-    for (const owner of this.#selecting.get(namespace) ?? []) {
-      const selector = this.#selectorOf(owner);
-      if (!selector) continue;
-      if ((before && holdsLabels(before.labels, selector)) || (after && holdsLabels(after.labels, selector)))
-        dirty.add(owner);
-    }
-  }
-
-  #selectorOf(owner: Owner): Readonly<Record<string, string>> | undefined {
-    const key = owner.slice(2);
-    if (owner.startsWith('k:')) return this.#services.get(key)?.spec?.selector;
-    return this.#serviceEntries.get(key)?.spec?.workloadSelector?.labels;
+    for (const workload of [before, after])
+      if (workload)
+        for (const owner of this.#selectors.selecting(namespace, workload.labels)) dirty.add(owner);
   }
 
   #recompute(owners: ReadonlySet<Owner>, out: RegistryChange[]): void {
@@ -370,7 +354,3 @@ export class Registry {
 }
 
 const newSet = (): Set<string> => new Set();
-
-function hasSelector(selector: Readonly<Record<string, string>> | undefined): boolean {
-  return selector !== undefined && Object.keys(selector).length > 0;
-}
