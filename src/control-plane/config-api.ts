@@ -5,6 +5,8 @@ import { writeKubeconfig } from '../config/access/kubeconfig.ts';
 import { mastersGroup } from '../config/access/user.ts';
 import type { AdmissionHook } from '../config/api-server/admission-hooks.ts';
 import { type ApiServer, createApiServer } from '../config/api-server/api-server.ts';
+import type { SystemPath } from '../config/api-server/handlers/system-paths.ts';
+import type { ConnectToPod } from '../config/api-server/port-forward/port-forward.ts';
 import type { KindRegistry } from '../config/kind.ts';
 import { openEmbeddedStore } from '../config/store/embedded/embedded-store.ts';
 import { EtcdStore } from '../config/store/etcd/etcd-store.ts';
@@ -38,12 +40,13 @@ export async function startConfigApi(
     log: Logger;
     release: string;
     checks: Readonly<Record<string, () => string | undefined>>;
-    paths: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+    paths: Readonly<Record<string, SystemPath>>;
     actions: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
     hooks: readonly AdmissionHook[];
+    connectToPod: ConnectToPod;
   },
 ): Promise<ApiServer> {
-  const { store, kinds, log, release, checks, paths, actions, hooks } = parts;
+  const { store, kinds, log, release, checks, paths, actions, hooks, connectToPod } = parts;
   const hosts = [...new Set(['localhost', '127.0.0.1', '::1', options.api.host])].filter(
     (host) => host !== '0.0.0.0' && host !== '::',
   );
@@ -58,6 +61,7 @@ export async function startConfigApi(
     paths,
     actions,
     hooks,
+    connectToPod,
     log: (level, message, fields) => log[level](fields ?? {}, message),
   });
   if (options.kubeconfig !== undefined)

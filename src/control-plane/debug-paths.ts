@@ -1,7 +1,11 @@
 import type { AuthorityRing } from '../ca/authority-ring.ts';
+import type { SystemPath } from '../config/api-server/handlers/system-paths.ts';
+import { ApiError } from '../config/api-server/status.ts';
 import { CodedError } from '../kit/coded-error.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 import type { Ledger } from '../xds/ledger.ts';
+import { DebugError, type DebugPages, findPage } from './debug/debug-page.ts';
+import { scopeOfUser } from './debug/pod-connections.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { MeshState } from './mesh-state.ts';
 
@@ -15,10 +19,11 @@ export function debugPaths(parts: {
   state: MeshState;
   delivery: Delivery;
   ring: AuthorityRing | undefined;
-}): Readonly<Record<string, (query: URLSearchParams) => unknown>> {
-  const { ledger, engine, state, delivery, ring } = parts;
+  pages: DebugPages;
+}): Readonly<Record<string, SystemPath>> {
+  const { ledger, engine, state, delivery, ring, pages } = parts;
   return {
-    '/debug/syncz': () => ledger.snapshot(),
+    ...istioPages(pages, state),
     '/debug/revision': () => ({ taken: state.revision, pushed: engine.revision }),
     /** `?timeout=MS`: waits until every connected proxy has answered all that the mesh has taken so far. */
     '/debug/wait': (query) =>
@@ -52,6 +57,26 @@ function revisionIn(query: URLSearchParams, name: string): number {
   if (!/^\d{1,15}$/.test(text))
     throw new CodedError('RequestInvalid', `${name} must be a resourceVersion, as ?last=1234`);
   return Number(text);
+}
+
+const reasons: Readonly<Record<number, string>> = { 403: 'Forbidden', 404: 'NotFound' };
+
+/** Istio's pages. A service account that may read them at all sees its own namespace in them. */
+function istioPages(pages: DebugPages, state: MeshState): Record<string, SystemPath> {
+  return Object.fromEntries(
+    [...pages.keys()].map((name) => [
+      `/debug/${name}`,
+      (query, user) => {
+        const scope = scopeOfUser(user, state.mesh.rootNamespace);
+        try {
+          return findPage(pages, name, scope).answer(query, scope);
+        } catch (error) {
+          if (!(error instanceof DebugError)) throw error;
+          throw new ApiError(error.status, reasons[error.status] ?? 'BadRequest', error.message);
+        }
+      },
+    ]),
+  );
 }
 
 /** What the authenticated API does when it is told to. */

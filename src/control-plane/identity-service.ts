@@ -15,10 +15,9 @@ import {
 import { serveTrust } from '../ca/trust-service.ts';
 import { writeFileAtomic } from '../kit/atomic-file.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
-import type { Authenticate } from '../xds/authenticate.ts';
 import type { XdsListener } from '../xds/server.ts';
 import type { Logger } from './log.ts';
-import { type AccountTokens, createAdmission } from './who-may-connect.ts';
+import { type AccountTokens, type AuthenticateCaller, createAdmission } from './who-may-connect.ts';
 
 /** The name that agents expect in the control plane's certificate. */
 export const controlPlaneName = 'istiod.istio-system.svc';
@@ -27,7 +26,7 @@ export interface IdentityService {
   ring: AuthorityRing;
   /** TLS settings of the xDS listener, with the roots that clients' certificates must come from. */
   tls: NonNullable<XdsListener['tls']>;
-  authenticate: Authenticate;
+  authenticate: AuthenticateCaller;
   trustDomains: readonly string[];
   /** Serves CreateCertificate on the listener named `tls`. */
   otherCalls: NonNullable<Parameters<typeof import('../xds/server.ts').createXdsServer>[0]['otherCalls']>;

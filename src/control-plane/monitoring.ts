@@ -13,6 +13,8 @@ export interface Monitoring {
   readonly port: () => number;
   /** What is not ready, by name; everything named here must report ready before `/readyz` says so. */
   setReady(part: string): void;
+  /** What `/metrics` answers. */
+  metrics(): Promise<{ readonly type: string; readonly text: string }>;
   start(address: Address): Promise<void>;
   stop(): Promise<void>;
 }
@@ -84,6 +86,7 @@ export function createMonitoring(
     },
     port: () => (server?.address() as AddressInfo | null)?.port ?? 0,
     setReady: (part) => missing.delete(part),
+    metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }),
     start(address) {
       server = http.createServer(async (request, response) => {
         const path = request.url?.split('?')[0];

@@ -42,6 +42,8 @@ export interface ControlPlaneOptions {
   allowFetch: readonly string[];
   /** Where clients reach the API: written into the kubeconfig. Default: the address that it listens on. */
   kubeconfig?: string;
+  /** Directory of the workloads that run on this machine, one directory each, with the socket of its Envoy's admin interface. */
+  workloads?: string;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -65,6 +67,7 @@ Runs the control plane in the foreground.
   --allow-fetch RANGE[,…]    fetch keys of tokens from these ranges too (public addresses only by default)
   --lazy                     sidecars load clusters and virtual hosts on the first request
   --kubeconfig FILE          write the admin's kubeconfig here (0600)
+  --workloads DIR            workloads of this machine, whose Envoys the API's port forwarding reaches
   --settings FILE            the same settings as JSON; flags win
   --log-level LEVEL          trace, debug, info (default), warn, error
 
@@ -88,6 +91,7 @@ const flags = {
   mtls: { type: 'string' },
   'allow-fetch': { type: 'string' },
   kubeconfig: { type: 'string' },
+  workloads: { type: 'string' },
   settings: { type: 'string' },
   'log-level': { type: 'string' },
   lazy: { type: 'boolean' },
@@ -133,6 +137,7 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
       identity: values.identity ?? settings.identity,
       trustSyncMs: seconds('--trust-sync', values['trust-sync']) ?? settings.trustSyncMs,
       kubeconfig: values.kubeconfig ?? settings.kubeconfig,
+      workloads: values.workloads ?? settings.workloads,
     }),
   };
   check(options);

@@ -21,6 +21,8 @@ import { admissionWarnings } from './admission-warnings.ts';
 import { createAdmitObject } from './admit-object.ts';
 import { AutoRegistration } from './auto-registration.ts';
 import { openStore, startConfigApi } from './config-api.ts';
+import { createDebug, type Debug } from './debug/create-debug.ts';
+import { publishIstiodPod } from './debug/istiod-pod.ts';
 import { controlActions, debugPaths } from './debug-paths.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { FlushLog } from './delivery/flush-log.ts';
@@ -170,7 +172,8 @@ async function start(
         })
       : undefined;
   if (registration) stops.push(() => registration.close());
-  const xds = await startXds(options, { source, ledger, identity, monitoring, registration, log });
+  const debug = createDebug({ options, engine, source, ledger, state, identity, monitoring, log });
+  const xds = await startXds(options, { source, ledger, identity, monitoring, registration, debug, log });
   if (xds) stops.push(() => xds.stop());
   const ports = new Map<string, number>();
   if (xds) {
@@ -186,7 +189,7 @@ async function start(
       log,
       release: ostriaVersion(),
       checks: {},
-      paths: debugPaths({ ledger, engine, state, delivery, ring: identity?.ring }),
+      paths: debugPaths({ ledger, engine, state, delivery, ring: identity?.ring, pages: debug.pages }),
       actions: controlActions(identity?.ring),
       hooks: [
         admissionWarnings({
@@ -196,7 +199,10 @@ async function start(
           now: Date.now,
         }),
       ],
+      connectToPod: debug.connectToPod(ports.get('xds')),
     });
+    // Several control planes over one etcd would write one pod: they are found by their addresses.
+    if (options.store === 'embedded') await publishIstiodPod(store, ostriaVersion());
     stops.push(() => api.close());
     identity?.useAccountTokens(api.tokens);
     ports.set('api', api.port);
@@ -376,10 +382,11 @@ async function startXds(
     identity: IdentityService | undefined;
     monitoring: Monitoring;
     registration: AutoRegistration | undefined;
+    debug: Debug;
     log: Logger;
   },
 ): Promise<XdsServer | undefined> {
-  const { source, ledger, identity, monitoring, registration, log } = parts;
+  const { source, ledger, identity, monitoring, registration, debug, log } = parts;
   const listeners: XdsListener[] = [];
   if (options.xds && identity) listeners.push({ name: 'tls', ...options.xds, tls: identity.tls });
   if (options.insecureXds) listeners.push({ name: 'plaintext', ...options.insecureXds });
@@ -391,6 +398,7 @@ async function startXds(
     ledger,
     log,
     metrics: monitoring.xds,
+    debug: debug.xds,
     ...(identity
       ? {
           otherCalls: (stream, headers, listener) =>

@@ -14,7 +14,7 @@ import { issuerAuthenticator, issuerOf } from '../ca/tokens/token-authenticator.
 import { tokenReviewAuthenticator } from '../ca/tokens/token-review.ts';
 import type { Clock } from '../kit/clock.ts';
 import { setOrDelete } from '../kit/maps.ts';
-import type { Authenticate, AuthenticationResult } from '../xds/authenticate.ts';
+import type { AuthenticationResult, Credentials } from '../xds/authenticate.ts';
 import type { Logger } from './log.ts';
 
 /** Checks tokens of service accounts that our own API server gave. */
@@ -29,12 +29,15 @@ export interface AccountTokens {
 /** Audience of tokens with which workloads come to the control plane; Istio's name for it. */
 const meshAudiences = ['istio-ca'];
 
+/** Who calls is decided by the credentials alone, whichever proxy it claims to be. */
+export type AuthenticateCaller = (credentials: Credentials) => Promise<AuthenticationResult>;
+
 export interface Admission {
   /** Who may have a certificate, in the order in which credentials count. */
   readonly forCertificates: readonly Authenticator[];
   /** Who may ask for news of roots: holders of certificates. */
   readonly holders: Authenticator;
-  readonly forXds: Authenticate;
+  readonly forXds: AuthenticateCaller;
   /** From now on tokens of our own API server count. */
   useAccountTokens(tokens: AccountTokens): void;
 }
@@ -93,7 +96,7 @@ function xdsAuthenticate(
   authenticators: readonly Authenticator[],
   limits: ConnectLimits,
   clock: Clock | undefined,
-): Authenticate {
+): AuthenticateCaller {
   const options = clock ? { clock } : {};
   const perIdentity = createRateLimiter({
     burst: 2_000,

@@ -13,6 +13,7 @@ import { grpcStatus, refuseGrpc } from '../kit/grpc-http2.ts';
 import type { Push, ResourceSource } from '../snapshot/push.ts';
 import { Acceptor } from './acceptor.ts';
 import type { Authenticate, Credentials } from './authenticate.ts';
+import type { DebugService } from './debug-stream.ts';
 import { GrpcStream } from './grpc-stream.ts';
 import type { Ledger } from './ledger.ts';
 import { defaultLimits, type XdsLimits } from './limits.ts';
@@ -44,6 +45,8 @@ export interface XdsServerOptions {
   /** Defaults: `defaultLimits`. */
   readonly limits?: Partial<XdsLimits>;
   readonly metrics?: XdsMetrics;
+  /** Serves Istio's debug types. Default: nobody does. */
+  readonly debug?: DebugService;
   /** Serves calls that are not xDS, as the certificate authority's, on the same listeners; true: it took the call. */
   readonly otherCalls?: (
     stream: ServerHttp2Stream,
@@ -85,6 +88,7 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
     authenticate: options.authenticate,
     log: options.log,
     demand: options.source.demand?.bind(options.source),
+    debug: options.debug,
   };
   options.ledger.bind(() => options.source.revision);
   const streams = new Set<XdsStream>();

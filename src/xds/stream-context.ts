@@ -1,5 +1,6 @@
 import type { ResourceSource } from '../snapshot/push.ts';
 import type { Authenticate } from './authenticate.ts';
+import type { DebugService } from './debug-stream.ts';
 import type { Ledger } from './ledger.ts';
 import type { XdsLimits } from './limits.ts';
 import type { XdsMetrics } from './metrics.ts';
@@ -26,4 +27,6 @@ export interface StreamContext {
   readonly log: XdsLog;
   /** See ResourceSource. */
   readonly demand: ResourceSource['demand'];
+  /** Undefined: debug types are not served. */
+  readonly debug: DebugService | undefined;
 }

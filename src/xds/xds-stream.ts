@@ -5,6 +5,7 @@ import { admitProxy, decodeRequest, readProxy } from './admit-proxy.ts';
 import type { Credentials } from './authenticate.ts';
 import { collectDelta } from './collect-delta.ts';
 import { collectSotw } from './collect-sotw.ts';
+import { DebugStream, isDebugType } from './debug-stream.ts';
 import type { Draft } from './draft.ts';
 import type { GrpcStream } from './grpc-stream.ts';
 import type { HeldResources, Lag, LedgerStream, ProxyStatus, RejectedEvent } from './ledger.ts';
@@ -48,6 +49,8 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   /** Requests that came while what the client holds is looked up; undefined: none is. */
   #waiting: XdsRequest[] | undefined;
   #transport: GrpcStream | undefined;
+  /** Set: the caller is no proxy, it asks for debug types. */
+  #debug: DebugStream | undefined;
   #registration: Registration | undefined;
   #release: (() => void) | undefined;
   #order: Watch[] = [];
@@ -85,6 +88,16 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   }
 
   onMessage(message: Buffer): void {
+    const { debug } = this.#context;
+    if (debug && this.#transport && !this.#registration && this.#early.length === 0 && !this.#debug)
+      if (isDebugType(decodeRequest(message, this.delta, false).typeUrl)) {
+        this.#debug = new DebugStream(debug, this.#credentials, this.#transport, this.delta);
+        this.#admitted = true;
+      }
+    if (this.#debug) {
+      this.#debug.onMessage(message);
+      return;
+    }
     if (this.#registration) {
       this.#guard(() => this.#handle(decodeRequest(message, this.delta, false)));
       return;
@@ -400,6 +413,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
   onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#debug?.close();
     clearTimeout(this.#resume);
     this.#context.queue.remove(this);
     this.#context.ledger.close(this);

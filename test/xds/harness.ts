@@ -2,6 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { RouteConfigurationSchema } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
 import { type Resource, type ResourceHints, typeUrls } from '../../src/snapshot/resource.ts';
 import type { Authenticate } from '../../src/xds/authenticate.ts';
+import type { DebugService } from '../../src/xds/debug-stream.ts';
 import { createLedger, type Ledger } from '../../src/xds/ledger.ts';
 import { defaultLimits, type XdsLimits } from '../../src/xds/limits.ts';
 import { createXdsServer, type XdsListener, type XdsServer } from '../../src/xds/server.ts';
@@ -23,6 +24,8 @@ export interface HarnessOptions {
   readonly listeners?: readonly XdsListener[];
   /** Of the ledger: see there. */
   readonly goneGraceMs?: number;
+  /** Istio's debug types: made of the server's own source and ledger. */
+  readonly debug?: (source: ScriptedSource, ledger: Ledger) => DebugService;
 }
 
 const silent = { info: () => undefined, warn: () => undefined, debug: () => undefined };
@@ -40,6 +43,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     // A slow test must not count as a slow client: what is about the pace asks for it.
     limits: { removalGraceMs: 150, pace: { ...defaultLimits.pace, maxMs: 0 }, ...options.limits },
     log: silent,
+    ...(options.debug ? { debug: options.debug(source, ledger) } : {}),
     metrics: {
       add: (counter, amount, label) => {
         counters.set(`${counter} ${label}`, (counters.get(`${counter} ${label}`) ?? 0) + amount);

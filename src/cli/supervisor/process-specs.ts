@@ -57,6 +57,7 @@ export function controlPlaneSpec(plan: MeshPlan, paths: StatePaths, config: Supe
       ...['--xds', local(plan.ports.xds)],
       ...['--monitoring', local(plan.ports.monitoring)],
       ...['--kubeconfig', paths.kubeconfig],
+      ...['--workloads', paths.workloads],
       ...(plan.mesh.allowFetch.length > 0 ? ['--allow-fetch', plan.mesh.allowFetch.join()] : []),
       ...(plan.mesh.lazy ? ['--lazy'] : []),
       ...config.controlPlaneFlags,

@@ -59,7 +59,7 @@ const viewRules: PolicyRule[] = [
 const editRules: PolicyRule[] = [
   ...editable.map(([apiGroup, resources]) => ({ apiGroups: [apiGroup], resources, verbs: write })),
   { apiGroups: [''], resources: ['secrets'], verbs: all },
-  { apiGroups: [''], resources: ['serviceaccounts/token'], verbs: ['create'] },
+  { apiGroups: [''], resources: ['serviceaccounts/token', 'pods/portforward'], verbs: ['create'] },
   { apiGroups: meshGroups, resources: ['*'], verbs: write },
 ];
 

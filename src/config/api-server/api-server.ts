@@ -15,13 +15,14 @@ import { bootstrap, ensure } from './bootstrap.ts';
 import { createCertificateRequestHook } from './certificate-requests.ts';
 import type { ApiContext } from './context.ts';
 import { startControllers } from './controllers/controllers.ts';
-import { createSystemPaths } from './handlers/system-paths.ts';
+import { createSystemPaths, type SystemPath } from './handlers/system-paths.ts';
 import { createKeyedLock } from './keyed-lock.ts';
 import { type ApiLimits, defaultLimits } from './limits.ts';
 import { listen } from './listen.ts';
 import { convertByName } from './objects/stored.ts';
 import { createOpenApiV2 } from './openapi/openapi-v2.ts';
 import { createOpenApiV3 } from './openapi/openapi-v3.ts';
+import type { ConnectToPod } from './port-forward/port-forward.ts';
 import { accessReviews } from './reviews/access-reviews.ts';
 
 /** The Kubernetes release whose behaviour clients may count on. */
@@ -51,9 +52,11 @@ export interface ApiServerOptions {
   /** Further checks of `/readyz` by name; a text says what is wrong, undefined that nothing is. */
   checks?: Readonly<Record<string, () => string | undefined | Promise<string | undefined>>>;
   /** Further paths for GET, such as `/debug/syncz`, subject to `nonResourceURLs` rules; the answer is sent as JSON. */
-  paths?: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+  paths?: Readonly<Record<string, SystemPath>>;
   /** The same for POST: what they do is done when they answer. A CodedError that they throw is the user's. */
   actions?: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+  /** Reaches ports of pods for `pods/portforward`. Default: it is not offered. */
+  connectToPod?: ConnectToPod;
   clock?: Clock;
   /** Default: nothing is logged. */
   log?: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
@@ -131,6 +134,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     pki,
     host,
     port,
+    connectToPod: options.connectToPod,
   });
   return {
     url: listener.url,

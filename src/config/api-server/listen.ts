@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { createSecureServer, type Http2ServerRequest, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -11,6 +12,8 @@ import type { ApiContext } from './context.ts';
 import { authorizeRequest, impersonated } from './handlers/authorize-request.ts';
 import { type createSystemPaths, isPublicPath } from './handlers/system-paths.ts';
 import { handleWatch } from './handlers/watch-handler.ts';
+import type { ConnectToPod } from './port-forward/port-forward.ts';
+import { serveUpgrade } from './port-forward/upgrade.ts';
 import type { ApiRequest } from './request/body.ts';
 import { createFlightControl } from './request/flight-control.ts';
 import { parseRequestInfo } from './request/request-info.ts';
@@ -35,6 +38,8 @@ export interface ListenOptions {
   pki: ApiPki;
   host: string;
   port: number;
+  /** Undefined: ports of pods cannot be reached through this API. */
+  connectToPod: ConnectToPod | undefined;
 }
 
 export interface Listener {
@@ -79,6 +84,21 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   server.on('request', (request: ApiRequest, response: ApiResponse) => {
     void serve(options, flights, request, response);
   });
+  const { connectToPod } = options;
+  if (connectToPod)
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      void serveUpgrade(
+        {
+          context,
+          connect: connectToPod,
+          admit: (upgrade) => admitUpgrade(options, upgrade),
+          enter: (user) => flights.enter('watch', user),
+        },
+        request,
+        socket,
+        head,
+      );
+    });
   server.listen(options.port, host);
   await once(server, 'listening').catch((error: NodeJS.ErrnoException) => {
     throw new CodedError(
@@ -236,6 +256,14 @@ async function admitUser(
   throw unauthorized(
     'Unauthorized: present a client certificate of this API or a bearer token of a service account',
   );
+}
+
+/** As for a request; nothing that leaves HTTP is public. */
+async function admitUpgrade(options: ListenOptions, request: IncomingMessage): Promise<User> {
+  const authorization = request.headers.authorization;
+  const caller = await options.authenticator.authenticate(request.socket as TLSSocket, authorization);
+  if (!caller || caller === anonymous) throw unauthorized('Unauthorized');
+  return impersonated(options.context.authorizer, caller, request.headers);
 }
 
 async function withDeadline<T>(work: Promise<T>, ms: number): Promise<T> {

@@ -55,6 +55,7 @@ export async function route(
       path: info.path,
       method: info.method,
       query: info.query,
+      user: context.user,
       accept: text('accept'),
       ifNoneMatch: text('if-none-match'),
       host: text(':authority') ?? text('host') ?? 'localhost',

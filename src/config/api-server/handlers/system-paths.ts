@@ -1,4 +1,5 @@
 import { CodedError } from '../../../kit/coded-error.ts';
+import type { User } from '../../access/user.ts';
 import type { KindRegistry } from '../../kind.ts';
 import {
   aggregatedDiscovery,
@@ -28,14 +29,18 @@ export interface SystemPathOptions {
   jwks: () => Promise<unknown>;
   issuer: string;
   /** Paths of the program that embeds the API. */
-  paths: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
-  actions: SystemPathOptions['paths'];
+  paths: Readonly<Record<string, SystemPath>>;
+  actions: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
 }
+
+/** Answers a GET for a user who may make it; what is returned is sent as JSON. */
+export type SystemPath = (query: URLSearchParams, user: User) => unknown;
 
 export interface SystemRequest {
   path: string;
   method: string;
   query: URLSearchParams;
+  user: User;
   accept: string | undefined;
   ifNoneMatch: string | undefined;
   host: string;
@@ -83,7 +88,7 @@ export function createSystemPaths(options: SystemPathOptions) {
     if (path.startsWith('/openapi/v3/'))
       return openApiV3(options.v3, path.slice('/openapi/v3/'.length), request);
     const further = Object.hasOwn(options.paths, path) ? options.paths[path] : undefined;
-    if (further) return json(await refusing(() => further(request.query)));
+    if (further) return json(await refusing(() => further(request.query, request.user)));
     if (path === '/') return json({ paths: rootPaths(current()) });
     return discovery(current(), path, request);
   }

@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import type { ConfigObject } from '../../config/object.ts';
+import type { Store } from '../../config/store/store.ts';
+
+/** The pod by which Istio's tools find the control plane. */
+export const istiodPod = { namespace: 'istio-system', name: 'istiod' } as const;
+
+/**
+ * The pod that stands for the control plane: Istio's command line, Kiali and people look for `app=istiod`, and reach its ports through
+ * the API. No service selects it, so that no proxy hears of it.
+ */
+export function istiodPodObject(version: string, startedAt: string): ConfigObject {
+  const labels = {
+    app: 'istiod',
+    istio: 'pilot',
+    'istio.io/rev': 'default',
+    'app.kubernetes.io/managed-by': 'ostria',
+    'app.kubernetes.io/version': version,
+    'sidecar.istio.io/inject': 'false',
+  };
+  const conditions = ['Initialized', 'Ready', 'ContainersReady', 'PodScheduled'].map((type) => ({
+    type,
+    status: 'True',
+    lastTransitionTime: startedAt,
+  }));
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { ...istiodPod, labels },
+    spec: {
+      serviceAccountName: 'istiod',
+      containers: [
+        {
+          name: 'discovery',
+          image: 'ostria.dev/control-plane',
+          ports: [
+            { name: 'https-dns', containerPort: 15012 },
+            { name: 'http-monitoring', containerPort: 15014 },
+          ],
+        },
+      ],
+    },
+    status: {
+      phase: 'Running',
+      podIP: '127.0.0.1',
+      podIPs: [{ ip: '127.0.0.1' }],
+      hostIP: '127.0.0.1',
+      startTime: startedAt,
+      conditions,
+      containerStatuses: [
+        {
+          name: 'discovery',
+          ready: true,
+          restartCount: 0,
+          image: 'ostria.dev/control-plane',
+          imageID: '',
+          state: { running: { startedAt } },
+        },
+      ],
+    },
+  };
+}
+
+/** Writes the pod; one of an earlier run keeps its identity. */
+export async function publishIstiodPod(store: Store, version: string, now = new Date()): Promise<void> {
+  const ref = { resource: 'pods', ...istiodPod };
+  const startedAt = now.toISOString().replace(/\.\d+Z$/, 'Z');
+  const known = (await store.get(ref))?.object.metadata;
+  const pod = istiodPodObject(version, startedAt);
+  const metadata = {
+    ...pod.metadata,
+    uid: known?.uid ?? randomUUID(),
+    creationTimestamp: known?.creationTimestamp ?? startedAt,
+  };
+  await store.commit([{ type: 'put', ref, object: { ...pod, metadata } }]);
+}

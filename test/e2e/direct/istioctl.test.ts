@@ -1,0 +1,212 @@
+// What istioctl says on the wire to a mesh, request by request.
+import { readFileSync } from 'node:fs';
+import { fromBinary } from '@bufbuild/protobuf';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { ClustersConfigDumpSchema } from '../../../gen/proto/envoy/admin/v3/config_dump_shared_pb.js';
+import { ClusterSchema } from '../../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import { ClientConfigSchema } from '../../../gen/proto/envoy/service/status/v3/csds_pb.js';
+import { ApiClient } from '../../../src/cli/api/api-client.ts';
+import { readKubeconfig } from '../../../src/kit/kubeconfig.ts';
+import { type HelloMesh, openHelloMesh } from '../../support/hello-mesh.ts';
+import { type ApiCaller, PortForwardClient } from '../../support/port-forward-client.ts';
+import { SotwClient } from '../../xds/fake-envoy.ts';
+
+vi.setConfig({ testTimeout: 90_000 });
+
+let mesh: HelloMesh;
+let admin: ApiCaller;
+beforeAll(async () => {
+  mesh = await openHelloMesh();
+  const { server, ca = '', certificate = '', key = '' } = readKubeconfig(mesh.state('kubeconfig'));
+  admin = { url: server, ca, certificatePem: certificate, keyPem: key };
+}, 300_000);
+afterAll(() => mesh?.close(), 90_000);
+
+const istiod = { namespace: 'istio-system', pod: 'istiod' };
+
+async function tokenOf(namespace: string, audiences: readonly string[]): Promise<string> {
+  const { json } = await mesh.client.request({
+    method: 'POST',
+    path: `/api/v1/namespaces/${namespace}/serviceaccounts/default/token`,
+    body: {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: { audiences, expirationSeconds: 3600 },
+    },
+  });
+  return (json as { status: { token: string } }).status.token;
+}
+
+async function page<T>(caller: ApiCaller, path: string): Promise<T> {
+  const client = await PortForwardClient.open(caller, 'websocket', istiod);
+  try {
+    const { status, body } = await client.get(15014, path);
+    if (status !== 200) throw new Error(`${status} ${body}`);
+    return JSON.parse(body) as T;
+  } finally {
+    client.close();
+  }
+}
+
+function askXds(token: string, typeUrl: string, names: readonly string[] = []) {
+  const { ports } = JSON.parse(readFileSync(mesh.state('ports.json'), 'utf8')) as {
+    ports: Record<string, number>;
+  };
+  const client = new SotwClient(ports['control-plane/xds'] as number, {
+    tls: { rejectUnauthorized: false },
+    headers: { authorization: `Bearer ${token}` },
+  });
+  client.request(typeUrl, {
+    node: { id: 'sidecar~10.0.0.1~.istio-system~istio-system.svc.cluster.local' },
+    subscribe: names,
+    nonce: String(new Date()),
+  });
+  return client;
+}
+
+test('the control plane is found as a pod, and tells its version there', async () => {
+  const query = 'labelSelector=app%3Distiod%2Cistio.io%2Frev%3Ddefault&fieldSelector=status.phase%3DRunning';
+  const list = await mesh.client.get<{
+    items: { metadata: { name: string }; status: { conditions: object[] } }[];
+  }>(`/api/v1/namespaces/istio-system/pods?${query}`);
+  expect(list.items.map(({ metadata }) => metadata.name)).toEqual(['istiod']);
+  expect(list.items[0]?.status.conditions).toContainEqual(
+    expect.objectContaining({ type: 'Ready', status: 'True' }),
+  );
+  expect(await page(admin, '//version')).toMatchObject({
+    clientVersion: { version: expect.stringMatching(/^\d/) },
+  });
+});
+
+test('proxy-status: its token is taken on the xDS port, and every proxy is in sync', async () => {
+  const client = askXds(await tokenOf('istio-system', ['istio-ca']), 'istio.io/debug/syncz');
+  const { resources, controlPlane } = await client.next(10_000);
+  await client.close();
+  expect(JSON.parse(controlPlane?.identifier ?? '')).toMatchObject({ Component: 'istiod', ID: 'istiod' });
+  const names = resources.map(({ value }) => fromBinary(ClientConfigSchema, value).node?.id.split('~')[2]);
+  expect(names).toContain('helloworld-v1-0.default');
+  expect(names).toContain('istio-ingressgateway.istio-system');
+});
+
+test('a token for something else, or of another namespace, is told nothing that is not its own', async () => {
+  const wrong = askXds(await tokenOf('istio-system', ['something-else']), 'istio.io/debug/syncz');
+  expect((await wrong.trailers).status).toBe('16');
+  const own = askXds(await tokenOf('default', ['istio-ca']), 'istio.io/debug/syncz');
+  const { resources } = await own.next(10_000);
+  await own.close();
+  const names = resources.map(({ value }) => fromBinary(ClientConfigSchema, value).node?.id.split('~')[2]);
+  expect(names).toContain('helloworld-v1-0.default');
+  expect(names.filter((name) => !name?.endsWith('.default'))).toEqual([]);
+});
+
+test('proxy-status POD: what should be and what Envoy has are the same clusters', async () => {
+  const client = askXds(await tokenOf('istio-system', ['istio-ca']), 'istio.io/debug/config_dump', [
+    'helloworld-v1-0.default',
+  ]);
+  const { resources } = await client.next(10_000);
+  await client.close();
+  const wanted = resources
+    .flatMap((any) => anyUnpack(any, ClustersConfigDumpSchema)?.dynamicActiveClusters ?? [])
+    .flatMap(({ cluster }) => (cluster ? (anyUnpack(cluster, ClusterSchema)?.name ?? []) : []));
+  const forward = await PortForwardClient.open(admin, 'spdy', {
+    namespace: 'default',
+    pod: 'helloworld-v1-0',
+  });
+  const { body } = await forward.get(
+    15000,
+    '/config_dump?resource=dynamic_active_clusters&mask=cluster.name',
+  );
+  forward.close();
+  const held = [...body.matchAll(/"name": "([^"]+)"/g)].map(([, name]) => name);
+  expect(wanted.length).toBeGreaterThan(3);
+  expect([...new Set(held)].sort()).toEqual([...wanted].sort());
+});
+
+test('pages of the monitoring port have Istio’s fields', async () => {
+  const services = await page<{ hostname: string; Attributes: { Name: string; Namespace: string } }[]>(
+    admin,
+    '/debug/registryz',
+  );
+  expect(services).toContainEqual(
+    expect.objectContaining({
+      hostname: 'helloworld.default.svc.cluster.local',
+      Attributes: expect.objectContaining({
+        Name: 'helloworld',
+        Namespace: 'default',
+        ServiceRegistry: 'Kubernetes',
+      }),
+      ports: [{ name: expect.any(String), port: 5000, protocol: 'HTTP' }],
+      Resolution: 0,
+    }),
+  );
+  const shards = await page<Record<string, Record<string, { Shards: Record<string, object[]> }>>>(
+    admin,
+    '/debug/endpointz',
+  );
+  expect(
+    Object.values(shards['helloworld.default.svc.cluster.local']?.default?.Shards ?? {}).flat(),
+  ).toHaveLength(2);
+  const config = await page<{ kind: string; metadata: { name: string } }[]>(admin, '/debug/configz');
+  expect(config.map(({ kind }) => kind)).toContain('Gateway');
+  expect(config.map(({ kind }) => kind)).not.toContain('Secret');
+  expect(await page(admin, '/debug/mesh')).toMatchObject({
+    rootNamespace: 'istio-system',
+    trustDomain: 'cluster.local',
+  });
+  expect(await page(admin, '/debug/instancesz')).toHaveProperty(
+    'sidecar~127.0.0.1~helloworld-v1-0.default~default.svc.cluster.local',
+  );
+  for (const name of await page<string[]>(admin, '/debug/list'))
+    await page(admin, `/debug/${name}?proxyID=helloworld-v1-0.default`);
+  const dump = await page<{ configs: Record<string, unknown>[] }>(
+    admin,
+    '/debug/config_dump?proxyID=helloworld-v1-0.default&include_eds',
+  );
+  expect(dump.configs.map((one) => String(one['@type']).split('.').at(-1))).toContain('EndpointsConfigDump');
+});
+
+test('a service account reaches neither pods’ ports nor pages without leave, and of pages its namespace alone with it', async () => {
+  const token = await tokenOf('default', []);
+  const account: ApiCaller = { url: admin.url, ca: admin.ca, token };
+  await expect(PortForwardClient.open(account, 'websocket', istiod)).rejects.toMatchObject({ status: 403 });
+  const api = new ApiClient({
+    ...readKubeconfig(mesh.state('kubeconfig')),
+    certificate: undefined,
+    key: undefined,
+    token,
+  } as never);
+  try {
+    await expect(api.get('/debug/syncz')).rejects.toMatchObject({ status: 403 });
+    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: 'debug-reader' } };
+    await mesh.apply(
+      {
+        ...role,
+        kind: 'ClusterRole',
+        rules: [
+          { nonResourceURLs: ['/debug/*'], verbs: ['get'] },
+          { apiGroups: [''], resources: ['pods/portforward'], verbs: ['create'] },
+        ],
+      },
+      {
+        ...role,
+        kind: 'ClusterRoleBinding',
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'debug-reader' },
+        subjects: [{ kind: 'ServiceAccount', name: 'default', namespace: 'default' }],
+      },
+    );
+    const namespacesOf = (statuses: { namespace: string }[]) => [
+      ...new Set(statuses.map(({ namespace }) => namespace)),
+    ];
+    expect(namespacesOf(await api.get('/debug/syncz'))).toEqual(['default']);
+    await expect(api.get('/debug/configz')).rejects.toMatchObject({ status: 403 });
+    expect(namespacesOf(await page(account, '/debug/syncz'))).toEqual(['default']);
+    await expect(page(account, '/debug/registryz')).rejects.toThrow('403');
+    await expect(page(account, '/debug/edsz?proxyID=istio-ingressgateway.istio-system')).rejects.toThrow(
+      '404',
+    );
+    await expect(page(account, '/metrics')).rejects.toThrow('404');
+  } finally {
+    api.close();
+  }
+});
