@@ -97,6 +97,13 @@ const configuration = {
       to: { path: '^(test|tools|scripts|samples)/|\\.test\\.ts$' },
     },
     {
+      name: 'http-through-kit',
+      comment: 'to import names of node:http costs a process 16 MB: values come from kit/node-http.ts',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      to: { path: '^(node:)?http$', dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'no-cycles',
       comment: 'types may refer to each other; code may not',
       severity: 'error',

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
-import { request as httpRequest } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { callUnary } from '../kit/grpc-http2.ts';
+import { http } from '../kit/node-http.ts';
 import type { WorkloadProbe } from '../kit/registration.ts';
 
 /** Asks the application once. Undefined: well; else why not. Never rejects. */
@@ -57,7 +57,7 @@ function askHttp(
     // A workload's own certificate is nobody's business here, as with Kubernetes' probes.
     const sent = secure
       ? httpsRequest({ ...options, rejectUnauthorized: false }, done)
-      : httpRequest(options, done);
+      : http.request(options, done);
     sent.on('timeout', () => sent.destroy(new Error(`no answer within ${timeout} ms`)));
     sent.on('error', (error) => resolve(`${path}: ${error.message}`));
     sent.end();
