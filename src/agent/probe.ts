@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { IncomingMessage } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
@@ -49,7 +50,7 @@ function askHttp(
     agent: false,
   };
   return new Promise((resolve) => {
-    const done = (response: import('node:http').IncomingMessage): void => {
+    const done = (response: IncomingMessage): void => {
       response.resume();
       const status = response.statusCode ?? 0;
       resolve(status >= 200 && status < 400 ? undefined : `${path} answers ${status}`);
