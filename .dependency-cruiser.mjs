@@ -18,6 +18,9 @@ const line = [
   ['simulate'],
   ['model'],
   ['explain'],
+  ['request-space'],
+  ['impact', 'prove'],
+  ['assertions'],
   ['analyze'],
   ['editor'],
   ['ca', 'xds', 'injection', 'sdk', 'agent'],
@@ -27,7 +30,8 @@ const line = [
 /** From the registry to the editor nothing reaches Node: the same code runs in the browser. */
 const pure = [
   ...['registry', 'snapshot', 'plan', 'envoy', 'grpc', 'features', 'pipeline'],
-  ...['simulate', 'model', 'explain', 'analyze', 'editor'],
+  ...['simulate', 'model', 'explain', 'request-space', 'impact', 'prove', 'assertions'],
+  ...['analyze', 'editor'],
 ];
 
 /** @param {string[]} folders */

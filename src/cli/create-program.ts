@@ -10,6 +10,7 @@ import { registerGet } from './commands/get.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerLsp } from './commands/lsp.ts';
 import { registerMeshConfig } from './commands/mesh-config.ts';
+import { registerPlan } from './commands/plan.ts';
 import { registerPrograms } from './commands/programs.ts';
 import { registerProxyConfig } from './commands/proxy-config.ts';
 import { registerProxyStatus } from './commands/proxy-status.ts';
@@ -47,6 +48,7 @@ Exit codes: ostria help exit-codes`,
   registerApply(program);
   registerAnalyze(program);
   registerExplain(program);
+  registerPlan(program);
   registerGet(program);
   registerDelete(program);
   registerProxyStatus(program);

@@ -15,6 +15,8 @@ export const exitCodes = {
   rejected: 9,
   rolledBack: 10,
   negative: 11,
+  changes: 12,
+  unknown: 13,
   interrupted: 130,
 } as const;
 
@@ -33,7 +35,9 @@ export const exitCodesHelp = `Exit codes of ostria
   8    it did not become ready in time
   9    rejected: a proxy, or the compile for it, does not take what was applied; it is in force elsewhere
   10   rolled back: what was applied was rejected or failed its conditions, and what was there before is back
-  11   no: the answer to what was asked is a negative one (explain: the request is refused or fails)
+  11   no: the answer to what was asked is a negative one (explain: the request is refused or fails; prove: it is not so)
+  12   changes: requests would come out differently (plan)
+  13   unknown: the search was cut before everything was looked at (plan, prove)
   130  interrupted with Ctrl-C
 
 ostria run ends with the exit code of the command that it ran.

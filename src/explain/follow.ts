@@ -31,6 +31,8 @@ export interface Following {
   readonly identity?: string;
   readonly decisions: Decision[];
   readonly assumed: Set<string>;
+  /** Told of every proxy that the call passes, once for each destination that is looked into. */
+  readonly seen?: (hop: Hop, resources: DecodedResources, result: SimulationResult) => void;
 }
 
 /** Follows a call through a proxy and those behind it; decisions are told where `told` is set. */
@@ -39,6 +41,7 @@ export function follow(following: Following, hop: Hop, depth: number, told: bool
   const resources = model.resources(hop.proxy);
   const result = simulate(resources, hop.call, options);
   for (const what of result.assumed ?? []) following.assumed.add(what);
+  following.seen?.(hop, resources, result);
   const at: DecisionPlace = { workload: hop.at.key, role: hop.role };
   if (told) following.decisions.push(...stepDecisions(hop, { model, at, resources, call: hop.call, result }));
   const end = localEnd(model, hop, result);
@@ -81,6 +84,7 @@ function branches(
   return weighted.flatMap(({ weight }, destination) => {
     const call = { ...hop.call, destination };
     const own = destination === 0 ? result : simulate(resources, call, following.options);
+    if (destination > 0) following.seen?.({ ...hop, call }, resources, own);
     const end = localEnd(following.model, hop, own);
     const leaves: Leaf[] = end
       ? [{ percent: 100, cluster: own.cluster ?? '', end }]

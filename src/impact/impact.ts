@@ -1,0 +1,229 @@
+import { parseOriginId } from '../config/origin.ts';
+import type { DecidedBy } from '../explain/explanation.ts';
+import { decidedBy } from '../explain/words.ts';
+import type { Model } from '../model/model.ts';
+import { Conditions } from '../request-space/conditions.ts';
+import { type Departure, send } from '../request-space/journey.ts';
+import { outcomeOf, type RequestOutcome } from '../request-space/outcome.ts';
+import { defaultSpaceLimits, requestSpace, type Variant } from '../request-space/space.ts';
+import { type Difference, differences } from './compare.ts';
+import { type Crossing, findCrossings } from './crossings.ts';
+import { targetUrl } from './targets.ts';
+import { type Touched, touchedProxies } from './touched.ts';
+
+/** One request that comes out differently, and what it stands for. */
+export interface Witness {
+  /** `namespace/name` of the workload that sends it, or of the gateway that a client outside calls. */
+  readonly from: string;
+  /** It comes from outside, by that gateway. */
+  readonly outside: boolean;
+  /** It goes to the workload's own address, in plaintext and without an identity. */
+  readonly stranger: boolean;
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly claims?: Readonly<Record<string, unknown>>;
+  /** Of the client outside, where it matters. */
+  readonly address?: string;
+}
+
+/** Requests that are decided alike, before and after, and whose outcome changes. */
+export interface ChangedClass {
+  /** Equal for two requests of one class: see `classKey`. */
+  readonly key: string;
+  /** The simplest one that was found. */
+  readonly witness: Witness;
+  /** All workloads that send such requests, `namespace/name`. */
+  readonly senders: readonly string[];
+  readonly before: RequestOutcome;
+  readonly after: RequestOutcome;
+  readonly differences: readonly Difference[];
+  readonly decidedBefore: readonly DecidedBy[];
+  readonly decidedAfter: readonly DecidedBy[];
+  /** Kinds of requests in it that were looked at. */
+  readonly requests: number;
+}
+
+/** What a change does. */
+export interface Impact {
+  readonly touched: Touched;
+  readonly changed: readonly ChangedClass[];
+  /** Requests that were followed before and after. */
+  readonly examined: number;
+  /** Where it was not looked, in words; empty: every kind of request was. */
+  readonly cuts: readonly string[];
+}
+
+export interface ImpactLimits {
+  /** Classes that are told, at most. Default 200. */
+  readonly classes?: number;
+  /** Requests that are followed, at most. Default 200,000. */
+  readonly requests?: number;
+  /** Milliseconds, default 30,000; checked by `now`. */
+  readonly timeMs?: number;
+}
+
+export interface ImpactOptions extends ImpactLimits {
+  /** Milliseconds from anywhere. Default: time has no limit. */
+  readonly now?: () => number;
+}
+
+/** Compares what becomes of requests in two models of one family. */
+export function impactOf(before: Model, after: Model, options: ImpactOptions = {}): Impact {
+  const touched = touchedProxies(before, after);
+  const search = new Search(before, after, options);
+  for (const crossing of findCrossings(before, after, touched)) if (!search.examine(crossing)) break;
+  return { touched, changed: search.classes(), examined: search.examined, cuts: [...search.cuts] };
+}
+
+/**
+ * What requests of one class have in common: the port, the virtual hosts, and the objects that decide before and after, and what
+ * changes. Paths, headers and hosts as they are written may differ.
+ */
+export function classKey(port: number, before: RequestOutcome, after: RequestOutcome): string {
+  return JSON.stringify([
+    port,
+    before.virtualHost,
+    before.deciders,
+    before.ends.map(({ outcome, status }) => [outcome, status]),
+    after.virtualHost,
+    after.deciders,
+    after.ends.map(({ outcome, status }) => [outcome, status]),
+    differences(before, after).map(({ what }) => what),
+  ]);
+}
+
+interface Found {
+  readonly first: Omit<ChangedClass, 'senders' | 'requests'>;
+  readonly senders: Set<string>;
+  requests: number;
+}
+
+class Search {
+  readonly cuts = new Set<string>();
+  examined = 0;
+  readonly #found = new Map<string, Found>();
+  readonly #before: Model;
+  readonly #after: Model;
+  readonly #limits: Required<ImpactLimits>;
+  readonly #now: () => number;
+  readonly #until: number;
+
+  constructor(before: Model, after: Model, { now = () => 0, ...limits }: ImpactOptions) {
+    this.#before = before;
+    this.#after = after;
+    this.#limits = { classes: 200, requests: 200_000, timeMs: 30_000, ...limits };
+    this.#now = now;
+    this.#until = now() + this.#limits.timeMs;
+  }
+
+  classes(): ChangedClass[] {
+    return [...this.#found.values()].map(({ first, senders, requests }) => ({
+      ...first,
+      senders: [...senders].sort(),
+      requests,
+    }));
+  }
+
+  /** False: there is no room for more. */
+  examine(crossing: Crossing): boolean {
+    const beyond = new Conditions();
+    for (const side of crossing.sides) beyond.addAll(side.surroundings.beyond);
+    const { cuts, variants } = requestSpace(
+      {
+        hosts: crossing.sides.flatMap(({ surroundings }) => surroundings.host ?? []),
+        beyond,
+        ...(crossing.outside ? { outside: '198.51.100.1' } : {}),
+      },
+      defaultSpaceLimits,
+    );
+    const connection = crossing.target.scheme === 'tcp' || crossing.target.scheme === 'tls';
+    const all = [...(connection ? [plain] : variants)];
+    for (const what of cuts) this.cuts.add(`${targetUrl(crossing.target)}: ${what}`);
+    const [old, now] = crossing.sides;
+    // One model after the other: a sender without a proxy asks for its model's world.
+    const before = this.#outcomes(this.#before, old.departure, all, crossing);
+    const after = this.#outcomes(this.#after, now.departure, all.slice(0, before.length), crossing);
+    after.forEach((outcome, index) => {
+      this.#compare(crossing, all[index] as Variant, before[index] as RequestOutcome, outcome);
+    });
+    return after.length === all.length && this.#mayGoOn(crossing);
+  }
+
+  #outcomes(
+    model: Model,
+    departure: Departure,
+    variants: readonly Variant[],
+    crossing: Crossing,
+  ): RequestOutcome[] {
+    const outcomes: RequestOutcome[] = [];
+    for (const variant of variants) {
+      if ((outcomes.length & 63) === 63 && !this.#mayGoOn(crossing)) break;
+      outcomes.push(outcomeOf(model, send(departure, variant)));
+      this.examined += 0.5;
+    }
+    return outcomes;
+  }
+
+  #mayGoOn({ target }: Crossing): boolean {
+    const stop = (why: string): boolean => {
+      this.cuts.add(`the search ended at ${targetUrl(target)}: ${why}`);
+      return false;
+    };
+    if (this.#now() > this.#until) return stop(`it took more than ${this.#limits.timeMs / 1000} s`);
+    if (this.examined > this.#limits.requests)
+      return stop(`${this.#limits.requests} requests were looked at`);
+    if (this.#found.size > this.#limits.classes)
+      return stop(`${this.#limits.classes} classes of requests change`);
+    return true;
+  }
+
+  #compare(crossing: Crossing, variant: Variant, before: RequestOutcome, after: RequestOutcome): void {
+    const changes = differences(before, after);
+    if (changes.length === 0) return;
+    const key = classKey(crossing.target.port, before, after);
+    const known = this.#found.get(key);
+    if (known) {
+      known.requests++;
+      for (const sender of crossing.senders) known.senders.add(sender);
+      return;
+    }
+    this.#found.set(key, {
+      first: {
+        key,
+        witness: witnessOf(crossing, variant),
+        before,
+        after,
+        differences: changes,
+        decidedBefore: decided(this.#before, before),
+        decidedAfter: decided(this.#after, after),
+      },
+      senders: new Set(crossing.senders),
+      requests: 1,
+    });
+  }
+}
+
+const plain: Variant = { path: '/', method: 'GET', headers: {} };
+
+function witnessOf({ target, url, from, outside, stranger }: Crossing, variant: Variant): Witness {
+  const { path, method, headers, claims, address } = variant;
+  const connection = target.scheme === 'tcp' || target.scheme === 'tls';
+  return {
+    from,
+    outside,
+    stranger,
+    url: `${url}${connection ? '' : path}`,
+    method,
+    headers,
+    ...(claims ? { claims } : {}),
+    ...(address === undefined ? {} : { address }),
+  };
+}
+
+function decided(model: Model, { deciders }: RequestOutcome): DecidedBy[] {
+  return deciders.flatMap((id) => {
+    const origin = parseOriginId(id);
+    return origin ? [decidedBy(model, origin)] : [];
+  });
+}

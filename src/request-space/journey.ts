@@ -1,0 +1,105 @@
+import { identityFor, type Start, startOf } from '../explain/first-hop.ts';
+import { type Following, follow } from '../explain/follow.ts';
+import type { Hop } from '../explain/hop.ts';
+import type { Leaf } from '../explain/leaf.ts';
+import { parseTarget } from '../explain/target.ts';
+import { withoutProxy } from '../explain/without-proxy.ts';
+import type { Model, ModelWorkload } from '../model/model.ts';
+import type { Call, SimulationResult } from '../simulate/call.ts';
+import type { DecodedResources } from '../simulate/decoded-resources.ts';
+import type { Variant } from './space.ts';
+
+/** A request that is ready to be sent in many variants: who sends it, and to what host and port. */
+export interface Departure {
+  readonly model: Model;
+  readonly url: string;
+  /** Where it starts. */
+  readonly start: Start | StrangerStart;
+}
+
+/** Somebody without a proxy and without an identity, who calls a workload's own address. */
+interface StrangerStart {
+  readonly hop: Hop;
+}
+
+/** A proxy on the way, and what became of the call there. */
+export interface Passed {
+  readonly hop: Hop;
+  readonly resources: DecodedResources;
+  readonly result: SimulationResult;
+}
+
+/** A request's way through the mesh. */
+export interface Journey {
+  readonly passed: readonly Passed[];
+  readonly leaves: readonly Leaf[];
+  readonly assumed: ReadonlySet<string>;
+}
+
+/** Reserved for documentation (RFC 5737). */
+const strangerAddress = '203.0.113.7';
+
+/** Asks for the model's world. Undefined: the URL does not read. */
+export function depart(model: Model, at: ModelWorkload, url: string): Departure | undefined {
+  const parsed = parseTarget(url);
+  if (!parsed.ok) return undefined;
+  const outside = at.proxy?.type === 'router';
+  return { model, url, start: startOf(model, { outside, at }, parsed.value, { from: at.key, url }) };
+}
+
+/** A call in plaintext to a port of a workload, past every proxy but its own. Undefined: it has none. */
+export function departAsStranger(
+  model: Model,
+  server: ModelWorkload,
+  url: string,
+  port: number,
+): Departure | undefined {
+  const parsed = parseTarget(url);
+  if (!parsed.ok || !server.proxy) return undefined;
+  const { scheme, authority, path } = parsed.value;
+  const { explicit } = server.proxy;
+  const call: Call = {
+    address: explicit ? '127.0.0.1' : (server.workload.addresses[0] ?? ''),
+    port,
+    mode: explicit ? 'direct' : 'inbound',
+    protocol: scheme === 'http' || scheme === 'https' ? 'http' : 'tcp',
+    tls: 'plaintext',
+    sourceAddress: strangerAddress,
+    host: authority,
+    path,
+  };
+  return { model, url, start: { hop: { at: server, proxy: server.proxy, role: 'server', call } } };
+}
+
+/** Sends one variant. */
+export function send({ model, start, url }: Departure, variant: Variant): Journey {
+  const passed: Passed[] = [];
+  const assumed = new Set<string>();
+  const identity = start.hop ? identityFor(model, start.hop.at, undefined) : undefined;
+  const following: Following = {
+    model,
+    options: {},
+    ...(identity === undefined ? {} : { identity }),
+    decisions: [],
+    assumed,
+    seen: (hop, resources, result) => passed.push({ hop, resources, result }),
+  };
+  if (start.hop) {
+    const hop = { ...start.hop, call: withVariant(start.hop.call, variant) };
+    return { passed, leaves: follow(following, hop, 0, false), assumed };
+  }
+  const begun = start as Start;
+  const parsed = parseTarget(url);
+  const port = parsed.ok ? parsed.value.port : begun.port;
+  const leaves = withoutProxy(following, { ...begun, call: withVariant(begun.call, variant) }, port);
+  return { passed, leaves, assumed };
+}
+
+function withVariant(call: Call, { path, method, headers, claims, address }: Variant): Call {
+  return {
+    ...call,
+    ...(address === undefined ? {} : { sourceAddress: address }),
+    ...(call.protocol === 'tcp' ? {} : { path, method, headers: { ...call.headers, ...headers } }),
+    ...(claims ? { claims } : {}),
+  };
+}
