@@ -147,7 +147,7 @@ function valuesAt(
 ): Completion[] {
   const reference = referenceAt(`${kind.kind}.${kind.group}`, cursor.path);
   if (reference) {
-    const namespace = namespaceOf(lines, cursor);
+    const namespace = metadataOf(lines, cursor).namespace;
     const host = reference === 'subset' ? siblingValue(lines, line, cursor, 'host') : '';
     return candidates(reference, sources, namespace, host).map(({ text, detail }) => ({
       label: text,
@@ -166,14 +166,21 @@ function choicesOf(schema: SchemaNode): Completion[] {
   return schema.default === undefined ? [] : [value(String(schema.default), 'default')];
 }
 
-/** The namespace of the document that a cursor is in. */
-export function namespaceOf(lines: readonly string[], { document }: Cursor): string {
+/** Name and namespace of the object that a cursor is in, in block or flow style. */
+export function metadataOf(
+  lines: readonly string[],
+  { document }: Cursor,
+): { readonly name: string; readonly namespace: string } {
   let inMetadata = false;
+  const found = { name: '', namespace: '' };
   for (let at = document.start; at < document.end; at++) {
     const text = lines[at] ?? '';
     if (/^\S/.test(text)) inMetadata = /^metadata:/.test(text);
-    const match = inMetadata ? /^\s+namespace:\s*["']?([^\s"'#]+)/.exec(text) : null;
-    if (match?.[1]) return match[1];
+    if (!inMetadata) continue;
+    for (const field of ['name', 'namespace'] as const) {
+      const match = new RegExp(`(?:^\\s+|[{,]\\s*)${field}:\\s*["']?([^\\s"'#,}]+)`).exec(text);
+      if (match?.[1] && found[field] === '') found[field] = match[1];
+    }
   }
-  return 'default';
+  return { name: found.name, namespace: found.namespace || 'default' };
 }

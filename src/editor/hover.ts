@@ -1,6 +1,7 @@
 import { resolveHost } from '../plan/hosts.ts';
-import { type EditorContext, namespaceOf } from './complete.ts';
+import { type EditorContext, metadataOf } from './complete.ts';
 import { type Candidate, candidates, type Reference, referenceAt } from './references.ts';
+import type { RuleRef } from './route-hover.ts';
 import { kindOf, rootSchema, schemaAt, typeText } from './schema-at.ts';
 import { type Cursor, cursorAt, rootField, siblingValue } from './yaml-cursor.ts';
 
@@ -9,6 +10,17 @@ interface Place {
   readonly cursor: Cursor;
   readonly reference: Reference | undefined;
   readonly found: readonly Candidate[];
+}
+
+/** The rule of a VirtualService that a place belongs to: the cursor is on one of its own fields. */
+export function ruleAt(text: string, line: number, character: number): RuleRef | undefined {
+  const lines = text.split(/\r?\n/);
+  const cursor = cursorAt(lines, line, character);
+  if (cursor?.at !== 'key' || !cursor.isNamed || cursor.path.length !== 3) return undefined;
+  const [spec, http, index] = cursor.path;
+  if (spec !== 'spec' || http !== 'http' || typeof index !== 'number') return undefined;
+  if (rootField(lines, cursor.document, 'kind') !== 'VirtualService') return undefined;
+  return { ...metadataOf(lines, cursor), index };
 }
 
 export interface HoverText {
@@ -69,7 +81,7 @@ function placeAt(
   const reference =
     kind && isText(cursor) ? referenceAt(`${kind.kind}.${kind.group}`, cursor.path) : undefined;
   if (!reference) return { cursor, reference, found: [] };
-  const namespace = namespaceOf(lines, cursor);
+  const namespace = metadataOf(lines, cursor).namespace;
   const host = reference === 'subset' ? siblingValue(lines, line, cursor, 'host') : '';
   const word = cursor.word.replace(/^(["'])(.*)\1$/, '$2');
   const meant = meaning(reference, word, namespace);

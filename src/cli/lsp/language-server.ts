@@ -6,10 +6,12 @@ import {
   type Connection,
   DiagnosticSeverity,
   FileChangeType,
+  type Hover,
   type InitializeParams,
   type InitializeResult,
   InsertTextFormat,
   type Location,
+  type Position,
   TextDocumentSyncKind,
   TextDocuments,
 } from 'vscode-languageserver/node';
@@ -21,8 +23,10 @@ import type { ConfigObject } from '../../config/object.ts';
 import type { SchemaNode } from '../../config/schema/schema-node.ts';
 import { type Completion, completeAt, completeFieldsAt, type EditorContext } from '../../editor/complete.ts';
 import { type Diagnostic, diagnose } from '../../editor/diagnose.ts';
-import { definitionsAt, hoverAt } from '../../editor/hover.ts';
+import { definitionsAt, hoverAt, ruleAt } from '../../editor/hover.ts';
+import { ruleHover } from '../../editor/route-hover.ts';
 import { Workspace } from '../../editor/workspace.ts';
+import { createModel, type Model, type ModelOptions } from '../../model/model.ts';
 import { meshFileSchema } from '../mesh-file/mesh-file-schema.ts';
 import { parseMeshFile } from '../mesh-file/parse-mesh-file.ts';
 import { readText, yamlFilesOf } from './workspace-files.ts';
@@ -30,7 +34,13 @@ import { readText, yamlFilesOf } from './workspace-files.ts';
 export interface LanguageServerOptions {
   readonly kinds: KindRegistry;
   readonly analyzers: readonly Analyzer[];
-  readonly judge: (object: ConfigObject) => readonly Issue[];
+  /** Schema, defaults and rules: the object as it would be stored, and what is wrong with it. */
+  readonly admit: (object: ConfigObject) => {
+    readonly object: ConfigObject;
+    readonly issues: readonly Issue[];
+  };
+  /** What the features make of a mesh. */
+  readonly roots: ModelOptions['roots'];
   readonly version: string;
 }
 
@@ -54,6 +64,7 @@ export class LanguageServer {
   readonly #workspace = new Workspace();
   #timer: NodeJS.Timeout | undefined;
   #told = new Set<string>();
+  #model: { readonly revision: number; readonly value: Model } | undefined;
   #context: { readonly revision: number; readonly value: EditorContext } | undefined;
 
   constructor(connection: Connection, options: LanguageServerOptions) {
@@ -73,16 +84,7 @@ export class LanguageServer {
           this.#take(uri, type === FileChangeType.Deleted ? undefined : textOnDisk(uri));
     });
     connection.onCompletion(({ textDocument, position }) => this.#complete(textDocument.uri, position));
-    connection.onHover(({ textDocument, position }) => {
-      const text = this.#documents.get(textDocument.uri)?.getText();
-      const found = text && hoverAt(text, position.line, position.character, this.#contextNow());
-      if (!found) return null;
-      const { line } = position;
-      return {
-        contents: { kind: 'markdown', value: found.text },
-        range: { start: { line, character: found.from }, end: { line, character: found.to } },
-      };
-    });
+    connection.onHover(({ textDocument, position }) => this.#hover(textDocument.uri, position));
     connection.onDefinition(({ textDocument, position }) => this.#define(textDocument.uri, position));
     this.#documents.listen(connection);
     connection.listen();
@@ -127,7 +129,11 @@ export class LanguageServer {
   }
 
   #diagnose(): void {
-    const found = diagnose(this.#workspace, { ...this.#options, now: Date.now() });
+    const found = diagnose(this.#workspace, {
+      analyzers: this.#options.analyzers,
+      judge: (object) => this.#options.admit(object).issues,
+      now: Date.now(),
+    });
     const meshFiles = this.#workspace.paths.filter(isMeshFile).flatMap((path) => this.#meshFile(path));
     const byPath = Map.groupBy([...found, ...meshFiles], ({ path }) => path);
     const told = new Set(byPath.keys());
@@ -155,7 +161,33 @@ export class LanguageServer {
     }));
   }
 
-  #complete(uri: string, { line, character }: { line: number; character: number }): CompletionItem[] {
+  #hover(uri: string, { line, character }: Position): Hover | null {
+    const text = this.#documents.get(uri)?.getText();
+    const found = text === undefined ? undefined : hoverAt(text, line, character, this.#contextNow());
+    if (text === undefined || !found) return null;
+    const rule = ruleAt(text, line, character);
+    const words = rule && ruleHover(this.#modelNow(), rule);
+    return {
+      contents: { kind: 'markdown', value: words ? `${words}\n\n---\n\n${found.text}` : found.text },
+      range: { start: { line, character: found.from }, end: { line, character: found.to } },
+    };
+  }
+
+  /** Objects that would not be admitted are no part of it: they are underlined. */
+  #modelNow(): Model {
+    const { revision } = this.#workspace;
+    if (this.#model?.revision !== revision) {
+      const sound = this.#workspace.objects().flatMap(({ object, positions }) => {
+        const verdict = this.#options.admit(object);
+        if (verdict.issues.some(({ severity }) => severity === 'error')) return [];
+        return [{ object: verdict.object, ...(positions ? { positions } : {}) }];
+      });
+      this.#model = { revision, value: createModel(sound, { roots: this.#options.roots }) };
+    }
+    return this.#model.value;
+  }
+
+  #complete(uri: string, { line, character }: Position): CompletionItem[] {
     const text = this.#documents.get(uri)?.getText();
     if (text === undefined) return [];
     const found = isMeshFile(pathOf(uri))
@@ -166,7 +198,7 @@ export class LanguageServer {
     return found.items.map((item) => toItem(item, range));
   }
 
-  #define(uri: string, { line, character }: { line: number; character: number }): Location[] {
+  #define(uri: string, { line, character }: Position): Location[] {
     const text = this.#documents.get(uri)?.getText();
     if (text === undefined) return [];
     return definitionsAt(text, line, character, this.#contextNow()).flatMap(({ source, path }) => {

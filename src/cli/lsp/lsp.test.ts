@@ -33,6 +33,15 @@ spec:
   - name: v2
     labels: {version: v2}
 `;
+const pods = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: reviews-v1}
+spec:
+  selector: {matchLabels: {app: reviews, version: v1}}
+  template:
+    metadata: {labels: {app: reviews, version: v1}}
+    spec: {containers: [{name: app, image: reviews, ports: [{containerPort: 9080}]}]}
+`;
 const routes = `apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
@@ -57,6 +66,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ostria-lsp-'));
   writeFileSync(join(folder, 'services.yaml'), services);
   writeFileSync(join(folder, 'routes.yaml'), routes);
+  writeFileSync(join(folder, 'pods.yaml'), pods);
   writeFileSync(join(folder, 'chart.yaml'), 'kind: Service\nmetadata: {name: {{ .Values.name }}}\n');
   writeFileSync(join(folder, 'mesh.yaml'), 'workloads:\n  web:\n    comand: x\n');
   const main = join(import.meta.dirname, '..', 'main.ts');
@@ -182,6 +192,50 @@ test('hovering tells what a field is for and what a name stands for', async () =
   expect(await hover(routes.replace('destination:', 'desti|nation:'))).toContain('A service');
   expect(await hover(routes.replace('subset: v9', 'subset: v|2'))).toContain('"version":"v2"');
   expect(await hover(routes.replace('subset: v9', 'subset: v|9'))).toContain('No subset');
+});
+
+test('hovering over a rule tells what it comes to in a proxy', async () => {
+  const rules = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: reviews
+spec:
+  hosts:
+  - reviews
+  http:
+  - match:
+    - headers:
+        end-user:
+          exact: jason
+    route:
+    - destination:
+        host: reviews
+        subset: v2
+  - rou|te:
+    - destination:
+        host: reviews
+        subset: v1
+      weight: 75
+    - destination:
+        host: reviews
+        subset: v2
+      weight: 25
+  - timeout: 1s
+    route:
+    - destination:
+        host: reviews
+`;
+  const found = await ask<Hover | null>('textDocument/hover', 'routes.yaml', rules);
+  const { value } = found?.contents as { value: string };
+  expect(value).toContain(
+    'Takes requests to reviews.default.svc.cluster.local:9080 that no rule before it takes.',
+  );
+  expect(value).toContain('Asked before it: rule 0 (header end-user is "jason")');
+  expect(value).toContain('75 % to reviews.default.svc.cluster.local subset v1 port 9080: 1 endpoint (');
+  expect(value).toContain('25 % to reviews.default.svc.cluster.local subset v2 port 9080: **no endpoint**');
+  const last = rules.replace('|', '').replace('  - timeout', '  - time|out');
+  const never = await ask<Hover | null>('textDocument/hover', 'routes.yaml', last);
+  expect((never?.contents as { value: string }).value).toContain('No request comes to this rule');
 });
 
 test('a name leads to where it is defined', async () => {
