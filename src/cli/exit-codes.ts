@@ -17,6 +17,7 @@ export const exitCodes = {
   negative: 11,
   changes: 12,
   unknown: 13,
+  diffFailed: 14,
   interrupted: 130,
 } as const;
 
@@ -40,6 +41,7 @@ export const exitCodesHelp = `Exit codes of ostria
   13   unknown: the search was cut before everything was looked at (plan, prove)
   130  interrupted with Ctrl-C
 
+ostria diff ends with 1 where something differs, and with 14 where it failed for a reason that has no code of its own.
 ostria run ends with the exit code of the command that it ran.
 `;
 
@@ -52,6 +54,10 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   UrlNotRead: 2,
   FileNotFound: 4,
   MeshUnknown: 4,
+  ObjectUnknown: 4,
+  HistoryTooShort: 4,
+  HistoryUnavailable: 4,
+  DiffFailed: 14,
   WorkloadUnknown: 4,
   CallerUnknown: 4,
   UrlInvalid: 2,

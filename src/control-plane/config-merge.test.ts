@@ -31,7 +31,7 @@ it('keeps the first source in force, shows the conflict, and falls back when the
     3,
   );
   expect(merge.take('store', { revision: 2, initial: false, changes: [change('a')] })).toEqual([
-    { group: 'networking.istio.io', kind: 'VirtualService', key: 'default/a' },
+    { group: 'networking.istio.io', kind: 'VirtualService', key: 'default/a', previous: expect.anything() },
   ]);
   expect([...merge.all()]).toEqual([]);
 });

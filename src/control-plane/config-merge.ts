@@ -11,6 +11,11 @@ export interface SourceConflict {
   loser: string;
 }
 
+/** A change of what is in force, with the object that was before it. */
+export interface MergedChange extends ConfigChange {
+  readonly previous: ConfigObject | undefined;
+}
+
 interface Held {
   object: ConfigObject;
   positions: ObjectPositions | undefined;
@@ -30,18 +35,19 @@ export class ConfigMerge {
   }
 
   /** Takes a source's batch; returns the changes of what is in force. */
-  take(source: string, batch: ConfigBatch): ConfigChange[] {
-    const out: ConfigChange[] = [];
+  take(source: string, batch: ConfigBatch): MergedChange[] {
+    const out: MergedChange[] = [];
     for (const change of batch.changes) {
       const id = objectId(change);
       const before = this.#inForce(id);
       this.#put(id, source, change);
       const after = this.#inForce(id);
       if (before?.object === after?.object) continue;
+      const previous = before?.object;
       out.push(
         after
-          ? { ...change, ...withPositions(after) }
-          : { group: change.group, kind: change.kind, key: change.key },
+          ? { ...change, ...withPositions(after), previous }
+          : { group: change.group, kind: change.kind, key: change.key, previous },
       );
     }
     return out;

@@ -5,7 +5,7 @@ import { worldChanges } from '../model/for-compile.ts';
 import { type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
 import { Registry, type RegistryOptions } from '../registry/registry.ts';
 import type { WorldChange } from '../snapshot/world.ts';
-import { ConfigMerge } from './config-merge.ts';
+import { ConfigMerge, type MergedChange } from './config-merge.ts';
 import { DiscoveryScope } from './discovery-scope.ts';
 import { OpenDestinations } from './open-destinations.ts';
 
@@ -31,6 +31,8 @@ export interface MeshStateOptions {
   onTaken?: (source: string, sourceRevision: number, revision: number) => void;
   /** The clock of `holdUntil`, in ms. Default: the wall clock. */
   now?: () => number;
+  /** Told what a source changed of what is in force. */
+  onMerged?: (source: string, changes: readonly MergedChange[]) => void;
   /** The status of a ServiceEntry (`namespace/name`) should say these addresses. */
   onVirtualIps?: RegistryOptions['onVirtualIps'];
 }
@@ -96,7 +98,9 @@ export class MeshState {
 
   /** Takes a batch as one; returns the mesh revision that contains it. */
   take(source: string, batch: ConfigBatch): number {
-    const changes = [...this.#scope.take(this.merge.take(source, batch))];
+    const merged = this.merge.take(source, batch);
+    this.#options.onMerged?.(source, merged);
+    const changes = [...this.#scope.take(merged)];
     this.#revision++;
     const world: WorldChange[] = [];
     for (const change of changes) if (change.kind === 'ConfigMap') this.#takeConfigMap(change, world);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import { badRange } from '../kit/guarded-fetch.ts';
+import type { HistoryLimits } from './history/history.ts';
 
 export interface Address {
   host: string;
@@ -40,6 +41,8 @@ export interface ControlPlaneOptions {
    * URL leads neither to this machine nor into its networks.
    */
   allowFetch: readonly string[];
+  /** How much of the past is kept in `state`; 0 bytes: nothing. Default: 64 MiB, 100,000 changes, 7 days. */
+  history?: Partial<HistoryLimits>;
   /** Where clients reach the API: written into the kubeconfig. Default: the address that it listens on. */
   kubeconfig?: string;
   /** Directory of the workloads that run on this machine, one directory each, with the socket of its Envoy's admin interface. */
@@ -65,6 +68,7 @@ Runs the control plane in the foreground.
   --trust-sync SECONDS       how often workloads ask for new roots (default 300, 5 while roots change)
   --mtls strict|permissive|disable   default peer authentication (default strict)
   --allow-fetch RANGE[,…]    fetch keys of tokens from these ranges too (public addresses only by default)
+  --history MIB[,DAYS[,CHANGES]]   how much of the past is kept (default 64,7,100000; 0: nothing)
   --lazy                     sidecars load clusters and virtual hosts on the first request
   --kubeconfig FILE          write the admin's kubeconfig here (0600)
   --workloads DIR            workloads of this machine, whose Envoys the API's port forwarding reaches
@@ -90,6 +94,7 @@ const flags = {
   'trust-sync': { type: 'string' },
   mtls: { type: 'string' },
   'allow-fetch': { type: 'string' },
+  history: { type: 'string' },
   kubeconfig: { type: 'string' },
   workloads: { type: 'string' },
   settings: { type: 'string' },
@@ -136,6 +141,7 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
       ca: values.ca ?? settings.ca,
       identity: values.identity ?? settings.identity,
       trustSyncMs: seconds('--trust-sync', values['trust-sync']) ?? settings.trustSyncMs,
+      history: historyLimits(values.history) ?? settings.history,
       kubeconfig: values.kubeconfig ?? settings.kubeconfig,
       workloads: values.workloads ?? settings.workloads,
     }),
@@ -206,6 +212,19 @@ function seconds(flag: string, text: string | undefined): number | undefined {
   if (!(value >= 0.05 && value <= 86_400))
     throw invalid(`${flag} ${text}: must be between 0.05 and 86400 seconds`);
   return value * 1000;
+}
+
+function historyLimits(text: string | undefined): Partial<HistoryLimits> | undefined {
+  if (text === undefined) return undefined;
+  const [mebibytes, days, changes, ...more] = text.split(',').map(Number);
+  const wrong = [mebibytes, days, changes].some((value) => value !== undefined && !(value >= 0));
+  if (mebibytes === undefined || wrong || more.length > 0)
+    throw invalid(`--history ${text}: must be MIB, MIB,DAYS or MIB,DAYS,CHANGES, as 64,7,100000`);
+  return {
+    bytes: mebibytes * 1024 * 1024,
+    ...(days === undefined ? {} : { ageMs: days * 86_400_000 }),
+    ...(changes === undefined ? {} : { changes }),
+  };
 }
 
 function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {

@@ -4,7 +4,7 @@ import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
 import { splitKey } from '../config/object.ts';
 import { DirectorySource } from '../config/sources/directory-source.ts';
-import type { ConfigSource } from '../config/sources/source.ts';
+import type { ConfigChange, ConfigSource } from '../config/sources/source.ts';
 import { formatProblem } from '../config/sources/source-problem.ts';
 import { StoreSource } from '../config/sources/store-source.ts';
 import type { Store } from '../config/store/store.ts';
@@ -29,6 +29,8 @@ import { FlushLog } from './delivery/flush-log.ts';
 import { RevisionBook } from './delivery/revision-book.ts';
 import { FilterQuarantine } from './filter-quarantine.ts';
 import { Flusher } from './flusher.ts';
+import { History } from './history/history.ts';
+import { historyPaths } from './history/history-paths.ts';
 import { type IdentityService, openIdentityService } from './identity-service.ts';
 import { KeyKeeper } from './keys/key-keeper.ts';
 import { LazyMemory } from './lazy-memory.ts';
@@ -107,12 +109,15 @@ async function start(
   const keys = await keepKeys(options, compiles, flusher, log);
   stops.push(() => keys.close());
   const revisions = new RevisionBook();
-  const state = new MeshState({
+  const history = keepHistory(options, () => state.merge.all(), log);
+  if (history) stops.push(() => history.close());
+  const state: MeshState = new MeshState({
     sources: ['files', 'store'],
     mesh,
     targets: [...compiles, keys],
     parseMesh: parseMeshSettings,
     onProblem: (message) => log.warn(message),
+    ...(history ? { onMerged: (source, changes) => history.record(source, changes) } : {}),
     onTaken(source, sourceRevision, revision) {
       if (source === 'store') revisions.note(sourceRevision, revision);
     },
@@ -155,6 +160,7 @@ async function start(
   if (store) ready.push(startSource('store', storeSource(store, log)));
 
   await Promise.all(ready);
+  void history?.start();
   await keys.settled(firstKeysMs);
   await flusher.settled();
   monitoring.setReady('configuration');
@@ -189,7 +195,10 @@ async function start(
       log,
       release: ostriaVersion(),
       checks: {},
-      paths: debugPaths({ ledger, engine, state, delivery, ring: identity?.ring, pages: debug.pages }),
+      paths: {
+        ...debugPaths({ ledger, engine, state, delivery, ring: identity?.ring, pages: debug.pages }),
+        ...(history ? historyPaths(history) : {}),
+      },
       actions: controlActions(identity?.ring),
       hooks: [
         admissionWarnings({
@@ -227,6 +236,21 @@ function storeSource(store: Store, log: Logger): StoreSource {
     store,
     onProblem: (problem) =>
       problem === undefined ? log.info('the store answers again') : log.warn(`the store: ${problem}`),
+  });
+}
+
+/** Undefined: there is no place for it, or it is not wanted. */
+function keepHistory(
+  { state, history: limits }: ControlPlaneOptions,
+  present: () => Iterable<ConfigChange>,
+  log: Logger,
+): History | undefined {
+  if (state === undefined || limits?.bytes === 0) return undefined;
+  return new History({
+    directory: join(state, 'history'),
+    ...(limits ? { limits } : {}),
+    present,
+    warn: (message) => log.warn(message),
   });
 }
 

@@ -4,6 +4,8 @@ import { CodedError } from '../../kit/coded-error.ts';
 import type { ApiClient } from '../api/api-client.ts';
 import { type ApiResource, discover, resourceOfName, resourcePath } from '../api/discovery.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
+import { getAt } from '../history/get-at.ts';
+import { parseWhen } from '../history/parse-when.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { textTable } from '../output/text-table.ts';
 
@@ -13,6 +15,7 @@ interface GetFlags extends ConnectionFlags {
   readonly selector?: string;
   readonly fieldSelector?: string;
   readonly watch?: boolean;
+  readonly at?: string;
 }
 
 export function registerGet(program: Command): void {
@@ -26,7 +29,8 @@ export function registerGet(program: Command): void {
     .option('-o, --output <format>', 'wide, name, json or yaml')
     .option('-l, --selector <labels>', 'only objects with these labels')
     .option('--field-selector <fields>', 'only objects with these fields')
-    .option('-w, --watch', 'go on with what changes');
+    .option('-w, --watch', 'go on with what changes')
+    .option('--at <time>', 'as they were: 14:00, 10m (ago) or a revision of ostria history');
   addConnectionFlags(command)
     .addHelpText(
       'after',
@@ -36,6 +40,7 @@ Examples:
   ostria get vs reviews -o yaml
   ostria get services,pods -A
   ostria get workloadentries -l app=reviews -w
+  ostria get vs reviews --at 14:00
   ostria get api-resources`,
     )
     .action(runGet);
@@ -75,6 +80,10 @@ async function runGet(types: string, names: string[], flags: GetFlags): Promise<
         'a name and --all-namespaces do not go together; give -n NAMESPACE',
       );
     const where = flags.allNamespaces ? undefined : namespace;
+    if (flags.at !== undefined) {
+      await showPast(client, targets, where, { ...flags, at: flags.at });
+      return;
+    }
     if (output === 'json' || output === 'yaml') {
       process.stdout.write(formatStructured(await readObjects(client, targets, where, flags), output));
       return;
@@ -90,6 +99,30 @@ async function runGet(types: string, names: string[], flags: GetFlags): Promise<
     }
   } finally {
     client.close();
+  }
+}
+
+/** The server's columns are of the present: what was is shown as it stood. */
+async function showPast(
+  client: ApiClient,
+  targets: readonly Target[],
+  namespace: string | undefined,
+  { at, output = 'yaml', watch, selector, fieldSelector }: GetFlags & { at: string },
+): Promise<void> {
+  if (output === 'wide' || watch || selector !== undefined || fieldSelector !== undefined)
+    throw new CodedError('UsageInvalid', '--at goes with names, -n, -A and -o json, yaml or name only');
+  const items = await getAt(client, parseWhen(at), targets, namespace);
+  const [only] = items;
+  if (!only && targets.every(({ name }) => name !== undefined))
+    throw new CodedError('ObjectUnknown', `there was no such object at ${at}; ostria history lists changes`);
+  if (output === 'name')
+    process.stdout.write(
+      items.map(({ kind, metadata }) => `${kind.toLowerCase()}/${metadata.name}\n`).join(''),
+    );
+  else {
+    const single = items.length === 1 && targets[0]?.name !== undefined;
+    const value = single ? only : { apiVersion: 'v1', kind: 'List', items };
+    process.stdout.write(formatStructured(value, output === 'json' ? 'json' : 'yaml'));
   }
 }
 
