@@ -8,35 +8,21 @@ import { explain } from '../../src/explain/explain.ts';
 import { createModel } from '../../src/model/model.ts';
 import { roots } from '../../src/pipeline/roots.ts';
 import { cpuMs, option } from './measure.ts';
+import { networkingYaml, serviceYaml } from './mesh-yaml.ts';
 
 const services = option('services', 1000);
 const runs = option('runs', 5);
 const servicesPerFile = 50;
 
 /** A service with five pods; every fifth with routes, subsets and a policy, as in the mesh of the budgets. */
-function serviceYaml(index: number): string {
+function partYaml(index: number): string {
   const name = `svc-${index}`;
   const pod = `metadata: {labels: {app: ${name}, version: v1}}, spec: {serviceAccountName: ${name}, containers: [{name: app, image: app}]}`;
-  const objects = [
-    `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\nspec: {selector: {app: ${name}}, ports: [{name: http, port: 9080}]}\n`,
+  return [
+    serviceYaml(name),
     `apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ${name}}\nspec: {replicas: 5, selector: {matchLabels: {app: ${name}}}, template: {${pod}}}\n`,
-  ];
-  if (index % 5 === 0)
-    objects.push(
-      `apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}]
-  http:
-  - match: [{uri: {prefix: /a}}]
-    route: [{destination: {host: ${name}, subset: v1}}]
-  - route: [{destination: {host: ${name}, subset: v1}, weight: 90}, {destination: {host: svc-${(index + 1) % services}}, weight: 10}]
-`,
-      `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: ${name}}\nspec: {host: ${name}, subsets: [{name: v1, labels: {version: v1}}]}\n`,
-      `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: ${name}}\nspec: {selector: {matchLabels: {app: ${name}}}, rules: [{to: [{operation: {methods: [GET]}}]}]}\n`,
-    );
-  return objects.join('---\n');
+    ...(index % 5 === 0 ? networkingYaml(name, `svc-${(index + 1) % services}`) : []),
+  ].join('---\n');
 }
 
 function median(values: number[]): number {
@@ -47,7 +33,7 @@ function write(directory: string): string[] {
   const texts: string[] = [];
   for (let first = 0; first < services; first += servicesPerFile) {
     const count = Math.min(servicesPerFile, services - first);
-    const text = Array.from({ length: count }, (_, index) => serviceYaml(first + index)).join('---\n');
+    const text = Array.from({ length: count }, (_, index) => partYaml(first + index)).join('---\n');
     writeFileSync(join(directory, `services-${String(first).padStart(6, '0')}.yaml`), text);
     texts.push(text);
   }
