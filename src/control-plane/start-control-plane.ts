@@ -22,7 +22,7 @@ import { createAdmitObject } from './admit-object.ts';
 import { AutoRegistration } from './auto-registration.ts';
 import { openStore, startConfigApi } from './config-api.ts';
 import { createDebug, type Debug } from './debug/create-debug.ts';
-import { publishIstiodPod } from './debug/istiod-pod.ts';
+import { publishIstiodPod, publishMeshSettings } from './debug/istiod-pod.ts';
 import { controlActions, debugPaths } from './debug-paths.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { FlushLog } from './delivery/flush-log.ts';
@@ -211,7 +211,10 @@ async function start(
       connectToPod: debug.connectToPod(ports.get('xds')),
     });
     // Several control planes over one etcd would write one pod: they are found by their addresses.
-    if (options.store === 'embedded') await publishIstiodPod(store, ostriaVersion());
+    if (options.store === 'embedded') {
+      await publishIstiodPod(store, ostriaVersion());
+      await publishMeshSettings(store);
+    }
     stops.push(() => api.close());
     identity?.useAccountTokens(api.tokens);
     ports.set('api', api.port);

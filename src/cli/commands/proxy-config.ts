@@ -7,11 +7,13 @@ import {
   bootstrapOf,
   type ConfigDump,
   clustersOf,
+  extensionsOf,
   listenersOf,
   routesOf,
   secretsOf,
 } from '../proxy/config-dump.ts';
 import { askEnvoy, findProxy } from '../proxy/envoy-admin-client.ts';
+import { logLevels, logTable } from '../proxy/log-levels.ts';
 import {
   type ClusterFilter,
   type ClusterStatuses,
@@ -19,6 +21,7 @@ import {
   type EndpointFilter,
   endpointRows,
   endpointTable,
+  extensionTable,
   filterClusters,
   filterListeners,
   type ListenerFilter,
@@ -56,7 +59,9 @@ Examples:
   ostria proxy-config cluster productpage-v1-0
   ostria proxy-config routes productpage-v1-0 -o json
   ostria pc endpoint productpage-v1-0 --cluster 'outbound|9080||reviews.default.svc.cluster.local'
-  ostria pc secret istio-ingressgateway`,
+  ostria pc secret istio-ingressgateway
+  ostria pc log productpage-v1-0 --level http:debug
+  ostria pc all productpage-v1-0 -o json > dump.json`,
     );
 
   add(group, 'cluster', ['clusters', 'c'], 'clusters: where calls can go')
@@ -108,6 +113,21 @@ Examples:
         return { data, table: secretTable(data) };
       }),
   );
+  add(group, 'ecds', ['ec'], 'extension configurations: filters that are delivered by themselves').action(
+    (name: string | undefined, flags: CommonFlags) =>
+      show(name, flags, async (source) => {
+        const data = extensionsOf(await source.dump());
+        return { data, table: extensionTable(data) };
+      }),
+  );
+  add(group, 'all', ['a'], 'whole configuration: every table of the above').action(
+    (name: string | undefined, flags: CommonFlags) =>
+      show(name, flags, async (source) => {
+        const data = await source.dump('?include_eds');
+        return { data, table: await allTables(data, source) };
+      }),
+  );
+  addLog(group);
   add(group, 'bootstrap', ['b'], 'what Envoy was started with').action(
     (name: string | undefined, flags: CommonFlags) =>
       show(name, flags, async (source) => {
@@ -115,6 +135,61 @@ Examples:
         return { data, table: formatStructured(data, 'json') };
       }),
   );
+}
+
+async function allTables(dump: ConfigDump, source: Source): Promise<string> {
+  const secrets = secretsOf(dump);
+  const extensions = extensionsOf(dump);
+  const tables = [
+    clusterTable(clustersOf(dump)),
+    listenerTable(listenersOf(dump)),
+    routeTable(routesOf(dump)),
+    endpointTable(endpointRows(await source.clusters(), {})),
+    ...(secrets.length > 0 ? [secretTable(secrets)] : []),
+    ...(extensions.length > 0 ? [extensionTable(extensions)] : []),
+  ];
+  return tables.join('\n');
+}
+
+interface LogFlags {
+  readonly level?: string;
+  readonly reset?: boolean;
+  readonly output?: string;
+  readonly mesh?: string;
+}
+
+function addLog(group: Command): void {
+  group
+    .command('log')
+    .aliases(['o'])
+    .summary('log levels: what Envoy writes to its log')
+    .description('Shows the log level of each of Envoy’s loggers, or sets some or all of them.')
+    .argument('<workload>', 'workload or replica: reviews-v1, reviews-v1-0, reviews-v1-0.default')
+    .option(
+      '--level <levels>',
+      'a level for all, or logger:level,…; trace, debug, info, warning, error, critical or off',
+    )
+    .option('-r, --reset', 'back to warning, as Envoys are started')
+    .option('-o, --output <format>', 'short (default), json or yaml')
+    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ostria proxy-config log productpage-v1-0
+  ostria proxy-config log productpage-v1-0 --level debug
+  ostria proxy-config log productpage-v1-0 --level http:debug,rbac:trace
+  ostria proxy-config log productpage-v1-0 --reset`,
+    )
+    .action(async (name: string, flags: LogFlags) => {
+      const output = parseOutput(flags.output, ['short', 'json', 'yaml']);
+      const { socket } = findProxy(requireRunning(flags.mesh).paths, name);
+      const levels = await logLevels(socket, flags.reset ? 'warning' : flags.level);
+      process.stdout.write(
+        output === 'json' || output === 'yaml' ? formatStructured(levels, output) : logTable(levels),
+      );
+    });
 }
 
 function add(group: Command, name: string, aliases: readonly string[], summary: string): Command {
@@ -154,7 +229,7 @@ function ofEnvoy(name: string | undefined, flags: CommonFlags): Source {
     throw new CodedError('UsageInvalid', 'which workload? Give its name (ostria ps lists them), or --file');
   const { socket } = findProxy(requireRunning(flags.mesh).paths, name);
   return {
-    dump: async () => JSON.parse(await askEnvoy(socket, '/config_dump')) as ConfigDump,
+    dump: async (query = '') => JSON.parse(await askEnvoy(socket, `/config_dump${query}`)) as ConfigDump,
     clusters: async () => JSON.parse(await askEnvoy(socket, '/clusters?format=json')) as ClusterStatuses,
   };
 }

@@ -124,6 +124,18 @@ export function secretsOf(dump: ConfigDump): EnvoySecret[] {
   ]);
 }
 
+export interface EnvoyExtension {
+  readonly name?: string;
+  readonly typed_config?: Readonly<Record<string, unknown>>;
+}
+
+/** Extension configurations that are delivered by themselves (ECDS). */
+export function extensionsOf(dump: ConfigDump): EnvoyExtension[] {
+  return section(dump, 'EcdsConfigDump').flatMap((config) =>
+    list(config.ecds_filters).map(({ ecds_filter }) => ecds_filter as EnvoyExtension),
+  );
+}
+
 export function bootstrapOf(dump: ConfigDump): unknown {
   return section(dump, 'BootstrapConfigDump')[0]?.bootstrap;
 }

@@ -7,10 +7,15 @@ import type { StatePaths } from '../state/state-directory.ts';
 const maxBytes = 256 * 1024 * 1024;
 
 /** Asks the admin interface of an Envoy on its unix socket. */
-export function askEnvoy(socketPath: string, path: string, timeoutMs = 15_000): Promise<string> {
+export function askEnvoy(
+  socketPath: string,
+  path: string,
+  timeoutMs = 15_000,
+  method: 'GET' | 'POST' = 'GET',
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const outgoing = http.request(
-      { socketPath, path, signal: AbortSignal.timeout(timeoutMs), agent: false },
+      { socketPath, path, method, signal: AbortSignal.timeout(timeoutMs), agent: false },
       (response) => {
         const chunks: Buffer[] = [];
         let size = 0;

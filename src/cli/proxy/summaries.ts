@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { textTable } from '../output/text-table.ts';
 import {
   type EnvoyCluster,
+  type EnvoyExtension,
   type EnvoyFilterChain,
   type EnvoyListener,
   type EnvoyRoute,
@@ -281,6 +282,14 @@ export function secretTable(secrets: readonly EnvoySecret[], now = Date.now()): 
     ['RESOURCE NAME', 'TYPE', 'STATUS', 'VALID CERT', 'SERIAL NUMBER', 'NOT AFTER', 'NOT BEFORE'],
     rows,
   );
+}
+
+export function extensionTable(extensions: readonly EnvoyExtension[]): string {
+  const rows = extensions.map(({ name = '', typed_config = {} }) => [
+    name,
+    String(typed_config['@type'] ?? '').replace(/^.*\//, ''),
+  ]);
+  return textTable(['ECDS NAME', 'TYPE'], rows.sort(byColumns(0)));
 }
 
 function certificateOf(base64: string | undefined): X509Certificate | undefined {

@@ -61,6 +61,27 @@ export function istiodPodObject(version: string, startedAt: string): ConfigObjec
   };
 }
 
+const meshSettings: ConfigObject = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: {
+    name: 'istio',
+    namespace: istiodPod.namespace,
+    labels: { 'app.kubernetes.io/managed-by': 'ostria' },
+  },
+  data: { mesh: '{}\n' },
+};
+
+/** The mesh's settings as an object, empty, where nobody has written one: Istio's tools stop where there is none. */
+export async function publishMeshSettings(store: Store, now = new Date()): Promise<void> {
+  const { name } = meshSettings.metadata;
+  const ref = { resource: 'configmaps', namespace: istiodPod.namespace, name };
+  const creationTimestamp = now.toISOString().replace(/\.\d+Z$/, 'Z');
+  const metadata = { ...meshSettings.metadata, uid: randomUUID(), creationTimestamp };
+  // Somebody else's stays as it is.
+  await store.commit([{ type: 'put', ref, object: { ...meshSettings, metadata }, expect: 0 }]);
+}
+
 /** Writes the pod; one of an earlier run keeps its identity. */
 export async function publishIstiodPod(store: Store, version: string, now = new Date()): Promise<void> {
   const ref = { resource: 'pods', ...istiodPod };

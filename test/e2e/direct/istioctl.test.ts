@@ -1,14 +1,15 @@
-// What istioctl says on the wire to a mesh, request by request.
+// What istioctl says on the wire to a mesh, request by request; and, where it is there (at night it is built), the program itself.
 import { readFileSync } from 'node:fs';
 import { fromBinary } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ClustersConfigDumpSchema } from '../../../gen/proto/envoy/admin/v3/config_dump_shared_pb.js';
 import { ClusterSchema } from '../../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import { ClientConfigSchema } from '../../../gen/proto/envoy/service/status/v3/csds_pb.js';
 import { ApiClient } from '../../../src/cli/api/api-client.ts';
 import { readKubeconfig } from '../../../src/kit/kubeconfig.ts';
 import { type HelloMesh, openHelloMesh } from '../../support/hello-mesh.ts';
+import { findIstioctl, runIstioctl } from '../../support/istioctl.ts';
 import { type ApiCaller, PortForwardClient } from '../../support/port-forward-client.ts';
 import { SotwClient } from '../../xds/fake-envoy.ts';
 
@@ -209,4 +210,44 @@ test('a service account reaches neither pods’ ports nor pages without leave, a
   } finally {
     api.close();
   }
+});
+
+const real = findIstioctl();
+describe.skipIf('missing' in real)('the real istioctl', () => {
+  const istioctl = (...args: string[]) =>
+    runIstioctl('path' in real ? real.path : '', mesh.state('kubeconfig'), args);
+  const pod = 'helloworld-v1-0.default';
+
+  test('version and proxy-status', async () => {
+    expect(await istioctl('version')).toMatch(
+      /control plane version: \d.*\ndata plane version: .*\(5 proxies\)/,
+    );
+    const status = await istioctl('proxy-status', '-v', '1');
+    expect(status).toMatch(/helloworld-v1-0\.default~.*SYNCED.*istiod/);
+    expect(status).not.toMatch(/STALE|ERROR/);
+    expect(await istioctl('proxy-status', pod)).toMatch(/Clusters Match\nListeners Match\nRoutes Match/);
+  });
+
+  test('proxy-config', async () => {
+    expect(await istioctl('proxy-config', 'cluster', pod)).toMatch(
+      /httpbin\.default\.svc\.cluster\.local +8000/,
+    );
+    expect(await istioctl('proxy-config', 'listener', pod)).toContain('Cluster: inbound|5000||');
+    expect(await istioctl('proxy-config', 'route', pod)).toContain('http_proxy');
+    expect(await istioctl('proxy-config', 'endpoint', pod)).toContain('HEALTHY');
+    expect(await istioctl('proxy-config', 'secret', pod)).toMatch(/default +Cert Chain +ACTIVE +true/);
+    expect(await istioctl('proxy-config', 'log', pod, '--level', 'http:debug')).toContain('http: debug');
+    expect(await istioctl('proxy-config', 'log', pod, '--reset')).toContain('http: warning');
+    expect(await istioctl('proxy-config', 'all', pod)).toContain('Envoy Version: 1.40.0');
+  });
+
+  test('analyze, validate, describe and internal-debug', async () => {
+    expect(await istioctl('analyze')).not.toContain('Error');
+    expect(await istioctl('validate', '-f', 'samples/helloworld/gateway.yaml')).toBe('');
+    expect(await istioctl('experimental', 'describe', 'pod', pod)).toContain('Service: helloworld');
+    expect(await istioctl('experimental', 'describe', 'service', 'helloworld')).toContain('5000/HTTP');
+    expect(JSON.parse(await istioctl('experimental', 'internal-debug', 'syncz'))).toHaveLength(5);
+    expect(JSON.parse(await istioctl('experimental', 'internal-debug', '--list'))).toContain('registryz');
+    expect(await istioctl('experimental', 'authz', 'check', pod)).toContain('AuthorizationPolicy');
+  });
 });
