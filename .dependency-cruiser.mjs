@@ -21,6 +21,7 @@ const line = [
   ['request-space'],
   ['impact', 'prove'],
   ['assertions'],
+  ['observe'],
   ['analyze'],
   ['editor'],
   ['ca', 'xds', 'injection', 'sdk', 'agent'],
@@ -31,7 +32,7 @@ const line = [
 const pure = [
   ...['registry', 'snapshot', 'plan', 'envoy', 'grpc', 'features', 'pipeline'],
   ...['simulate', 'model', 'explain', 'request-space', 'impact', 'prove', 'assertions'],
-  ...['analyze', 'editor'],
+  ...['observe', 'analyze', 'editor'],
 ];
 
 /** @param {string[]} folders */

@@ -13,6 +13,7 @@ import { registerLogs } from './commands/logs.ts';
 import { registerLsp } from './commands/lsp.ts';
 import { registerMeshConfig } from './commands/mesh-config.ts';
 import { registerPlan } from './commands/plan.ts';
+import { registerPolicy } from './commands/policy.ts';
 import { registerPrograms } from './commands/programs.ts';
 import { registerProxyConfig } from './commands/proxy-config.ts';
 import { registerProxyStatus } from './commands/proxy-status.ts';
@@ -58,6 +59,7 @@ Exit codes: ostria help exit-codes`,
   registerProxyStatus(program);
   registerMeshConfig(program);
   registerProxyConfig(program);
+  registerPolicy(program);
   registerCa(program);
   registerLsp(program);
   registerSchema(program);

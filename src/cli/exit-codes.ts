@@ -63,6 +63,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   UrlInvalid: 2,
   IdentityInvalid: 2,
   ObjectInvalid: 3,
+  NothingObserved: 4,
   PortInUse: 5,
   NameTaken: 5,
   MeshNotRunning: 7,

@@ -1,6 +1,7 @@
 import type { AuthorityRing } from '../ca/authority-ring.ts';
 import type { SystemPath } from '../config/api-server/handlers/system-paths.ts';
 import { ApiError } from '../config/api-server/status.ts';
+import type { KindRegistry } from '../config/kind.ts';
 import { CodedError } from '../kit/coded-error.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 import type { Ledger } from '../xds/ledger.ts';
@@ -8,6 +9,7 @@ import { DebugError, type DebugPages, findPage } from './debug/debug-page.ts';
 import { scopeOfUser } from './debug/pod-connections.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { MeshState } from './mesh-state.ts';
+import { positionsOf } from './positions.ts';
 
 /** Longest wait for proxies to acknowledge, in ms. */
 const maxWaitMs = 60_000;
@@ -20,8 +22,9 @@ export function debugPaths(parts: {
   delivery: Delivery;
   ring: AuthorityRing | undefined;
   pages: DebugPages;
+  kinds: KindRegistry;
 }): Readonly<Record<string, SystemPath>> {
-  const { ledger, engine, state, delivery, ring, pages } = parts;
+  const { ledger, engine, state, delivery, ring, pages, kinds } = parts;
   return {
     ...istioPages(pages, state),
     '/debug/revision': () => ({ taken: state.revision, pushed: engine.revision }),
@@ -49,6 +52,8 @@ export function debugPaths(parts: {
     '/debug/mesh-config': () => ({ inForce: state.mesh, notActedOn: state.uncovered }),
     ...(ring ? { '/debug/ca': () => ring.status() } : {}),
     '/debug/conflicts': () => state.merge.conflicts(),
+    /** `?origin=ID`, repeatable: where it stands in the files that the control plane reads itself. */
+    '/debug/positions': (query) => positionsOf(kinds, state.merge, query.getAll('origin')),
   };
 }
 

@@ -196,7 +196,7 @@ async function start(
       release: ostriaVersion(),
       checks: {},
       paths: {
-        ...debugPaths({ ledger, engine, state, delivery, ring: identity?.ring, pages: debug.pages }),
+        ...debugPaths({ ledger, engine, state, delivery, ring: identity?.ring, pages: debug.pages, kinds }),
         ...(history ? historyPaths(history) : {}),
       },
       actions: controlActions(identity?.ring),

@@ -11,7 +11,8 @@ import {
   VirtualHostSchema,
 } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
-import type { RouteConfigurationPlan, VirtualHostPlan } from '../plan/route-plan.ts';
+import { originId } from '../config/origin.ts';
+import { type RouteConfigurationPlan, takesEverything, type VirtualHostPlan } from '../plan/route-plan.ts';
 import { adsSource } from './config-source.ts';
 import { originMetadata } from './pack.ts';
 
@@ -24,8 +25,16 @@ export function buildVirtualHost(plan: VirtualHostPlan, routes: Route[]): Virtua
     domains: [...plan.domains],
     routes,
     requireTls: plan.requireTls ? VirtualHost_TlsRequirementType.ALL : VirtualHost_TlsRequirementType.NONE,
-    metadata: originMetadata(plan.origin),
+    metadata: originMetadata(plan.origin, missed(plan)),
   });
+}
+
+/** Who made the routes of a host, where they leave requests without any: access logs name him. */
+function missed({ origin, routes }: VirtualHostPlan): Readonly<Record<string, string>> {
+  const last = routes.at(-1);
+  if (!last || takesEverything(last.match)) return {};
+  const maker = originId({ ...last.origin, path: '' });
+  return maker === originId({ ...origin, path: '' }) ? {} : { missed: maker };
 }
 
 /** Puts the name (field 1) before an encoded virtual host: concatenated messages merge, so nothing is encoded twice. */

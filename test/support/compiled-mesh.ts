@@ -264,6 +264,7 @@ function bootstrap(
     },
     ...(selfDiscovery ? { cluster_manager: { local_cluster_name: localCluster.name } } : {}),
     stats_flush_interval: '1s',
+    layered_runtime: { layers: [{ name: 'admin', admin_layer: {} }] },
   };
 }
 

@@ -18,6 +18,7 @@ import { failuresNow, type WaitVerdict, waitForChange } from '../apply/wait/wait
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import { parseDuration } from '../mesh-file/duration.ts';
+import { noteAppliedFiles } from '../origins/applied-files.ts';
 import { err, out } from '../output/style.ts';
 
 interface ApplyFlags extends ConnectionFlags {
@@ -90,6 +91,7 @@ async function runApply(flags: ApplyFlags): Promise<void> {
   try {
     const checked = await checkAll(client, objects, options, dryRun);
     if (!checked || dryRun) return;
+    noteAppliedFiles(access.server, flags.filename);
     if (!flags.wait) {
       await writeAll(client, objects, checked, options);
       return;

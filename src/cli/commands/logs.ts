@@ -2,7 +2,9 @@ import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, stat
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { CodedError } from '../../kit/coded-error.ts';
+import { parseDuration } from '../mesh-file/duration.ts';
 import { chooseMesh } from '../meshes.ts';
+import { parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
 import { type StatePaths, stateDirectory, statePaths } from '../state/state-directory.ts';
 
@@ -11,6 +13,9 @@ interface LogsFlags {
   readonly follow?: boolean;
   readonly tail?: number;
   readonly container?: string;
+  readonly failed?: boolean;
+  readonly since?: string;
+  readonly output?: string;
 }
 
 const parts = ['app', 'agent', 'envoy', 'all'] as const;
@@ -27,6 +32,9 @@ export function registerLogs(program: Command): void {
     .option('-f, --follow', 'go on with what is written from now on')
     .option('--tail <lines>', 'at most so many last lines of each', lines)
     .option('-c, --container <part>', 'app, agent, envoy or all (default: app, for those that have one)')
+    .option('--failed', 'calls that failed, by cause: why, which object decided and how to mend it')
+    .option('--since <duration>', 'with --failed: no older calls than 10m, 1h …')
+    .option('-o, --output <format>', 'with --failed: json or yaml')
     .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
     .addHelpText(
       'after',
@@ -35,16 +43,45 @@ Examples:
   ostria logs
   ostria logs -f productpage
   ostria logs reviews-v1-0 -c envoy --tail 20
-  ostria logs control-plane`,
+  ostria logs control-plane
+  ostria logs --failed
+  ostria logs --failed -f --since 5m reviews
+
+--failed reads the logs of all proxies of the mesh, of the callers and of those whom they call. It also tells of calls that a policy in
+dry run would have refused. Paths are told without their queries.`,
     )
     .action(async (names: string[], flags: LogsFlags) => {
       const paths = statePaths(stateDirectory(chooseMesh(flags.mesh)));
+      if (flags.failed) {
+        await failures(paths, names, flags);
+        return;
+      }
+      for (const [flag, value] of [
+        ['--since', flags.since],
+        ['-o', flags.output],
+      ])
+        if (value !== undefined) throw new CodedError('UsageInvalid', `${flag} goes with --failed`);
       const part = parsePart(flags.container);
       const logs = findLogs(paths, names, part);
       const followers = logs.map((log) => new LogReader(log, logs));
       for (const follower of followers) follower.printTail(flags.tail ?? (flags.follow ? 10 : undefined));
       if (flags.follow) await follow(followers);
     });
+}
+
+async function failures(paths: StatePaths, names: readonly string[], flags: LogsFlags): Promise<void> {
+  const sinceMs = flags.since === undefined ? undefined : parseDuration(flags.since);
+  if (flags.since !== undefined && sinceMs === undefined)
+    throw new CodedError('UsageInvalid', `--since ${flags.since} is no duration such as 10m or 1h`);
+  const output = parseOutput(flags.output, ['json', 'yaml']);
+  // Loaded where it is needed only: policies are judged with the matchers of the compile.
+  const { showFailures } = await import('../calls/show-failures.ts');
+  await showFailures(paths, {
+    names,
+    follow: flags.follow ?? false,
+    since: sinceMs === undefined ? 0 : Date.now() - sinceMs,
+    output,
+  });
 }
 
 function lines(text: string): number {

@@ -19,7 +19,7 @@ import {
   type Action,
   type AppliedPolicy,
   type AuthorizationPlan,
-  allowedBy,
+  allowPolicies,
   authorizationSlot,
   ruleName,
   shadowPrefix,
@@ -157,9 +157,11 @@ export function networkFilters(chain: FilterChainPlan): NetworkFilterFragment[] 
   ];
 }
 
-/** What access logs tell of a call that no rule let in: which policies could have, and the port that `ports` means. */
+/** What access logs tell of a call that no rule let in: which policies could have. */
 export function describeChain(chain: FilterChainPlan, message: FilterChain): void {
   const plan = read(chain, authorizationSlot);
-  const allow = plan ? allowedBy(plan) : '';
-  if (allow !== '') addMetadata(message, { allow });
+  if (!plan) return;
+  const allow = allowPolicies(plan, false);
+  const tried = allowPolicies(plan, true);
+  addMetadata(message, { ...(allow ? { allow } : {}), ...(tried ? { dry_run_allow: tried } : {}) });
 }

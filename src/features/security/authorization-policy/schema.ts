@@ -4,6 +4,7 @@ import type {
 } from '../../../../gen/crd/types/istio/authorization-policy.ts';
 import type { ConfigObject } from '../../../config/object.ts';
 import type { Origin } from '../../../config/origin.ts';
+import { boundedList } from '../../../kit/bounded-list.ts';
 import { definePolicyScope } from '../../../plan/policy-scope.ts';
 import { defineSlot } from '../../../plan/slot.ts';
 import { configKind } from '../../../snapshot/kinds.ts';
@@ -78,17 +79,11 @@ const longestList = 1_024;
 
 /**
  * The ALLOW policies in force, `namespace/name` each: Envoy says `none` of a call that no rule of them let in, and these are the ones that could
- * have. Cut at 1 KiB, with the number of those left out.
+ * have. `dryRun`: those in dry run instead. Cut at 1 KiB, with the number of those left out.
  */
-export function allowedBy({ policies }: AuthorizationPlan): string {
+export function allowPolicies({ policies }: AuthorizationPlan, dryRun: boolean): string {
   const names = policies
-    .filter(({ action, dryRun }) => action === 'ALLOW' && !dryRun)
+    .filter((policy) => policy.action === 'ALLOW' && policy.dryRun === dryRun)
     .map(({ namespace, name }) => `${namespace}/${name}`);
-  let text = '';
-  for (const [index, name] of names.entries()) {
-    const next = text === '' ? name : `${text},${name}`;
-    if (next.length > longestList) return `${text},+${names.length - index}`;
-    text = next;
-  }
-  return text;
+  return boundedList(names, longestList);
 }

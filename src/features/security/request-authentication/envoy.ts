@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import type { FilterChain } from '../../../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
 import {
   JwtAuthenticationSchema,
   type JwtProvider as JwtProviderMessage,
@@ -6,7 +7,9 @@ import {
   type JwtRequirement,
   JwtRequirementSchema,
 } from '../../../../gen/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
-import { duration, pack } from '../../../envoy/pack.ts';
+import { originId } from '../../../config/origin.ts';
+import { addMetadata, duration, pack } from '../../../envoy/pack.ts';
+import { boundedList } from '../../../kit/bounded-list.ts';
 import { compareText } from '../../../kit/maps.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { HttpFilterFragment } from '../../../plan/feature.ts';
@@ -20,6 +23,15 @@ const spaceDelimitedClaims = ['permission', 'scope'];
 const defaultFetchTimeoutMs = 5_000;
 /** How long a proxy uses keys that it fetched itself. */
 const fetchedKeysLastMs = 300_000;
+
+/** Longest list of rules that a chain carries, in bytes. */
+const longestList = 512;
+
+/** What access logs tell of a token that was refused: a token without a sound signature names no rule. */
+export function describeChain(chain: FilterChainPlan, message: FilterChain): void {
+  const rules = (read(chain, jwtProvidersSlot) ?? []).map(({ origin }) => originId(origin));
+  if (rules.length > 0) addMetadata(message, { tokens: boundedList(rules, longestList) });
+}
 
 export function httpFilters(chain: FilterChainPlan): HttpFilterFragment[] {
   const providers = read(chain, jwtProvidersSlot);

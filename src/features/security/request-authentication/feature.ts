@@ -1,5 +1,5 @@
 import type { Feature } from '../../../plan/feature.ts';
-import { httpFilters } from './envoy.ts';
+import { describeChain, httpFilters } from './envoy.ts';
 import { explain } from './explain.ts';
 import { decorateChain } from './plan.ts';
 import { requestAuthenticationProblems } from './problems.ts';
@@ -9,6 +9,6 @@ export const requestAuthentication: Feature = {
   kinds: ['RequestAuthentication'],
   explain,
   decorate: { chain: decorateChain },
-  emit: { httpFilters },
+  emit: { httpFilters, chain: describeChain },
   problems: requestAuthenticationProblems,
 };

@@ -7,7 +7,7 @@ import { originNamespace } from '../../../envoy/pack.ts';
  */
 
 /** First of a line's keys (Envoy sorts them): tells our lines from all others. */
-const callLogMark = '@ostria';
+export const callLogMark = '@ostria';
 /** Runtime key: the percentage of calls that are recorded without having failed. Set at a proxy's admin socket; 0 by default. */
 export const observeKey = 'ostria.observe';
 
@@ -31,15 +31,18 @@ const caller = {
   sni: '%REQUESTED_SERVER_NAME%',
 } as const;
 
-/** What judged him. `policies`: the ALLOW policies in force. `port`: what `ports` means, where the chain listens on an allocated one. */
+/** What judged him. `policies`: the ALLOW policies in force; `tried`: those in dry run; `tokens`: the rules for tokens. `port`: what `ports` means, where the chain listens on an allocated one. */
 const judged = {
   policies: `%METADATA(LISTENER_FILTER_CHAIN:${originNamespace}:allow)%`,
+  tried: `%METADATA(LISTENER_FILTER_CHAIN:${originNamespace}:dry_run_allow)%`,
+  tokens: `%METADATA(LISTENER_FILTER_CHAIN:${originNamespace}:tokens)%`,
   port: `%METADATA(LISTENER_FILTER_CHAIN:${originNamespace}:port)%`,
 } as const;
 
 const upstream = {
   upstream_cluster: '%UPSTREAM_CLUSTER_RAW%',
   upstream_origin: `%CLUSTER_METADATA(${originNamespace}:origin)%`,
+  limits: `%CLUSTER_METADATA(${originNamespace}:limits)%`,
   upstream_host: '%UPSTREAM_HOST%',
   upstream_local: '%UPSTREAM_LOCAL_ADDRESS%',
   upstream_failure: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
@@ -55,6 +58,7 @@ const request = {
   request_id: `%REQ(X-REQUEST-ID):${longest}%`,
   route: `%METADATA(ROUTE:${originNamespace}:origin)%`,
   virtual_host: `%METADATA(VIRTUAL_HOST:${originNamespace}:origin)%`,
+  missed: `%METADATA(VIRTUAL_HOST:${originNamespace}:missed)%`,
 } as const;
 
 const token = 'envoy.filters.http.jwt_authn:payload';

@@ -11,9 +11,10 @@ import {
   UpstreamConnectionOptionsSchema,
 } from '../../../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import { OutlierDetectionSchema } from '../../../../gen/proto/envoy/config/cluster/v3/outlier_detection_pb.js';
-import { duration } from '../../../envoy/pack.ts';
+import { originId } from '../../../config/origin.ts';
+import { addMetadata, duration } from '../../../envoy/pack.ts';
 import type { ClusterPlan } from '../../../plan/cluster-plan.ts';
-import { read } from '../../../plan/slot.ts';
+import { originOf, read } from '../../../plan/slot.ts';
 import {
   circuitBreakerSlot,
   connectTimeoutSlot,
@@ -48,6 +49,9 @@ export function emitCluster(plan: ClusterPlan, message: Cluster): void {
     });
   const outlier = read(plan, outlierSlot);
   if (outlier) emitOutlier(outlier, message);
+  const limits = originOf(plan, circuitBreakerSlot);
+  // Access logs name it where a limit refuses a call.
+  if (limits) addMetadata(message, { limits: originId(limits) });
 }
 
 const noLimits = create(CircuitBreakersSchema, {

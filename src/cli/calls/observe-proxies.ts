@@ -1,0 +1,49 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { socketPaths } from '../../agent/socket-paths.ts';
+import { observeKey } from '../../features/telemetry/access-log/call-log.ts';
+import { CodedError } from '../../kit/coded-error.ts';
+import { pooled } from '../../kit/pooled.ts';
+import { askEnvoy } from '../proxy/envoy-admin-client.ts';
+import type { StatePaths } from '../state/state-directory.ts';
+
+const inFlight = 8;
+const timeoutMs = 5_000;
+/** Proxies write what they recorded once a second. */
+const flushMs = 1_500;
+
+/**
+ * Has every proxy of a mesh of this machine record so many percent of its calls while something lasts, and stops it whatever comes. Throws
+ * `MeshNotRunning` where no proxy answers.
+ */
+export async function whileObserving(
+  paths: StatePaths,
+  percent: number,
+  lasts: () => Promise<void>,
+): Promise<void> {
+  const names = existsSync(paths.workloads) ? readdirSync(paths.workloads) : [];
+  const setRuntime = (name: string, value: string) =>
+    askEnvoy(
+      socketPaths(paths.workload(name)).admin,
+      `/runtime_modify?${observeKey}=${value}`,
+      timeoutMs,
+      'POST',
+    );
+  const set = async (value: string): Promise<number> => {
+    const answers = await pooled(names, inFlight, (name) =>
+      setRuntime(name, value).then(
+        () => 1,
+        () => 0,
+      ),
+    );
+    return answers.reduce<number>((sum, one) => sum + one, 0);
+  };
+  try {
+    if ((await set(String(percent))) === 0)
+      throw new CodedError('MeshNotRunning', 'no proxy of the mesh answers; is it running? (ostria ps)');
+    await lasts();
+    await new Promise((resolve) => setTimeout(resolve, flushMs));
+  } finally {
+    // An empty value takes the key away again.
+    await set('');
+  }
+}
