@@ -1,7 +1,7 @@
 import type { Route, VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { HttpConnectionManagerSchema } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { matchWords } from '../explain/match-words.ts';
-import { originIn } from '../explain/words.ts';
+import { originIn } from '../simulate/walk.ts';
 import type { Model, ModelWorkload } from '../model/model.ts';
 import { parseClusterName } from '../plan/names.ts';
 import { type DecodedResources, unpack } from '../simulate/decoded-resources.ts';

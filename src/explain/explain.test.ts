@@ -102,10 +102,21 @@ test('a route says where it stands, and why those before it did not take the req
   expect(route.what).toBe('HTTP route 2 of VirtualService orders takes every request');
   expect(route.by?.position).toMatchObject({ file: 'file-1.yaml', line: 14 });
   expect(route.lost.map(({ what, why }) => `${what}: ${why}`)).toEqual([
-    'HTTP route 0 of VirtualService orders (header tester is "yes"): the request has no header tester',
-    'HTTP route 1 of VirtualService orders (path begins with /slow): the path is /',
-    'HTTP route 3 of VirtualService orders: it is never reached: HTTP route 2 of VirtualService orders stands before it and takes every request',
+    'HTTP route 0 of VirtualService orders: header tester must be "yes", it is absent',
+    'HTTP route 1 of VirtualService orders: path prefix /slow does not match /',
+    'HTTP route 3 of VirtualService orders: never reached: HTTP route 2 of VirtualService orders takes every request before it',
   ]);
+});
+
+test('of two VirtualServices for one host one alone decides, and the other is told', () => {
+  const second = routes.replace('metadata: {name: orders}', 'metadata: {name: second-orders}');
+  const { lost, by } = at(ask({}, shop, routes, second), 'route');
+  expect(by?.name).toBe('orders');
+  expect(lost[0]).toMatchObject({
+    what: 'VirtualService second-orders',
+    why: 'it names the host too, and orders comes first by name and namespace: one alone decides for a host',
+    by: { position: { file: 'file-2.yaml', line: 6 } },
+  });
 });
 
 test('a header decides; limits and attempts of a route are told', () => {

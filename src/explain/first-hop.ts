@@ -1,12 +1,14 @@
 import type { Model, ModelWorkload } from '../model/model.ts';
 import type { Call } from '../simulate/call.ts';
-import { endpointsByWorkload, endpointsKind } from '../snapshot/kinds.ts';
+import { allServices, endpointsByWorkload, endpointsKind, serviceKind } from '../snapshot/kinds.ts';
 import type { ExplicitCapture, MeshProxy } from '../snapshot/proxy.ts';
 import type { Caller } from './caller.ts';
-import type { Decision } from './explanation.ts';
+import type { Decision, Lost } from './explanation.ts';
 import { type Hop, identityOf, socketText } from './hop.ts';
 import type { Question } from './question.ts';
+import { suggest } from './suggest.ts';
 import { resolveTarget, type Target, type TargetUrl } from './target.ts';
+import { decidedBy } from './words.ts';
 
 /** How a request begins: at a proxy, or past it. */
 export interface Start {
@@ -29,6 +31,40 @@ export function startOf(model: Model, caller: Caller, url: TargetUrl, question: 
   const namespace = at.workload.namespace;
   const target = resolveTarget(model, url.host, caller.outside ? '' : namespace);
   const call = callFor(url, question, target);
+  const start = begin(model, caller, url, question, target, call);
+  if (caller.outside || target.looked !== 'outside') return start;
+  return { ...start, decision: { ...start.decision, lost: meant(model, url.host, namespace) } };
+}
+
+/** Names of services like one that is none. */
+function meant(model: Model, host: string, namespace: string): Lost[] {
+  const { world } = model;
+  const services = world.list(allServices, '').flatMap((key) => world.get(serviceKind, key) ?? []);
+  const named = new Map(
+    services.map((service) => [
+      service.source === 'kubernetes' && service.namespace === namespace ? service.name : service.hostname,
+      service,
+    ]),
+  );
+  return suggest(host, named.keys()).map((name) => {
+    const origin = named.get(name)?.origin;
+    return {
+      what: `the service ${name}`,
+      why: `it is another name than ${host}`,
+      ...(origin ? { by: decidedBy(model, origin) } : {}),
+    };
+  });
+}
+
+function begin(
+  model: Model,
+  caller: Caller,
+  url: TargetUrl,
+  question: Question,
+  target: Target,
+  call: Call,
+): Start {
+  const { at } = caller;
   if (caller.outside) return atGateway(model, at, url, call, target, question);
   const from: Call = { ...call, sourceAddress: at.workload.addresses[0] ?? '' };
   if (!at.proxy) return past(at, from, target, 'has no sidecar: the connection goes where its address leads');

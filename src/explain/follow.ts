@@ -1,25 +1,22 @@
 import type { Cluster } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
-import { compareText } from '../kit/maps.ts';
-import type { Model, ModelWorkload } from '../model/model.ts';
+import type { Model } from '../model/model.ts';
 import { blackHoleCluster } from '../plan/names.ts';
 import type { Call, SimulationOptions, SimulationResult } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
 import { simulate } from '../simulate/simulate.ts';
-import { type Candidate, type EndpointChoice, endpointChoice } from './endpoint-choice.ts';
+import { serverCall, type UpstreamConnection, upstream } from '../simulate/upstream.ts';
+import { connectionDecision, connectionTrouble } from './connection.ts';
+import { type DestinationGroup, destinationsDecision, destinationsOf, groupsOf } from './destinations.ts';
 import type { Decision, DecisionPlace } from './explanation.ts';
 import { flag } from './flags.ts';
-import { type Hop, identityOf, splitSocket } from './hop.ts';
-import type { Leaf } from './leaf.ts';
+import { type Hop, identityOf } from './hop.ts';
+import type { End, Leaf } from './leaf.ts';
 import { localEnd } from './local-end.ts';
-import { clusterWords, count } from './route-decisions.ts';
+import { clusterWords } from './route-decisions.ts';
 import { stepDecisions } from './step-decisions.ts';
-import { tlsTo, type UpstreamTls } from './tls-to.ts';
-import { decidedBy, listed, originIn, round } from './words.ts';
 
 /** Proxies on one way, at most: client, egress gateway, server, and some to spare. */
 const mostHops = 6;
-/** Different workloads of a cluster that are followed to their ends. */
-const mostWorkloads = 8;
 /** Destinations of a split whose decisions are told one by one. */
 const mostBranches = 3;
 
@@ -35,6 +32,16 @@ export interface Following {
   readonly seen?: (hop: Hop, resources: DecodedResources, result: SimulationResult) => void;
 }
 
+/** A call at a proxy that passed it. */
+interface Passed {
+  readonly hop: Hop;
+  readonly resources: DecodedResources;
+  readonly result: SimulationResult;
+  readonly depth: number;
+  /** Its decisions are told. */
+  readonly told: boolean;
+}
+
 /** Follows a call through a proxy and those behind it; decisions are told where `told` is set. */
 export function follow(following: Following, hop: Hop, depth: number, told: boolean): Leaf[] {
   const { model, options } = following;
@@ -42,348 +49,162 @@ export function follow(following: Following, hop: Hop, depth: number, told: bool
   const result = simulate(resources, hop.call, options);
   for (const what of result.assumed ?? []) following.assumed.add(what);
   following.seen?.(hop, resources, result);
-  const at: DecisionPlace = { workload: hop.at.key, role: hop.role };
-  if (told) following.decisions.push(...stepDecisions(hop, { model, at, resources, call: hop.call, result }));
-  const end = localEnd(model, hop, result);
+  if (told)
+    following.decisions.push(
+      ...stepDecisions(hop, { model, at: placeOf(hop), resources, call: hop.call, result }),
+    );
+  const end = localEnd(model, hop, resources, result);
   if (end) return [{ percent: 100, cluster: result.cluster ?? '', workload: hop.at.key, end }];
-  if (hop.role === 'server') return [delivered(following, hop, result, told)];
-  return branches(following, hop, resources, result, depth, told);
+  const passed: Passed = { hop, resources, result, depth, told };
+  return hop.role === 'server' ? [delivered(following, passed)] : branches(following, passed);
 }
 
-function delivered({ decisions }: Following, hop: Hop, result: SimulationResult, told: boolean): Leaf {
+function placeOf({ at, role }: Hop): DecisionPlace {
+  return { workload: at.key, role };
+}
+
+function delivered({ decisions }: Following, { hop, result, told }: Passed): Leaf {
   const cluster = result.cluster ?? '';
   const { workload } = hop.at;
-  const what = `the application of ${workload.controller ?? workload.name} gets it on port ${applicationPort(cluster, hop.call)}`;
-  if (told)
-    decisions.push({ at: { workload: hop.at.key, role: 'server' }, stage: 'application', what, lost: [] });
-  return {
-    percent: 100,
-    cluster,
-    workload: hop.at.key,
-    end: { outcome: 'delivered', reason: 'the application answers', flags: [] },
-  };
-}
-
-function applicationPort(cluster: string, { port }: Call): number {
-  return Number(/^inbound\|(\d+)\|/.exec(cluster)?.[1] ?? port);
+  const port = Number(/^inbound\|(\d+)\|/.exec(cluster)?.[1] ?? hop.call.port);
+  const what = `the application of ${workload.controller ?? workload.name} gets it on port ${port}`;
+  if (told) decisions.push({ at: placeOf(hop), stage: 'application', what, lost: [] });
+  const end: End = { outcome: 'delivered', reason: 'the application answers', flags: [] };
+  return { percent: 100, cluster, workload: hop.at.key, end };
 }
 
 /** Each destination of positive weight, or the one that was asked about. */
-function branches(
-  following: Following,
-  hop: Hop,
-  resources: DecodedResources,
-  result: SimulationResult,
-  depth: number,
-  told: boolean,
-): Leaf[] {
+function branches(following: Following, passed: Passed): Leaf[] {
+  const { hop, result, resources, told } = passed;
   const weighted = (result.weightedClusters ?? []).filter(({ weight }) => weight > 0);
-  if (weighted.length < 2 || hop.call.destination !== undefined)
-    return toCluster(following, hop, resources, result, depth, told);
+  if (weighted.length < 2 || hop.call.destination !== undefined) return toCluster(following, passed);
   const total = weighted.reduce((sum, { weight }) => sum + weight, 0);
   return weighted.flatMap(({ weight }, destination) => {
-    const call = { ...hop.call, destination };
-    const own = destination === 0 ? result : simulate(resources, call, following.options);
-    if (destination > 0) following.seen?.({ ...hop, call }, resources, own);
-    const end = localEnd(following.model, hop, own);
-    const leaves: Leaf[] = end
+    const branch: Hop = { ...hop, call: { ...hop.call, destination } };
+    const own = destination === 0 ? result : simulate(resources, branch.call, following.options);
+    if (destination > 0) following.seen?.(branch, resources, own);
+    const end = localEnd(following.model, branch, resources, own);
+    const leaves = end
       ? [{ percent: 100, cluster: own.cluster ?? '', end }]
-      : toCluster(following, { ...hop, call }, resources, own, depth, told && destination < mostBranches);
+      : toCluster(following, {
+          ...passed,
+          hop: branch,
+          result: own,
+          told: told && destination < mostBranches,
+        });
     return leaves.map((leaf) => ({ ...leaf, percent: (leaf.percent * weight) / total }));
   });
 }
 
-function toCluster(
-  following: Following,
-  hop: Hop,
-  resources: DecodedResources,
-  result: SimulationResult,
-  depth: number,
-  told: boolean,
-): Leaf[] {
+function toCluster(following: Following, passed: Passed): Leaf[] {
   const { model, decisions } = following;
+  const { hop, resources, result, told } = passed;
   const name = result.cluster ?? '';
   const cluster = resources.cluster(name);
-  const at: DecisionPlace = { workload: hop.at.key, role: hop.role };
-  if (name === blackHoleCluster || !cluster)
-    return [{ percent: 100, cluster: name, end: nowhere(name, cluster) }];
-  const choice = endpointChoice(resources, cluster, hop.call);
-  if (told) decisions.push(endpointDecision(model, at, cluster, choice));
-  if (choice.candidates.length === 0 && choice.found === 'listed')
+  if (name === blackHoleCluster || !cluster) return [{ percent: 100, cluster: name, end: nowhere(name) }];
+  const destinations = destinationsOf(resources, cluster, hop.call);
+  if (told) decisions.push(destinationsDecision(model, placeOf(hop), cluster, destinations));
+  const groups = groupsOf(model, destinations);
+  if (groups.length === 0) {
+    const end: End = { outcome: 'fails', reason: 'the destination has no endpoint', flags: [flag('UH')] };
     return [
-      {
-        percent: 100,
-        cluster: name,
-        end: { outcome: 'fails', reason: 'the destination has no endpoint', flags: [flag('UH')] },
-      },
+      destinations.found === 'listed' ? { percent: 100, cluster: name, end } : outside(name, hop.call.host),
     ];
-  if (choice.candidates.length === 0) return [outside(name, undefined)];
-  return perWorkload(following, choice).flatMap((group, index) => {
-    const leaves = toEndpoint(following, hop, cluster, result, group, depth, told, index);
-    return leaves.map((leaf) => ({ ...leaf, percent: (leaf.percent * group.share) / 1 }));
-  });
+  }
+  return groups.flatMap((group, index) =>
+    toEndpoint(following, passed, cluster, group, index === 0).map((leaf) => ({
+      ...leaf,
+      percent: leaf.percent * group.share,
+    })),
+  );
 }
 
-function nowhere(name: string, cluster: Cluster | undefined): Leaf['end'] {
-  const blocked = cluster !== undefined || name === blackHoleCluster;
+function nowhere(name: string): End {
+  if (name !== blackHoleCluster)
+    return { outcome: 'fails', reason: `${clusterWords(name)} does not exist`, flags: [flag('NC')] };
   return {
     outcome: 'fails',
-    reason: blocked
-      ? 'nothing of the mesh is there, and unknown destinations are blocked'
-      : `${clusterWords(name)} does not exist`,
+    reason: 'nothing of the mesh is there, and unknown destinations are blocked',
     flags: [
-      blocked
-        ? flag('UH', 'define the destination in a ServiceEntry, or set outboundTrafficPolicy to ALLOW_ANY')
-        : flag('NC'),
+      flag('UH', 'define the destination in a ServiceEntry, or set outboundTrafficPolicy to ALLOW_ANY'),
     ],
   };
 }
 
-function outside(cluster: string, address: string | undefined): Leaf {
-  return {
-    percent: 100,
-    cluster,
-    ...(address === undefined ? {} : { address }),
-    end: { outcome: 'delivered', reason: 'it leaves the mesh', flags: [] },
-  };
-}
-
-/** Endpoints that are copies of one thing. */
-interface Group {
-  readonly members: readonly Candidate[];
-  readonly workload?: ModelWorkload;
-  readonly share: number;
-}
-
-function perWorkload({ model }: Following, { candidates }: EndpointChoice): Group[] {
-  const groups = new Map<string, { members: Candidate[]; workload?: ModelWorkload }>();
-  const sorted = [...candidates].sort((a, b) => compareText(nameAt(model, a), nameAt(model, b)));
-  for (const candidate of sorted) {
-    const workload = workloadAt(model, candidate.socket);
-    const key = workload
-      ? `${workload.workload.namespace}/${workload.workload.controller ?? workload.workload.name}`
-      : candidate.socket;
-    const group = groups.get(key);
-    if (group) group.members.push(candidate);
-    else groups.set(key, { members: [candidate], ...(workload ? { workload } : {}) });
-  }
-  const all = [...groups.values()];
-  const kept = all.slice(0, mostWorkloads);
-  const share = (members: readonly Candidate[]) => members.reduce((sum, one) => sum + one.share, 0);
-  const total = kept.reduce((sum, { members }) => sum + share(members), 0);
-  return kept.map((group) => ({ ...group, share: share(group.members) / total }));
-}
-
-function nameAt(model: Model, { socket }: Candidate): string {
-  return workloadAt(model, socket)?.key ?? socket;
-}
-
-/** The workload behind an endpoint. In explicit capture all share one address: the port tells. */
-export function workloadAt(model: Model, socket: string): ModelWorkload | undefined {
-  const index = workloadIndex(model);
-  return index.get(socket) ?? index.get(splitSocket(socket).address);
-}
-
-const indexes = new WeakMap<Model, ReadonlyMap<string, ModelWorkload>>();
-
-function workloadIndex(model: Model): ReadonlyMap<string, ModelWorkload> {
-  let index = indexes.get(model);
-  if (!index) {
-    const made = new Map<string, ModelWorkload>();
-    for (const one of model.workloads.values()) {
-      const { explicit } = one.proxy ?? {};
-      for (const address of one.workload.addresses) {
-        if (!explicit) made.set(address, one);
-        const ports = [
-          ...(explicit?.inbound ?? []).map(({ listen }) => listen),
-          ...Object.values(explicit?.gateway ?? {}),
-        ];
-        for (const port of ports) made.set(`${address}:${port}`, one);
-      }
-    }
-    index = made;
-    indexes.set(model, index);
-  }
-  return index;
+export function outside(cluster: string, address?: string): Leaf {
+  const end: End = { outcome: 'delivered', reason: 'it leaves the mesh', flags: [] };
+  return { percent: 100, cluster, ...(address === undefined ? {} : { address }), end };
 }
 
 function toEndpoint(
   following: Following,
-  hop: Hop,
+  passed: Passed,
   cluster: Cluster,
-  result: SimulationResult,
-  group: Group,
-  depth: number,
-  told: boolean,
-  index: number,
+  { socket, workload }: DestinationGroup,
+  isFirst: boolean,
 ): Leaf[] {
   const { model, decisions } = following;
-  const [candidate] = group.members;
-  if (!candidate) return [];
-  const { socket } = candidate;
-  const { workload } = group;
-  const tls = tlsTo(cluster, candidate.endpoint);
-  const at: DecisionPlace = { workload: hop.at.key, role: hop.role };
-  if (told && index === 0) decisions.push(tlsDecision(following, hop, at, cluster, tls, workload));
-  const leaf = { percent: 100, cluster: cluster.name, address: socket };
+  const { hop, resources, result, depth, told } = passed;
+  const connection = upstream(resources, hop.call, result, socket);
+  if (!connection) return [outside(cluster.name, socket)];
+  const identity =
+    hop.role === 'client' && following.identity !== undefined
+      ? following.identity
+      : identityOf(model.mesh.trustDomain, hop.at);
+  if (told && isFirst)
+    decisions.push(connectionDecision(model, hop, placeOf(hop), cluster, connection, identity, workload));
   if (!workload) return [outside(cluster.name, socket)];
-  const reached = { ...leaf, workload: workload.key };
-  const trouble = tlsTrouble(model, tls, workload, depth);
+  const reached = { percent: 100, cluster: cluster.name, address: socket, workload: workload.key };
+  const trouble = connectionTrouble(model, connection, workload) ?? (depth >= mostHops ? circle : undefined);
   if (trouble) return [{ ...reached, end: trouble }];
-  if (!workload.proxy)
+  const { proxy } = workload;
+  if (!proxy)
     return [{ ...reached, end: { outcome: 'delivered', reason: 'the application answers', flags: [] } }];
-  const next = nextHop(following, hop, tls, result, cluster, { ...workload, proxy: workload.proxy }, socket);
+  const next: Hop = {
+    at: workload,
+    proxy,
+    role: proxy.type === 'router' ? 'gateway' : 'server',
+    call: callBehind(
+      hop,
+      result,
+      connection,
+      socket,
+      identity,
+      proxy.type === 'router' || proxy.capture === 'explicit',
+    ),
+  };
   const before = decisions.length;
-  const ends = follow(following, next, depth + 1, told);
-  // Copies and other versions that end alike need no second telling.
-  const first = ends[0];
-  if (index > 0 && first?.end.outcome === 'delivered') decisions.length = before;
-  return ends.map((one) => throughClient({ ...one, address: one.address ?? socket }, tls));
+  const leaves = follow(following, next, depth + 1, told);
+  // Other versions that end well need no second telling.
+  if (!isFirst && leaves[0]?.end.outcome === 'delivered') decisions.length = before;
+  return leaves.map((leaf) => throughClient({ ...leaf, address: leaf.address ?? socket }, hop, connection));
+}
+
+const circle: End = { outcome: 'fails', reason: 'it goes round in circles between proxies', flags: [] };
+
+function callBehind(
+  { call, at }: Hop,
+  result: SimulationResult,
+  connection: UpstreamConnection,
+  socket: string,
+  identity: string,
+  direct: boolean,
+): Call {
+  const sourceAddress = at.workload.addresses[0] ?? '';
+  return serverCall(
+    call,
+    result,
+    connection,
+    socket,
+    { identity, sourceAddress },
+    direct ? 'direct' : 'inbound',
+  );
 }
 
 /** What the client's proxy makes of a connection that the server's refuses. */
-function throughClient(leaf: Leaf, tls: UpstreamTls): Leaf {
+function throughClient(leaf: Leaf, { call }: Hop, { tls }: UpstreamConnection): Leaf {
   const { end } = leaf;
   const broken = end.status === undefined && end.flags.some(({ code }) => code === 'UC');
-  if (!broken) return leaf;
-  return { ...leaf, end: { ...end, status: 503, flags: [flag(tls.mode === 'plaintext' ? 'UC' : 'UF')] } };
-}
-
-function tlsTrouble(
-  { mesh }: Model,
-  tls: UpstreamTls,
-  workload: ModelWorkload,
-  depth: number,
-): Leaf['end'] | undefined {
-  if (depth >= mostHops)
-    return { outcome: 'fails', reason: 'it goes round in circles between proxies', flags: [] };
-  if (tls.mode === 'plaintext') return undefined;
-  const name = workload.workload.controller ?? workload.workload.name;
-  if (!workload.proxy && tls.meshCertificate)
-    return {
-      outcome: 'fails',
-      status: 503,
-      reason: `the client speaks mutual TLS, and ${name} has no sidecar that understands it`,
-      flags: [flag('UF', `give ${name} a sidecar, or let the DestinationRule use tls mode DISABLE for it`)],
-    };
-  if (!workload.proxy || tls.expects.length === 0 || !tls.meshCertificate) return undefined;
-  const identity = identityOf(mesh.trustDomain, workload);
-  if (tls.expects.includes(identity)) return undefined;
-  return {
-    outcome: 'fails',
-    status: 503,
-    reason: `${name} proves to be ${identity}, and the client expects ${listed(tls.expects)}`,
-    flags: [
-      flag('UF', 'let subjectAltNames of the DestinationRule or ServiceEntry name the service account'),
-    ],
-  };
-}
-
-function nextHop(
-  { model, identity }: Following,
-  hop: Hop,
-  tls: UpstreamTls,
-  { forwarded }: SimulationResult,
-  cluster: Cluster,
-  at: ModelWorkload & Pick<Hop, 'proxy'>,
-  socket: string,
-): Hop {
-  const { address, port } = splitSocket(socket);
-  const role = at.proxy.type === 'router' ? 'gateway' : 'server';
-  const http2 =
-    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions' in cluster.typedExtensionProtocolOptions;
-  const http = hop.call.protocol !== 'tcp' && forwarded !== undefined;
-  const own =
-    hop.role === 'client' && identity !== undefined ? identity : identityOf(model.mesh.trustDomain, hop.at);
-  // What was not looked into goes on as it came.
-  const wrapped = tls.mode === 'plaintext' && !http && hop.call.tls !== 'plaintext';
-  const { alpn, sni, ...rest } = hop.call;
-  const call: Call = {
-    ...rest,
-    address,
-    port,
-    mode: at.proxy.explicit || role === 'gateway' ? 'direct' : 'inbound',
-    protocol: http ? (http2 && tls.mode === 'mtls' ? 'http2' : hop.call.protocol) : 'tcp',
-    tls: wrapped ? hop.call.tls : tls.mode,
-    sourceAddress: hop.at.workload.addresses[0] ?? '',
-    ...(tls.mode === 'plaintext'
-      ? wrapped
-        ? { ...(sni === undefined ? {} : { sni }), ...(alpn === undefined ? {} : { alpn }) }
-        : {}
-      : { ...(tls.sni === undefined ? {} : { sni: tls.sni }), alpn: tls.alpn }),
-    ...(forwarded ? { host: forwarded.authority, path: forwarded.path, headers: forwarded.headers } : {}),
-  };
-  delete call.destination;
-  delete call.identity;
-  if (tls.mode === 'mtls' && tls.meshCertificate) call.identity = own;
-  return { at, proxy: at.proxy, role, call };
-}
-
-function endpointDecision(
-  model: Model,
-  at: DecisionPlace,
-  cluster: Cluster,
-  choice: EndpointChoice,
-): Decision {
-  const { candidates, passedOver, found } = choice;
-  const origin = originIn(cluster.metadata);
-  const names = [...new Set(candidates.map((one) => candidateWords(model, one)))];
-  const shown = names.length > 4 ? [...names.slice(0, 3), `${names.length - 3} more`] : names;
-  const what =
-    found === 'original'
-      ? `it goes where it was going: ${candidates[0]?.socket}`
-      : candidates.length === 0
-        ? found === 'named'
-          ? 'the proxy looks the destination up by its name'
-          : `${clusterWords(cluster.name)} has no endpoint that is ready`
-        : `${found === 'named' ? 'by name: ' : ''}${count(candidates.length, 'endpoint')}: ${shown.join(', ')}`;
-  return {
-    at,
-    stage: 'endpoints',
-    name: cluster.name,
-    what,
-    ...(origin ? { by: decidedBy(model, origin) } : {}),
-    lost: passedOver.slice(0, 4).map(({ socket, why }) => ({ what: socketWords(model, socket), why })),
-  };
-}
-
-function candidateWords(model: Model, candidate: Candidate): string {
-  const place = candidate.locality === '' ? '' : ` in ${candidate.locality}`;
-  const share = candidate.share < 1 ? ` ${round(candidate.share * 100)} %` : '';
-  return `${socketWords(model, candidate.socket)}${place}${share}`;
-}
-
-function socketWords(model: Model, socket: string): string {
-  const workload = workloadAt(model, socket);
-  return workload ? `${workload.workload.name} (${socket})` : socket;
-}
-
-function tlsDecision(
-  following: Following,
-  hop: Hop,
-  at: DecisionPlace,
-  cluster: Cluster,
-  tls: UpstreamTls,
-  workload: ModelWorkload | undefined,
-): Decision {
-  const { model, identity } = following;
-  const own = hop.role === 'client' && identity ? identity : identityOf(model.mesh.trustDomain, hop.at);
-  const origin = originIn(cluster.metadata);
-  const plain =
-    workload && !workload.proxy
-      ? `in plaintext: ${workload.workload.name} has no sidecar`
-      : hop.call.tls === 'tls' && hop.call.protocol !== 'tcp'
-        ? 'as it came, in the TLS of the application'
-        : 'in plaintext';
-  const shown =
-    tls.mode === 'mtls'
-      ? `by mutual TLS, as ${tls.meshCertificate ? own : 'the certificate of the DestinationRule'}`
-      : 'by TLS';
-  return {
-    at,
-    stage: 'mtls',
-    what: `the connection is made ${tls.mode === 'plaintext' ? plain : shown}`,
-    ...(origin && tls.mode !== 'plaintext' ? { by: decidedBy(model, origin) } : {}),
-    lost: [],
-  };
+  if (!broken || call.protocol === 'tcp') return leaf;
+  return { ...leaf, end: { ...end, status: 503, flags: [flag(tls === 'plaintext' ? 'UC' : 'UF')] } };
 }

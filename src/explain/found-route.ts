@@ -1,7 +1,8 @@
 import type { Route, VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import type { SimulationResult } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
-import { originIn, sameOrigin } from './words.ts';
+import { originIn } from '../simulate/walk.ts';
+import { sameOrigin } from './words.ts';
 
 /** What the walk chose, as the messages that hold it. */
 export interface FoundRoute {

@@ -1,5 +1,6 @@
 import type { Model } from '../model/model.ts';
 import type { SimulationResult, Step } from '../simulate/call.ts';
+import type { DecodedResources } from '../simulate/decoded-resources.ts';
 import type { FlagCode } from './flags.ts';
 import { flag } from './flags.ts';
 import type { Hop } from './hop.ts';
@@ -7,7 +8,12 @@ import type { End } from './leaf.ts';
 import { decidedBy } from './words.ts';
 
 /** How the way ends at this proxy; undefined: it goes on. */
-export function localEnd(model: Model, hop: Hop, result: SimulationResult): End | undefined {
+export function localEnd(
+  model: Model,
+  hop: Hop,
+  resources: DecodedResources,
+  result: SimulationResult,
+): End | undefined {
   const refused = result.steps.findLast(({ decision }) => decision?.verdict === 'refused');
   if (refused) return refusal(model, refused, result);
   if (result.error) return mistake(hop, result);
@@ -22,7 +28,7 @@ export function localEnd(model: Model, hop: Hop, result: SimulationResult): End 
     };
   if (result.directResponse)
     return { ...of(model, result, 'route'), ...directEnd(result.directResponse.status, result) };
-  if (result.status !== undefined) return unreachable(model, result);
+  if (result.status !== undefined) return unreachable(model, resources, result);
   if (result.closed) return { outcome: 'fails', reason: 'the connection is closed', flags: [] };
   return undefined;
 }
@@ -136,8 +142,8 @@ function mistake({ role, call }: Hop, result: SimulationResult): End {
 }
 
 /** 503 and its like, given for a destination that is not there or has nobody. */
-function unreachable(model: Model, result: SimulationResult): End {
-  const exists = result.steps.some(({ stage, origin }) => stage === 'cluster' && origin);
+function unreachable(model: Model, resources: DecodedResources, result: SimulationResult): End {
+  const exists = resources.cluster(result.cluster ?? '') !== undefined;
   const code: FlagCode = exists ? 'UH' : 'NC';
   return {
     outcome: 'fails',

@@ -1,18 +1,16 @@
-import type {
-  Route,
-  RouteAction,
-  VirtualHost,
-} from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
+import type { RouteAction } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import type { Origin } from '../config/origin.ts';
 import type { Model } from '../model/model.ts';
 import { parseClusterName } from '../plan/names.ts';
-import type { Call, SimulationResult } from '../simulate/call.ts';
+import type { Call, SimulationResult, Step } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
+import { originIn } from '../simulate/walk.ts';
+import type { Alternative } from '../simulate/why.ts';
 import type { Decision, DecisionPlace, Lost } from './explanation.ts';
 import { foundRoute } from './found-route.ts';
-import { matchWords, whyMissed } from './match-words.ts';
-import { suggest } from './suggest.ts';
-import { decidedBy, formatDuration, listed, originIn } from './words.ts';
+import { matchWords } from './match-words.ts';
+import { otherVirtualServices } from './other-virtual-services.ts';
+import { decidedBy, formatDuration, listed } from './words.ts';
 
 /** Alternatives that are told, at most. */
 const mostLost = 4;
@@ -25,81 +23,87 @@ export interface RouteContext {
   readonly result: SimulationResult;
 }
 
-/** The host that takes a request, or none. */
-export function virtualHostDecision(context: RouteContext): Decision {
+/** Hosts that take whatever nobody named: that they lost needs no telling. */
+const catchAll = /\b(allow_any|block_all)$/;
+
+/** The host that takes a request. */
+export function virtualHostDecision(context: RouteContext, step: Step): Decision {
   const { model, at, call, resources, result } = context;
-  const { hosts, host } = foundRoute(resources, result);
+  const { host } = foundRoute(resources, result);
   const asked = call.host ?? '';
-  if (!host)
-    return {
-      at,
-      stage: 'virtual-host',
-      what: `nobody knows the host ${asked}`,
-      lost: nearestHosts(model, hosts, asked),
-    };
-  const origin = originIn(host.metadata);
+  const own = step.name.slice(step.name.lastIndexOf('/') + 1);
+  const domains = host?.domains ?? [];
+  const wildcard = domains.find((domain) => domain.includes('*'));
+  const exact = domains.some((domain) => domain.toLowerCase() === asked.toLowerCase());
+  const words =
+    domains.length === 1 && wildcard === '*'
+      ? step.origin?.kind === 'MeshConfig'
+        ? 'one that nobody named: any host is taken'
+        : 'taken as any other would be'
+      : exact || wildcard === undefined
+        ? own
+        : `covered by ${wildcard}`;
+  const others = (step.alternatives?.() ?? []).filter(({ name }) => !catchAll.test(name));
   return {
     at,
     stage: 'virtual-host',
-    name: host.name,
-    what: `host ${asked} is ${hostWords(host, asked)}`,
-    ...(origin ? { by: decidedBy(model, origin) } : {}),
-    lost: [],
+    name: step.name,
+    what: `host ${asked} is ${words}`,
+    ...(step.origin ? { by: decidedBy(model, step.origin) } : {}),
+    lost: others.slice(0, mostLost).map((one) => lostAlternative(model, one, `host ${shortName(one.name)}`)),
   };
 }
 
-function hostWords({ name, domains }: VirtualHost, asked: string): string {
-  const own = name.slice(name.lastIndexOf('/') + 1);
-  if (domains.includes('*'))
-    return domains.length === 1 ? 'one that nobody named: any host is taken' : `taken by ${own}`;
-  const exact = domains.some((domain) => domain.toLowerCase() === asked.toLowerCase());
-  const wildcard = domains.find((domain) => domain.includes('*'));
-  return exact || wildcard === undefined ? own : `covered by ${wildcard}`;
+function shortName(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1);
 }
 
-function nearestHosts(model: Model, hosts: readonly VirtualHost[], asked: string): Lost[] {
-  const owners = new Map<string, VirtualHost>();
-  for (const host of hosts) for (const domain of host.domains) if (domain !== '*') owners.set(domain, host);
-  return suggest(asked, owners.keys()).map((domain): Lost => {
-    const origin = originIn(owners.get(domain)?.metadata);
-    return {
-      what: `host ${domain}`,
-      why: `it is another name than ${asked}`,
-      ...(origin ? { by: decidedBy(model, origin) } : {}),
-    };
-  });
+/** Nobody knows the host, or no route of it takes the request: what came close. */
+export function missDecision({ model, at, call, result }: RouteContext): Decision {
+  const misses = result.misses?.() ?? [];
+  const hosts = result.error === 'no virtual host matched';
+  return {
+    at,
+    stage: hosts ? 'virtual-host' : 'route',
+    what: hosts
+      ? `nobody knows the host ${call.host ?? ''}`
+      : misses.length === 0
+        ? 'the host has no routes'
+        : `none of ${count(misses.length, 'route')} takes the request`,
+    lost: misses
+      .slice(0, mostLost)
+      .map((one) => lostAlternative(model, one, hosts ? `host ${shortName(one.name)}` : undefined)),
+  };
 }
 
-/** The route that takes a request, or none, and those beside it. */
-export function routeDecision(context: RouteContext): Decision {
-  const { model, at, call, resources, result } = context;
-  const { host, route } = foundRoute(resources, result);
-  const routes = host?.routes ?? [];
-  if (!route)
-    return {
-      at,
-      stage: 'route',
-      what:
-        routes.length === 0
-          ? 'the host has no routes'
-          : `none of ${count(routes.length, 'route')} takes the request`,
-      lost: nearest(routes, call, model),
-    };
-  const origin = originIn(route.metadata);
-  const conditions = matchWords(route.match);
+function lostAlternative(model: Model, { name, origin, why }: Alternative, what?: string): Lost {
+  return {
+    what: what ?? (origin ? routeName(origin) : name),
+    why,
+    ...(origin ? { by: decidedBy(model, origin) } : {}),
+  };
+}
+
+/** The route that takes a request, and those beside it. */
+export function routeDecision(context: RouteContext, step: Step): Decision {
+  const { model, at, resources, result } = context;
+  const { route } = foundRoute(resources, result);
+  const conditions = matchWords(route?.match);
+  const name = routeName(step.origin);
+  const others = (step.alternatives?.() ?? []).map((one) => lostAlternative(model, one));
+  // Gateways put together what several say of a host; sidecars hear one.
+  const unheard = at.role === 'client' && step.origin ? otherVirtualServices(model, step.origin) : [];
+  const unreached = conditions === '' && step.origin ? neverReached(model, step.origin, name) : [];
+  const all = [...unheard, ...others, ...unreached];
   return {
     at,
     stage: 'route',
-    ...(route.name === '' ? {} : { name: route.name }),
-    what:
-      conditions === ''
-        ? `${routeName(origin)} takes every request`
-        : `${routeName(origin)} takes it: ${conditions}`,
-    ...(origin ? { by: decidedBy(model, origin) } : {}),
-    lost: [
-      ...nearest(routes.slice(0, routes.indexOf(route)), call, model),
-      ...behind(routes.slice(routes.indexOf(route) + 1), route, call, model),
-    ].slice(0, mostLost),
+    ...(step.name === '' ? {} : { name: step.name }),
+    what: conditions === '' ? `${name} takes every request` : `${name} takes it: ${conditions}`,
+    ...(step.origin ? { by: decidedBy(model, step.origin) } : {}),
+    lost: [...Map.groupBy(all, ({ what }) => what).values()]
+      .flatMap(([first]) => (first && first.what !== name ? [first] : []))
+      .slice(0, mostLost),
   };
 }
 
@@ -110,61 +114,27 @@ export function count(number: number, thing: string): string {
 /** `rule 1`, `HTTP route 0`, or what else the origin's path says. */
 export function routeName(origin: Origin | undefined): string {
   if (!origin) return 'the route';
-  const { kind, path } = origin;
+  const { kind, path, name } = origin;
   const http = /^spec\.(http|tls|tcp)\[(\d+)\]/.exec(path);
-  if (http) return `${http[1]?.toUpperCase()} route ${http[2]} of ${kind} ${origin.name}`;
+  if (http) return `${http[1]?.toUpperCase()} route ${http[2]} of ${kind} ${name}`;
   const rule = /^spec\.rules\[(\d+)\]/.exec(path);
-  if (rule) return `rule ${rule[1]} of ${kind} ${origin.name}`;
-  if (kind === 'MeshConfig') return 'the outbound policy of the mesh';
-  return `the default route of ${kind} ${origin.name}`;
+  if (rule) return `rule ${rule[1]} of ${kind} ${name}`;
+  return kind === 'MeshConfig' ? 'the outbound policy of the mesh' : `the default route of ${kind} ${name}`;
 }
 
-/** Those that came closest to taking it, in the order in which they were looked at. */
-function nearest(routes: readonly Route[], call: Call, model: Model): Lost[] {
-  return routes.slice(-mostLost).flatMap((route): Lost[] => {
-    const why = whyMissed(route.match, call);
-    if (why === undefined && (route.match?.runtimeFraction?.defaultValue?.numerator ?? 1) > 0) return [];
-    return [lostRoute(route, why ?? 'its share of the requests is zero', model)];
-  });
-}
-
-function lostRoute(route: Route, why: string, model: Model): Lost {
-  const origin = originIn(route.metadata);
-  const conditions = matchWords(route.match);
-  return {
-    what: `${routeName(origin)}${conditions === '' ? '' : ` (${conditions})`}`,
-    why,
-    ...(origin ? { by: decidedBy(model, origin) } : {}),
-  };
-}
-
-/** Routes behind the one that took it: would they have, had they been asked? */
-function behind(routes: readonly Route[], taken: Route, call: Call, model: Model): Lost[] {
-  const origin = originIn(taken.metadata);
-  const name = routeName(origin);
-  // What stands behind a route for every request is not sent to proxies at all.
-  if (matchWords(taken.match) === '') return origin ? neverReached(model, origin, name) : [];
-  return routes.flatMap((route): Lost[] => {
-    if (whyMissed(route.match, call) !== undefined) return [];
-    const other = routeName(originIn(route.metadata));
-    return other === name
-      ? []
-      : [lostRoute(route, `it would take it too, and ${name} stands before it`, model)];
-  });
-}
-
-/** Routes of the same VirtualService that no request comes to. */
+/** Routes of the same VirtualService that no request comes to: what stands behind a route for every request is not sent to proxies. */
 function neverReached(model: Model, origin: Origin, by: string): Lost[] {
   const taken = /^spec\.http\[(\d+)\]/.exec(origin.path);
   const id = `networking.istio.io/VirtualService|${origin.namespace}/${origin.name}`;
   if (origin.kind !== 'VirtualService' || !taken) return [];
   const { http = [] } = (model.objects.get(id)?.object.spec ?? {}) as { http?: readonly unknown[] };
-  return http.slice(Number(taken[1]) + 1).map((_, index): Lost => {
-    const behindIt = { ...origin, path: `spec.http[${Number(taken[1]) + 1 + index}]` };
+  const first = Number(taken[1]) + 1;
+  return http.slice(first).map((_, index): Lost => {
+    const behind = { ...origin, path: `spec.http[${first + index}]` };
     return {
-      what: routeName(behindIt),
-      why: `it is never reached: ${by} stands before it and takes every request`,
-      by: decidedBy(model, behindIt),
+      what: routeName(behind),
+      why: `never reached: ${by} takes every request before it`,
+      by: decidedBy(model, behind),
     };
   });
 }

@@ -4,6 +4,7 @@ import type { Hop } from './hop.ts';
 import {
   clusterWords,
   count,
+  missDecision,
   type RouteContext,
   routeDecision,
   routeExtras,
@@ -22,9 +23,9 @@ export function stepDecisions(hop: Hop, context: RouteContext): Decision[] {
       case 'filter-chain':
         return [base(context, step, 'filter-chain', chainWords(hop, step))];
       case 'virtual-host':
-        return inbound ? [] : [virtualHostDecision(context)];
+        return inbound ? [] : [virtualHostDecision(context, step)];
       case 'route':
-        return inbound ? [] : [routeDecision(context), ...routeExtras(context)];
+        return inbound ? [] : [routeDecision(context, step), ...routeExtras(context)];
       case 'cluster':
         return hop.role === 'server' ? [] : [base(context, step, 'cluster', clusterText(context, step.name))];
       case 'route-configuration':
@@ -33,9 +34,7 @@ export function stepDecisions(hop: Hop, context: RouteContext): Decision[] {
         return step.decision ? [policyDecision(context, step)] : [];
     }
   });
-  if (result.error === 'no virtual host matched' && result.routeConfig !== undefined)
-    decisions.push(virtualHostDecision(context));
-  if (result.error === 'no route matched') decisions.push(routeDecision(context));
+  if (result.misses) decisions.push(missDecision(context));
   return decisions;
 }
 
@@ -87,10 +86,11 @@ function policyDecision(context: RouteContext, step: Step): Decision {
   const { decision } = step;
   const stage =
     decision?.action === 'CUSTOM' ? 'external-authorization' : (policyStages[step.stage] ?? 'authorization');
-  const lost = (decision?.candidates ?? []).map(
-    ({ name, origin }): Lost => ({
+  const told = decision?.verdict === 'refused' || decision?.wouldAllow === false;
+  const lost = (told ? (step.alternatives?.() ?? []) : []).map(
+    ({ name, origin, why }): Lost => ({
       what: origin ? `rule ${ruleOf(origin.path)}of ${origin.kind} ${origin.name}` : name,
-      why: 'it does not match this call',
+      why,
       ...(origin ? { by: decidedBy(context.model, origin) } : {}),
     }),
   );

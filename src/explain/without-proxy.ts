@@ -1,10 +1,10 @@
 import type { Endpoint } from '../registry/service.ts';
 import { endpointsKind } from '../snapshot/kinds.ts';
 import type { Start } from './first-hop.ts';
-import { type Following, follow, workloadAt } from './follow.ts';
-import type { Hop } from './hop.ts';
-import { socketText } from './hop.ts';
+import { type Following, follow, outside } from './follow.ts';
+import { type Hop, socketText, splitSocket } from './hop.ts';
 import type { Leaf } from './leaf.ts';
+import { workloadAt } from './places.ts';
 
 /**
  * No proxy of the caller's has a say: the network takes the connection to any endpoint of the service, or where its address leads; the
@@ -40,19 +40,10 @@ function firstOfEach(endpoints: readonly Endpoint[]): Endpoint[] {
 
 function toSocket(following: Following, { call }: Start, socket: string, told: boolean): Leaf[] {
   const at = workloadAt(following.model, socket);
-  if (!at)
-    return [
-      {
-        percent: 100,
-        cluster: '',
-        address: socket,
-        end: { outcome: 'delivered', reason: 'it leaves the mesh', flags: [] },
-      },
-    ];
+  if (!at) return [outside('', socket)];
   const leaf = { percent: 100, cluster: '', address: socket, workload: at.key };
   if (!at.proxy)
     return [{ ...leaf, end: { outcome: 'delivered', reason: 'the application answers', flags: [] } }];
-  const colon = socket.lastIndexOf(':');
   const { destination: _, ...rest } = call;
   const hop: Hop = {
     at,
@@ -60,8 +51,7 @@ function toSocket(following: Following, { call }: Start, socket: string, told: b
     role: at.proxy.type === 'router' ? 'gateway' : 'server',
     call: {
       ...rest,
-      address: socket.slice(0, colon).replace(/^\[|\]$/g, ''),
-      port: Number(socket.slice(colon + 1)),
+      ...splitSocket(socket),
       mode: at.proxy.explicit || at.proxy.type === 'router' ? 'direct' : 'inbound',
     },
   };

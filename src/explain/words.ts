@@ -1,4 +1,4 @@
-import { type Origin, originId, parseOriginId } from '../config/origin.ts';
+import { type Origin, originId } from '../config/origin.ts';
 import { features } from '../features/index.ts';
 import type { Model } from '../model/model.ts';
 import type { DecidedBy } from './explanation.ts';
@@ -17,14 +17,6 @@ export function decidedBy(model: Model, origin: Origin): DecidedBy {
   const position = model.positionOf(origin);
   const words = wordsOf(origin);
   return { ...origin, ...(position ? { position } : {}), ...(words === undefined ? {} : { words }) };
-}
-
-/** The origin that emitters stamped into a resource's metadata. */
-export function originIn(
-  metadata: { readonly filterMetadata: { readonly [key: string]: unknown } } | undefined,
-): Origin | undefined {
-  const id = (metadata?.filterMetadata.ostria as Record<string, unknown> | undefined)?.origin;
-  return typeof id === 'string' ? parseOriginId(id) : undefined;
 }
 
 export function sameOrigin(a: Origin | undefined, b: Origin | undefined): boolean {
