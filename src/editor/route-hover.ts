@@ -1,10 +1,10 @@
 import type { Route, VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { HttpConnectionManagerSchema } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { matchWords } from '../explain/match-words.ts';
-import { originIn } from '../simulate/walk.ts';
 import type { Model, ModelWorkload } from '../model/model.ts';
 import { parseClusterName } from '../plan/names.ts';
 import { type DecodedResources, unpack } from '../simulate/decoded-resources.ts';
+import { originIn } from '../simulate/walk.ts';
 
 /** Proxies that are looked into: those of one kind have the same routes. */
 const mostProxies = 4;

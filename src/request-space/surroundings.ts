@@ -1,7 +1,7 @@
 import type { Listener } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import type { Route, VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
-import { workloadAt } from '../explain/follow.ts';
 import { splitSocket } from '../explain/hop.ts';
+import { workloadAt } from '../explain/places.ts';
 import type { Model, ModelWorkload } from '../model/model.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
 import { addressOf } from '../simulate/endpoints.ts';
