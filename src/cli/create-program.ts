@@ -18,6 +18,7 @@ import { registerPrograms } from './commands/programs.ts';
 import { registerProxyConfig } from './commands/proxy-config.ts';
 import { registerProxyStatus } from './commands/proxy-status.ts';
 import { registerPs } from './commands/ps.ts';
+import { registerRollback } from './commands/rollback.ts';
 import { registerRun } from './commands/run.ts';
 import { registerSchema } from './commands/schema.ts';
 import { registerUp } from './commands/up.ts';
@@ -51,6 +52,7 @@ Exit codes: ostria help exit-codes`,
   registerApply(program);
   registerDiff(program);
   registerHistory(program);
+  registerRollback(program);
   registerAnalyze(program);
   registerExplain(program);
   registerPlan(program);

@@ -166,12 +166,18 @@ export function placeOf(
   };
 }
 
-/** What `kubectl apply` without `--server-side` writes under. */
-const clientSideManager = '"kubectl-client-side-apply"';
+/** What `ostria rollback` writes under. */
+export const rollbackManager = 'ostria-rollback';
+
+/**
+ * Whose fields are taken over without being asked: what `kubectl apply` without `--server-side` writes under, and a rollback, which
+ * only brought back what was applied before.
+ */
+const takenOver = ['"kubectl-client-side-apply"', `"${rollbackManager}"`];
 
 /**
  * One server-side apply. Fields that `kubectl apply` set are taken over, as kubectl itself does when it changes to server-side
- * apply; those of everybody else are a conflict unless `force`.
+ * apply, and those that a rollback brought back; those of everybody else are a conflict unless `force`.
  */
 export async function applyBody(
   client: ApiClient,
@@ -190,10 +196,13 @@ export async function applyBody(
     return await once(options.force);
   } catch (error) {
     const conflicts = conflictsOf(error);
-    if (conflicts.length === 0 || !conflicts.every(({ message }) => message?.includes(clientSideManager)))
-      throw error;
+    if (conflicts.length === 0 || !conflicts.every(isTakenOver)) throw error;
     return once(true);
   }
+}
+
+function isTakenOver({ message }: { readonly message?: string }): boolean {
+  return takenOver.some((manager) => message?.includes(manager));
 }
 
 function conflictsOf(error: unknown): readonly { readonly message?: string }[] {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { ParsedObject } from '../../config/yaml-documents.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import type { ApiClient } from '../api/api-client.ts';
+import { applyAndWait, type WaitChoice } from '../apply/apply-and-wait.ts';
 import {
   type Applied,
   type ApplyOptions,
@@ -13,10 +14,8 @@ import {
 import { type CheckedObjects, checkObjects } from '../apply/check-objects.ts';
 import { collectObjects } from '../apply/collect-objects.ts';
 import { isAboutOthers, lastingWarnings, placed } from '../apply/lasting-warnings.ts';
-import { localMeshOf } from '../apply/wait/local-mesh.ts';
-import { failuresNow, type WaitVerdict, waitForChange } from '../apply/wait/wait-for-change.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
-import { type ExitCode, exitCodes } from '../exit-codes.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { parseDuration } from '../mesh-file/duration.ts';
 import { noteAppliedFiles } from '../origins/applied-files.ts';
 import { err, out } from '../output/style.ts';
@@ -29,6 +28,9 @@ interface ApplyFlags extends ConnectionFlags {
   readonly fieldManager: string;
   readonly wait?: boolean;
   readonly timeout: string;
+  readonly autoRollback?: boolean;
+  readonly maxErrorRate?: string;
+  readonly observe: string;
 }
 
 export function registerApply(program: Command): void {
@@ -44,7 +46,10 @@ export function registerApply(program: Command): void {
     .option('--force-conflicts', 'take over fields that somebody else manages')
     .option('--field-manager <name>', 'name under which the fields are managed', defaultFieldManager)
     .option('-w, --wait', 'return when every proxy concerned has acknowledged and answers the new way')
-    .option('--timeout <duration>', 'how long --wait waits, such as 90s', '60s');
+    .option('--timeout <duration>', 'how long --wait waits, such as 90s', '60s')
+    .option('--auto-rollback', 'wait, and restore what was there before if a proxy refuses it or errors rise')
+    .option('--max-error-rate <share>', 'wait, and fail if so many more requests fail than before: 1%')
+    .option('--observe <duration>', 'how long --max-error-rate watches', '30s');
   addConnectionFlags(command)
     .addHelpText(
       'after',
@@ -53,10 +58,12 @@ Examples:
   ostria apply -f reviews-v3.yaml
   ostria apply -f networking/ --dry-run
   ostria apply -f reviews-v3.yaml --wait --timeout 30s
+  ostria apply -f reviews-v3.yaml --auto-rollback --max-error-rate 1% --observe 30s
   helm template my-chart | ostria apply -f -
 
 With --wait it ends with 8 if a proxy has not answered in time (it is named, with what it lacks), and with 9 if one refuses what was
-applied (with Envoy's words, at the line of the file).`,
+applied (with Envoy's words, at the line of the file), or if too many requests fail. With --auto-rollback it ends with 10 then, and what was
+there before is back. A proxy that is late is no reason to roll back.`,
     )
     .action(runApply);
 }
@@ -70,7 +77,7 @@ async function runApply(flags: ApplyFlags): Promise<void> {
       'UsageInvalid',
       `--dry-run=${flags.dryRun} is not known; it is done by the server: --dry-run`,
     );
-  const timeoutMs = durationOf('--timeout', flags.timeout);
+  const choice = choiceOf(flags);
   const { objects, problems } = collectObjects(flags.filename, { recursive: flags.recursive ?? false });
   if (problems.length > 0) {
     for (const problem of problems) process.stderr.write(`${err.red('error')}: ${formatProblem(problem)}\n`);
@@ -86,41 +93,37 @@ async function runApply(flags: ApplyFlags): Promise<void> {
   const { client, access, namespace } = connect(flags);
   const options = { fieldManager: flags.fieldManager, force: flags.forceConflicts ?? false, namespace };
   const dryRun = flags.dryRun !== undefined && flags.dryRun !== 'none';
-  const interrupted = new AbortController();
-  const interrupt = (): void => interrupted.abort();
   try {
     const checked = await checkAll(client, objects, options, dryRun);
     if (!checked || dryRun) return;
     noteAppliedFiles(access.server, flags.filename);
-    if (!flags.wait) {
-      await writeAll(client, objects, checked, options);
-      return;
-    }
-    const oldFailures = await failuresNow(client);
-    const { applied, failed } = await writeAll(client, objects, checked, options);
-    if (failed > 0) return;
-    process.once('SIGINT', interrupt);
-    const { verdict } = await waitForChange(client, applied, {
-      timeoutMs,
-      signal: interrupted.signal,
-      mesh: localMeshOf(access),
-      namespace,
-      oldFailures,
-    });
-    process.exitCode = codeOf[verdict];
+    const write = async (): Promise<readonly Applied[] | undefined> => {
+      const { applied, failed } = await writeAll(client, objects, checked, options);
+      return failed > 0 ? undefined : applied;
+    };
+    if (choice) process.exitCode = await applyAndWait({ client, access }, objects, options, choice, write);
+    else await write();
   } finally {
-    process.removeListener('SIGINT', interrupt);
     client.close();
   }
 }
 
-const codeOf: Readonly<Record<WaitVerdict, ExitCode>> = {
-  answered: exitCodes.ok,
-  unchanged: exitCodes.ok,
-  refused: exitCodes.rejected,
-  late: exitCodes.timeout,
-  interrupted: exitCodes.interrupted,
-};
+/** Undefined: nothing is waited for. */
+function choiceOf(flags: ApplyFlags): WaitChoice | undefined {
+  const timeoutMs = durationOf('--timeout', flags.timeout);
+  const observeMs = durationOf('--observe', flags.observe);
+  const rate = flags.maxErrorRate;
+  const errors = rate === undefined ? undefined : { maxRate: shareOf('--max-error-rate', rate), observeMs };
+  if (!flags.wait && !flags.autoRollback && !errors) return undefined;
+  return { timeoutMs, autoRollback: flags.autoRollback ?? false, errors };
+}
+
+/** `1%` or `0.01`. */
+function shareOf(flag: string, text: string): number {
+  const share = text.endsWith('%') ? Number(text.slice(0, -1)) / 100 : Number(text);
+  if (text !== '' && text !== '%' && share >= 0 && share <= 1) return share;
+  throw new CodedError('UsageInvalid', `${flag} ${text} is no share such as 1% or 0.01`);
+}
 
 function durationOf(flag: string, text: string): number {
   const ms = parseDuration(text);

@@ -6,6 +6,7 @@ import type { ApiClient } from '../api/api-client.ts';
 import { discover, isNotFound, resourceOfObject } from '../api/discovery.ts';
 import { type ApplyOptions, applyBody, placeOf } from '../apply/apply-objects.ts';
 import { checkObjects } from '../apply/check-objects.ts';
+import { readOrNone } from '../rollback/restore-objects.ts';
 
 /** Dry runs on the way at a time. */
 const inFlight = 16;
@@ -50,15 +51,6 @@ async function dryRun(
 ): Promise<ConfigObject> {
   const { json } = await applyBody(client, path, body, { ...options, dryRun: true });
   return json as ConfigObject;
-}
-
-async function readOrNone(client: ApiClient, path: string): Promise<ConfigObject | undefined> {
-  try {
-    return await client.get<ConfigObject>(path);
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
 }
 
 function pairOf(
