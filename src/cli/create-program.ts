@@ -21,6 +21,7 @@ import { registerPs } from './commands/ps.ts';
 import { registerRollback } from './commands/rollback.ts';
 import { registerRun } from './commands/run.ts';
 import { registerSchema } from './commands/schema.ts';
+import { registerSecurity } from './commands/security.ts';
 import { registerUp } from './commands/up.ts';
 import { registerVersion } from './commands/version.ts';
 import { exitCodes, exitCodesHelp } from './exit-codes.ts';
@@ -62,6 +63,7 @@ Exit codes: ostria help exit-codes`,
   registerMeshConfig(program);
   registerProxyConfig(program);
   registerPolicy(program);
+  registerSecurity(program);
   registerCa(program);
   registerLsp(program);
   registerSchema(program);
