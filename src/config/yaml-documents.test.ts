@@ -230,6 +230,21 @@ describe('bad input', () => {
     expect(onlyProblem(bomb)?.code).toBe('YamlAliasLimit');
   });
 
+  test('a kilobyte of aliases is refused after few values, however short they are', () => {
+    const pairs = Array.from({ length: 40 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`);
+    const bomb = `${head('a')}a0: &a0 [x, x]\n${pairs.join('\n')}`;
+    expect(bomb.length).toBeLessThan(1_024);
+    expect(onlyProblem(bomb)?.message).toMatch(/^aliases repeat more than 2\d{4} values/);
+  });
+
+  test('who writes much may repeat much', () => {
+    const anchor = `base: &base {${Array.from({ length: 100 }, (_, i) => `key${i}: value${i}`).join(', ')}}`;
+    const uses = Array.from({ length: 150 }, (_, i) => `use${i}: {<<: *base, own: ${i}}`);
+    expect(data(`  ${[anchor, ...uses].join('\n  ')}\n`)).toMatchObject({
+      use149: { key99: 'value99', own: 149 },
+    });
+  });
+
   test('absurd nesting', () => {
     expect(onlyProblem(`${head('a')}data: ${'['.repeat(300)}${']'.repeat(300)}\n`)?.code).toBe('YamlTooDeep');
     expect(onlyProblem(`${head('a')}data: ${'['.repeat(20_000)}${']'.repeat(20_000)}\n`)?.code).toBe(

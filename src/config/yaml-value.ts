@@ -7,9 +7,15 @@ export interface ValueLimits {
   depth: number;
   /** Most characters that aliases may add to a document by repetition (default 4 Mi). */
   aliasCharacters: number;
+  /** Most values that they may add (default 20,000), beyond one for each character of the document itself. */
+  aliasValues: number;
 }
 
-export const defaultValueLimits: ValueLimits = { depth: 200, aliasCharacters: 4 * 1024 * 1024 };
+export const defaultValueLimits: ValueLimits = {
+  depth: 200,
+  aliasCharacters: 4 * 1024 * 1024,
+  aliasValues: 20_000,
+};
 
 /** Receives a complaint about the text at `offset`. */
 export type ReportValue = (offset: number, code: string, message: string) => void;
@@ -64,6 +70,7 @@ interface Conversion {
   active: Set<Node>;
   aliasDepth: number;
   aliasCharacters: number;
+  aliasValues: number;
   limits: ValueLimits;
   report: ReportValue;
   /** Set after a limit was passed: the rest is not worth converting. */
@@ -77,7 +84,9 @@ export function toJsonValue(document: Document.Parsed, limits: ValueLimits, repo
     active: new Set(),
     aliasDepth: 0,
     aliasCharacters: 0,
-    limits,
+    aliasValues: 0,
+    // Who writes much may repeat much: what it costs is then no more than what reading it costs.
+    limits: { ...limits, aliasValues: limits.aliasValues + (document.range?.[2] ?? 0) },
     report,
     stopped: false,
   };
@@ -248,12 +257,15 @@ function convertAlias(node: Node & { source: string }, c: Conversion, depth: num
 function charge(c: Conversion, node: Node, characters: number): void {
   if (c.aliasDepth === 0) return;
   c.aliasCharacters += characters;
-  if (c.aliasCharacters <= c.limits.aliasCharacters) return;
+  c.aliasValues++;
+  const values = c.aliasValues > c.limits.aliasValues;
+  if (!values && c.aliasCharacters <= c.limits.aliasCharacters) return;
+  const most = values ? `${c.limits.aliasValues} values` : `${c.limits.aliasCharacters} characters`;
   stop(
     c,
     node,
     'YamlAliasLimit',
-    `aliases repeat more than ${c.limits.aliasCharacters} characters in this document; write the values out or split the document`,
+    `aliases repeat more than ${most} in this document; write the values out or split the document`,
   );
 }
 
