@@ -38,7 +38,7 @@ test('a minimal configuration gets the documented defaults', () => {
     trustDomain: 'cluster.local',
     addresses: ['127.0.0.1'],
     dnsDomain: 'default.svc.cluster.local',
-    certificate: { ttlSeconds: 86_400 },
+    certificate: { ttlSeconds: 86_400, keyType: 'ecdsa-p256' },
     envoy: { concurrency: 1, logLevel: 'warning' },
     drain: { seconds: 45, minimumSeconds: 5 },
   });

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
+import { type KeyType, keyTypes } from '../ca/client.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import type { ExplicitCapture } from '../snapshot/proxy.ts';
 
@@ -48,9 +50,13 @@ export interface AgentConfig {
     /** Read again at each try; the platform rotates it. */
     serviceAccountTokenFile?: string;
   };
+  /** A unix socket that serves the workload's certificate and its trust by SDS, as SPIRE's agent does; then we ask for none. */
+  identitySocket?: string;
   certificate: {
     /** Wanted lifetime in seconds. Default 86,400. */
     ttlSeconds: number;
+    /** Kind of the private key. Default `ecdsa-p256`. */
+    keyType: KeyType;
   };
   ports: {
     /** `/healthz/ready`. 0: none. */
@@ -94,6 +100,8 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 const ENVOY_LOG_LEVELS = ['trace', 'debug', 'info', 'warning', 'error', 'critical', 'off'];
 const MAX_CONFIG = 1 << 20;
+/** Where pods find somebody else's SDS socket, as Istio's agent does. */
+const identityDirectory = '/var/run/secrets/workload-spiffe-uds';
 
 type Json = Record<string, unknown>;
 
@@ -117,6 +125,8 @@ export async function readAgentConfig(path: string): Promise<AgentConfig> {
 
 /** The configuration as pods give it: variables named as Istio's agent names them. */
 export function agentConfigFromEnvironment(env: Readonly<Record<string, string | undefined>>): unknown {
+  const socket =
+    env.OSTRIA_IDENTITY_SOCKET ?? `${identityDirectory}/${env.WORKLOAD_IDENTITY_SOCKET_FILE ?? 'socket'}`;
   const stateDirectory = env.OSTRIA_STATE_DIRECTORY ?? '/var/lib/ostria/proxy';
   return {
     workload: env.POD_NAME,
@@ -129,6 +139,7 @@ export function agentConfigFromEnvironment(env: Readonly<Record<string, string |
     network: env.ISTIO_META_NETWORK,
     group: env.ISTIO_META_AUTO_REGISTER_GROUP,
     stateDirectory,
+    ...(existsSync(socket) ? { identitySocket: socket } : {}),
     controlPlane: {
       address: env.CA_ADDR ?? 'istiod.istio-system.svc:15012',
       rootFile: env.OSTRIA_ROOT_FILE ?? '/var/run/secrets/istio/root-cert.pem',
@@ -161,6 +172,7 @@ export function parseAgentConfig(
     'credential.serviceAccountTokenFile',
     credential.serviceAccountTokenFile,
   );
+  const identitySocket = read.optionalPath('identitySocket', top.identitySocket);
   const envoyPath = read.optionalPath('envoy.path', envoy.path);
   const hookUrl = read.optionalText('drain.hookUrl', drain.hookUrl);
   const config: AgentConfig = {
@@ -189,8 +201,10 @@ export function parseAgentConfig(
       ...(joinTokenFile ? { joinTokenFile } : {}),
       ...(accountFile ? { serviceAccountTokenFile: accountFile } : {}),
     },
+    ...(identitySocket ? { identitySocket } : {}),
     certificate: {
       ttlSeconds: read.number('certificate.ttlSeconds', certificate.ttlSeconds ?? 86_400, 1, 90 * 86_400),
+      keyType: read.oneOf('certificate.keyType', certificate.keyType ?? 'ecdsa-p256', keyTypes),
     },
     ports: {
       readiness: read.number('ports.readiness', ports.readiness ?? 0, 0, 65_535),
@@ -222,8 +236,9 @@ export function parseAgentConfig(
       : { applicationMetrics: read.applicationMetrics(top.applicationMetrics) }),
     logLevel: read.oneOf('logLevel', top.logLevel ?? 'info', LOG_LEVELS),
   };
-  read.known('', top, [...Object.keys(config), 'capture', 'applicationMetrics', 'group']);
+  read.known('', top, [...Object.keys(config), 'capture', 'applicationMetrics', 'group', 'identitySocket']);
   read.known('controlPlane', controlPlane, Object.keys(config.controlPlane));
+  read.known('certificate', certificate, Object.keys(config.certificate));
   read.known('credential', credential, ['joinTokenFile', 'serviceAccountTokenFile']);
   read.known('ports', ports, Object.keys(config.ports));
   read.known('envoy', envoy, [...Object.keys(config.envoy), 'path', 'drainSeconds']);
@@ -237,6 +252,7 @@ export function agentFiles(config: AgentConfig) {
   return {
     identity: at('identity.pem'),
     root: at('root-cert.pem'),
+    extras: at('trust-extras.json'),
     bootstrap: at('envoy-bootstrap.json'),
     process: at('envoy-process.json'),
     envoyLog: at('envoy.log'),

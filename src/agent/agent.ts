@@ -12,9 +12,11 @@ import { EnvoyProcess } from './envoy-process.ts';
 import { startEndpoints } from './http-endpoints.ts';
 import type { HeldCertificate } from './identity-store.ts';
 import { constantLabels } from './metrics-merge.ts';
+import { peerTrust } from './peer-trust.ts';
 import { readinessProblem } from './readiness.ts';
 import { keepRegistered, type Registration } from './registration.ts';
 import { startSdsServer } from './sds-server.ts';
+import { SocketIdentity } from './socket-identity.ts';
 import { socketPaths } from './socket-paths.ts';
 
 /** `needs-join-token`: the certificate has ended and the token is spent; Envoy runs on, and a new start with a new token mends it. */
@@ -41,16 +43,20 @@ export async function startAgent(
   makePrivateDirectory(config.stateDirectory);
   const files = agentFiles(config);
   const sockets = socketPaths(config.stateDirectory);
-  const sds = await startSdsServer(sockets.sds, log);
+  const { identitySocket } = config;
+  const sds = identitySocket === undefined ? await startSdsServer(sockets.sds, log) : undefined;
   const admin = createEnvoyAdmin(sockets.admin);
-  const keeper = new CertificateKeeper(config, log, { onCredentialLost: () => finish('needs-join-token') });
+  const keeper =
+    identitySocket === undefined
+      ? new CertificateKeeper(config, log, { onCredentialLost: () => finish('needs-join-token') })
+      : new SocketIdentity({ ...config, identitySocket }, log);
   const facts = workloadFacts({ ...config, name: config.workload });
   const envoy = new EnvoyProcess({
     path: options.envoyPath,
     args: envoyArguments(config),
     bootstrapFile: files.bootstrap,
     bootstrap: JSON.stringify(
-      buildBootstrap(config, { adminSocket: sockets.admin, sdsSocket: sockets.sds }),
+      buildBootstrap(config, { adminSocket: sockets.admin, sdsSocket: identitySocket ?? sockets.sds }),
       null,
       1,
     ),
@@ -70,6 +76,8 @@ export async function startAgent(
     await draining;
   };
   let registration: Registration | undefined;
+  /** What the control plane's certificate may come from. */
+  let roots = '';
   const end = async (stopEnvoy: boolean) => {
     keeper.stop();
     if (stopEnvoy) registration?.end();
@@ -79,7 +87,7 @@ export async function startAgent(
       rmSync(files.process, { force: true });
     } else await envoy.leave();
     await endpoints.close();
-    await sds.close();
+    await sds?.close();
   };
   function finish(how: AgentEnd): void {
     if (ending) {
@@ -108,7 +116,7 @@ export async function startAgent(
     quit: () => finish('stopped'),
     log,
   }).catch(async (error) => {
-    await sds.close();
+    await sds?.close();
     throw error;
   });
 
@@ -126,15 +134,21 @@ export async function startAgent(
     }
     if (!ending) envoy.start(found?.same ? found.id : undefined);
   };
-  keeper.onChange((certificate, controlPlaneRoots) => {
-    sds.set([
+  keeper.onChange((certificate, { controlPlaneRoots, extras }) => {
+    sds?.set([
       { name: 'default', certificateChain: certificate.certificateChain, key: certificate.key },
-      { name: 'ROOTCA', trustedRoots: certificate.root },
+      peerTrust(certificate.root, extras),
       { name: controlPlaneTrust, trustedRoots: controlPlaneRoots },
     ]);
     void startEnvoy();
     const { group } = config;
-    if (group !== undefined) registration ??= keepRegistered({ ...config, group }, () => keeper.current, log);
+    roots = controlPlaneRoots;
+    if (group !== undefined)
+      registration ??= keepRegistered(
+        { ...config, group },
+        () => keeper.current && { ...keeper.current, root: roots },
+        log,
+      );
   });
   // One that runs is taken over at once; a new one without a certificate could only wait for it.
   if (found?.same) void startEnvoy();

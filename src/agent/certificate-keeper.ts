@@ -1,5 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { formatSpiffeId, pemBlocks, requestCertificate } from '../ca/client.ts';
+import {
+  formatSpiffeId,
+  isOfType,
+  noExtras,
+  pemBlocks,
+  requestCertificate,
+  type TrustExtras,
+} from '../ca/client.ts';
 import { type Clock, systemClock } from '../kit/clock.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import { GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
@@ -7,7 +14,13 @@ import { backoffDelay } from '../kit/retry.ts';
 import { type AgentConfig, agentFiles } from './agent-config.ts';
 import type { AgentLog } from './agent-log.ts';
 import { followTrust } from './follow-trust.ts';
-import { type HeldCertificate, loadIdentity, saveIdentity } from './identity-store.ts';
+import {
+  type HeldCertificate,
+  loadExtras,
+  loadIdentity,
+  saveExtras,
+  saveIdentity,
+} from './identity-store.ts';
 
 export interface CertificateKeeperOptions {
   /** Called once when there is no good certificate and the join token is used up or missing: only a new one helps. */
@@ -19,8 +32,13 @@ export interface CertificateKeeperOptions {
 /** So often the token must have been refused in a row before it counts as lost: its file may be about to be written. */
 const LOST_AFTER = 3;
 
-/** `controlPlaneRoots`: PEM of what the control plane's own certificate may come from; it may have an authority of its own. */
-export type CertificateListener = (certificate: HeldCertificate, controlPlaneRoots: string) => void;
+export interface HeldTrust {
+  /** PEM of what the control plane's own certificate may come from; it may have an authority of its own. */
+  readonly controlPlaneRoots: string;
+  readonly extras: TrustExtras;
+}
+
+export type CertificateListener = (certificate: HeldCertificate, trust: HeldTrust) => void;
 
 type Credential = { token: string } | { key: string; certificateChain: string };
 
@@ -40,6 +58,7 @@ export class CertificateKeeper {
   readonly #stop = new AbortController();
   readonly #listeners = new Set<CertificateListener>();
   #current: HeldCertificate | undefined;
+  #extras: TrustExtras = noExtras;
   #problem = 'no certificate was asked for yet';
   /** Aborted when a new certificate is wanted before its time. */
   #wanted = new AbortController();
@@ -72,9 +91,11 @@ export class CertificateKeeper {
 
   /** Runs until `stop`. Resolves at once; the first certificate is announced like every other. */
   async start(): Promise<void> {
+    this.#extras = await loadExtras(agentFiles(this.#config).extras);
     const found = await loadIdentity(agentFiles(this.#config), this.identity, this.#clock.now());
     if (found && 'problem' in found) this.#log.warn(`the stored certificate is not used: ${found.problem}`);
-    else if (found) await this.#use(found);
+    else if (found)
+      await this.#use(isOfType(found.key, this.#config.certificate.keyType) ? found : dueAtOnce(found));
     void this.#run();
     void followTrust({
       config: this.#config,
@@ -85,6 +106,8 @@ export class CertificateKeeper {
       held: () => (this.#usable() ? this.#current : undefined),
       roots: () => this.#roots(),
       trust: (root) => this.#trust(root),
+      extras: () => this.#extras,
+      mind: (extras) => this.#mind(extras),
       renew: () => this.#wanted.abort(),
     });
   }
@@ -118,7 +141,9 @@ export class CertificateKeeper {
   /** Half of the life that was left when it was obtained, give or take a tenth, so that a fleet does not renew at once. */
   #renewalDue(): number {
     if (!this.#current) return 0;
-    const life = this.#current.notAfter.getTime() - this.#current.obtainedAt;
+    const { ttlSeconds } = this.#config.certificate;
+    // One that was got when a longer life was wanted is not kept for that.
+    const life = Math.min(this.#current.notAfter.getTime() - this.#current.obtainedAt, ttlSeconds * 1000);
     return this.#current.obtainedAt + life * (0.5 + (this.#random() - 0.5) * 0.1);
   }
 
@@ -139,7 +164,7 @@ export class CertificateKeeper {
           root: await this.#roots(),
           credential,
           identity: this.identity,
-          ttlSeconds: this.#config.certificate.ttlSeconds,
+          ...this.#config.certificate,
         });
         await saveIdentity(agentFiles(this.#config), certificate);
         await this.#use({ ...certificate, obtainedAt: this.#clock.now() });
@@ -188,6 +213,12 @@ export class CertificateKeeper {
     await this.#use(certificate);
   }
 
+  async #mind(extras: TrustExtras): Promise<void> {
+    await saveExtras(agentFiles(this.#config).extras, extras);
+    this.#extras = extras;
+    if (this.#current) await this.#announce(this.#current);
+  }
+
   #countRefusals(error: unknown): void {
     const refused =
       (error instanceof GrpcError && error.status === grpcStatus.unauthenticated) ||
@@ -205,8 +236,12 @@ export class CertificateKeeper {
       identity: this.identity,
       notAfter: certificate.notAfter.toISOString(),
     });
-    const controlPlaneRoots = await this.#roots();
-    for (const listener of this.#listeners) listener(certificate, controlPlaneRoots);
+    await this.#announce(certificate);
+  }
+
+  async #announce(certificate: HeldCertificate): Promise<void> {
+    const trust = { controlPlaneRoots: await this.#roots(), extras: this.#extras };
+    for (const listener of this.#listeners) listener(certificate, trust);
   }
 
   #usable(): boolean {
@@ -228,4 +263,9 @@ export class CertificateKeeper {
       this.#log.error(`the certificate ends soon and was not renewed: ${this.#problem}`, fields);
     else this.#log.warn(`the certificate was not renewed: ${this.#problem}`, fields);
   }
+}
+
+/** It serves until there is another. */
+function dueAtOnce(certificate: HeldCertificate): HeldCertificate {
+  return { ...certificate, obtainedAt: 0 };
 }

@@ -167,16 +167,24 @@ function controlPlaneCluster(config: AgentConfig): Json {
           alpn_protocols: ['h2'],
           tls_params: { tls_minimum_protocol_version: 'TLSv1_2' },
           tls_certificate_sds_secret_configs: [sdsSecret('default')],
-          combined_validation_context: {
-            default_validation_context: {
-              match_typed_subject_alt_names: [
-                { san_type: 'DNS', matcher: { exact: config.controlPlane.serverName } },
-              ],
-            },
-            validation_context_sds_secret_config: sdsSecret(controlPlaneTrust),
-          },
+          ...controlPlaneValidation(config),
         },
       },
+    },
+  };
+}
+
+/** Somebody else's SDS server knows nothing of the control plane: its roots are then those of the file. */
+function controlPlaneValidation({ controlPlane, identitySocket }: AgentConfig): Json {
+  const names = {
+    match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: controlPlane.serverName } }],
+  };
+  if (identitySocket !== undefined)
+    return { validation_context: { ...names, trusted_ca: { filename: controlPlane.rootFile } } };
+  return {
+    combined_validation_context: {
+      default_validation_context: names,
+      validation_context_sds_secret_config: sdsSecret(controlPlaneTrust),
     },
   };
 }

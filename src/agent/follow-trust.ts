@@ -1,4 +1,4 @@
-import { syncTrust } from '../ca/client.ts';
+import { syncTrust, type TrustExtras } from '../ca/client.ts';
 import type { Clock } from '../kit/clock.ts';
 import { messageOf } from '../kit/coded-error.ts';
 import { GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
@@ -18,6 +18,9 @@ export interface TrustFollower {
   /** PEM: what the control plane's certificate is checked with. */
   readonly roots: () => Promise<string>;
   readonly trust: (root: string) => Promise<void>;
+  /** What is trusted and distrusted beside the roots. */
+  readonly extras: () => TrustExtras;
+  readonly mind: (extras: TrustExtras) => Promise<void>;
   readonly renew: () => void;
 }
 
@@ -51,7 +54,7 @@ export async function followTrust(follower: TrustFollower): Promise<void> {
 }
 
 async function ask(
-  { config, roots, trust, renew, log }: TrustFollower,
+  { config, roots, trust, renew, extras, mind, log }: TrustFollower,
   held: HeldCertificate,
 ): Promise<number> {
   const answer = await syncTrust({
@@ -61,7 +64,15 @@ async function ask(
     credential: held,
     trusted: held.root,
     instance: `${config.workload}.${config.namespace}`,
+    extras: extras(),
   });
+  if (answer.extras) {
+    await mind(answer.extras);
+    log.info('what the mesh trusts beside its roots changed', {
+      trustDomains: answer.extras.domains.map(({ trustDomain }) => trustDomain).join(','),
+      revocations: answer.extras.crl !== '',
+    });
+  }
   if (answer.bundle !== '') {
     await trust(answer.bundle);
     log.info('the roots of the mesh changed');

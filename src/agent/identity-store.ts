@@ -1,6 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { certificateProblem, pemBlocks, type WorkloadCertificate } from '../ca/client.ts';
+import {
+  certificateProblem,
+  noExtras,
+  pemBlocks,
+  type TrustExtras,
+  type WorkloadCertificate,
+} from '../ca/client.ts';
 import { writeFileAtomic } from '../kit/atomic-file.ts';
 import { messageOf } from '../kit/coded-error.ts';
 
@@ -58,4 +64,18 @@ export async function loadIdentity(
 export async function saveIdentity(files: IdentityFiles, certificate: WorkloadCertificate): Promise<void> {
   await writeFileAtomic(files.root, certificate.root, 0o600);
   await writeFileAtomic(files.identity, certificate.key + certificate.certificateChain, 0o600);
+}
+
+/** What an earlier agent knew of other trust domains and revoked certificates; nothing, where its file cannot be read. */
+export async function loadExtras(path: string): Promise<TrustExtras> {
+  try {
+    const { crl, domains } = JSON.parse(await readFile(path, 'utf8')) as TrustExtras;
+    return typeof crl === 'string' && Array.isArray(domains) ? { crl, domains } : noExtras;
+  } catch {
+    return noExtras;
+  }
+}
+
+export async function saveExtras(path: string, extras: TrustExtras): Promise<void> {
+  await writeFileAtomic(path, JSON.stringify(extras), 0o600);
 }

@@ -4,17 +4,21 @@ import { connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SecretSchema } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { SPIFFECertValidatorConfigSchema } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.js';
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from '../../gen/proto/envoy/service/discovery/v3/discovery_pb.js';
+import type { TrustExtras } from '../ca/client.ts';
 import { encodeFrame, FrameReader } from '../kit/grpc-http2.ts';
 import { createAgentLog } from './agent-log.ts';
-import { SECRET_TYPE } from './sds-messages.ts';
+import { peerTrust } from './peer-trust.ts';
+import { encodeSecret, SECRET_TYPE } from './sds-messages.ts';
 import { type SdsServer, startSdsServer } from './sds-server.ts';
 
 let directory: string;
@@ -186,4 +190,44 @@ test('other methods, other types, garbage and floods end the call with a status'
 test('the socket is private, and only one server has it', async () => {
   expect(statSync(socketPath).mode & 0o777).toBe(0o600);
   await expect(startSdsServer(socketPath, log)).rejects.toMatchObject({ code: 'AgentRunning' });
+});
+
+describe('trust of peers', () => {
+  const roots = (text: string) => ({
+    specifier: { case: 'inlineBytes' as const, value: new Uint8Array(Buffer.from(text)) },
+  });
+  const decoded = (extras: TrustExtras) => {
+    const secret = fromBinary(SecretSchema, encodeSecret(peerTrust('ROOT', extras)));
+    return secret.type.case === 'validationContext' ? secret.type.value : undefined;
+  };
+
+  test('by the roots, with lists of revoked certificates for leaves alone', () => {
+    expect(decoded({ crl: '', domains: [] })).toMatchObject({ trustedCa: roots('ROOT') });
+    expect(decoded({ crl: '', domains: [] })?.crl).toBeUndefined();
+    expect(decoded({ crl: 'CRL', domains: [] })).toMatchObject({
+      trustedCa: roots('ROOT'),
+      crl: roots('CRL'),
+      onlyVerifyLeafCertCrl: true,
+    });
+  });
+
+  test('by trust domain', () => {
+    const context = decoded({
+      crl: '',
+      domains: [
+        { trustDomain: 'cluster.local', roots: 'MORE', meshRoots: true },
+        { trustDomain: 'partner.example', roots: 'THEIRS', meshRoots: false },
+      ],
+    });
+    expect(context?.trustedCa).toBeUndefined();
+    const { name, typedConfig } = context?.customValidatorConfig ?? {};
+    expect(name).toBe('envoy.tls.cert_validator.spiffe');
+    const config = typedConfig && anyUnpack(typedConfig, SPIFFECertValidatorConfigSchema);
+    expect(config).toMatchObject({
+      trustDomains: [
+        { name: 'cluster.local', trustBundle: roots('ROOTMORE') },
+        { name: 'partner.example', trustBundle: roots('THEIRS') },
+      ],
+    });
+  });
 });

@@ -24,6 +24,8 @@ export type Authenticator = (peer: Peer) => Promise<Authentication | undefined>;
 export function certificateAuthenticator(options: {
   /** The first is the mesh's own; others are accepted as aliases of it. */
   trustDomains: readonly string[];
+  /** Whether the authority has revoked it. Default: none is. */
+  isRevoked?: (certificate: X509Certificate) => boolean;
   clock?: Clock;
 }): Authenticator {
   const clock = options.clock ?? systemClock;
@@ -36,6 +38,7 @@ export function certificateAuthenticator(options: {
     // A connection may outlive the certificate that opened it.
     if (certificate.validToDate.getTime() <= clock.now())
       return { ok: false, reason: 'the client certificate has expired since the connection was made' };
+    if (options.isRevoked?.(certificate)) return { ok: false, reason: 'the client certificate is revoked' };
     return { ok: true, caller: { identity, credential: 'certificate' } };
   };
 }

@@ -25,7 +25,7 @@ export interface OpenAuthorityOptions extends AuthorityOptions {
   /** Make a self-signed root when the directory is empty or absent. Default true; false for a directory that the user named. */
   create?: boolean;
   selfSigned?: SelfSignedOptions;
-  /** Told what is odd but works: a readable key, an end that is near. */
+  /** Told what is odd but works: a key that others can read. */
   warn?: (message: string) => void;
 }
 
@@ -52,9 +52,7 @@ export async function openAuthority(
   await warnOfReadableKey(join(directory, FILES.key), warn);
   const material = await readMaterial(directory);
   try {
-    const authority = await createAuthority(material, options);
-    warnOfEnd(authority, options, warn);
-    return authority;
+    return await createAuthority(material, options);
   } catch (error) {
     if (error instanceof CodedError) throw new CodedError(error.code, `${directory}: ${error.message}`);
     throw error;
@@ -129,16 +127,6 @@ async function warnOfReadableKey(path: string, warn: (message: string) => void):
   const info = await stat(path).catch(() => undefined);
   if (info && (info.mode & 0o077) !== 0)
     warn(`${path} can be read by others than its owner; mend it with: chmod 600 ${path}`);
-}
-
-function warnOfEnd(
-  authority: CertificateAuthority,
-  options: OpenAuthorityOptions,
-  warn: (message: string) => void,
-): void {
-  const left = authority.notAfter.getTime() - (options.clock?.now() ?? Date.now());
-  const days = Math.floor(left / 86_400_000);
-  if (days < 30) warn(`the signing certificate ends in ${days} days, on ${authority.notAfter.toISOString()}`);
 }
 
 function withClock(options: OpenAuthorityOptions): SelfSignedOptions {

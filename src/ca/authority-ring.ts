@@ -9,6 +9,8 @@ import { CertificateRegister, type OutstandingCertificate } from './certificate-
 import { EndWatch } from './end-watch.ts';
 import type { ExternalAuthority } from './external/external-authority.ts';
 import { bundleHash, pemBlocks } from './pem.ts';
+import { signerKey } from './revocation.ts';
+import { RevocationKeeper } from './revocation-keeper.ts';
 import { directorySource, externalSource, type Held, openHeld, type RingSource } from './ring-source.ts';
 import { type ChainStatus, chainStatus, chainsOf, type RingStatus } from './ring-status.ts';
 import {
@@ -21,6 +23,7 @@ import {
   rotationFiles,
   writeRecord,
 } from './rotation-files.ts';
+import { type DomainTrust, extrasHash, type TrustExtras } from './trust-extras.ts';
 
 export interface AuthorityRingOptions extends OpenAuthorityOptions {
   /** The control plane's state directory; see `rotationFiles`. */
@@ -48,6 +51,8 @@ export interface TrustAnswer {
   readonly renew: boolean;
   /** When to ask again, in ms. */
   readonly nextMs: number;
+  /** Absent: what it has is right. */
+  readonly extras?: TrustExtras;
 }
 
 /** A self-signed root is replaced when this part of its life is left. */
@@ -77,6 +82,8 @@ export class AuthorityRing implements CertificateAuthority {
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> = Promise.resolve();
   #problem = '';
+  readonly #revocation: RevocationKeeper;
+  #domains: readonly DomainTrust[] = [];
 
   static async open(options: AuthorityRingOptions): Promise<AuthorityRing> {
     const files = rotationFiles(options.state);
@@ -127,6 +134,11 @@ export class AuthorityRing implements CertificateAuthority {
     this.#source = held.source;
     this.#own = held.own;
     this.#ends = new EndWatch(this.#clock, options.warn);
+    this.#revocation = new RevocationKeeper({
+      clock: this.#clock,
+      register: this.register,
+      warn: options.warn ?? (() => {}),
+    });
   }
 
   get root(): string {
@@ -177,6 +189,7 @@ export class AuthorityRing implements CertificateAuthority {
         notAfter: certificate.notAfter.getTime(),
         bundle: bundleHash(this.root),
         issuedUnder: bundleHash(this.#signer.material.root),
+        signer: signerOf(this.#signer.material),
       },
       replaces,
     );
@@ -188,6 +201,8 @@ export class AuthorityRing implements CertificateAuthority {
     identity: string;
     bundle: string;
     instance: string;
+    /** '' or absent: the holder knows of none. */
+    extras?: string;
   }): TrustAnswer {
     const signer = this.#signer.material;
     const ours = this.#isOurs(report.certificate, signer);
@@ -197,14 +212,36 @@ export class AuthorityRing implements CertificateAuthority {
       notAfter: report.certificate.validToDate.getTime(),
       bundle: report.bundle,
       issuedUnder: ours ? bundleHash(signer.root) : '',
+      signer: ours ? signerOf(signer) : (this.register.get(report.certificate.serialNumber)?.signer ?? ''),
       instance: report.instance,
     });
     const root = this.root;
+    const { extras } = this;
     return {
       ...(report.bundle === bundleHash(root) ? {} : { bundle: root }),
+      ...(report.extras && report.extras !== extrasHash(extras) ? { extras } : {}),
       renew: this.#record?.phase === 'issue' && !ours,
       nextMs: this.#nextSyncMs(),
     };
+  }
+
+  /** What workloads trust and distrust beside the roots. Envoy minds no lists of revoked certificates where it minds trust domains. */
+  get extras(): TrustExtras {
+    const { crl } = this.#revocation;
+    return { crl, domains: crl === '' ? this.#domains : [] };
+  }
+
+  /** Which roots speak for which trust domain; empty: the mesh's for all. */
+  setDomains(domains: readonly DomainTrust[]): void {
+    this.#domains = domains;
+    if (domains.length > 0 && this.#revocation.crl !== '')
+      this.#options.warn?.(
+        'other trust domains are not trusted while a list of revoked certificates (ca-crl.pem) is in force: Envoy checks one or the other',
+      );
+  }
+
+  isRevoked(certificate: X509Certificate): boolean {
+    return this.#revocation.isRevoked(certificate);
   }
 
   status(): RingStatus {
@@ -212,6 +249,8 @@ export class AuthorityRing implements CertificateAuthority {
     return {
       kind: this.#source?.kind ?? 'self-signed',
       chains: this.#chains(),
+      revocation: this.#revocation.status(),
+      trustDomains: this.extras.domains.map(({ trustDomain }) => trustDomain),
       certificates: this.register.size,
       ...(earliest === undefined ? {} : { earliestEnd: new Date(earliest) }),
       ...(this.#options.external ? { external: this.#options.external.authority.status() } : {}),
@@ -290,6 +329,9 @@ export class AuthorityRing implements CertificateAuthority {
   async #look(): Promise<void> {
     try {
       await this.#serially(() => this.#step());
+      this.#revocation.look(
+        [this.#current, ...(this.#next ? [this.#next] : [])].map(({ material }) => material),
+      );
       this.#problem = '';
       this.#ends.look(this.#chains());
     } catch (error) {
@@ -341,7 +383,7 @@ export class AuthorityRing implements CertificateAuthority {
       return this.#begin(material);
     await writeMaterial(this.#files.current, material);
     this.#current = await this.#open(this.#files.current);
-    this.#options.info?.('the signing certificate was replaced');
+    this.#options.info?.('the files of the authority were replaced');
     this.#changed();
   }
 
@@ -403,6 +445,10 @@ export class AuthorityRing implements CertificateAuthority {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function signerOf({ certificate }: AuthorityMaterial): string {
+  return certificate === '' ? '' : signerKey(certificate);
 }
 
 function sourceOf(options: AuthorityRingOptions): RingSource | undefined {

@@ -17,6 +17,7 @@ import {
 import { type Clock, systemClock } from '../kit/clock.ts';
 import { CodedError } from '../kit/coded-error.ts';
 import { type AuthorityMaterial, checkAuthority } from './authority-material.ts';
+import type { KeyType } from './certificate-signing-request.ts';
 
 export const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -153,7 +154,7 @@ export interface SelfSignedOptions {
   /** Goes into the subject: `O=<organization>,CN=Ostria root`. Default `cluster.local`. */
   organization?: string;
   /** Default `ecdsa-p256`. */
-  keyType?: 'ecdsa-p256' | 'rsa-2048' | 'rsa-4096';
+  keyType?: KeyType;
   /** Default ten years. */
   ttlMs?: number;
   clock?: Clock;
@@ -187,12 +188,13 @@ export async function createSelfSigned(options: SelfSignedOptions = {}): Promise
   return { certificate: pem, key: key.toString(), root: pem, chain: pem };
 }
 
-function keyAlgorithm(keyType: NonNullable<SelfSignedOptions['keyType']>) {
+function keyAlgorithm(keyType: KeyType) {
   if (keyType === 'ecdsa-p256') return { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  if (keyType === 'ecdsa-p384') return { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' };
   return {
     name: 'RSASSA-PKCS1-v1_5',
     hash: 'SHA-256',
-    modulusLength: keyType === 'rsa-2048' ? 2048 : 4096,
+    modulusLength: Number(keyType.slice(4)),
     publicExponent: new Uint8Array([1, 0, 1]),
   };
 }

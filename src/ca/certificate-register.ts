@@ -15,6 +15,8 @@ export interface OutstandingCertificate {
   bundle: string;
   /** Hash of the roots under which it was issued. */
   readonly issuedUnder: string;
+  /** The authority that signed it, as `signerKey` names it; '' when it is not known. */
+  readonly signer?: string;
   /** When its holder last asked for news, ms since the epoch; 0: it never did, and learns of new roots by renewing alone. */
   lastSync: number;
   /** The holder's name for itself; '' before it asked. */
@@ -95,6 +97,14 @@ export class CertificateRegister {
   /** What is known of a certificate. */
   get(serialNumber: string): OutstandingCertificate | undefined {
     return this.#bySerial.get(serialNumber.toUpperCase());
+  }
+
+  /** How many were signed by none of these authorities. */
+  countOfOthers(signers: ReadonlySet<string>): number {
+    let count = 0;
+    for (const { signer = '', notAfter } of this.#bySerial.values())
+      if (!signers.has(signer) && notAfter > this.#clock.now()) count++;
+    return count;
   }
 
   /** Certificates that have not ended. */

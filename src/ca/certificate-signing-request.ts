@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPair, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, sign } from 'node:crypto';
 import { promisify } from 'node:util';
 import { derToPem } from './pem.ts';
 
@@ -7,7 +7,13 @@ import { derToPem } from './pem.ts';
  * than the agent's whole budget allows.
  */
 
-const OID_ECDSA_WITH_SHA256 = Buffer.from('06082a8648ce3d040302', 'hex');
+export type KeyType = 'ecdsa-p256' | 'ecdsa-p384' | 'rsa-2048' | 'rsa-3072' | 'rsa-4096';
+export const keyTypes: readonly KeyType[] = ['ecdsa-p256', 'ecdsa-p384', 'rsa-2048', 'rsa-3072', 'rsa-4096'];
+
+/** Contents of a signature's AlgorithmIdentifier (RFC 5758, RFC 4055), by the key. */
+const ECDSA_WITH_SHA256 = Buffer.from('06082a8648ce3d040302', 'hex');
+const ECDSA_WITH_SHA384 = Buffer.from('06082a8648ce3d040303', 'hex');
+const RSA_WITH_SHA256 = Buffer.from('06092a864886f70d01010b0500', 'hex');
 const OID_EXTENSION_REQUEST = Buffer.from('06092a864886f70d01090e', 'hex');
 const OID_SUBJECT_ALT_NAME = Buffer.from('0603551d11', 'hex');
 const VERSION_0 = Buffer.from('020100', 'hex');
@@ -22,13 +28,22 @@ const tag = {
   uri: 0x86,
 };
 
-/** A new ECDSA P-256 private key, PEM PKCS #8. */
-export async function createKey(): Promise<string> {
-  const { privateKey } = await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
+/** A new private key, PEM PKCS #8. Default ECDSA P-256. */
+export async function createKey(type: KeyType = 'ecdsa-p256'): Promise<string> {
+  const { privateKey } = type.startsWith('rsa-')
+    ? await promisify(generateKeyPair)('rsa', { modulusLength: Number(type.slice(4)) })
+    : await promisify(generateKeyPair)('ec', { namedCurve: type === 'ecdsa-p384' ? 'P-384' : 'P-256' });
   return privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
 }
 
-/** A request for `key` (PEM, ECDSA P-256) that names `uri`. The authority decides by the credential; the name is for its logs. */
+/** Whether a private key (PEM) is of that kind. */
+export function isOfType(key: string, type: KeyType): boolean {
+  const { asymmetricKeyType, asymmetricKeyDetails: details } = createPrivateKey(key);
+  if (asymmetricKeyType === 'rsa') return type === `rsa-${details?.modulusLength}`;
+  return type === (details?.namedCurve === 'secp384r1' ? 'ecdsa-p384' : 'ecdsa-p256');
+}
+
+/** A request for `key` (PEM, of one of the types above) that names `uri`. The authority decides by the credential; the name is for its logs. */
 export function createSigningRequest(key: string, uri: string): string {
   const privateKey = createPrivateKey(key);
   const publicKey = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
@@ -51,14 +66,22 @@ export function createSigningRequest(key: string, uri: string): string {
     publicKey,
     element(tag.attributes, attribute),
   );
-  const signature = sign('sha256', info, privateKey);
+  const { hash, algorithm } = signatureOf(privateKey);
+  const signature = sign(hash, info, privateKey);
   const request = element(
     tag.sequence,
     info,
-    element(tag.sequence, OID_ECDSA_WITH_SHA256),
+    element(tag.sequence, algorithm),
     element(tag.bitString, Buffer.from([0]), signature),
   );
   return derToPem(request, 'CERTIFICATE REQUEST');
+}
+
+function signatureOf(key: KeyObject): { hash: string; algorithm: Buffer } {
+  if (key.asymmetricKeyType === 'rsa') return { hash: 'sha256', algorithm: RSA_WITH_SHA256 };
+  return key.asymmetricKeyDetails?.namedCurve === 'secp384r1'
+    ? { hash: 'sha384', algorithm: ECDSA_WITH_SHA384 }
+    : { hash: 'sha256', algorithm: ECDSA_WITH_SHA256 };
 }
 
 function element(identifier: number, ...contents: Uint8Array[]): Buffer {

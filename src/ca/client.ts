@@ -1,9 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { callUnary, GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
-import { createKey, createSigningRequest } from './certificate-signing-request.ts';
+import { createKey, createSigningRequest, type KeyType } from './certificate-signing-request.ts';
 import { openSession, type SessionOptions } from './grpc-session.ts';
 import { bundleHash, pemBlocks } from './pem.ts';
+import { extrasHash, type TrustExtras } from './trust-extras.ts';
 import {
   decodeTrustResponse,
   encodeTrustRequest,
@@ -13,11 +14,15 @@ import {
 
 /* All that the agent sees of the authority: protobuf is read and written by hand, as it has two messages of two fields. */
 
+export { isOfType, type KeyType, keyTypes } from './certificate-signing-request.ts';
 export { pemBlocks } from './pem.ts';
 export { formatSpiffeId } from './spiffe.ts';
+export { noExtras, type TrustExtras } from './trust-extras.ts';
 
 const PATH = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
 const MAX_RESPONSE = 256 * 1024;
+/** Roots, other domains' roots and lists of revoked certificates. */
+const MAX_TRUST = 2 << 20;
 
 export interface CertificateClientOptions {
   /** `host:port` of the control plane. */
@@ -30,6 +35,8 @@ export interface CertificateClientOptions {
   credential: { token: string } | { key: string; certificateChain: string };
   /** SPIFFE id to ask for; the authority gives the credential's identity, and another one is refused here. */
   identity: string;
+  /** Default ECDSA P-256. */
+  keyType?: KeyType;
   /** Wanted lifetime in seconds. Default 0: the authority's default. */
   ttlSeconds?: number;
   /** Connection and answer. Default 30,000 ms: the authority may have to ask another one. */
@@ -49,7 +56,7 @@ export interface WorkloadCertificate {
 
 /** Makes a key and asks for its certificate. Rejects with GrpcError; the key is in no message and no error. */
 export async function requestCertificate(options: CertificateClientOptions): Promise<WorkloadCertificate> {
-  const key = await createKey();
+  const key = await createKey(options.keyType);
   const request = encodeRequest(createSigningRequest(key, options.identity), options.ttlSeconds ?? 0);
   const timeoutMs = options.timeoutMs ?? 30_000;
   const session = await openSession(sessionOptions(options), timeoutMs);
@@ -74,6 +81,7 @@ export interface TrustClientOptions
   readonly instance: string;
   /** PEM: the roots that are trusted at present. */
   readonly trusted: string;
+  readonly extras: TrustExtras;
 }
 
 /** Asks for news of roots and certificates. Rejects with GrpcError. */
@@ -82,9 +90,13 @@ export async function syncTrust(options: TrustClientOptions): Promise<TrustRespo
   const session = await openSession(sessionOptions(options), timeoutMs);
   try {
     const bundle = bundleHash(options.trusted);
-    const request = encodeTrustRequest({ bundle, instance: options.instance });
+    const request = encodeTrustRequest({
+      bundle,
+      instance: options.instance,
+      extras: extrasHash(options.extras),
+    });
     const response = decodeTrustResponse(
-      await callUnary(session, TRUST_SYNC_PATH, request, { timeoutMs, maxResponseBytes: MAX_RESPONSE }),
+      await callUnary(session, TRUST_SYNC_PATH, request, { timeoutMs, maxResponseBytes: MAX_TRUST }),
     );
     if (response.bundle !== '' && pemBlocks(response.bundle).length === 0)
       throw new GrpcError(grpcStatus.internal, 'the answer holds no roots');

@@ -18,6 +18,14 @@ export interface ChainStatus {
   readonly notAfter: Date;
 }
 
+export interface RevocationStatus {
+  readonly revoked: number;
+  /** When the first of the lists ends. */
+  readonly nextUpdate: Date;
+  /** Why workloads do not get them; absent: they do. */
+  readonly heldBack?: string;
+}
+
 /** Times are RFC 3339 texts where it travelled as JSON. */
 export interface RingStatus {
   readonly kind: 'self-signed' | 'plugged-in' | 'external';
@@ -27,6 +35,10 @@ export interface RingStatus {
   /** End of the one that ends first. */
   readonly earliestEnd?: Date;
   readonly rotation?: RotationStatus;
+  /** Lists of revoked certificates; absent where there are none. */
+  readonly revocation?: RevocationStatus | undefined;
+  /** Trust domains with roots of their own. */
+  readonly trustDomains?: readonly string[];
   /** Who signs, where somebody else does. */
   readonly external?: ExternalStatus;
 }

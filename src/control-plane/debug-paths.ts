@@ -1,4 +1,5 @@
 import type { AuthorityRing } from '../ca/authority-ring.ts';
+import { pemBlocks } from '../ca/pem.ts';
 import type { SystemPath } from '../config/api-server/handlers/system-paths.ts';
 import { ApiError } from '../config/api-server/status.ts';
 import type { KindRegistry } from '../config/kind.ts';
@@ -9,8 +10,11 @@ import { DebugError, type DebugPages, findPage } from './debug/debug-page.ts';
 import { scopeOfUser } from './debug/pod-connections.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { MeshState } from './mesh-state.ts';
+import { writeSpiffeBundle } from './trust/spiffe-bundle.ts';
 import { positionsOf } from './positions.ts';
 
+/** How often others should look at our roots: a rotation takes longer. */
+const bundleRefreshSeconds = 300;
 /** Longest wait for proxies to acknowledge, in ms. */
 const maxWaitMs = 60_000;
 
@@ -50,7 +54,16 @@ export function debugPaths(parts: {
     '/debug/compile': () => ({ ...engine.stats(), failures: engine.failures().map(failureOf) }),
     /** The mesh's settings in force, and those that are set and not acted on. */
     '/debug/mesh-config': () => ({ inForce: state.mesh, notActedOn: state.uncovered }),
-    ...(ring ? { '/debug/ca': () => ring.status() } : {}),
+    ...(ring
+      ? {
+          '/debug/ca': () => ring.status(),
+          /** What others need to trust our workloads: PEM, and the document of a SPIFFE bundle endpoint. */
+          '/debug/ca/bundle': () => ({
+            pem: ring.root,
+            spiffe: writeSpiffeBundle(pemBlocks(ring.root), bundleRefreshSeconds),
+          }),
+        }
+      : {}),
     '/debug/conflicts': () => state.merge.conflicts(),
     /** `?origin=ID`, repeatable: where it stands in the files that the control plane reads itself. */
     '/debug/positions': (query) => positionsOf(kinds, state.merge, query.getAll('origin')),

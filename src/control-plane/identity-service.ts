@@ -12,6 +12,7 @@ import {
   noIdentitySettings,
   readIdentitySettings,
 } from '../ca/settings/identity-settings.ts';
+import type { DomainTrust } from '../ca/trust-extras.ts';
 import { serveTrust } from '../ca/trust-service.ts';
 import { writeFileAtomic } from '../kit/atomic-file.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
@@ -30,6 +31,8 @@ export interface IdentityService {
   trustDomains: readonly string[];
   /** Serves CreateCertificate on the listener named `tls`. */
   otherCalls: NonNullable<Parameters<typeof import('../xds/server.ts').createXdsServer>[0]['otherCalls']>;
+  /** Which roots speak for which trust domain; empty: the mesh's for all. */
+  setDomains(domains: readonly DomainTrust[]): void;
   /** From now on tokens of our own API server count. */
   useAccountTokens(tokens: AccountTokens): void;
   /** Renews the server certificate at half life. */
@@ -73,7 +76,13 @@ export async function openIdentityService(options: {
   const ring = await openRing(options, settings);
   const tokens = openJoinTokens({ directory: joinTokenDirectory(options.state) });
   const trustDomains = [options.trustDomain, ...options.trustDomainAliases] as const;
-  const admission = createAdmission({ settings, tokens, trustDomains, log });
+  const admission = createAdmission({
+    settings,
+    tokens,
+    trustDomains,
+    isRevoked: (certificate) => ring.isRevoked(certificate),
+    log,
+  });
   const { limits, registrationAuthorities } = settings;
   const service = createCertificateService({
     authority: ring,
@@ -101,26 +110,37 @@ export async function openIdentityService(options: {
     ].filter((address) => /^[\d.]+$|:/.test(address)),
     usages: ['server'] as const,
   };
+  let ownRoots = '';
   let current = await issueWithNewKey(ring.forServers, names);
   const unfollowRoots = await keepRootsFile(controlPlaneRootsFile(options.state), ring, log);
   const tlsOf = (certificate: ServerCertificate): NonNullable<XdsListener['tls']> => ({
     key: certificate.key,
     cert: certificate.certificateChain,
-    ca: ring.root,
+    ca: ring.root + ownRoots,
     minVersion: 'TLSv1.2',
   });
   const sweep = setInterval(() => tokens.sweep(), 60_000).unref();
+  let update: () => void = () => {};
   let stop = (): void => {};
   return {
     ring,
-    tls: tlsOf(current),
+    get tls() {
+      return tlsOf(current);
+    },
     authenticate: admission.forXds,
+    setDomains(domains) {
+      ring.setDomains(domains);
+      // Proxies of the mesh's own trust domain may come with certificates of somebody else: of a SPIRE, for one.
+      ownRoots = domains.find(({ trustDomain }) => trustDomain === options.trustDomain)?.roots ?? '';
+      update();
+    },
     useAccountTokens: (accounts) => admission.useAccountTokens(accounts),
     trustDomains,
     otherCalls: (stream, headers, listener) =>
       listener.name === 'tls' &&
       (serveCertificates(service, stream, headers) || serveTrust(ring, [admission.holders], stream, headers)),
     keep(use) {
+      update = () => use(tlsOf(current));
       const keep = () =>
         keepServerCertificate({
           authority: ring.forServers,
@@ -164,7 +184,7 @@ export async function openIdentityService(options: {
 
 function openRing(
   options: Parameters<typeof openIdentityService>[0],
-  { externalAuthority }: IdentitySettings,
+  { externalAuthority, rootKeyType }: IdentitySettings,
 ): Promise<AuthorityRing> {
   const { log } = options;
   const told = {
@@ -179,6 +199,7 @@ function openRing(
     state: options.state,
     ...(options.ca !== undefined ? { source: options.ca } : {}),
     ...(external ? { external } : {}),
+    ...(rootKeyType ? { selfSigned: { keyType: rootKeyType } } : {}),
     ...options.rotation,
     ...told,
   });

@@ -46,6 +46,7 @@ import { ProblemReporter } from './problem-reporter.ts';
 import { serveRegistration, withRegistration } from './registration-server.ts';
 import { describeFailure, StatusReporter } from './status-reporter.ts';
 import { StatusWriter } from './status-writer.ts';
+import { TrustDomains } from './trust/trust-domains.ts';
 import { ostriaVersion } from './version.ts';
 
 export interface ControlPlane {
@@ -111,10 +112,12 @@ async function start(
   const revisions = new RevisionBook();
   const history = keepHistory(options, () => state.merge.all(), log);
   if (history) stops.push(() => history.close());
+  const trust = identity && (await followTrustDomains(options, identity, log));
+  if (trust) stops.push(() => trust.close());
   const state: MeshState = new MeshState({
     sources: ['files', 'store'],
     mesh,
-    targets: [...compiles, keys],
+    targets: [...compiles, keys, ...(trust ? [trust] : [])],
     parseMesh: parseMeshSettings,
     onProblem: (message) => log.warn(message),
     ...(history ? { onMerged: (source, changes) => history.record(source, changes) } : {}),
@@ -275,6 +278,22 @@ async function keepKeys(
   });
   await keeper.load();
   return keeper;
+}
+
+/** Follows the roots of other trust domains. */
+async function followTrustDomains(
+  options: ControlPlaneOptions,
+  identity: IdentityService,
+  log: Logger,
+): Promise<TrustDomains> {
+  const trust = new TrustDomains({
+    publish: (domains) => identity.setDomains(domains),
+    fetch: { allowed: options.allowFetch },
+    ...(options.state !== undefined ? { cacheFile: join(options.state, 'trust-bundles.json') } : {}),
+    onProblem: (message) => log.warn(message),
+  });
+  await trust.load();
+  return trust;
 }
 
 /** Conditions on objects: what they cannot have, and what proxies refuse. */

@@ -48,13 +48,15 @@ export function createAdmission(options: {
   tokens: JoinTokens;
   /** The first is the mesh's own. */
   trustDomains: readonly [string, ...string[]];
+  isRevoked?: (certificate: X509Certificate) => boolean;
   log: Logger;
   clock?: Clock;
 }): Admission {
   const { settings, trustDomains, log } = options;
   const clock = options.clock ? { clock: options.clock } : {};
   const [trustDomain] = trustDomains;
-  const holders = certificateAuthenticator({ trustDomains, ...clock });
+  const { isRevoked } = options;
+  const holders = certificateAuthenticator({ trustDomains, ...(isRevoked ? { isRevoked } : {}), ...clock });
   let own: AccountTokens | undefined;
   const tokenAuthenticators: Authenticator[] = [
     ...settings.tokens.map((issuer) =>

@@ -28,7 +28,7 @@ export const meshConfigCoverage: Readonly<Record<string, Coverage>> = {
   enableAutoMtls: true,
   trustDomain: true,
   trustDomainAliases: true,
-  caCertificates: 'only certificates of the mesh’s own authority are trusted',
+  caCertificates: true,
   defaultServiceExportTo: true,
   defaultVirtualServiceExportTo: true,
   defaultDestinationRuleExportTo: true,

@@ -10,6 +10,8 @@ const outboundModes: readonly string[] = ['ALLOW_ANY', 'REGISTRY_ONLY', 'ALLOW_A
 export interface MeshConfig {
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
+  /** Other trust domains whose workloads may connect, as `caCertificates` name them. */
+  readonly federatedTrustDomains: readonly string[];
   readonly rootNamespace: string;
   readonly enableAutoMtls: boolean;
   /** Mesh-wide peer authentication in the absence of a PeerAuthentication: STRICT in standalone, PERMISSIVE on Kubernetes. */
@@ -66,6 +68,7 @@ export interface ExtensionProvider {
 export const defaultMeshConfig: MeshConfig = Object.freeze({
   trustDomain: 'cluster.local',
   trustDomainAliases: [],
+  federatedTrustDomains: [],
   rootNamespace: 'istio-system',
   enableAutoMtls: true,
   defaultMtlsMode: 'PERMISSIVE',
@@ -115,9 +118,14 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
   const flag = (value: unknown, fallback: boolean): boolean =>
     typeof value === 'boolean' ? value : fallback;
   const outbound = inner('outboundTrafficPolicy')?.mode;
-  return Object.freeze({
+  const extra = Object.freeze({ ...base.extra, ...overlay });
+  const home = {
     trustDomain: text('trustDomain', base.trustDomain),
     trustDomainAliases: texts('trustDomainAliases', base.trustDomainAliases),
+  };
+  return Object.freeze({
+    ...home,
+    federatedTrustDomains: federatedTrustDomains(extra, homeTrustDomains(home)),
     rootNamespace: text('rootNamespace', base.rootNamespace),
     enableAutoMtls: flag(overlay.enableAutoMtls, base.enableAutoMtls),
     defaultMtlsMode: base.defaultMtlsMode,
@@ -156,7 +164,7 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
       ? overlay.extensionProviders.filter(isProvider)
       : base.extensionProviders,
     lazy: /^(true|1)$/i.test(proxyMetadata(overlay, 'OSTRIA_LAZY') || String(base.lazy)),
-    extra: Object.freeze({ ...base.extra, ...overlay }),
+    extra,
   });
 }
 
@@ -170,4 +178,33 @@ function isProvider(value: unknown): value is ExtensionProvider {
   return (
     typeof value === 'object' && value !== null && typeof (value as { name?: unknown }).name === 'string'
   );
+}
+
+/** An entry of `caCertificates`: roots, and the trust domains that they speak for (none: the mesh's own and its aliases). */
+export interface TrustedAuthority {
+  readonly pem: string;
+  readonly spiffeBundleUrl?: string;
+  readonly trustDomains: readonly string[];
+}
+
+export function trustedAuthorities({ extra }: Pick<MeshConfig, 'extra'>): readonly TrustedAuthority[] {
+  const entries = Array.isArray(extra.caCertificates) ? (extra.caCertificates as Json[]) : [];
+  return entries.map(({ pem, spiffeBundleUrl, trustDomains }) => ({
+    pem: typeof pem === 'string' ? pem : '',
+    ...(typeof spiffeBundleUrl === 'string' && spiffeBundleUrl !== '' ? { spiffeBundleUrl } : {}),
+    trustDomains: Array.isArray(trustDomains) ? trustDomains.filter((one) => typeof one === 'string') : [],
+  }));
+}
+
+/** The mesh's own trust domain, and what else it goes by. */
+export function homeTrustDomains({
+  trustDomain,
+  trustDomainAliases,
+}: Pick<MeshConfig, 'trustDomain' | 'trustDomainAliases'>): readonly string[] {
+  return [...new Set([trustDomain, ...trustDomainAliases])];
+}
+
+function federatedTrustDomains(extra: Json, home: readonly string[]): readonly string[] {
+  const named = trustedAuthorities({ extra }).flatMap(({ trustDomains }) => trustDomains);
+  return [...new Set(named)].filter((domain) => !home.includes(domain)).sort();
 }

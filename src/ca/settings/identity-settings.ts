@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { type KeyType, keyTypes } from '../certificate-signing-request.ts';
 import type { BucketOptions } from '../rate-limit.ts';
 import { SettingsReader } from './settings-reader.ts';
 
@@ -13,6 +14,8 @@ export interface IdentitySettings {
   readonly tokenReviews: readonly TokenReviewer[];
   /** Who signs the workloads' certificates instead of the control plane. */
   readonly externalAuthority?: ExternalAuthoritySettings;
+  /** Kind of the key of self-signed roots that are made from now on. Default `ecdsa-p256`. */
+  readonly rootKeyType?: KeyType;
   /** SPIFFE ids that may ask for certificates of others: control planes that sign with this one. */
   readonly registrationAuthorities: readonly string[];
   readonly limits: ConnectLimits;
@@ -138,7 +141,10 @@ export async function readIdentitySettings(path: string): Promise<IdentitySettin
 
 function parseIdentitySettings(read: SettingsReader, value: unknown): IdentitySettings {
   const top = read.object('', value);
-  read.known('', top, ['tokens', 'tokenReviews', 'externalAuthority', 'registrationAuthorities', 'limits']);
+  read.known('', top, [
+    ...['tokens', 'tokenReviews', 'externalAuthority', 'rootKeyType'],
+    ...['registrationAuthorities', 'limits'],
+  ]);
   return {
     tokens: read.list('tokens', top.tokens, (path, one) => tokenIssuer(read, path, one)),
     tokenReviews: read.list('tokenReviews', top.tokenReviews, (path, one) => tokenReviewer(read, path, one)),
@@ -148,6 +154,9 @@ function parseIdentitySettings(read: SettingsReader, value: unknown): IdentitySe
     ...(top.externalAuthority === undefined
       ? {}
       : { externalAuthority: externalAuthority(read, 'externalAuthority', top.externalAuthority) }),
+    ...(top.rootKeyType === undefined
+      ? {}
+      : { rootKeyType: read.oneOf('rootKeyType', top.rootKeyType, keyTypes) }),
     limits: limits(read, 'limits', top.limits ?? {}),
   };
 }

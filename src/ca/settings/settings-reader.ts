@@ -30,6 +30,12 @@ export class SettingsReader {
     return min;
   }
 
+  oneOf<T extends string>(path: string, value: unknown, allowed: readonly T[]): T {
+    const found = allowed.find((candidate) => candidate === value);
+    if (found === undefined) this.complain(path, `must be one of ${allowed.join(', ')}`);
+    return found ?? (allowed[0] as T);
+  }
+
   /** At most 100 entries; absent: none. */
   list<T>(path: string, value: unknown, read: (path: string, value: unknown) => T): T[] {
     if (value === undefined) return [];

@@ -31,6 +31,27 @@ export function registerCa(program: Command): void {
     .addHelpText('after', '\nExamples:\n  ostria ca status\n  ostria ca rotate --wait');
   registerStatus(ca);
   registerRotate(ca);
+  registerBundle(ca);
+}
+
+function registerBundle(ca: Command): void {
+  const command = ca
+    .command('bundle')
+    .summary('the roots that others need to trust this mesh')
+    .description(
+      'Prints the roots of this mesh for another one that is to trust its workloads: PEM, or the document that a SPIFFE bundle endpoint serves. Over there they go into caCertificates of the mesh settings, with the trust domain of this mesh.',
+    )
+    .option('-o, --output <format>', 'pem or spiffe', 'pem');
+  addConnectionFlags(command)
+    .addHelpText('after', '\nExamples:\n  ostria ca bundle > our-roots.pem\n  ostria ca bundle -o spiffe > bundle.json')
+    .action(async (flags: CaFlags) => {
+      if (flags.output !== 'pem' && flags.output !== 'spiffe')
+        throw new CodedError('FlagInvalid', `--output ${flags.output}: must be pem or spiffe`);
+      await withClient(flags, async (client) => {
+        const { pem, spiffe } = await client.get<{ pem: string; spiffe: unknown }>('/debug/ca/bundle');
+        process.stdout.write(flags.output === 'pem' ? pem : formatStructured(spiffe, 'json'));
+      });
+    });
 }
 
 function registerStatus(ca: Command): void {
@@ -105,7 +126,20 @@ export function caStatusText(status: RingStatus, now: number): string {
       ...endOf(status.earliestEnd, now, workloadSoonDays),
     ]);
   const table = textTable(['CERTIFICATE', 'SUBJECT', 'ENDS', 'DAYS LEFT'], rows);
-  return `${authorityText(status)}\n${table}${status.rotation ? `\n${rotationText(status)}` : ''}`;
+  return `${authorityText(status)}\n${table}${trustText(status)}${status.rotation ? `\n${rotationText(status)}` : ''}`;
+}
+
+function trustText({ revocation, trustDomains = [] }: RingStatus): string {
+  const lines: string[] = [];
+  if (revocation) {
+    const { revoked, nextUpdate, heldBack } = revocation;
+    const count = revoked === 1 ? '1 certificate is' : `${revoked} certificates are`;
+    lines.push(`${count} revoked; the list is good until ${seconds(nextUpdate)}.`);
+    if (heldBack !== undefined) lines.push(`Workloads do not get the list yet: ${heldBack}.`);
+  }
+  if (trustDomains.length > 0)
+    lines.push(`Trust domains with roots of their own: ${trustDomains.join(', ')}.`);
+  return lines.length > 0 ? `\n${lines.join('\n')}\n` : '';
 }
 
 function authorityText({ kind, external }: RingStatus): string {

@@ -92,7 +92,7 @@ export function agentConfig(
   config: SupervisorConfig,
   settings: ProxySettings,
 ): Record<string, unknown> {
-  const { concurrency, stats, drainSeconds, environment } = settings;
+  const { concurrency, stats, drainSeconds, environment, certificate } = settings;
   const applicationMetrics = instance.labels['prometheus.io/port'];
   return {
     workload: instance.name,
@@ -107,6 +107,7 @@ export function agentConfig(
     addresses: loopbacks(instance.capture),
     stateDirectory: paths.workload(instance.name),
     controlPlane: { address: `127.0.0.1:${plan.ports.xds}`, rootFile: meshRootPath(paths) },
+    ...(certificate ? { certificate } : {}),
     credential: { joinTokenFile: joinTokenPath(paths, instance.name) },
     ports: { readiness: instance.readinessPort, metrics: instance.metricsPort },
     envoy: {

@@ -1,4 +1,5 @@
 import { parse } from 'yaml';
+import { type KeyType, keyTypes } from '../../ca/client.ts';
 import { durationNanos } from '../../config/kinds/istio/durations.ts';
 import type { ConfigObject } from '../../config/object.ts';
 import { compileRegex } from '../../config/schema/regex.ts';
@@ -38,6 +39,8 @@ export interface ProxySettings {
   readonly drainSeconds?: number;
   /** How long requests may take to end when the proxy does. */
   readonly terminationDrainSeconds?: number;
+  /** Lifetime and key of the workload's certificate, by the variables that Istio's agent reads. */
+  readonly certificate?: { readonly ttlSeconds?: number; readonly keyType?: KeyType };
   /** The application starts once the proxy is ready. */
   readonly holdApplication: boolean;
   /** What is set for this proxy alone and cannot be acted on, in words. */
@@ -97,6 +100,7 @@ export function proxySettings(sources: ProxySources, owner: ProxyOwner): ProxySe
     ...(stats ? { stats } : {}),
     ...(drain === undefined ? {} : { drainSeconds: drain }),
     ...(termination === undefined ? {} : { terminationDrainSeconds: termination }),
+    ...certificateSettings(environment, notes),
     holdApplication: config.holdApplicationUntilProxyStarts === true,
     notes,
   };
@@ -182,6 +186,28 @@ function withoutSwitches(mesh: Json): Json {
   if (!isObject(mesh.proxyMetadata)) return mesh;
   const kept = Object.entries(mesh.proxyMetadata).filter(([name]) => !ofControlPlane.test(name));
   return { ...mesh, proxyMetadata: Object.fromEntries(kept) };
+}
+
+const longestTtlSeconds = 90 * 86_400;
+
+/** SECRET_TTL, ECC_SIGNATURE_ALGORITHM with ECC_CURVE, WORKLOAD_RSA_KEY_SIZE. Without any the key is ECDSA P-256. */
+function certificateSettings(
+  {
+    SECRET_TTL: ttl,
+    ECC_SIGNATURE_ALGORITHM: ecc,
+    ECC_CURVE: curve,
+    WORKLOAD_RSA_KEY_SIZE: rsa,
+  }: Readonly<Record<string, string>>,
+  notes: string[],
+): Pick<ProxySettings, 'certificate'> {
+  const ttlSeconds = ttl === undefined ? undefined : Number(durationNanos(ttl) ?? 0n) / 1e9;
+  const goodTtl = ttlSeconds !== undefined && ttlSeconds >= 1 && ttlSeconds <= longestTtlSeconds;
+  if (ttlSeconds !== undefined && !goodTtl) notes.push(`SECRET_TTL ${ttl} is no duration from 1s to 2160h`);
+  const wanted = ecc ? `ecdsa-${(curve || 'P256').toLowerCase()}` : rsa ? `rsa-${rsa}` : undefined;
+  const keyType = keyTypes.find((type) => type === wanted);
+  if (wanted !== undefined && keyType === undefined) notes.push(`there are no keys of the kind ${wanted}`);
+  const certificate = { ...(goodTtl ? { ttlSeconds } : {}), ...(keyType ? { keyType } : {}) };
+  return Object.keys(certificate).length > 0 ? { certificate } : {};
 }
 
 const metaPrefix = 'ISTIO_META_';

@@ -31,7 +31,13 @@ export function serverTls(view: View, { tls = {} }: Server, http: boolean): Down
     subjectAltNames: tls.subjectAltNames ?? [],
     // Names are alternatives: beside those that the user asks for, any of the trust domain would do.
     ...(mesh && !tls.subjectAltNames?.length
-      ? { trustDomains: [view.mesh('trustDomain'), ...view.mesh('trustDomainAliases')] }
+      ? {
+          trustDomains: [
+            view.mesh('trustDomain'),
+            ...view.mesh('trustDomainAliases'),
+            ...view.mesh('federatedTrustDomains'),
+          ],
+        }
       : {}),
     ...(tls.verifyCertificateSpki?.length ? { verifySpki: tls.verifyCertificateSpki } : {}),
     ...(tls.verifyCertificateHash?.length ? { verifyHash: tls.verifyCertificateHash } : {}),

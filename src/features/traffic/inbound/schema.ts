@@ -38,14 +38,18 @@ export interface InboundPort {
 /** What sidecars offer for HTTP, ours and Istio's. */
 const httpAlpns = [meshAlpn, httpAlpn, 'istio-h2', 'istio-http/1.1', 'istio-http/1.0'];
 
-/** TLS of connections from other sidecars: they must prove an identity of the mesh. */
+/** TLS of connections from other sidecars: they must prove an identity of the mesh, or of one that it trusts. */
 export function meshServerTls(view: View, alpn: readonly string[]): DownstreamTls {
   return {
     certificates: [{ type: 'mesh' }],
     trust: { type: 'mesh' },
     requireClientCertificate: true,
     subjectAltNames: [],
-    trustDomains: [view.mesh('trustDomain'), ...view.mesh('trustDomainAliases')],
+    trustDomains: [
+      view.mesh('trustDomain'),
+      ...view.mesh('trustDomainAliases'),
+      ...view.mesh('federatedTrustDomains'),
+    ],
     alpn,
   };
 }
