@@ -10,8 +10,8 @@ import { DebugError, type DebugPages, findPage } from './debug/debug-page.ts';
 import { scopeOfUser } from './debug/pod-connections.ts';
 import type { Delivery } from './delivery/delivery.ts';
 import type { MeshState } from './mesh-state.ts';
-import { writeSpiffeBundle } from './trust/spiffe-bundle.ts';
 import { positionsOf } from './positions.ts';
+import { writeSpiffeBundle } from './trust/spiffe-bundle.ts';
 
 /** How often others should look at our roots: a rotation takes longer. */
 const bundleRefreshSeconds = 300;

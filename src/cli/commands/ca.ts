@@ -43,10 +43,13 @@ function registerBundle(ca: Command): void {
     )
     .option('-o, --output <format>', 'pem or spiffe', 'pem');
   addConnectionFlags(command)
-    .addHelpText('after', '\nExamples:\n  ostria ca bundle > our-roots.pem\n  ostria ca bundle -o spiffe > bundle.json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  ostria ca bundle > our-roots.pem\n  ostria ca bundle -o spiffe > bundle.json',
+    )
     .action(async (flags: CaFlags) => {
       if (flags.output !== 'pem' && flags.output !== 'spiffe')
-        throw new CodedError('FlagInvalid', `--output ${flags.output}: must be pem or spiffe`);
+        throw new CodedError('UsageInvalid', `--output ${flags.output}: must be pem or spiffe`);
       await withClient(flags, async (client) => {
         const { pem, spiffe } = await client.get<{ pem: string; spiffe: unknown }>('/debug/ca/bundle');
         process.stdout.write(flags.output === 'pem' ? pem : formatStructured(spiffe, 'json'));
