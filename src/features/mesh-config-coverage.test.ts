@@ -12,13 +12,13 @@ test('names what is set and not acted on, and nothing else', () => {
   expect(
     uncoveredMeshConfig({
       connectTimeout: '1s',
-      caCertificates: [{ pem: 'x' }],
+      serviceEntryVisibility: { a: 1 },
       configSources: [],
       enableTracing: false,
       defaultConfig: { proxyMetadata: { A: 'b' }, gatewayTopology: {}, statNameLength: 5 },
       defaultInboundHttpRetryPolicy: { attempts: 1 },
     }).map(({ field }) => field),
-  ).toEqual(['caCertificates', 'defaultInboundHttpRetryPolicy', 'defaultConfig.statNameLength']);
+  ).toEqual(['defaultInboundHttpRetryPolicy', 'serviceEntryVisibility', 'defaultConfig.statNameLength']);
 });
 
 test('parts of the proxy configuration that nothing acts on are named too', () => {
