@@ -7,14 +7,14 @@ export interface ValueLimits {
   depth: number;
   /** Most characters that aliases may add to a document by repetition (default 4 Mi). */
   aliasCharacters: number;
-  /** Most values that they may add (default 20,000), beyond one for each character of the document itself. */
+  /** Most values that they may add (default 50,000), beyond one for each character of the document itself. */
   aliasValues: number;
 }
 
 export const defaultValueLimits: ValueLimits = {
   depth: 200,
   aliasCharacters: 4 * 1024 * 1024,
-  aliasValues: 20_000,
+  aliasValues: 50_000,
 };
 
 /** Receives a complaint about the text at `offset`. */
