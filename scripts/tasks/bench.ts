@@ -34,6 +34,7 @@ const applyMany = benchTask(
 );
 const analyze = benchTask('`ostria analyze` of files (--services N)', 'test/bench/analyze.ts');
 const explain = benchTask('`ostria explain` on 1,000 services, cold and warm', 'test/bench/explain.ts');
+const plan = benchTask('`ostria plan` of one VirtualService on 1,000 services', 'test/bench/plan.ts');
 const compile = benchTask('the incremental compile alone', 'test/bench/compile.ts');
 const lazy = benchTask(
   'lazy sidecars: cold first requests, first sync, memory (--services N --used N)',
@@ -58,6 +59,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
   'bench:apply-many': applyMany,
   'bench:analyze': analyze,
   'bench:explain': explain,
+  'bench:plan': plan,
   'bench:compile': compile,
   'bench:lazy': lazy,
   'bench:store': store,

@@ -15,6 +15,7 @@ import { registerMeshConfig } from './commands/mesh-config.ts';
 import { registerPlan } from './commands/plan.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerPrograms } from './commands/programs.ts';
+import { registerProve } from './commands/prove.ts';
 import { registerProxyConfig } from './commands/proxy-config.ts';
 import { registerProxyStatus } from './commands/proxy-status.ts';
 import { registerPs } from './commands/ps.ts';
@@ -57,6 +58,7 @@ Exit codes: ostria help exit-codes`,
   registerAnalyze(program);
   registerExplain(program);
   registerPlan(program);
+  registerProve(program);
   registerGet(program);
   registerDelete(program);
   registerProxyStatus(program);

@@ -60,6 +60,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   DiffFailed: 14,
   WorkloadUnknown: 4,
   CallerUnknown: 4,
+  ServiceUnknown: 4,
   UrlInvalid: 2,
   IdentityInvalid: 2,
   ObjectInvalid: 3,

@@ -1,7 +1,7 @@
 import type { Model } from '../model/model.ts';
 import { Conditions, conditionsIn } from '../request-space/conditions.ts';
 import { answersTo, authorityValues } from '../request-space/dimensions.ts';
-import { depart, send } from '../request-space/journey.ts';
+import { type Departure, depart, send } from '../request-space/journey.ts';
 import type { Variant } from '../request-space/space.ts';
 import { surroundingsOf } from '../request-space/surroundings.ts';
 import { type TextCondition, textCondition } from '../request-space/text-condition.ts';
@@ -21,7 +21,7 @@ export function otherNames(before: Model, after: Model, crossing: Crossing): Cro
   for (const { surroundings } of sides) {
     asked.addAll(surroundings.beyond);
     for (const route of surroundings.host?.routes ?? []) asked.addAll(conditionsIn(route));
-    for (const domain of surroundings.host?.domains ?? []) domains.add(domain);
+    for (const domain of surroundings.host?.domains ?? resolvableNames(target.host)) domains.add(domain);
   }
   const http = target.scheme === 'http' || target.scheme === 'https';
   if (stranger || !http || asked.authorities.size === 0) return undefined;
@@ -37,6 +37,13 @@ export function otherNames(before: Model, after: Model, crossing: Crossing): Cro
     found.push(other);
   }
   return found;
+}
+
+/** Names of a Kubernetes service, for senders whose proxy knows none. */
+function resolvableNames(host: string): string[] {
+  const [name = '', namespace = '', svc, ...domain] = host.split('.');
+  if (svc !== 'svc') return [host];
+  return [host, `${name}.${namespace}.svc`, `${name}.${namespace}`, name, `${host}.`].filter(() => domain.length > 0);
 }
 
 /** Names of the domains as people write them, and what patterns among them leave open. */
@@ -69,7 +76,11 @@ function* candidates(
   }
 }
 
-/** Undefined: the name leads to other virtual hosts. */
+function addressOf(departure: Departure | undefined): string | undefined {
+  return departure && 'target' in departure.start ? departure.start.target.address : undefined;
+}
+
+/** Undefined: the name leads to another place. */
 function underName(before: Model, after: Model, crossing: Crossing, url: string): Crossing | undefined {
   const sides: CrossingSide[] = [];
   for (const [index, model] of [before, after].entries()) {
@@ -78,6 +89,7 @@ function underName(before: Model, after: Model, crossing: Crossing, url: string)
     if (!departure) return undefined;
     const surroundings = surroundingsOf(model, send(departure, first));
     if (surroundings.host?.name !== crossing.sides[index]?.surroundings.host?.name) return undefined;
+    if (addressOf(departure) !== addressOf(crossing.sides[index]?.departure)) return undefined;
     sides.push({ departure, surroundings });
   }
   const [old, now] = sides;

@@ -7,6 +7,7 @@ import { withoutProxy } from '../explain/without-proxy.ts';
 import type { Model, ModelWorkload } from '../model/model.ts';
 import type { Call, SimulationResult } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
+import type { MeshProxy } from '../snapshot/proxy.ts';
 import type { Variant } from './space.ts';
 
 /** A request that is ready to be sent in many variants: who sends it, and to what host and port. */
@@ -69,6 +70,24 @@ export function departAsStranger(
     path,
   };
   return { model, url, start: { hop: { at: server, proxy: server.proxy, role: 'server', call } } };
+}
+
+/** A call as it arrives at a workload's own proxy. */
+export function arriveAt(
+  model: Model,
+  at: ModelWorkload & { readonly proxy: MeshProxy },
+  call: Call,
+): Journey {
+  const passed: Passed[] = [];
+  const assumed = new Set<string>();
+  const seen: Following['seen'] = (hop, resources, result) => passed.push({ hop, resources, result });
+  const leaves = follow(
+    { model, options: {}, decisions: [], assumed, seen },
+    { at, proxy: at.proxy, role: 'server', call },
+    0,
+    false,
+  );
+  return { passed, leaves, assumed };
 }
 
 /** Sends one variant. */

@@ -78,6 +78,19 @@ export function clustersOf({ action }: Route): string[] {
     : mirrored;
 }
 
+/** Everything that a workload's own proxy asks of what comes in at a port. */
+export function inboundConditions(
+  resources: DecodedResources | undefined,
+  port: number,
+  explicit: boolean,
+): Conditions {
+  const found = new Conditions();
+  for (const listener of resources?.listeners() ?? [])
+    if (listener.name === 'virtualInbound' || (explicit && isAt(listener, port)))
+      addListener(found, listener, explicit ? undefined : port);
+  return found;
+}
+
 /** Of an inbound listener, the chains for a port. */
 function addListener(into: Conditions, listener: Listener, port: number | undefined): void {
   const chains = [
@@ -123,9 +136,7 @@ function addWorkload(
   seen.add(kind);
   const resources = model.resources(proxy);
   if (proxy.type !== 'router') {
-    for (const listener of resources.listeners())
-      if (listener.name === 'virtualInbound' || (proxy.explicit && isAt(listener, port)))
-        addListener(into, listener, proxy.explicit ? undefined : port);
+    into.addAll(inboundConditions(resources, port, proxy.explicit !== undefined));
     return;
   }
   for (const listener of resources.listeners()) addListener(into, listener, undefined);

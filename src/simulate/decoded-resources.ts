@@ -17,6 +17,7 @@ import {
   type RouteConfiguration,
   RouteConfigurationSchema,
 } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
+import { getOrMake } from '../kit/maps.ts';
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
 
 /** One proxy's resources by type and name, as the compile or the engine gives them. */
@@ -25,10 +26,13 @@ export type ResourceSet = ReadonlyMap<string, ReadonlyMap<string, Resource>>;
 /** Messages of resources, which never change: whoever walks them next finds them decoded. */
 const messages = new WeakMap<Resource, Message>();
 
+const noResources: ReadonlyMap<string, Resource> = new Map();
+/** Virtual hosts of route configurations, by the resources that they are among: proxies of a class share these. */
+const hostsOf = new WeakMap<ReadonlyMap<string, Resource>, Map<RouteConfiguration, readonly VirtualHost[]>>();
+
 /** Decodes what walks need, once per resource. The set must not change meanwhile. */
 export class DecodedResources {
   readonly set: ResourceSet;
-  readonly #hosts = new Map<string, VirtualHost[]>();
   #listeners: Listener[] | undefined;
 
   constructor(set: ResourceSet) {
@@ -65,14 +69,17 @@ export class DecodedResources {
   /** The virtual hosts of a route configuration: its own, and those that are delivered one by one (VHDS). */
   virtualHosts(config: RouteConfiguration): readonly VirtualHost[] {
     if (!config.vhds) return config.virtualHosts;
-    let hosts = this.#hosts.get(config.name);
-    if (!hosts) {
-      const prefix = `${config.name}/`;
-      hosts = [...config.virtualHosts];
-      for (const [name, resource] of this.set.get(typeUrls.virtualHost) ?? [])
-        if (name.startsWith(prefix)) hosts.push(this.#decode(resource, VirtualHostSchema));
-      this.#hosts.set(config.name, hosts);
-    }
+    const own = this.set.get(typeUrls.virtualHost) ?? noResources;
+    const known = hostsOf.get(own) ?? new Map<RouteConfiguration, readonly VirtualHost[]>();
+    hostsOf.set(own, known);
+    return getOrMake(known, config, () => this.#hosts(config, own));
+  }
+
+  #hosts(config: RouteConfiguration, own: ReadonlyMap<string, Resource>): readonly VirtualHost[] {
+    const prefix = `${config.name}/`;
+    const hosts = [...config.virtualHosts];
+    for (const [name, resource] of own)
+      if (name.startsWith(prefix)) hosts.push(this.#decode(resource, VirtualHostSchema));
     return hosts;
   }
 

@@ -1,0 +1,44 @@
+import { identityOf } from '../explain/hop.ts';
+import type { Model, ModelWorkload } from '../model/model.ts';
+import type { CallerPattern, CallerTerm } from './claim.ts';
+
+/** Somebody as a server's sidecar sees it. */
+export interface Caller {
+  readonly kind: 'workload' | 'outside' | 'plaintext';
+  /** Whose proxy makes the connection; absent: nobody knows. */
+  readonly at?: ModelWorkload;
+  /** What it proves. */
+  readonly identity?: string;
+  readonly address: string;
+}
+
+/** Reserved for documentation (RFC 5737): some address that nothing of the mesh has. */
+export const unknownAddress = '203.0.113.7';
+
+/** Everybody of the mesh who can call a server, clients outside by each gateway, and whoever has no identity. */
+export function callersOf(model: Model, pattern: CallerPattern): Caller[] {
+  const all: Caller[] = [{ kind: 'plaintext', address: unknownAddress }];
+  for (const at of model.workloads.values()) {
+    if (!at.proxy) continue;
+    const own = {
+      at,
+      identity: identityOf(model.mesh.trustDomain, at),
+      address: at.workload.addresses[0] ?? '',
+    };
+    if (at.proxy.type === 'router') all.push({ kind: 'outside', ...own });
+    all.push({ kind: 'workload', ...own });
+  }
+  return all.filter(
+    (caller) =>
+      pattern.any.some((term) => takes(term, caller)) && !pattern.except.some((term) => takes(term, caller)),
+  );
+}
+
+function takes(term: CallerTerm, { kind, at }: Caller): boolean {
+  if (term.kind === 'anyone') return true;
+  if (term.kind === 'outside' || term.kind === 'plaintext') return kind === term.kind;
+  if (kind !== 'workload' || !at || at.workload.namespace !== term.namespace) return false;
+  if (term.kind === 'namespace') return true;
+  if (term.kind === 'account') return (at.workload.serviceAccount || 'default') === term.name;
+  return [at.workload.name, at.workload.controller, at.workload.labels.app].includes(term.name);
+}
