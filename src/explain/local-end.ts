@@ -5,7 +5,8 @@ import type { FlagCode } from './flags.ts';
 import { flag } from './flags.ts';
 import type { Hop } from './hop.ts';
 import type { End } from './leaf.ts';
-import { decidedBy } from './words.ts';
+import { whyEmpty } from './no-endpoint.ts';
+import { decidedBy, listed } from './words.ts';
 
 /** How the way ends at this proxy; undefined: it goes on. */
 export function localEnd(
@@ -16,7 +17,7 @@ export function localEnd(
 ): End | undefined {
   const refused = result.steps.findLast(({ decision }) => decision?.verdict === 'refused');
   if (refused) return refusal(model, refused, result);
-  if (result.error) return mistake(hop, result);
+  if (result.error) return mistake(hop, resources, result);
   const answered = result.steps.findLast(({ decision }) => decision?.verdict === 'answered');
   if (answered && result.status !== undefined) return answer(model, answered, result);
   if (result.redirect)
@@ -89,7 +90,7 @@ function directEnd(status: number, result: SimulationResult): Omit<End, 'by' | '
   return { outcome: 'answered', reason: `the route answers ${status} by itself`, flags: [] };
 }
 
-function mistake({ role, call }: Hop, result: SimulationResult): End {
+function mistake({ role, call }: Hop, resources: DecodedResources, result: SimulationResult): End {
   const status = statusOf(result);
   switch (result.error) {
     case 'no virtual host matched':
@@ -109,11 +110,7 @@ function mistake({ role, call }: Hop, result: SimulationResult): End {
         flags: [],
       };
     case 'no listener matched':
-      return {
-        outcome: 'fails',
-        reason: `nothing listens on port ${call.port}`,
-        flags: [],
-      };
+      return { outcome: 'fails', reason: nothingListens(resources, call.port), flags: [] };
     case 'invalid TLS':
     case 'invalid mTLS':
     case 'no filter chains matched':
@@ -144,11 +141,24 @@ function mistake({ role, call }: Hop, result: SimulationResult): End {
 /** 503 and its like, given for a destination that is not there or has nobody. */
 function unreachable(model: Model, resources: DecodedResources, result: SimulationResult): End {
   const exists = resources.cluster(result.cluster ?? '') !== undefined;
-  const code: FlagCode = exists ? 'UH' : 'NC';
+  const partly = of(model, result, exists ? 'cluster' : 'route');
+  if (!exists)
+    return { outcome: 'fails', ...partly, reason: 'the destination does not exist', flags: [flag('NC')] };
+  const why = whyEmpty(model, result.cluster ?? '', partly.by);
   return {
     outcome: 'fails',
-    ...of(model, result, exists ? 'cluster' : 'route'),
-    reason: exists ? 'the destination has no endpoint' : 'the destination does not exist',
-    flags: [flag(code)],
+    ...partly,
+    reason: `the destination has no endpoint${why ? `: ${why}` : ''}`,
+    flags: [flag('UH')],
   };
+}
+
+function nothingListens(resources: DecodedResources, port: number): string {
+  const ports = resources.listeners().flatMap(({ address }) => {
+    const socket = address?.address.case === 'socketAddress' ? address.address.value : undefined;
+    return socket?.portSpecifier.case === 'portValue' ? socket.portSpecifier.value : [];
+  });
+  const others = [...new Set(ports)].sort((a, b) => a - b).map(String);
+  const known = others.length > 0 ? `port ${listed(others, 'and')} only` : 'no port at all';
+  return `nothing listens on port ${port}: the proxy listens on ${known}`;
 }

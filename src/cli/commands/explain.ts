@@ -2,9 +2,12 @@ import { type Command, Option } from 'commander';
 import type { Explanation } from '../../explain/explanation.ts';
 import type { Question } from '../../explain/question.ts';
 import { CodedError } from '../../kit/coded-error.ts';
+import type { Model } from '../../model/model.ts';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
+import type { LiveCheck } from '../explain/live.ts';
 import type { ModelSource } from '../explain/model-source.ts';
+import { requireRunning } from '../meshes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
 
@@ -15,6 +18,8 @@ interface ExplainFlags extends ConnectionFlags {
   readonly as?: string;
   readonly filename: readonly string[];
   readonly recursive?: boolean;
+  readonly live?: boolean;
+  readonly at?: string;
   readonly output?: string;
 }
 
@@ -48,6 +53,8 @@ export function registerExplain(program: Command): void {
       [],
     )
     .option('-R, --recursive', 'look into subdirectories')
+    .option('--at <time>', 'in the running mesh as it was: 14:00, 10m (ago) or a revision of ostria history')
+    .option('--live', 'send the request through the real proxies of the mesh on this machine, and compare')
     .addOption(new Option('-o, --output <format>', 'json or yaml').choices(['json', 'yaml']));
   addConnectionFlags(command)
     .addHelpText(
@@ -59,15 +66,19 @@ Examples:
   ostria explain --from ingress https://shop.example/cart -f k8s/ -R
   ostria explain --from web DELETE http://orders/7 --as shop/admin --jwt token.txt -f mesh.yaml
   ostria explain --from web tcp://redis:6379 -o json
+  ostria explain --from web http://orders/7 --at 14:05
+  ostria explain --from web http://orders/7 --live
 
 Ends with 0 if the request reaches its destination or is answered as configured, with 11 if some or all
-such requests are refused or fail, and with 3 if the files do not pass their checks.`,
+such requests are refused or fail, with 3 if the files do not pass their checks, and with 1 if --live finds
+that prediction and reality differ. --live makes a real call: what it does to the application is done.`,
     )
     .action(runExplain);
 }
 
 async function runExplain(request: string[], flags: ExplainFlags): Promise<void> {
   const output = parseOutput(flags.output, ['json', 'yaml']);
+  checkFlags(flags);
   const question = await questionOf(request, flags);
   // Loaded where it is needed only: the compile is most of a control plane.
   const sources = await import('../explain/model-source.ts');
@@ -75,10 +86,37 @@ async function runExplain(request: string[], flags: ExplainFlags): Promise<void>
   const { verifySignature } = await import('../explain/token.ts');
   const source = await sourceFor(sources, flags);
   for (const note of source.notes) process.stderr.write(`${note}\n`);
-  const answer = explain(sources.modelOf(source), question, { now: Date.now(), verify: verifySignature });
+  const model = sources.modelOf(source);
+  const answer = explain(model, question, { now: Date.now(), verify: verifySignature });
   if (!answer.ok) throw new CodedError(answer.error.code, answer.error.message);
-  await print(answer.explanation, output);
-  if (!succeeds(answer.explanation)) process.exitCode = exitCodes.negative;
+  const { explanation } = answer;
+  const live = flags.live ? await sendLive(model, question, explanation, flags) : undefined;
+  await print(explanation, live, output);
+  if (live && !live.agrees) process.exitCode = exitCodes.failure;
+  else if (!succeeds(explanation)) process.exitCode = exitCodes.negative;
+}
+
+async function sendLive(
+  model: Model,
+  question: Question,
+  explanation: Explanation,
+  { mesh }: ExplainFlags,
+): Promise<LiveCheck> {
+  const { checkLive } = await import('../explain/live.ts');
+  return checkLive(requireRunning(mesh).paths, model, question, explanation);
+}
+
+function checkFlags({ at, filename, live }: ExplainFlags): void {
+  if (filename.length > 0 && (at !== undefined || live))
+    throw new CodedError(
+      'UsageInvalid',
+      `${live ? '--live' : '--at'} is about the running mesh: leave out -f`,
+    );
+  if (at !== undefined && live)
+    throw new CodedError(
+      'UsageInvalid',
+      '--at asks about what was, which nothing can be sent through: leave out --live',
+    );
 }
 
 /** The mesh that is asked about: files, or what runs. */
@@ -87,7 +125,7 @@ async function sourceFor(
   flags: ExplainFlags,
 ): Promise<ModelSource> {
   if (flags.filename.length > 0) return sources.sourceOfFiles(flags.filename, flags);
-  return withClient(flags, (client) => sources.sourceOfMesh(client));
+  return withClient(flags, (client) => sources.sourceOfMesh(client, flags.at));
 }
 
 async function questionOf(request: readonly string[], flags: ExplainFlags): Promise<Question> {
@@ -123,13 +161,18 @@ function readHeader(text: string): [string, string] {
   return [match[1]?.toLowerCase() ?? '', match[2] ?? ''];
 }
 
-async function print(explanation: Explanation, output: 'json' | 'yaml' | undefined): Promise<void> {
+async function print(
+  explanation: Explanation,
+  live: LiveCheck | undefined,
+  output: 'json' | 'yaml' | undefined,
+): Promise<void> {
   if (output) {
-    process.stdout.write(formatStructured(explanation, output));
+    process.stdout.write(formatStructured(live ? { ...explanation, live } : explanation, output));
     return;
   }
-  const { formatExplanation } = await import('../explain/format-explanation.ts');
+  const { formatExplanation, formatLive } = await import('../explain/format-explanation.ts');
   process.stdout.write(formatExplanation(explanation, out));
+  if (live) process.stdout.write(formatLive(live, out));
 }
 
 function succeeds({ verdict }: Explanation): boolean {

@@ -1,5 +1,6 @@
 import type { Colors } from 'picocolors/types.js';
 import type { DecidedBy, Decision, Explanation, Outcome } from '../../explain/explanation.ts';
+import type { LiveCheck } from './live.ts';
 
 const labels: Partial<Record<Decision['stage'], string>> = {
   'filter-chain': 'chain',
@@ -91,4 +92,23 @@ function destinationLines({ verdict }: Explanation, { dim }: Colors): string[] {
       return `${share}  ${where}${status === undefined ? '' : `  ${status}`}`;
     }),
   ];
+}
+
+/** What came of sending the request, beside what was predicted. */
+export function formatLive({ sentTo, reply, comparisons, agrees }: LiveCheck, colors: Colors): string {
+  const { bold, dim, green, red } = colors;
+  const answer =
+    reply.status === undefined ? (reply.error ?? 'the connection stays') : `answered ${reply.status}`;
+  const lines = ['', `${bold('Sent')}  ${dim(`to ${sentTo}:`)} ${answer}`];
+  for (const { what, predicted, real, agrees: same } of comparisons) {
+    const both =
+      same && predicted === real ? real : `${dim('predicted')} ${predicted}${dim(', was')} ${real}`;
+    lines.push(`  ${same ? green('✔') : red('✘')} ${what.padEnd(labelWidth - 4)}  ${both}`);
+  }
+  lines.push(
+    agrees
+      ? green('Prediction and reality agree.')
+      : red('Prediction and reality differ: one of the two is wrong, please report it.'),
+  );
+  return `${lines.join('\n')}\n`;
 }

@@ -11,6 +11,8 @@ import type { MeshProxy } from '../../snapshot/proxy.ts';
 import { readMesh } from '../analyze/read-mesh.ts';
 import { readSources } from '../analyze/read-sources.ts';
 import type { ApiClient } from '../api/api-client.ts';
+import { objectsAt } from '../history/objects-at.ts';
+import { formatTime, parseWhen } from '../history/parse-when.ts';
 import { plannedInstances } from './planned-instances.ts';
 
 /** What a model is made from. */
@@ -99,17 +101,33 @@ function readKinds(): ReadonlySet<string> {
   );
 }
 
-/** A running mesh as it is now. */
-export async function sourceOfMesh(client: ApiClient): Promise<ModelSource> {
-  const [{ sources, unread }, settings, proxies] = await Promise.all([
-    readMesh(client, readKinds()),
+/** A running mesh as it is now, or as it was (`at`: as `ostria get --at` takes it). */
+export async function sourceOfMesh(client: ApiClient, at?: string): Promise<ModelSource> {
+  const [{ objects, notes }, settings, proxies] = await Promise.all([
+    at === undefined ? objectsNow(client) : objectsThen(client, at),
     client.get<{ readonly inForce: MeshConfig }>('/debug/mesh-config'),
     client.get<readonly MeshProxy[]>('/debug/proxies'),
   ]);
   return {
-    objects: sources.map(({ object }) => ({ object: object as ConfigObject })),
-    // The settings in force hold those of the ConfigMap already.
+    objects: objects.map((object) => ({ object })),
+    // The settings in force hold those of the ConfigMap already; of an earlier time its own go before them.
     options: { mesh: settings.inForce, proxies, fill: false },
-    notes: unread.length > 0 ? [`Not read, since this user may not: ${unread.join(', ')}`] : [],
+    notes,
   };
+}
+
+interface ReadObjects {
+  readonly objects: readonly ConfigObject[];
+  readonly notes: readonly string[];
+}
+
+async function objectsNow(client: ApiClient): Promise<ReadObjects> {
+  const { sources, unread } = await readMesh(client, readKinds());
+  const notes = unread.length > 0 ? [`Not read, since this user may not: ${unread.join(', ')}`] : [];
+  return { objects: sources.map(({ object }) => object), notes };
+}
+
+async function objectsThen(client: ApiClient, at: string): Promise<ReadObjects> {
+  const { moment, objects } = await objectsAt(client, parseWhen(at));
+  return { objects, notes: [`As of ${formatTime(moment.at)} (revision ${moment.revision}).`] };
 }

@@ -41,10 +41,13 @@ function statusOf(kind: string, status: unknown): { status?: unknown } {
   const fields = (status ?? {}) as Readonly<Record<string, unknown>>;
   if (kind === 'Service' && fields.loadBalancer !== undefined)
     return { status: { loadBalancer: fields.loadBalancer } };
-  if (kind !== 'Pod') return {};
   const conditions = Array.isArray(fields.conditions)
     ? fields.conditions.map(({ type, status }: { type: string; status: string }) => ({ type, status }))
     : undefined;
+  // Whose agent reports health is no endpoint before it is well.
+  const health = conditions?.filter(({ type }) => type === 'Healthy') ?? [];
+  if (kind === 'WorkloadEntry' && health.length > 0) return { status: { conditions: health } };
+  if (kind !== 'Pod') return {};
   const kept = { phase: fields.phase, podIP: fields.podIP, podIPs: fields.podIPs, conditions };
   const known = Object.entries(kept).filter(([, value]) => value !== undefined);
   return known.length > 0 ? { status: Object.fromEntries(known) } : {};
