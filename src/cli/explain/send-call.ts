@@ -1,8 +1,8 @@
-import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { messageOf } from '../../kit/coded-error.ts';
+import { http } from '../../kit/node-http.ts';
 import type { Call } from '../../simulate/call.ts';
 
 /** What came of a call that was sent. */
@@ -37,7 +37,7 @@ export function sendCall(call: Call, id: string): Promise<Reply> {
     ...(secure ? { servername: call.sni ?? '', rejectUnauthorized: false } : {}),
   };
   return new Promise((resolve) => {
-    const sent = (secure ? httpsRequest : httpRequest)(options, (response) => {
+    const sent = (secure ? httpsRequest : http.request)(options, (response) => {
       const { statusCode = 0, headers: answered } = response;
       response.resume();
       resolve({ status: statusCode, ...(answered.location ? { location: answered.location } : {}) });
