@@ -5,7 +5,7 @@ import { writeKubeconfig } from '../config/access/kubeconfig.ts';
 import { mastersGroup } from '../config/access/user.ts';
 import type { AdmissionHook } from '../config/api-server/admission-hooks.ts';
 import { type ApiServer, createApiServer } from '../config/api-server/api-server.ts';
-import type { SystemPath } from '../config/api-server/handlers/system-paths.ts';
+import type { SystemAction, SystemPath } from '../config/api-server/handlers/system-paths.ts';
 import type { ConnectToPod } from '../config/api-server/port-forward/port-forward.ts';
 import type { KindRegistry } from '../config/kind.ts';
 import { openEmbeddedStore } from '../config/store/embedded/embedded-store.ts';
@@ -41,7 +41,7 @@ export async function startConfigApi(
     release: string;
     checks: Readonly<Record<string, () => string | undefined>>;
     paths: Readonly<Record<string, SystemPath>>;
-    actions: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+    actions: Readonly<Record<string, SystemAction>>;
     hooks: readonly AdmissionHook[];
     connectToPod: ConnectToPod;
   },

@@ -44,6 +44,8 @@ import { refOfOrigin } from './origin-ref.ts';
 import { PatchReporter } from './patch-reporter.ts';
 import { ProblemReporter } from './problem-reporter.ts';
 import { serveRegistration, withRegistration } from './registration-server.ts';
+import { rolloutActions } from './rollout/rollout-paths.ts';
+import { Rollouts } from './rollout/rollouts.ts';
 import { describeFailure, StatusReporter } from './status-reporter.ts';
 import { StatusWriter } from './status-writer.ts';
 import { TrustDomains } from './trust/trust-domains.ts';
@@ -110,6 +112,7 @@ async function start(
   const keys = await keepKeys(options, compiles, flusher, log);
   stops.push(() => keys.close());
   const revisions = new RevisionBook();
+  let rollouts: Rollouts | undefined;
   const history = keepHistory(options, () => state.merge.all(), log);
   if (history) stops.push(() => history.close());
   const trust = identity && (await followTrustDomains(options, identity, log));
@@ -120,7 +123,10 @@ async function start(
     targets: [...compiles, keys, ...(trust ? [trust] : [])],
     parseMesh: parseMeshSettings,
     onProblem: (message) => log.warn(message),
-    ...(history ? { onMerged: (source, changes) => history.record(source, changes) } : {}),
+    onMerged(source, changes) {
+      history?.record(source, changes);
+      rollouts?.observe(changes);
+    },
     onTaken(source, sourceRevision, revision) {
       if (source === 'store') revisions.note(sourceRevision, revision);
     },
@@ -192,6 +198,10 @@ async function start(
   if (store && hasApi(options)) {
     const delivery = new Delivery({ ledger, flushes, revisions, engine });
     stops.push(delivery.follow());
+    const hasTaken = (revision: number): boolean => revisions.meshRevisionOf(revision) !== undefined;
+    const trials = new Rollouts({ engine, flusher, state, delivery, kinds, hasTaken, log });
+    rollouts = trials;
+    stops.push(() => trials.close());
     const api = await startConfigApi(options, {
       store,
       kinds,
@@ -202,7 +212,7 @@ async function start(
         ...debugPaths({ ledger, engine, state, delivery, ring: identity?.ring, pages: debug.pages, kinds }),
         ...(history ? historyPaths(history) : {}),
       },
-      actions: controlActions(identity?.ring),
+      actions: { ...controlActions(identity?.ring), ...rolloutActions(trials) },
       hooks: [
         admissionWarnings({
           world: engine.world,

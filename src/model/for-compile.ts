@@ -28,7 +28,7 @@ export function worldChanges(changes: readonly ConfigChange[]): WorldChange[] {
 }
 
 /** The object without what no result may depend on. */
-function forCompile(object: ConfigObject): ConfigObject {
+export function forCompile(object: ConfigObject): ConfigObject {
   const { status: _status, metadata, ...rest } = object;
   return {
     ...rest,

@@ -24,6 +24,14 @@ export function defineAttribute<T extends string | number | boolean | undefined>
   return attribute;
 }
 
+/** An attribute that is no part of the program but of something that passes: its id must never come again. */
+export function ofOneUse<T extends string | number | boolean | undefined>(
+  id: string,
+  value: (proxy: MeshProxy) => T,
+): Attribute<T> {
+  return Object.freeze({ id, value });
+}
+
 /** Canonical text of a label selector, its identity as an attribute. */
 export function selectorId(labels: Readonly<Record<string, string>>): string {
   const keys = Object.keys(labels).sort();

@@ -191,11 +191,16 @@ class NaiveView implements View {
   }
 
   get<T>(kind: KindToken<T>, key: Key): T | undefined {
-    return this.#check().world.get(kind, key);
+    const { world, proxy } = this.#check();
+    const tried = world.trial?.object(kind.name, key);
+    return tried && world.trial?.member.value(proxy) ? (tried.value as T | undefined) : world.get(kind, key);
   }
 
   list(index: Index, key: Key): readonly Key[] {
-    return this.#check().world.list(index, key);
+    const { world, proxy } = this.#check();
+    const list = world.list(index, key);
+    const tried = world.trial?.list(index.name, key, list);
+    return tried && world.trial?.member.value(proxy) ? tried : list;
   }
 
   mesh<F extends keyof MeshConfig>(field: F): MeshConfig[F] {

@@ -4,6 +4,7 @@ import { defaultMeshConfig, type MeshConfig } from '../registry/mesh-config.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import type { Key } from './query.ts';
 import { SortedKeys } from './sorted-keys.ts';
+import type { Trial } from './trial.ts';
 
 /** A typed name of a kind of object in the world: `VirtualService`, or a derived one such as `service`. */
 export interface KindToken<T> {
@@ -66,6 +67,9 @@ export class World {
   readonly #indexesByKind = new Map<string, Index[]>();
   readonly #lists = new Map<string, Map<Key, SortedKeys>>();
   #mesh: MeshConfig = defaultMeshConfig;
+
+  /** What is tried on some proxies; see there. Views look here, readers of the world itself see what is in force. */
+  trial: Trial | undefined;
 
   /** Index failures of the present objects, by `index kind key`; bounded by the number of objects. */
   readonly indexErrors = new Map<string, unknown>();

@@ -9,15 +9,18 @@ import { err, out } from '../output/style.ts';
 import { type Restore, readOrNone, restoreObjects } from '../rollback/restore-objects.ts';
 import { tellRestored } from '../rollback/tell-restored.ts';
 import { type Applied, type ApplyOptions, displayName, placeOf } from './apply-objects.ts';
+import { type Canary, endCanary, sayBack, tryOnSome } from './wait/canary.ts';
 import { coverageOf, type ErrorCondition, ErrorMeter, type ErrorRate } from './wait/error-rate.ts';
 import { localMeshOf } from './wait/local-mesh.ts';
 import { baselineRate, observeErrors } from './wait/observe-errors.ts';
-import { failuresNow, type WaitVerdict, waitForChange } from './wait/wait-for-change.ts';
+import { changeOf, failuresNow, type WaitVerdict, waitForChange } from './wait/wait-for-change.ts';
 
 export interface WaitChoice {
   readonly timeoutMs: number;
   readonly autoRollback: boolean;
   readonly errors: ErrorCondition | undefined;
+  /** Shares of the proxies that try it first, ascending, 0 to 1; empty: everybody gets it at once. */
+  readonly canary: readonly number[];
 }
 
 interface Connection {
@@ -35,6 +38,12 @@ const codeOf: Readonly<Record<WaitVerdict, ExitCode>> = {
   late: exitCodes.timeout,
   interrupted: exitCodes.interrupted,
 };
+
+const canaryCodes = {
+  failed: exitCodes.rolledBack,
+  late: exitCodes.timeout,
+  interrupted: exitCodes.interrupted,
+} as const;
 
 /** Applies checked objects, waits until they answer, watches their errors, and takes them back where that was asked for. */
 export async function applyAndWait(
@@ -57,9 +66,20 @@ export async function applyAndWait(
   try {
     const baseline = meter && (await baselineRate(meter, signal));
     if (signal.aborted) return exitCodes.interrupted;
-    const applied = await write();
-    if (!applied) return choice.autoRollback ? takeBack(client, before, []) : exitCodes.invalidInput;
     const wait = { timeoutMs: choice.timeoutMs, signal, mesh, namespace, oldFailures };
+    let canary: Canary | undefined;
+    if (choice.canary.length > 0) {
+      const { canary: shares, errors } = choice;
+      canary = await tryOnSome(client, objects, options, { ...wait, shares, errors, meter, baseline });
+      if (canary.verdict === 'failed' || canary.verdict === 'late' || canary.verdict === 'interrupted') {
+        sayBack();
+        return canaryCodes[canary.verdict];
+      }
+    }
+    const applied = await write();
+    // Those that tried it and everybody else see the same from here on.
+    if (canary) await endCanary(client, canary.id, applied && changeOf(applied)?.last);
+    if (!applied) return choice.autoRollback ? takeBack(client, before, []) : exitCodes.invalidInput;
     const { verdict } = await waitForChange(client, applied, wait);
     const failed =
       verdict === 'refused' ||

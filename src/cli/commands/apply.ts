@@ -31,6 +31,7 @@ interface ApplyFlags extends ConnectionFlags {
   readonly autoRollback?: boolean;
   readonly maxErrorRate?: string;
   readonly observe: string;
+  readonly canary?: string;
 }
 
 export function registerApply(program: Command): void {
@@ -49,7 +50,11 @@ export function registerApply(program: Command): void {
     .option('--timeout <duration>', 'how long --wait waits, such as 90s', '60s')
     .option('--auto-rollback', 'wait, and restore what was there before if a proxy refuses it or errors rise')
     .option('--max-error-rate <share>', 'wait, and fail if so many more requests fail than before: 1%')
-    .option('--observe <duration>', 'how long --max-error-rate watches', '30s');
+    .option('--observe <duration>', 'how long --max-error-rate watches', '30s')
+    .option(
+      '--canary <shares>',
+      'wait, and try it on a share of the proxies concerned first: 10%, or 10%,50%',
+    );
   addConnectionFlags(command)
     .addHelpText(
       'after',
@@ -59,6 +64,7 @@ Examples:
   ostria apply -f networking/ --dry-run
   ostria apply -f reviews-v3.yaml --wait --timeout 30s
   ostria apply -f reviews-v3.yaml --auto-rollback --max-error-rate 1% --observe 30s
+  ostria apply -f reviews-v3.yaml --canary 10% --max-error-rate 1%
   helm template my-chart | ostria apply -f -
 
 With --wait it ends with 8 if a proxy has not answered in time (it is named, with what it lacks), and with 9 if one refuses what was
@@ -114,8 +120,14 @@ function choiceOf(flags: ApplyFlags): WaitChoice | undefined {
   const observeMs = durationOf('--observe', flags.observe);
   const rate = flags.maxErrorRate;
   const errors = rate === undefined ? undefined : { maxRate: shareOf('--max-error-rate', rate), observeMs };
-  if (!flags.wait && !flags.autoRollback && !errors) return undefined;
-  return { timeoutMs, autoRollback: flags.autoRollback ?? false, errors };
+  const canary = (flags.canary?.split(',') ?? []).map((text) => shareOf('--canary', text.trim()));
+  if (canary.some((share, at) => share <= (canary[at - 1] ?? 0)))
+    throw new CodedError(
+      'UsageInvalid',
+      `--canary ${flags.canary} must be shares that grow, such as 10%,50%`,
+    );
+  if (!flags.wait && !flags.autoRollback && !errors && canary.length === 0) return undefined;
+  return { timeoutMs, autoRollback: flags.autoRollback ?? false, errors, canary };
 }
 
 /** `1%` or `0.01`. */

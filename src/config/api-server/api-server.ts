@@ -15,7 +15,7 @@ import { bootstrap, ensure } from './bootstrap.ts';
 import { createCertificateRequestHook } from './certificate-requests.ts';
 import type { ApiContext } from './context.ts';
 import { startControllers } from './controllers/controllers.ts';
-import { createSystemPaths, type SystemPath } from './handlers/system-paths.ts';
+import { createSystemPaths, type SystemAction, type SystemPath } from './handlers/system-paths.ts';
 import { createKeyedLock } from './keyed-lock.ts';
 import { type ApiLimits, defaultLimits } from './limits.ts';
 import { listen } from './listen.ts';
@@ -54,7 +54,7 @@ export interface ApiServerOptions {
   /** Further paths for GET, such as `/debug/syncz`, subject to `nonResourceURLs` rules; the answer is sent as JSON. */
   paths?: Readonly<Record<string, SystemPath>>;
   /** The same for POST: what they do is done when they answer. A CodedError that they throw is the user's. */
-  actions?: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+  actions?: Readonly<Record<string, SystemAction>>;
   /** Reaches ports of pods for `pods/portforward`. Default: it is not offered. */
   connectToPod?: ConnectToPod;
   clock?: Clock;

@@ -49,7 +49,11 @@ export async function route(
     return Array.isArray(value) ? value.join(',') : value;
   };
   if (!info.resource) {
-    if (info.method === 'POST') return system.act(info.path, info.query);
+    if (info.method === 'POST') {
+      const body = async () =>
+        (await parseObjectBody(await context.readBody(), text('content-type'), context.limits)).value;
+      return system.act(info.path, info.query, body);
+    }
     if (info.method !== 'GET' && info.method !== 'HEAD') throw methodNotAllowed(undefined, info.verb);
     return system.answer({
       path: info.path,

@@ -53,19 +53,31 @@ export class Delivery {
   async report({ first, last, waitMs }: AskedChange): Promise<DeliveryReport> {
     const until = performance.now() + waitMs;
     const left = (): number => until - performance.now();
-    const { ledger, engine } = this.#parts;
+    const { engine, revisions } = this.#parts;
     let revision = this.#compiled(last);
     while (revision === undefined && left() > 0) {
       await sleep(pollMs, undefined, { ref: false });
       revision = this.#compiled(last);
     }
     if (revision === undefined) return { ...nothing, failures: failureTexts(engine.failures()) };
-    const proxies = this.#concerned(first, revision).proxies;
-    await ledger.waitFor(revision, { proxies, timeoutMs: Math.max(0, left()) });
+    return this.reportOf({
+      first: revisions.meshRevisionOf(first) ?? revision,
+      last: revision,
+      waitMs: left(),
+    });
+  }
+
+  /** The same for revisions of the mesh that are compiled. */
+  async reportOf({ first, last, waitMs }: AskedChange): Promise<DeliveryReport> {
+    const until = performance.now() + waitMs;
+    const left = (): number => until - performance.now();
+    const { ledger } = this.#parts;
+    const proxies = this.#concerned(first, last).proxies;
+    await ledger.waitFor(last, { proxies, timeoutMs: Math.max(0, left()) });
     // One that has just come back is not waited for above: its first state is still on its way.
-    while (left() > 0 && ledger.lags(revision, proxies).lagging.length > 0)
+    while (left() > 0 && ledger.lags(last, proxies).lagging.length > 0)
       await sleep(pollMs, undefined, { ref: false });
-    return this.#describe(first, revision);
+    return this.#describe(first, last);
   }
 
   /** The revision of the mesh that holds one of the store; undefined: it is not compiled yet. */
@@ -75,9 +87,9 @@ export class Delivery {
     return revision !== undefined && engine.revision >= revision ? revision : undefined;
   }
 
-  #concerned(firstOfStore: number, last: number) {
-    const { flushes, revisions, ledger } = this.#parts;
-    const found = flushes.concernedBy(revisions.meshRevisionOf(firstOfStore) ?? last, last);
+  #concerned(first: number, last: number) {
+    const { flushes, ledger } = this.#parts;
+    const found = flushes.concernedBy(first, last);
     return found.isKnown ? found : { ...found, proxies: ledger.connected() };
   }
 

@@ -4,6 +4,7 @@ import type { MeshProxy } from '../proxy.ts';
 import { type RebuildFailure, rebuild } from '../rebuild.ts';
 import type { Resource } from '../resource.ts';
 import { testProxy } from '../testing.ts';
+import { Trial } from '../trial.ts';
 import { World, type WorldChange } from '../world.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { Mirror } from './testing/mirror.ts';
@@ -33,6 +34,11 @@ class History {
   readonly connected = new Map<string, MeshProxy>();
   /** Every resource that a key ever had, for any proxy: what may stay in force while it fails. */
   readonly seen = new Map<string, Set<string>>();
+  /** What is tried on some proxies, if anything is; the objects of the world, to make theirs of. */
+  tried: { readonly changes: readonly WorldChange[]; readonly members: ReadonlySet<string> } | undefined;
+  readonly objects = new Map<string, WorldChange>();
+  triedWorld: { readonly world: World; readonly edits: number; readonly trials: number } | undefined;
+  trials = 0;
   edits = 0;
   failing = 0;
   compared = 0;
@@ -126,8 +132,42 @@ class History {
     const changes = Array.from({ length: 1 + this.random.below(3) }, () => this.change());
     this.edits += changes.length;
     this.world.apply(changes);
+    for (const change of changes) this.objects.set(`${change.kind} ${change.key}`, change);
     this.engine.apply(changes, this.edits);
+    this.editTrial(changes);
     if (this.random.chance(0.04)) this.editMesh();
+  }
+
+  /** A trial begins, goes over to others, or ends; also because one of its objects is changed for everybody. */
+  editTrial(changes: readonly WorldChange[]): void {
+    const { random, tried } = this;
+    const isTouched = tried?.changes.some(({ kind, key }) =>
+      changes.some((change) => change.kind === kind && change.key === key),
+    );
+    if (!isTouched && !random.chance(0.25)) return;
+    if (tried && (isTouched || random.chance(0.4))) {
+      this.tried = undefined;
+      this.engine.setTrial(undefined);
+      return;
+    }
+    const drawn = tried?.changes ?? Array.from({ length: 1 + random.below(3) }, () => this.change());
+    const unique = [...new Map(drawn.map((change) => [`${change.kind} ${change.key}`, change])).values()];
+    const members = new Set([...this.connected.keys()].filter(() => random.chance(0.4)));
+    this.tried = { changes: unique, members };
+    this.trials++;
+    this.engine.setTrial(new Trial(this.world, unique, members));
+  }
+
+  /** The world as a proxy is to see it. */
+  worldOf(proxy: MeshProxy): World {
+    if (!this.tried?.members.has(proxy.id)) return this.world;
+    if (this.triedWorld?.edits === this.edits && this.triedWorld.trials === this.trials)
+      return this.triedWorld.world;
+    const world = new World();
+    world.apply(this.objects.values());
+    world.apply(this.tried.changes);
+    this.triedWorld = { world, edits: this.edits, trials: this.trials };
+    return world;
   }
 
   editMesh(): void {
@@ -223,10 +263,11 @@ class History {
         else failing.add(`${sameAs(collection)} ${key}`);
       },
     };
-    const expected = rebuild(this.world, this.mesh, proxy, syntheticRoots, onItems);
+    const world = this.worldOf(proxy);
+    const expected = rebuild(world, this.mesh, proxy, syntheticRoots, onItems);
     // While the key list fails the last good keys stay, and their items go on living.
     if (broken.has(virtualHosts.name)) {
-      const found = rebuild(this.world, this.mesh, proxy, [virtualHostsOfAll], onItems);
+      const found = rebuild(world, this.mesh, proxy, [virtualHostsOfAll], onItems);
       const held = this.mirror.held.get(proxy.id)?.get(types.virtualHost) ?? new Map();
       for (const [name, { version }] of held)
         if (!failing.has(`${virtualHosts.name} ${name}`))
@@ -259,7 +300,7 @@ class History {
 }
 
 test('random histories agree with a rebuild from scratch, and nothing is left behind', async () => {
-  const total = { edits: 0, compared: 0, deltas: 0, verified: 0, failing: 0 };
+  const total = { edits: 0, trials: 0, compared: 0, deltas: 0, verified: 0, failing: 0 };
   for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
     const history = new History(seed);
     try {
@@ -278,6 +319,7 @@ test('random histories agree with a rebuild from scratch, and nothing is left be
       });
     }
     total.edits += history.edits;
+    total.trials += history.trials;
     total.compared += history.compared;
     total.deltas += history.mirror.deltas;
     total.failing += history.failing;

@@ -5,6 +5,7 @@ import type { MeshProxy } from '../proxy.ts';
 import type { CompileFailure, Push, ResourceSource } from '../push.ts';
 import type { Collection } from '../query.ts';
 import type { Resource } from '../resource.ts';
+import type { Trial } from '../trial.ts';
 import { World, type WorldChange } from '../world.ts';
 import { Commit } from './commit.ts';
 import { Evaluator } from './evaluator.ts';
@@ -44,6 +45,10 @@ export interface Engine extends ResourceSource {
   apply(changes: Iterable<WorldChange>, revision?: number): void;
   /** Queues new mesh-wide settings. */
   setMesh(mesh: MeshConfig, revision?: number): void;
+  /** Queues a change to be tried on some proxies, in place of the present one; undefined: everybody sees the world again. */
+  setTrial(trial: Trial | undefined): void;
+  /** Equal for proxies that are given the same resources by the same classes. Empty for unknown proxies. */
+  classOf(proxyId: string): string;
   /** Brings every proxy up to date and tells the listeners. Returns what was pushed, undefined when nothing changed. */
   flush(): Push | undefined;
   /**
@@ -93,6 +98,8 @@ class IncrementalEngine implements Engine {
   readonly #departed: ProxyState[] = [];
   readonly #queue = new Map<string, WorldChange>();
   #queuedMesh: MeshConfig | undefined;
+  /** In a list, since undefined is a wish too. */
+  #queuedTrial: readonly [Trial | undefined] | undefined;
   #queuedRevision = 0;
   #revision = 0;
   #running: Generator<undefined, Push | undefined, undefined> | undefined;
@@ -128,7 +135,12 @@ class IncrementalEngine implements Engine {
   }
 
   get pending(): boolean {
-    return this.#queue.size > 0 || this.#queuedMesh !== undefined || this.#queuedRevision > this.#revision;
+    return (
+      this.#queue.size > 0 ||
+      this.#queuedMesh !== undefined ||
+      this.#queuedTrial !== undefined ||
+      this.#queuedRevision > this.#revision
+    );
   }
 
   apply(changes: Iterable<WorldChange>, revision = this.#queuedRevision): void {
@@ -142,6 +154,10 @@ class IncrementalEngine implements Engine {
   setMesh(mesh: MeshConfig, revision = this.#queuedRevision): void {
     this.#queuedMesh = mesh;
     this.#queuedRevision = Math.max(this.#queuedRevision, revision);
+  }
+
+  setTrial(trial: Trial | undefined): void {
+    this.#queuedTrial = [trial];
   }
 
   connect(proxy: MeshProxy): void {
@@ -214,6 +230,11 @@ class IncrementalEngine implements Engine {
     this.#unionEpoch = this.#roots.classes.epoch;
     const id = `${typeUrl} ${classes.map((item) => this.#classId(item)).join(' ')}`;
     return getOrMake(this.#unions, id, () => new UnionMap(classes.map((item) => item.byName(typeUrl))));
+  }
+
+  classOf(proxyId: string): string {
+    const visible = this.#proxies.get(proxyId)?.visible ?? [];
+    return visible.map((item) => this.#classId(item)).join(' ');
   }
 
   #classId(item: RootClass): number {
@@ -315,6 +336,12 @@ class IncrementalEngine implements Engine {
     };
     this.world.apply(changes, effect);
     if (mesh !== undefined) this.world.setMesh(mesh, effect);
+    const trial = this.#queuedTrial;
+    this.#queuedTrial = undefined;
+    if (trial === undefined) return;
+    this.world.trial?.concerned(effect);
+    [this.world.trial] = trial;
+    this.world.trial?.concerned(effect);
   }
 
   #ended(push: Push | undefined): void {

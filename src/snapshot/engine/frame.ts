@@ -107,13 +107,30 @@ export class RecordingView implements View {
   }
 
   get<T>(kind: KindToken<T>, key: Key): T | undefined {
-    this.#reads().addCell(this.#evaluator.cells.at('object', kind.name, key));
-    return this.#evaluator.world.get(kind, key);
+    const frame = this.#reads();
+    frame.addCell(this.#evaluator.cells.at('object', kind.name, key));
+    const { world } = this.#evaluator;
+    const tried = world.trial?.object(kind.name, key);
+    return tried !== undefined && this.#takesPart(frame)
+      ? (tried.value as T | undefined)
+      : world.get(kind, key);
   }
 
   list(index: Index, key: Key): readonly Key[] {
-    this.#reads().addCell(this.#evaluator.cells.at('list', index.name, key));
-    return this.#evaluator.world.list(index, key);
+    const frame = this.#reads();
+    frame.addCell(this.#evaluator.cells.at('list', index.name, key));
+    const { world } = this.#evaluator;
+    const list = world.list(index, key);
+    const tried = world.trial?.list(index.name, key, list);
+    return tried !== undefined && this.#takesPart(frame) ? tried : list;
+  }
+
+  /** A read that is answered differently to those who try a change. */
+  #takesPart(frame: Frame): boolean {
+    const { world, masks } = this.#evaluator;
+    if (world.trial === undefined) return false;
+    frame.addFact(masks.attribute(world.trial.member as unknown as Attribute));
+    return world.trial.member.value(frame.proxy.proxy);
   }
 
   mesh<F extends keyof MeshConfig>(field: F): MeshConfig[F] {

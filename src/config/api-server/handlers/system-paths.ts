@@ -30,8 +30,11 @@ export interface SystemPathOptions {
   issuer: string;
   /** Paths of the program that embeds the API. */
   paths: Readonly<Record<string, SystemPath>>;
-  actions: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+  actions: Readonly<Record<string, SystemAction>>;
 }
+
+/** What a POST to a path of the embedding program does; `body`: what was sent, as JSON. */
+export type SystemAction = (query: URLSearchParams, body: () => Promise<unknown>) => unknown;
 
 /** Answers a GET for a user who may make it; what is returned is sent as JSON. */
 export type SystemPath = (query: URLSearchParams, user: User) => unknown;
@@ -70,10 +73,10 @@ export function createSystemPaths(options: SystemPathOptions) {
   };
 
   /** A POST to a path of the program that embeds the API. */
-  async function act(path: string, query: URLSearchParams): Promise<Answer> {
+  async function act(path: string, query: URLSearchParams, body: () => Promise<unknown>): Promise<Answer> {
     const action = Object.hasOwn(options.actions, path) ? options.actions[path] : undefined;
     if (!action) throw methodNotAllowed(undefined, 'post');
-    return json((await refusing(() => action(query))) ?? {});
+    return json((await refusing(() => action(query, body))) ?? {});
   }
 
   async function answer(request: SystemRequest): Promise<Answer> {
