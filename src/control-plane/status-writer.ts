@@ -157,7 +157,7 @@ function withEntries(object: ConfigObject, wanted: Wanted, now: Date): ConfigObj
   const { generation } = object.metadata;
   const field = /Route$/.test(object.kind)
     ? 'parents'
-    : object.kind === 'BackendTLSPolicy'
+    : object.kind === 'BackendTLSPolicy' || object.kind === 'XBackendTrafficPolicy'
       ? 'ancestors'
       : '';
   if (field === '') {

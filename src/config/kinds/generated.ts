@@ -26,6 +26,7 @@ const built = new Set([
   'UDPRoute.gateway.networking.k8s.io',
   'ReferenceGrant.gateway.networking.k8s.io',
   'BackendTLSPolicy.gateway.networking.k8s.io',
+  'XBackendTrafficPolicy.gateway.networking.x-k8s.io',
 ]);
 
 /** Schemas are compiled once each, so all registries share them. */

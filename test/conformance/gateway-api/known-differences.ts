@@ -1,18 +1,13 @@
 const waypoints = 'waypoints are not built';
-const policies = 'XBackendTrafficPolicy, an experimental kind, is not built';
 const pools = 'inference pools are out of scope';
 
 /** Case → what differs (the beginning of the line) → why. A case with such a difference counts as skipped. */
 export const knownDifferences: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'backend-lb-policy': { 'XBackendTrafficPolicy ': policies },
-  'backend-traffic-policy-ignored': { 'XBackendTrafficPolicy ': policies },
-  // Of two policies for one service the younger one is in conflict, as in the peer's own case backend-tls-policy.
   'mix-backend-policy': {
-    'XBackendTrafficPolicy ': policies,
-    'BackendTLSPolicy default/tls-upstream-echo-extra': policies,
+    'BackendTLSPolicy default/tls-upstream-echo-extra':
+      "of two policies for one service the younger is in conflict, as the API has it and the peer's own case backend-tls-policy",
   },
   waypoint: { 'Gateway ns/': waypoints },
-  'foreign-waypoint': { 'HTTPRoute default/mcp parents': waypoints },
   'listenerset-invalid': {
     'ListenerSet istio-system/invalid-class': waypoints,
     'Gateway istio-system/waypoint': waypoints,
@@ -30,9 +25,5 @@ export const knownDifferences: Readonly<Record<string, Readonly<Record<string, s
   'listenerset-cross-namespace': {
     'ListenerSet ns2/':
       'a certificate that may not be referred to leaves its references unresolved; the listener itself is accepted',
-  },
-  'listenerset-overlapping-port': {
-    'Gateway istio-system/ingress-gateway':
-      'a listener that ends TLS without a certificate is not programmed',
   },
 };

@@ -1,5 +1,6 @@
 /** The public face of the feature: which rules apply to a host, and what they say. */
 export { policyFor, type TrafficPolicy } from './policy.ts';
+export { retryBudgetSlot } from './policy-plan.ts';
 export {
   appliedRulesSlot,
   credentialsOf,

@@ -1,8 +1,9 @@
 import { hostCovers } from '../../../plan/hosts.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { isOurs } from './classes.ts';
+import { isForeignClass, isOurs } from './classes.ts';
 import {
+  gatewayKind,
   listenerSetKind,
   namespaceOf,
   type ParentId,
@@ -17,7 +18,7 @@ import {
 import { gatewayListeners, gatewayOfSet, isSetAllowed, type Listener, listenerId } from './listeners.ts';
 import { namespaceAllowed } from './namespaces.ts';
 import type { Fault } from './references.ts';
-import { serviceEntryHosts, serviceOf } from './services.ts';
+import { hostOf, serviceEntryHosts, serviceOf, waypointOf } from './services.ts';
 
 /** A listener that took a route, and the host names that both have. */
 export interface AttachedListener {
@@ -46,11 +47,25 @@ export const attachmentsOf = defineQuery(
       const parent = parentOf(ref, namespaceOf(route));
       if (parent === undefined) return [];
       const { kind } = splitId(parent);
-      if (kind === 'Service' || kind === 'ServiceEntry') return [toService(view, id, parent, index)];
+      if (kind === 'Service' || kind === 'ServiceEntry')
+        return hasForeignWaypoint(view, parent) ? [] : [toService(view, id, parent, index)];
       return attach(view, id, ref, parent, index, route.spec?.hostnames ?? []);
     });
   },
 );
+
+/** Whether a service is bound to a waypoint of another controller: that one carries out what its routes say. */
+function hasForeignWaypoint(view: View, parent: ParentId): boolean {
+  const { kind, key, namespace, name } = splitId(parent);
+  const [service] =
+    kind === 'ServiceEntry'
+      ? view.call(serviceEntryHosts, key)
+      : [`${namespace}/${hostOf(view, namespace, name)}`];
+  const waypoint = service === undefined ? '' : view.call(waypointOf, service);
+  if (waypoint === '') return false;
+  const className = view.get(gatewayKind, waypoint)?.spec?.gatewayClassName;
+  return className !== undefined && isForeignClass(view, className);
+}
 
 function toService(view: View, id: RouteId, parent: ParentId, index: number): Attachment {
   const { kind, key, namespace, name } = splitId(parent);

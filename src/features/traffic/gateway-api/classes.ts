@@ -10,6 +10,12 @@ const ownsClass = defineQuery('gateway-api.owns-class', (view, name: Key): boole
   return object ? object.spec?.controllerName === controllerName : name === builtInClass;
 });
 
+/** Whether another controller has a class. */
+export function isForeignClass(view: View, name: string): boolean {
+  const object = view.get(gatewayClassKind, `/${name}`);
+  return object?.spec !== undefined && object.spec.controllerName !== controllerName;
+}
+
 /** Whether a Gateway (`namespace/name`) is there and of a class of ours. */
 export const isOurs = defineQuery('gateway-api.is-ours', (view, gateway: Key): boolean => {
   const name = view.get(gatewayKind, gateway)?.spec?.gatewayClassName;

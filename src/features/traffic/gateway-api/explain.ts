@@ -24,6 +24,10 @@ const tables = [
   explainBy(gatewayOriginKind, listeners),
   explainBy('ListenerSet', listeners),
   ...['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'UDPRoute'].map((kind) => explainBy(kind, rules)),
+  explainBy('XBackendTrafficPolicy', [
+    [/^spec\.retryConstraint$/, 'the policy limits retries to the service'],
+    [/^spec\.sessionPersistence$/, 'the policy keeps sessions with the service'],
+  ]),
   explainBy('BackendTLSPolicy', [[/^spec\.validation$/, 'the policy secures connections to the service']]),
 ];
 

@@ -5,6 +5,7 @@ import { gatewayApiListeners } from './plan-listeners.ts';
 import { gatewayApiRoutes } from './plan-routes.ts';
 import { gatewayApiSecrets } from './secrets.ts';
 import { statuses } from './status/statuses.ts';
+import { decorateWithBudget } from './traffic-policy.ts';
 import { udpClusters, udpListeners } from './udp.ts';
 
 export const gatewayApi: Feature = {
@@ -15,6 +16,11 @@ export const gatewayApi: Feature = {
   clusters: [udpClusters],
   routes: [gatewayApiRoutes],
   secrets: [gatewayApiSecrets],
-  decorate: { cluster: decorateCluster },
+  decorate: {
+    cluster(view, plan) {
+      decorateCluster(view, plan);
+      decorateWithBudget(view, plan);
+    },
+  },
   statuses,
 };

@@ -49,6 +49,7 @@ import {
 import type { RankedRoute } from './precedence.ts';
 import type { Fault } from './references.ts';
 import { planSession } from './sessions.ts';
+import { sessionOf } from './traffic-policy.ts';
 
 /** A rule of an HTTPRoute, or of a GRPCRoute put in its words. */
 export interface Rule {
@@ -239,6 +240,27 @@ function decorate(
   if (rule.retry) fill(plan, retrySlot, planRetry(rule), originIn(id, `${path}.retry`));
   if (rule.session)
     fill(plan, sessionSlot, planSession(rule.session, identity), originIn(id, `${path}.sessionPersistence`));
+  else fillBackendSession(view, id, plan, rule);
+}
+
+/** What a policy of the rule's only backend says of sessions; the rule's own word goes first. */
+function fillBackendSession(view: View, id: RouteId, plan: RoutePlan, rule: Rule): void {
+  const found = backendSession(view, id, rule);
+  if (!found) return;
+  const { policy, session } = found;
+  const origin = originIn(`XBackendTrafficPolicy/${policy}`, 'spec.sessionPersistence');
+  fill(plan, sessionSlot, planSession(session, `XBackendTrafficPolicy/${policy}`), origin);
+}
+
+function backendSession(view: View, id: RouteId, rule: Rule): ReturnType<typeof sessionOf> {
+  const only = onlyBackend(rule);
+  const backend = only && resolveBackend(view, id, only);
+  return backend?.ok ? sessionOf(view, backend.value.service) : undefined;
+}
+
+/** Whether a rule keeps sessions, by its own word or by its backend's. */
+export function keepsSessions(view: View, id: RouteId, rule: Rule): boolean {
+  return rule.session !== undefined || backendSession(view, id, rule) !== undefined;
 }
 
 /** A rule's only backend: its filters can be the route's own. */

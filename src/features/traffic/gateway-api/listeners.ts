@@ -43,6 +43,8 @@ export interface Listener {
   /** References or kinds that it names in vain; with `broken` it is not served. */
   readonly unresolved?: Fault;
   readonly broken: boolean;
+  /** It opens a port for TLS and has no TLS of its own: what other listeners, of ListenerSets say, bring to the port is served there. */
+  readonly placeholder: boolean;
 }
 
 /** `owner#name` */
@@ -105,6 +107,7 @@ function resolve(view: View, owner: ParentId, written: GatewayListeners, index: 
     ...(frontend ? { frontend } : {}),
     ...notAccepted(written, frontend),
     ...(unresolved ? { unresolved } : {}),
+    placeholder: secured && tls === undefined,
     broken:
       (secured && !passthrough && found.length === 0 && !meshCertificate(tls?.options)) ||
       frontend?.broken === true,

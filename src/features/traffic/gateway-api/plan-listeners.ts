@@ -17,7 +17,7 @@ import { keepsSessionsSlot } from '../session-persistence/schema.ts';
 import { attachedRoutes } from './attachments.ts';
 import { type BoundPort, boundPorts, listenersOn, routesName } from './bound.ts';
 import { type Connection, connectionsOf, ownNames } from './connections.ts';
-import { rulesOf } from './http-rules.ts';
+import { keepsSessions, rulesOf } from './http-rules.ts';
 import { originIn } from './kinds.ts';
 import { type Listener, listenerId } from './listeners.ts';
 import { listenerTls } from './tls.ts';
@@ -185,7 +185,7 @@ const sessionRoute = defineQuery('gateway-api.session-route', (view, gateways: K
   const found = attached.find(
     (one) =>
       (listener === '' || one.listener === listener) &&
-      rulesOf(view, one.route).some(({ session }) => session),
+      rulesOf(view, one.route).some((rule) => keepsSessions(view, one.route, rule)),
   );
   return found?.route ?? '';
 });

@@ -34,6 +34,14 @@ export function hasPort(facts: ServiceFacts, port: number): boolean {
   return findPort(facts, port) !== undefined;
 }
 
+/** The Gateway (`namespace/name`) that a service names as its waypoint, '' for none. */
+export const waypointOf = defineQuery('gateway-api.waypoint', (view, key: Key): Key => {
+  const service = view.get(serviceKind, key);
+  const name = service?.labels['istio.io/use-waypoint'] ?? '';
+  if (!service || name === '' || name === 'none') return '';
+  return `${service.labels['istio.io/use-waypoint-namespace'] ?? service.namespace}/${name}`;
+});
+
 /** `namespace/name` of a ServiceEntry → keys of the services that it makes. */
 const servicesByEntry = defineIndex('gateway-api-services-by-entry', serviceKind, (service) =>
   service.origin.kind === 'ServiceEntry' ? [`${service.origin.namespace}/${service.origin.name}`] : [],

@@ -64,7 +64,7 @@ function gatewayAccepted(
   own: readonly Listener[],
   unusable: Fault | undefined,
 ): PlannedCondition {
-  const bad = own.filter((listener) => !isServed(listener));
+  const bad = own.filter((listener) => !isServed(listener) && !isPlaceholder(listener));
   if (unusable) return accepted(unusable);
   const parameters = badParameters(view, key);
   if (parameters) return accepted(parameters);
@@ -114,6 +114,13 @@ function insecureMode(view: View, key: Key): PlannedCondition[] {
 }
 
 const noErrors = 'no errors were found';
+const placeholderNote =
+  'it has no tls of its own: only server names of other listeners on its port are served, until it names certificates';
+
+/** People who bring their listeners by ListenerSets open the port with one: nothing is wrong with it. */
+function isPlaceholder({ placeholder, notAccepted, conflict, frontend }: Listener): boolean {
+  return placeholder && !notAccepted && !conflict && frontend?.broken !== true;
+}
 
 function listenerEntries(view: View, gateway: Key, listeners: readonly Listener[]): StatusEntry[] {
   const counts = view.call(routeCounts, gateway);
@@ -126,7 +133,9 @@ function listenerEntries(view: View, gateway: Key, listeners: readonly Listener[
 }
 
 function listenerConditions(listener: Listener): PlannedCondition[] {
-  const { conflict, notAccepted, unresolved, broken } = listener;
+  const { conflict, notAccepted, unresolved } = listener;
+  const placeholder = isPlaceholder(listener);
+  const broken = listener.broken && !placeholder;
   const refused = conflict ?? notAccepted;
   const certificates =
     broken && !notAccepted
@@ -144,7 +153,7 @@ function listenerConditions(listener: Listener): PlannedCondition[] {
       : { type: 'Conflicted', status: 'False', reason: 'NoConflicts', message: noErrors },
     condition(
       'Programmed',
-      { reason: 'Programmed', message: noErrors },
+      { reason: 'Programmed', message: placeholder ? placeholderNote : noErrors },
       conflict ??
         (notAccepted || certificates
           ? { reason: 'Invalid', message: (notAccepted ?? certificates)?.message ?? '' }
