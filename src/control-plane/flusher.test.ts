@@ -96,3 +96,17 @@ test('a hold ends by its clock, not by the wall', async () => {
   now = 1_001;
   await expect.poll(() => pushes).toBe(1);
 });
+
+test('a small change goes at once where nothing waits, else with what waits', async () => {
+  const edit = start({ allowanceMs: 60_000 });
+  const change = (value: string, revision: number) => () =>
+    engine.apply([{ kind: kind.name, key: 'a', value }], revision);
+  void flusher.applyNow(change('1', 10));
+  expect(pushes).toBe(1);
+  edit('2', Date.now() + 30);
+  const later = flusher.applyNow(change('3', 12));
+  expect(pushes).toBe(1);
+  await later;
+  expect(pushes).toBe(2);
+  expect(engine.pending).toBe(false);
+});

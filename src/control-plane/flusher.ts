@@ -81,6 +81,26 @@ export class Flusher {
     }
   }
 
+  /**
+   * Makes a small change that a request waits for, and pushes it before it returns where nothing else is under way or waits. Resolves
+   * when it has been pushed.
+   */
+  async applyNow(change: () => void): Promise<void> {
+    const isAlone = !this.#running && !this.#engine.pending && !this.#closed;
+    change();
+    if (!isAlone || this.#pace.wait(performance.now()) > 0) return this.soon();
+    const since = threadCpuMs();
+    const from = this.#engine.revision;
+    try {
+      this.#engine.flush();
+      this.#onFlush?.(from, this.#engine.revision);
+    } catch (error) {
+      this.#onError(error);
+    } finally {
+      this.#pace.done(threadCpuMs() - since, performance.now());
+    }
+  }
+
   get #holdMs(): number {
     return this.#heldUntil === 0 ? 0 : this.#heldUntil - this.#now();
   }

@@ -7,11 +7,17 @@ import { inspect } from '../snapshot/rebuild.ts';
 import { typeUrls } from '../snapshot/resource.ts';
 import type { LazyMemory } from './lazy-memory.ts';
 
+/** Names that a request may wait for; more are what a client that comes back holds, and no work for one turn of the event loop. */
+const mostAtOnce = 8;
+
+/** Makes a change and resolves when it is pushed. `isSmall`: it may be done at once, without letting other work run between. */
+export type PushDemand = (change: () => void, isSmall: boolean) => Promise<void>;
+
 /**
  * The engine as a source for sidecars that load what they need: what one asks for becomes part of the world, and the compile gives
- * it to every workload of the identity. `flush` resolves when what was applied is pushed.
+ * it to every workload of the identity.
  */
-export function lazySource(engine: Engine, memory: LazyMemory, flush: () => Promise<void>): ResourceSource {
+export function lazySource(engine: Engine, memory: LazyMemory, push: PushDemand): ResourceSource {
   const apply = (identities: readonly string[]): void =>
     engine.apply(identities.map((key) => ({ kind: lazyUsageKind.name, key, value: memory.usage(key) })));
   apply(memory.identities());
@@ -32,8 +38,7 @@ export function lazySource(engine: Engine, memory: LazyMemory, flush: () => Prom
       if (!asked) return undefined;
       const changed = memory.note(usageIdentity(proxy), asked.hosts, asked.unknown, isConnected);
       if (changed.length === 0) return Promise.resolve(asked.resources);
-      apply(changed);
-      return flush().then(() => asked.resources);
+      return push(() => apply(changed), names.length <= mostAtOnce).then(() => asked.resources);
     },
   };
 }

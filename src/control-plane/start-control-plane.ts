@@ -427,7 +427,11 @@ function followLazily(
     warn: (message) => log.warn(message),
   });
   stops.push(() => memory.close());
-  return lazySource(engine, memory, () => flusher.soon());
+  return lazySource(engine, memory, async (change, isSmall) => {
+    if (isSmall) return flusher.applyNow(change);
+    change();
+    await flusher.soon();
+  });
 }
 
 async function startXds(

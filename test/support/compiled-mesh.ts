@@ -156,7 +156,10 @@ export async function startCompiledMesh(
   };
   apply(yaml);
   const memory = options.memory ?? new LazyMemory({ warn: () => undefined });
-  const source = lazySource(engine, memory, async () => void engine.flush());
+  const source = lazySource(engine, memory, async (demand) => {
+    demand();
+    engine.flush();
+  });
   engine.flush();
   const change: CompiledMesh['change'] = (changes) => {
     engine.apply(changes, ++revision);

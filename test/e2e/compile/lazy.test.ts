@@ -221,7 +221,12 @@ test('a control plane that lost its memory learns it from the sidecars that come
   mesh.engine.apply([{ kind: 'lazy-usage', key, value: undefined }]);
   mesh.engine.flush();
   const empty = new LazyMemory({ warn: () => undefined });
-  await mesh.comeBack(lazySource(mesh.engine, empty, async () => void mesh.engine.flush()));
+  await mesh.comeBack(
+    lazySource(mesh.engine, empty, async (demand) => {
+      demand();
+      mesh.engine.flush();
+    }),
+  );
   await expect
     .poll(() => empty.usage(key)?.hosts, { timeout: 20_000 })
     .toContain('reviews.default.svc.cluster.local');
