@@ -44,6 +44,10 @@ export const httpFilterOrder: readonly { readonly name: string; readonly reason:
   },
   { name: 'envoy.filters.http.fault', reason: 'injects as early as a real network fault would show' },
   {
+    name: 'envoy.filters.http.ext_proc',
+    reason: 'chooses the endpoint of a model for what nothing refuses any more',
+  },
+  {
     name: 'envoy.filters.http.stateful_session',
     reason: 'names the endpoint of a session once nothing refuses the request any more',
   },

@@ -15,6 +15,7 @@ import { gateway } from './traffic/gateway/feature.ts';
 import { gatewayApi } from './traffic/gateway-api/feature.ts';
 import { http10 } from './traffic/http10/feature.ts';
 import { inbound } from './traffic/inbound/feature.ts';
+import { inference } from './traffic/inference/feature.ts';
 import { ingress } from './traffic/ingress/feature.ts';
 import { mirror } from './traffic/mirror/feature.ts';
 import { outbound } from './traffic/outbound/feature.ts';
@@ -51,6 +52,7 @@ export const features: readonly Feature[] = [
   protocolFilter,
   http10,
   sessionPersistence,
+  inference,
   metrics,
   connectionSettings,
   accessLog,

@@ -2,6 +2,7 @@ import { type ConfigObject, splitKey } from '../config/object.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
 import { deepEqual } from '../kit/deep-equal.ts';
 import { compareText, getOrMake, removeFromSet, setOrDelete } from '../kit/maps.ts';
+import { entryOfPool, type InferencePoolSpec } from './inference-pool.ts';
 import {
   endpointsOfEndpoints,
   endpointsOfEntries,
@@ -147,6 +148,9 @@ export class Registry {
         );
         dirty.add(`e:${key}`);
         return;
+      case 'inference.networking.k8s.io/InferencePool':
+        this.#takePool(key, object as ConfigObject<InferencePoolSpec> | undefined, dirty);
+        return;
       case 'discovery.k8s.io/EndpointSlice':
         this.#takeSlice(key, object as EndpointSlice | undefined, dirty);
         return;
@@ -164,6 +168,14 @@ export class Registry {
         this.#takeEntry(key, object as WorkloadEntry | undefined, dirty, out);
         return;
     }
+  }
+
+  /** A pool is kept as an entry under a name that no object can have. */
+  #takePool(key: string, pool: ConfigObject<InferencePoolSpec> | undefined, dirty: Set<Owner>): void {
+    const entryKey = `${key}~pool`;
+    setOrDelete(this.#serviceEntries, entryKey, pool && entryOfPool(pool));
+    this.#setSelecting(`e:${entryKey}`, entryKey, hasSelector(pool?.spec?.selector?.matchLabels));
+    dirty.add(`e:${entryKey}`);
   }
 
   #takeSlice(key: string, slice: EndpointSlice | undefined, dirty: Set<Owner>): void {

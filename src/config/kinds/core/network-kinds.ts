@@ -241,12 +241,46 @@ const node = builtin({
 });
 
 /** What the registry and the mesh read of the network, and the stored kinds beside them. */
+/** Of the Gateway API's inference extension, whose definitions are not generated. */
+const inferencePool = builtin({
+  group: 'inference.networking.k8s.io',
+  kind: 'InferencePool',
+  shortNames: ['infpool'],
+  behaviour: 'built',
+  required: ['spec'],
+  fields: {
+    spec: object(
+      {
+        selector: object({ matchLabels: strings }, 'matchLabels'),
+        targetPorts: { ...list(object({ number: port }, 'number')), minItems: 1, maxItems: 8 },
+        appProtocol: withDefault(oneOf('http', 'kubernetes.io/h2c'), 'http'),
+        endpointPickerRef: object(
+          {
+            group: withDefault(string, ''),
+            kind: withDefault(string, 'Service'),
+            name: string,
+            port: object({ number: port }, 'number'),
+            failureMode: withDefault(oneOf('FailOpen', 'FailClose'), 'FailClose'),
+          },
+          'name',
+        ),
+      },
+      'selector',
+      'targetPorts',
+      'endpointPickerRef',
+    ),
+    status: openObject({ parents: list(anyObject) }),
+  },
+  columns: [['Picker', '.spec.endpointPickerRef.name']],
+});
+
 export const networkKinds: Kind[] = [
   service,
   endpoints,
   endpointSlice,
   ingress,
   ingressClass,
+  inferencePool,
   networkPolicy,
   lease,
   node,

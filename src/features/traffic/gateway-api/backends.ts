@@ -1,8 +1,11 @@
 import { outboundCluster } from '../../../plan/names.ts';
+import { poolHost } from '../../../registry/inference-pool.ts';
 import { servicesByHost } from '../../../snapshot/kinds.ts';
 import type { Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import type { PickerPlan } from '../inference/schema.ts';
 import { type RouteId, routeObject, splitId } from './kinds.ts';
+import { poolGroup, resolvePool } from './pools.ts';
 import { type Fault, mayRefer, type Resolved } from './references.ts';
 import { hasPort, hostOf, serviceByKey, serviceOf } from './services.ts';
 
@@ -22,11 +25,14 @@ export interface Backend {
   readonly host: string;
   readonly service: Key;
   readonly port: number;
+  /** An inference pool's: who chooses the endpoint. */
+  readonly picker?: PickerPlan;
 }
 
 /** The cluster that a reference stands for, there or not: what is sent to one that is not is answered 500. */
 export function clusterOf(view: View, route: RouteId, ref: BackendRef): string {
   const { kind = 'Service', name, port = 0 } = ref;
+  if (kind === 'InferencePool') return invalidBackend;
   const host = kind === 'Hostname' ? name : hostOf(view, ref.namespace || splitId(route).namespace, name);
   return outboundCluster(port, '', host);
 }
@@ -42,18 +48,20 @@ export function resolveBackend(view: View, route: RouteId, ref: BackendRef): Res
   const namespace = ref.namespace || from.namespace;
   const target = { group: refGroup, kind, namespace, name };
   const isHost = refGroup === 'networking.istio.io' && kind === 'Hostname';
-  if (!isHost && !(refGroup === '' && kind === 'Service'))
+  const isPool = refGroup === poolGroup && kind === 'InferencePool';
+  if (!isPool && !isHost && !(refGroup === '' && kind === 'Service'))
     return fail(
       'InvalidKind',
-      `backend ${name} is of group ${JSON.stringify(refGroup)} and kind ${kind}: Service and Hostname are known`,
+      `backend ${name} is of group ${JSON.stringify(refGroup)} and kind ${kind}: Service, Hostname and InferencePool are known`,
     );
   if (isHost && ref.namespace && ref.namespace !== from.namespace)
     return fail('UnsupportedValue', `backend ${name}: a Hostname belongs to no namespace`);
   if (!mayRefer(view, from, target) && !isParent(view, route, namespace))
     return fail(
       'RefNotPermitted',
-      `Service ${namespace}/${name} is not open to ${from.kind}s of ${from.namespace}: a ReferenceGrant in ${namespace} must allow it`,
+      `${kind} ${namespace}/${name} is not open to ${from.kind}s of ${from.namespace}: a ReferenceGrant in ${namespace} must allow it`,
     );
+  if (isPool) return poolBackend(view, from.kind, namespace, name);
   const key = isHost ? view.list(servicesByHost, name)[0] : undefined;
   const facts = isHost
     ? key === undefined
@@ -82,6 +90,15 @@ export function resolveBackend(view: View, route: RouteId, ref: BackendRef): Res
   };
 }
 
+function poolBackend(view: View, kind: string, namespace: string, name: string): Resolved<Backend> {
+  if (kind !== 'HTTPRoute' && kind !== 'GRPCRoute')
+    return fail('InvalidKind', `an InferencePool takes HTTP, which a ${kind} does not look at`);
+  const pool = resolvePool(view, namespace, name);
+  if (!pool.ok) return pool;
+  const { cluster, service, port, picker } = pool.value;
+  return { ok: true, value: { cluster, host: poolHost(namespace, name), service, port, picker } };
+}
+
 /** A route of the mesh may send to the namespace of a service that it routes for: whoever calls that one could do so anyway. */
 function isParent(view: View, route: RouteId, namespace: string): boolean {
   const parents = routeObject(view, route)?.spec?.parentRefs ?? [];
@@ -91,6 +108,10 @@ function isParent(view: View, route: RouteId, namespace: string): boolean {
 /** The first of a route's backend references that leads nowhere, as its condition tells it. */
 export function worst(errors: readonly (Fault | undefined)[]): Fault | undefined {
   const found = errors.filter((error) => error !== undefined);
-  // A kind that cannot exist is the graver mistake than an object that does not exist yet.
-  return found.find(({ reason }) => reason === 'InvalidKind') ?? found[0];
+  // A kind that cannot exist is the graver mistake, then what may not be referred to; an object may come yet.
+  for (const grave of ['InvalidKind', 'RefNotPermitted']) {
+    const first = found.find(({ reason }) => reason === grave);
+    if (first) return first;
+  }
+  return found[0];
 }

@@ -3,6 +3,7 @@ import { decorateCluster } from './backend-tls.ts';
 import { explain } from './explain.ts';
 import { gatewayApiListeners } from './plan-listeners.ts';
 import { gatewayApiRoutes } from './plan-routes.ts';
+import { poolClusters } from './pools.ts';
 import { gatewayApiSecrets } from './secrets.ts';
 import { statuses } from './status/statuses.ts';
 import { decorateWithBudget } from './traffic-policy.ts';
@@ -13,7 +14,7 @@ export const gatewayApi: Feature = {
   kinds: [],
   explain,
   listeners: [gatewayApiListeners, udpListeners],
-  clusters: [udpClusters],
+  clusters: [udpClusters, poolClusters],
   routes: [gatewayApiRoutes],
   secrets: [gatewayApiSecrets],
   decorate: {

@@ -22,6 +22,8 @@ export interface RouteContext {
   /** What users know the listener by. */
   readonly port: number;
   readonly tls: boolean;
+  /** In a sidecar, for a service that the route has as parent. */
+  readonly mesh?: true;
 }
 
 /** The filters of a rule or backend, by what they do. */

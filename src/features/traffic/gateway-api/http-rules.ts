@@ -24,6 +24,7 @@ import {
 import { fill } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { corsSlot } from '../cors/schema.ts';
+import { type PickerPlan, pickersSlot } from '../inference/schema.ts';
 import { mirrorSlot } from '../mirror/schema.ts';
 import { type RetryPlan, retrySlot } from '../retry/schema.ts';
 import { sessionSlot } from '../session-persistence/schema.ts';
@@ -237,10 +238,23 @@ function decorate(
     return backend.ok && percent > 0 ? [{ cluster: backend.value.cluster, percent }] : [];
   });
   if (mirrors.length > 0) fill(plan, mirrorSlot, mirrors, origin);
+  const pickers = pickersOf(view, id, rule);
+  if (Object.keys(pickers).length > 0) fill(plan, pickersSlot, pickers, originIn(id, `${path}.backendRefs`));
   if (rule.retry) fill(plan, retrySlot, planRetry(rule), originIn(id, `${path}.retry`));
   if (rule.session)
     fill(plan, sessionSlot, planSession(rule.session, identity), originIn(id, `${path}.sessionPersistence`));
   else fillBackendSession(view, id, plan, rule);
+}
+
+/** The endpoint pickers of the pools among a rule's backends, by cluster. */
+function pickersOf(view: View, id: RouteId, rule: Rule): Record<string, PickerPlan> {
+  const found: Record<string, PickerPlan> = {};
+  for (const ref of rule.backends) {
+    if (ref.kind !== 'InferencePool') continue;
+    const backend = resolveBackend(view, id, ref);
+    if (backend.ok && backend.value.picker) found[backend.value.cluster] = backend.value.picker;
+  }
+  return found;
 }
 
 /** What a policy of the rule's only backend says of sessions; the rule's own word goes first. */
@@ -292,7 +306,7 @@ function planAction(
 ): RouteAction {
   if (filters.unsupported) return refusal(filters.unsupported.message);
   if (filters.redirect) return planRedirect(filters.redirect, match.path, context);
-  const destinations = planDestinations(view, id, rule, path);
+  const destinations = planDestinations(view, id, rule, path, context);
   if (destinations.every(({ cluster }) => cluster === invalidBackend))
     return refusal(`${splitId(id).key} has no usable backend here`);
   const rewrite = planPathRewrite(filters.rewrite, match.path);
@@ -307,13 +321,20 @@ function planAction(
 }
 
 /** Backends by weight; one that leads nowhere keeps its share, which is answered 500. */
-function planDestinations(view: View, id: RouteId, rule: Rule, path: string): Destination[] {
+function planDestinations(
+  view: View,
+  id: RouteId,
+  rule: Rule,
+  path: string,
+  context: RouteContext,
+): Destination[] {
   return rule.backends.flatMap((ref, at): Destination[] => {
     const { weight = 1 } = ref;
     if (weight === 0) return [];
     const backend = resolveBackend(view, id, ref);
     const filters = readFilters(ref.filters);
-    const usable = backendError(rule, ref) === undefined;
+    const isLost = context.mesh === true && backend.ok && backend.value.picker !== undefined;
+    const usable = backendError(rule, ref) === undefined && !isLost;
     const absent = !backend.ok && backend.reason === 'BackendNotFound';
     const cluster = backend.ok ? backend.value.cluster : absent ? clusterOf(view, id, ref) : invalidBackend;
     return [

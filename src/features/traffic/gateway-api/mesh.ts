@@ -72,7 +72,9 @@ function applicable(view: View, service: Key, port: number, kinds: string): read
 export function meshHttpRoutes(view: View, service: Key, port: number): RoutePlan[] | undefined {
   const routes = applicable(view, service, port, 'HTTPRoute,GRPCRoute');
   if (routes.length === 0) return undefined;
-  return inOrderOfPrecedence(routes.flatMap((route) => planRules(view, route, { port, tls: false })));
+  return inOrderOfPrecedence(
+    routes.flatMap((route) => planRules(view, route, { port, tls: false, mesh: true })),
+  );
 }
 
 /** Where connections to a service's port go; undefined where no TCPRoute or TLSRoute has it as parent. */

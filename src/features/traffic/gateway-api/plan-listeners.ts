@@ -13,6 +13,7 @@ import { fill } from '../../../plan/slot.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { type GatewayTopology, gatewayTopology } from '../gateway/schema.ts';
+import { hasPickersSlot } from '../inference/schema.ts';
 import { keepsSessionsSlot } from '../session-persistence/schema.ts';
 import { attachedRoutes } from './attachments.ts';
 import { type BoundPort, boundPorts, listenersOn, routesName } from './bound.ts';
@@ -20,6 +21,7 @@ import { type Connection, connectionsOf, ownNames } from './connections.ts';
 import { keepsSessions, rulesOf } from './http-rules.ts';
 import { originIn } from './kinds.ts';
 import { type Listener, listenerId } from './listeners.ts';
+import { poolsOfRoute } from './rule-backends.ts';
 import { listenerTls } from './tls.ts';
 
 const listenerNames = defineQuery('gateway-api.listener-names', (view): readonly Key[] =>
@@ -172,6 +174,8 @@ function httpChain(
   const id = listener.protocol === 'HTTP' ? '' : listenerId(listener);
   const route = view.call(sessionRoute, port.gateways.join(','), id);
   if (route !== '') fill(chain, keepsSessionsSlot, true, originIn(route, 'spec.rules'));
+  const pooled = view.call(poolRoute, port.gateways.join(','), id);
+  if (pooled !== '') fill(chain, hasPickersSlot, true, originIn(pooled, 'spec.rules'));
   return chain;
 }
 
@@ -186,6 +190,15 @@ const sessionRoute = defineQuery('gateway-api.session-route', (view, gateways: K
     (one) =>
       (listener === '' || one.listener === listener) &&
       rulesOf(view, one.route).some((rule) => keepsSessions(view, one.route, rule)),
+  );
+  return found?.route ?? '';
+});
+
+/** The first route of a port's HTTP listeners that leads to an inference pool, '' for none. */
+const poolRoute = defineQuery('gateway-api.pool-route', (view, gateways: Key, listener: Key): Key => {
+  const attached = gateways.split(',').flatMap((gateway) => view.call(attachedRoutes, gateway));
+  const found = attached.find(
+    (one) => (listener === '' || one.listener === listener) && poolsOfRoute(view, one.route).length > 0,
   );
   return found?.route ?? '';
 });

@@ -5,8 +5,9 @@ import { attachmentsOf } from '../attachments.ts';
 import { type BackendRef, resolveBackend, worst } from '../backends.ts';
 import { connectionBackends } from '../connections.ts';
 import { backendError, type Rule, rulesOf } from '../http-rules.ts';
-import { controllerName, type RouteId, routeObject, splitId } from '../kinds.ts';
+import { controllerName, type ParentId, type RouteId, routeObject, splitId } from '../kinds.ts';
 import type { Fault } from '../references.ts';
+import { poolsOfRoute } from '../rule-backends.ts';
 import { accepted, resolvedRefs } from './conditions.ts';
 
 /** What is wrong with a route wherever it is attached. */
@@ -31,6 +32,16 @@ const problemsOf = defineQuery('gateway-api.route-problems', (view, id: Key): Ro
     rules: rules.length,
   };
 });
+
+/** Sidecars have no inference pools: what a route of the mesh sends there is answered 500. */
+function poolsInMesh(view: View, id: RouteId, parent: ParentId): Fault | undefined {
+  if (!parent.startsWith('Service') || poolsOfRoute(view, id).length === 0) return undefined;
+  return {
+    reason: 'UnsupportedValue',
+    message:
+      'inference pools are reached through Gateways: what is sent there inside the mesh is answered 500',
+  };
+}
 
 function errorOf(view: View, id: RouteId, ref: BackendRef): Fault | undefined {
   const backend = resolveBackend(view, id, ref);
@@ -68,10 +79,14 @@ export function routeStatus(view: View, id: RouteId): ObjectStatusPlan | undefin
       field: 'parents',
       by: 'parentRef',
       controllers: [controllerName],
-      entries: attachments.map(({ index, error }) => ({
+      entries: attachments.map(({ index, error, parent }) => ({
         controllerName,
         parentRef: route.spec?.parentRefs?.[index] ?? {},
-        conditions: conditionsFor(error, problems, route.spec?.useDefaultGateways),
+        conditions: conditionsFor(
+          error ?? poolsInMesh(view, id, parent),
+          problems,
+          route.spec?.useDefaultGateways,
+        ),
       })),
     },
   };
