@@ -174,7 +174,7 @@ export class Registry {
   #takePool(key: string, pool: ConfigObject<InferencePoolSpec> | undefined, dirty: Set<Owner>): void {
     const entryKey = `${key}~pool`;
     setOrDelete(this.#serviceEntries, entryKey, pool && entryOfPool(pool));
-    this.#setSelecting(`e:${entryKey}`, entryKey, hasSelector(pool?.spec?.selector?.matchLabels));
+    this.#setSelector(`e:${entryKey}`, entryKey, pool?.spec?.selector?.matchLabels);
     dirty.add(`e:${entryKey}`);
   }
 

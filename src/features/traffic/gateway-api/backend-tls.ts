@@ -16,6 +16,7 @@ import {
   allBackendTlsPolicies,
   backendTlsPolicyKind,
   gatewayKind,
+  ignoreAnnotation,
   namespaceOf,
   originIn,
   type ParentId,
@@ -90,9 +91,6 @@ export const backendTls = defineQuery(
     };
   },
 );
-
-/** Istio's annotation by which a policy is left alone. */
-export const ignoreAnnotation = 'istio.io/ignore-policy-attachment';
 
 const anyPolicy = defineQuery(
   'gateway-api.any-backend-tls',

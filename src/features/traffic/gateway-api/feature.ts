@@ -3,7 +3,7 @@ import { decorateCluster } from './backend-tls.ts';
 import { explain } from './explain.ts';
 import { gatewayApiListeners } from './plan-listeners.ts';
 import { gatewayApiRoutes } from './plan-routes.ts';
-import { poolClusters } from './pools.ts';
+import { poolClusters } from './pool-clusters.ts';
 import { gatewayApiSecrets } from './secrets.ts';
 import { statuses } from './status/statuses.ts';
 import { decorateWithBudget } from './traffic-policy.ts';

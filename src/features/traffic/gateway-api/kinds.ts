@@ -21,6 +21,9 @@ export const controllerName = 'istio.io/gateway-controller';
 /** The label of the workloads and Services that serve a Gateway of their own namespace. */
 export const gatewayNameLabel = 'gateway.networking.k8s.io/gateway-name';
 
+/** Istio's annotation by which a policy is left alone. */
+export const ignoreAnnotation = 'istio.io/ignore-policy-attachment';
+
 function kindOf<Spec>(kind: string): KindToken<ConfigObject<Spec>> {
   return configKind<Spec>(`${group}/${kind}`);
 }

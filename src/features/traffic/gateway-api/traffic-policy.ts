@@ -12,8 +12,7 @@ import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { defineIndex } from '../../../snapshot/world.ts';
 import { retryBudgetSlot } from '../destination-rule/schema.ts';
-import { ignoreAnnotation } from './backend-tls.ts';
-import { ageOrder, namespaceOf, originIn, type ParentId } from './kinds.ts';
+import { ageOrder, ignoreAnnotation, namespaceOf, originIn, type ParentId } from './kinds.ts';
 import { parentOfService } from './services.ts';
 
 /** The experimental group: its kinds are named with it. */

@@ -4,11 +4,12 @@ import type { ObjectStatusPlan, PlannedCondition, StatusEntry } from '../../../.
 import { defineQuery, type Key } from '../../../../snapshot/query.ts';
 import type { View } from '../../../../snapshot/view.ts';
 import { attachmentsOf } from '../attachments.ts';
-import { backendTls, ignoreAnnotation, isConflicted, type TargetRef, targetService } from '../backend-tls.ts';
+import { backendTls, isConflicted, type TargetRef, targetService } from '../backend-tls.ts';
 import {
   backendTlsPolicyKind,
   controllerName,
   group,
+  ignoreAnnotation,
   namespaceOf,
   routesByBackend,
   splitId,

@@ -1,8 +1,7 @@
 import type { ObjectStatusPlan, PlannedCondition } from '../../../../plan/object-status.ts';
 import type { Key } from '../../../../snapshot/query.ts';
 import type { View } from '../../../../snapshot/view.ts';
-import { ignoreAnnotation } from '../backend-tls.ts';
-import { namespaceOf } from '../kinds.ts';
+import { ignoreAnnotation, namespaceOf } from '../kinds.ts';
 import { serviceOf } from '../services.ts';
 import { outranked, trafficPolicyKind } from '../traffic-policy.ts';
 import { accepted } from './conditions.ts';
