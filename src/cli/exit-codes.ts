@@ -52,6 +52,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ResourceUnknown: 2,
   OptionInvalid: 2,
   UrlNotRead: 2,
+  ReportInvalid: 3,
   FileNotFound: 4,
   MeshUnknown: 4,
   ObjectUnknown: 4,

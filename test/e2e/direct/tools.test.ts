@@ -1,5 +1,7 @@
-// What istioctl says on the wire to a mesh, request by request; and, where it is there (at night it is built), the program itself.
-import { readFileSync } from 'node:fs';
+// Tools around a mesh. What istioctl says on the wire to a mesh, request by request; and, where it is there (at night it is built), the program itself.
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { fromBinary } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -250,4 +252,84 @@ describe.skipIf('missing' in real)('the real istioctl', () => {
     expect(JSON.parse(await istioctl('experimental', 'internal-debug', '--list'))).toContain('registryz');
     expect(await istioctl('experimental', 'authz', 'check', pod)).toContain('AuthorizationPolicy');
   });
+});
+
+describe('a report', () => {
+  const words = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'words', namespace: 'default' },
+    stringData: { word: 'sesame-open-yourself', 'tls.crt': 'a certificate' },
+  };
+  let file: string;
+  beforeAll(async () => {
+    await mesh.apply(words);
+    file = join(mesh.ostria.home, 'report.tar.gz');
+    const { code, stdout, stderr } = await mesh.ostria.run(['bug-report', '--file', file, '-o', 'json']);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ file, leftOut: [] });
+  }, 90_000);
+
+  test('holds no secret, and is its owner’s alone', () => {
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const text = gunzipSync(readFileSync(file)).toString('latin1');
+    for (const secret of [
+      'sesame-open-yourself',
+      'PRIVATE KEY',
+      Buffer.from('sesame-open-yourself').toString('base64'),
+    ])
+      expect(text).not.toContain(secret);
+    expect(text).toContain(Buffer.from('a certificate').toString('base64'));
+  });
+
+  test('answers offline as the mesh did', async () => {
+    const open = (...args: string[]) => mesh.ostria.run(['open', file, '--', ...args]);
+    const same = async (...args: string[]) => {
+      const [online, offline] = await Promise.all([mesh.ostria.run(args), open(...args)]);
+      expect(offline.stdout, offline.stderr).toBe(online.stdout);
+      expect(offline.code).toBe(online.code);
+      expect(online.stdout).not.toBe('');
+    };
+    await Promise.all([
+      same('get', 'services', '-A', '-o', 'name'),
+      same('proxy-config', 'clusters', 'helloworld-v1-0'),
+      same('explain', '--from', 'sleep', 'http://helloworld:5000/hello'),
+    ]);
+    expect((await open('proxy-status', 'helloworld-v1-0')).stdout).toContain('Cluster: ');
+    expect((await open('logs', 'sleep-0')).code).toBe(0);
+    expect((await open('ps')).stdout).toContain('helloworld-v1-0');
+  });
+
+  test('what is no report is refused', async () => {
+    const other = join(mesh.ostria.home, 'other.tar.gz');
+    writeFileSync(other, 'nothing of the kind');
+    const { code, stderr } = await mesh.ostria.run(['open', other, '--', 'ps']);
+    expect(code).toBe(3);
+    expect(stderr).toContain('is no report of ostria bug-report');
+  });
+});
+
+test('doctor finds nothing wrong with a mesh that is well, and says what is', async () => {
+  const checks = async () => {
+    const { code, stdout } = await mesh.ostria.run(['doctor', '--mesh', 'hello', '-o', 'json']);
+    return {
+      code,
+      checks: JSON.parse(stdout) as { area: string; name: string; state: string; found: string }[],
+    };
+  };
+  const well = await checks();
+  expect(well.checks.filter(({ state }) => state === 'error')).toEqual([]);
+  expect(well.code).toBe(0);
+  expect(well.checks.map(({ name }) => name)).toEqual(
+    expect.arrayContaining([
+      'node',
+      'envoy',
+      'open files',
+      'clock',
+      'workloads',
+      'proxies',
+      'certificates of workloads',
+      'root',
+    ]),
+  );
 });
