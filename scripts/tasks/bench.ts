@@ -35,6 +35,7 @@ const applyMany = benchTask(
 const analyze = benchTask('`ostria analyze` of files (--services N)', 'test/bench/analyze.ts');
 const explain = benchTask('`ostria explain` on 1,000 services, cold and warm', 'test/bench/explain.ts');
 const plan = benchTask('`ostria plan` of one VirtualService on 1,000 services', 'test/bench/plan.ts');
+const ca = benchTask('certificates and connects a second, RSA and ECDSA', 'test/bench/ca.ts');
 const compile = benchTask('the incremental compile alone', 'test/bench/compile.ts');
 const lazy = benchTask(
   'lazy sidecars: cold first requests, first sync, memory (--services N --used N)',
@@ -62,6 +63,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
   'bench:plan': plan,
   'bench:compile': compile,
   'bench:lazy': lazy,
+  'bench:ca': ca,
   'bench:store': store,
   nightly: {
     summary: 'every test, then every benchmark, with long property tests',
