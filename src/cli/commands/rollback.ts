@@ -54,7 +54,8 @@ async function runRollback(when: string, names: string[], flags: RollbackFlags):
     const resources = await discover(client);
     const fits = filterOf(resources, names, namespace, flags);
     const { from, objects } = await differenceBetween(client, parseWhen(when), { at: Date.now() });
-    const pairs = objects.filter(fits);
+    // What was deleted and created again is another object that says the same.
+    const pairs = objects.filter((pair) => fits(pair) && unifiedDiff(pair, noLabels, out) !== '');
     const label = `revision ${from.revision} (${formatTime(from.at)})`;
     if (pairs.length === 0) {
       process.stdout.write(`Nothing differs from ${label}.\n`);
@@ -75,6 +76,8 @@ async function runRollback(when: string, names: string[], flags: RollbackFlags):
     client.close();
   }
 }
+
+const noLabels = { before: '', after: '' };
 
 function reversed({ kind, key, before, after }: ObjectPair): ObjectPair {
   return { kind, key, ...(after ? { before: after } : {}), ...(before ? { after: before } : {}) };

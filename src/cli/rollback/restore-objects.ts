@@ -2,7 +2,7 @@ import type { ConfigObject } from '../../config/object.ts';
 import { messageOf } from '../../kit/coded-error.ts';
 import { deepEqual } from '../../kit/deep-equal.ts';
 import { pooled } from '../../kit/pooled.ts';
-import type { ApiClient } from '../api/api-client.ts';
+import { type ApiClient, ApiError } from '../api/api-client.ts';
 import { isNotFound } from '../api/discovery.ts';
 import { rollbackManager } from '../apply/apply-objects.ts';
 
@@ -41,27 +41,35 @@ export async function restoreObjects(client: ApiClient, items: readonly Restore[
   return [...(await pooled(kept, inFlight, one)), ...(await pooled(gone, inFlight, one))];
 }
 
+/** Writes of statuses come in between; a person's change is found when it is looked at again. */
+const attempts = 5;
+
 async function restoreOne(client: ApiClient, item: Restore): Promise<Restored> {
-  const { name, path, wanted, expected } = item;
-  try {
-    const present = await readOrNone(client, path);
-    if (!present && expected) {
-      if (!wanted) return { name, outcome: 'unchanged', revision: 0 };
-      return {
-        name,
-        outcome: 'left',
-        revision: 0,
-        why: 'it is not in the API any more, or never was: it comes from a file',
-      };
+  for (let attempt = 1; ; attempt++)
+    try {
+      return { name: item.name, ...(await tryOnce(client, item)) };
+    } catch (error) {
+      const isRace = error instanceof ApiError && error.status === 409 && attempt < attempts;
+      if (!isRace) return { name: item.name, outcome: 'left', revision: 0, why: messageOf(error) };
     }
-    if (present && wanted && sameContent(present, wanted)) return { name, outcome: 'unchanged', revision: 0 };
-    if (present && !(expected && sameContent(present, expected)))
-      return { name, outcome: 'left', revision: 0, why: `${lastWriter(present)} has changed it meanwhile` };
-    if (!present && !wanted) return { name, outcome: 'unchanged', revision: 0 };
-    return { name, ...(await write(client, path, present, wanted)) };
-  } catch (error) {
-    return { name, outcome: 'left', revision: 0, why: messageOf(error) };
-  }
+}
+
+async function tryOnce(
+  client: ApiClient,
+  { path, wanted, expected }: Restore,
+): Promise<Omit<Restored, 'name'>> {
+  const present = await readOrNone(client, path);
+  const isThere = present === undefined ? wanted === undefined : wanted && sameContent(present, wanted);
+  if (isThere) return { outcome: 'unchanged', revision: 0 };
+  if (!present && expected)
+    return {
+      outcome: 'left',
+      revision: 0,
+      why: 'it is not in the API any more, or never was: it comes from a file',
+    };
+  if (present && !(expected && sameContent(present, expected)))
+    return { outcome: 'left', revision: 0, why: `${lastWriter(present)} has changed it meanwhile` };
+  return write(client, path, present, wanted);
 }
 
 async function write(

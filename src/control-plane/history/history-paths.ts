@@ -42,8 +42,8 @@ async function encodeObjects({ state, moment }: { state: State; moment: Moment }
 }
 
 const newest: Point = { at: Number.POSITIVE_INFINITY };
-/** Below, a number is a revision; above, ms since the epoch (in 2001 they were this many). */
-const firstTime = 1_000_000_000_000;
+/** Below, a number is a revision; above, ms since the epoch (in 1973 they were this many). */
+const firstTime = 100_000_000_000;
 
 function pointIn(query: URLSearchParams, name: string): Point {
   const text = query.get(name) ?? '';
