@@ -292,7 +292,7 @@ describe('help', () => {
 
   test('completion knows commands, subcommands and flags', () => {
     expect(completions(program, ['prox'])).toEqual(['proxy-status', 'proxy-config']);
-    expect(completions(program, ['proxy-config', 'l'])).toEqual(['listener']);
+    expect(completions(program, ['proxy-config', 'li'])).toEqual(['listener']);
     expect(completions(program, ['up', '--por'])).toEqual(['--port-base']);
     expect(completions(program, [''])).not.toContain('supervisor');
   });
