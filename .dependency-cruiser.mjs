@@ -26,6 +26,7 @@ const line = [
   ['editor'],
   ['ca', 'xds', 'injection', 'sdk', 'agent'],
   ['control-plane', 'cli'],
+  ['testing'],
 ];
 
 /** From the registry to the editor nothing reaches Node: the same code runs in the browser. */

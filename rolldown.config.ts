@@ -10,6 +10,9 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, 'package.j
  */
 const programs = ['cli', 'control-plane', 'agent'];
 
+/** What users import: `ostria/testing`. */
+const libraries = ['testing'];
+
 /** Threads of the programs: files of their own, since a thread is started by its file. */
 const threads = { 'yaml-worker': 'src/config/api-server/request/yaml-worker.ts' };
 
@@ -51,7 +54,7 @@ function bundle([program, input]: [name: string, input: string]): RolldownOption
 
 export default defineConfig(
   [
-    ...programs.map((program): [string, string] => [program, `src/${program}/main.ts`]),
+    ...[...programs, ...libraries].map((program): [string, string] => [program, `src/${program}/main.ts`]),
     ...Object.entries(threads),
   ].map(bundle),
 );

@@ -26,6 +26,7 @@ import { registerRollback } from './commands/rollback.ts';
 import { registerRun } from './commands/run.ts';
 import { registerSchema } from './commands/schema.ts';
 import { registerSecurity } from './commands/security.ts';
+import { registerTest } from './commands/test.ts';
 import { registerUp } from './commands/up.ts';
 import { registerVersion } from './commands/version.ts';
 import { exitCodes, exitCodesHelp } from './exit-codes.ts';
@@ -62,6 +63,7 @@ Exit codes: ostria help exit-codes`,
   registerExplain(program);
   registerPlan(program);
   registerProve(program);
+  registerTest(program);
   registerGet(program);
   registerDelete(program);
   registerProxyStatus(program);

@@ -47,6 +47,7 @@ ostria run ends with the exit code of the command that it ran.
 
 const byCode: Readonly<Record<string, ExitCode>> = {
   MeshFileInvalid: 3,
+  TestFileInvalid: 3,
   PortBaseInvalid: 2,
   UsageInvalid: 2,
   ResourceUnknown: 2,

@@ -45,7 +45,9 @@ function isDelivered({ ends }: RequestOutcome): boolean {
 function clusters({ clusters: list }: RequestOutcome): string {
   const total = list.reduce((sum, { weight }) => sum + weight, 0);
   return list
-    .map(({ cluster, weight }) => `${((weight * 100) / total).toFixed(1)} % ${cluster}`)
+    .map(({ cluster, weight }) =>
+      list.length === 1 ? cluster : `${Number(((weight * 100) / total).toFixed(1))} % ${cluster}`,
+    )
     .sort()
     .join(', ');
 }

@@ -43,7 +43,9 @@ export function otherNames(before: Model, after: Model, crossing: Crossing): Cro
 function resolvableNames(host: string): string[] {
   const [name = '', namespace = '', svc, ...domain] = host.split('.');
   if (svc !== 'svc') return [host];
-  return [host, `${name}.${namespace}.svc`, `${name}.${namespace}`, name, `${host}.`].filter(() => domain.length > 0);
+  return [host, `${name}.${namespace}.svc`, `${name}.${namespace}`, name, `${host}.`].filter(
+    () => domain.length > 0,
+  );
 }
 
 /** Names of the domains as people write them, and what patterns among them leave open. */

@@ -1,11 +1,14 @@
+import { findCaller } from '../explain/caller.ts';
 import { identityFor, type Start, startOf } from '../explain/first-hop.ts';
 import { type Following, follow } from '../explain/follow.ts';
 import type { Hop } from '../explain/hop.ts';
 import type { Leaf } from '../explain/leaf.ts';
+import type { Question } from '../explain/question.ts';
 import { parseTarget } from '../explain/target.ts';
+import type { Unanswerable } from '../explain/unanswerable.ts';
 import { withoutProxy } from '../explain/without-proxy.ts';
 import type { Model, ModelWorkload } from '../model/model.ts';
-import type { Call, SimulationResult } from '../simulate/call.ts';
+import type { Call, SimulationOptions, SimulationResult } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
 import type { MeshProxy } from '../snapshot/proxy.ts';
 import type { Variant } from './space.ts';
@@ -70,6 +73,31 @@ export function departAsStranger(
     path,
   };
   return { model, url, start: { hop: { at: server, proxy: server.proxy, role: 'server', call } } };
+}
+
+export type Asked =
+  | { readonly ok: true; readonly journey: Journey }
+  | { readonly ok: false; readonly error: Unanswerable };
+
+/** Sends the request of a question. */
+export function ask(model: Model, question: Question, options: SimulationOptions = {}): Asked {
+  const url = parseTarget(question.url);
+  if (!url.ok) return url;
+  const caller = findCaller(model, question.from);
+  if (!caller.ok) return caller;
+  const identity = identityFor(model, caller.value.at, question.as);
+  if (identity === undefined)
+    return { ok: false, error: { code: 'IdentityInvalid', message: `${question.as} is no identity` } };
+  const asked = question.as === undefined ? question : { ...question, as: identity };
+  const start = startOf(model, caller.value, url.value, asked);
+  const passed: Passed[] = [];
+  const assumed = new Set<string>();
+  const seen: Following['seen'] = (hop, resources, result) => passed.push({ hop, resources, result });
+  const following: Following = { model, options, identity, decisions: [], assumed, seen };
+  const leaves = start.hop
+    ? follow(following, start.hop, 0, false)
+    : withoutProxy(following, start, url.value.port);
+  return { ok: true, journey: { passed, leaves, assumed } };
 }
 
 /** A call as it arrives at a workload's own proxy. */

@@ -6,6 +6,7 @@ import { round } from '../explain/words.ts';
 import type { Model } from '../model/model.ts';
 import type { Journey, Passed } from './journey.ts';
 import { routeTraits } from './route-traits.ts';
+import { workloadName } from './workload-name.ts';
 
 /** One of the ends that a request comes to. */
 export interface OutcomeEnd {
@@ -96,7 +97,7 @@ function endsOf(model: Model, leaves: readonly Leaf[]): OutcomeEnd[] {
 function destinationOf(model: Model, { workload, address, cluster }: Leaf): string | undefined {
   if (workload === undefined) return address ?? (cluster === '' ? undefined : cluster);
   const found = model.workloads.get(workload)?.workload;
-  return found ? `${found.controller ?? found.name}.${found.namespace}` : workload;
+  return found ? workloadName(found) : workload;
 }
 
 /** How destinations get the request: each way that differs. */

@@ -34,7 +34,7 @@ function templateOf({ workload, proxy, key }: ModelWorkload): string {
   const labels = Object.entries(workload.labels).filter(([name]) => !revisionLabels.has(name));
   return JSON.stringify([
     workload.namespace,
-    workload.controller ?? key,
+    workload.controller ?? workload.labels['service.istio.io/workload-name'] ?? key,
     labels.sort(([a], [b]) => (a < b ? -1 : 1)),
     workload.serviceAccount,
     workload.locality,

@@ -4,6 +4,7 @@ import { round } from '../../explain/words.ts';
 import type { ChangedClass, Impact } from '../../impact/impact.ts';
 import type { Model } from '../../model/model.ts';
 import type { OutcomeEnd, RequestOutcome } from '../../request-space/outcome.ts';
+import { workloadName } from '../../request-space/workload-name.ts';
 import { typeUrls } from '../../snapshot/resource.ts';
 import { sourceWords } from '../explain/format-explanation.ts';
 import type { ObjectChange } from './object-changes.ts';
@@ -197,7 +198,7 @@ function names({ workloads }: Model, keys: readonly string[]): string {
   const found = new Set(
     keys.map((key) => {
       const workload = workloads.get(key)?.workload;
-      return workload ? `${workload.controller ?? workload.name}.${workload.namespace}` : key;
+      return workload ? workloadName(workload) : key;
     }),
   );
   return some([...found]);

@@ -1,0 +1,136 @@
+import { readdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { check } from '../../assertions/check.ts';
+import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import type { Model } from '../../model/model.ts';
+import type { Proof } from '../../prove/prove.ts';
+import { prove } from '../../prove/prove.ts';
+import { sourceWords } from '../explain/format-explanation.ts';
+import { modelOf, sourceOfFiles } from '../explain/model-source.ts';
+import { verifySignature } from '../explain/token.ts';
+import { requestWords, sentence } from '../plan/format-impact.ts';
+import { readTestFile, type TestCase, type TestFile } from './read-test-file.ts';
+
+export interface TestResult {
+  readonly name: string;
+  readonly file: string;
+  readonly line: number;
+  readonly ok: boolean;
+  readonly ms: number;
+  readonly mismatches: readonly {
+    readonly field: string;
+    readonly expected: string;
+    readonly actual: string;
+  }[];
+  /** What happens instead. */
+  readonly summary: string;
+  /** What made it so: words and place. */
+  readonly decided: readonly { readonly what: string; readonly place: string }[];
+}
+
+const testFile = /\.mesh-test\.ya?ml$/;
+const mostFiles = 2000;
+
+/** Files named, and every `*.mesh-test.yaml` below directories. */
+export function findTestFiles(paths: readonly string[]): string[] {
+  return paths.flatMap((path) => {
+    let directory: boolean;
+    try {
+      directory = statSync(path).isDirectory();
+    } catch (error) {
+      throw new CodedError('FileNotFound', `${path} cannot be read: ${messageOf(error)}`);
+    }
+    if (!directory) return [path];
+    const found = readdirSync(path, { withFileTypes: true, recursive: true })
+      .filter(
+        (entry) => entry.isFile() && testFile.test(entry.name) && !entry.parentPath.includes('node_modules'),
+      )
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort();
+    if (found.length > mostFiles)
+      throw new CodedError('UsageInvalid', `${path} holds more than ${mostFiles} test files`);
+    return found;
+  });
+}
+
+/** Runs files one after the other. `config`: in place of what the files name. */
+export async function runTestFiles(
+  files: readonly string[],
+  config: readonly string[],
+): Promise<TestResult[]> {
+  const models = new Map<string, Model>();
+  const results: TestResult[] = [];
+  for (const file of files.map(readTestFile)) {
+    const model = await modelFor(file, config, models);
+    for (const one of file.cases) results.push(runCase(model, one));
+  }
+  return results;
+}
+
+async function modelFor(
+  file: TestFile,
+  config: readonly string[],
+  models: Map<string, Model>,
+): Promise<Model> {
+  const given = config.length > 0 ? config : file.config;
+  if (given.length === 0)
+    throw new CodedError(
+      'TestFileInvalid',
+      `${file.file}:1:1: it names no configuration; write config: with paths relative to ${dirname(file.file)}, or run with -f`,
+    );
+  const key = given.join('\n');
+  const known = models.get(key);
+  if (known) return known;
+  const model = modelOf(await sourceOfFiles(given, { recursive: true }));
+  models.set(key, model);
+  return model;
+}
+
+function runCase(model: Model, { asks, name, file, line }: TestCase): TestResult {
+  const begun = performance.now();
+  const result = 'unreachable' in asks ? unreachable(model, asks) : request(model, asks);
+  return { name, file, line, ok: result.mismatches.length === 0, ms: performance.now() - begun, ...result };
+}
+
+type Answer = Pick<TestResult, 'mismatches' | 'summary' | 'decided'>;
+
+function request(
+  model: Model,
+  { question, expect }: Extract<TestCase['asks'], { question: unknown }>,
+): Answer {
+  const { mismatches, summary, decided } = check(model, question, expect, {
+    now: Date.now(),
+    verify: verifySignature,
+  });
+  return { mismatches, summary, decided: decided.map(({ what, by }) => ({ what, place: sourceWords(by) })) };
+}
+
+function unreachable(
+  model: Model,
+  { unreachable: claim }: Extract<TestCase['asks'], { unreachable: unknown }>,
+): Answer {
+  const result = prove(model, claim, { timeMs: 30_000, now: () => performance.now() });
+  if (!result.ok)
+    return {
+      mismatches: [{ field: 'unreachable', expected: claim.text, actual: result.error.message }],
+      summary: result.error.message,
+      decided: [],
+    };
+  const { proof } = result;
+  if (proof.status === 'proved') return { mismatches: [], summary: `nothing ${claim.text}`, decided: [] };
+  return {
+    mismatches: [{ field: 'unreachable', expected: `nothing ${claim.text}`, actual: actualWords(proof) }],
+    summary: proof.counterExample ? sentence(proof.counterExample.outcome) : proof.unknown.join('; '),
+    decided: (proof.counterExample?.decidedBy ?? []).map((by) => ({
+      what: `${by.kind} ${by.name}`,
+      place: sourceWords(by),
+    })),
+  };
+}
+
+function actualWords({ counterExample, unknown }: Proof): string {
+  if (!counterExample) return `not known: ${unknown.join('; ')}`;
+  const { from, outside, outcome: _, decidedBy: __, ...rest } = counterExample;
+  const words = requestWords({ ...rest, from: from ?? '', outside, stranger: from === undefined });
+  return `${words} from ${from ?? 'anyone, in plaintext,'} gets through`;
+}
