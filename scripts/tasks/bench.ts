@@ -41,6 +41,11 @@ const lazy = benchTask(
   'lazy sidecars: cold first requests, first sync, memory (--services N --used N)',
   'test/bench/lazy.ts',
 );
+const policies = benchTask(
+  'CPU that 1, 10 and 200 AuthorizationPolicies add to a request (--rounds N --seconds N)',
+  'test/bench/policies.ts',
+  () => installPackages(benchPackages),
+);
 const store = benchTask('commits, lists and watches of the stores', 'test/bench/store.ts');
 
 export const benchTasks: Readonly<Record<string, Task>> = {
@@ -49,7 +54,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
     build: true,
     run: async (context) => {
       let code = 0;
-      for (const task of [xds, dataPath, apply, analyze, explain, compile, lazy, store])
+      for (const task of [xds, dataPath, apply, analyze, explain, compile, lazy, policies, store])
         code = (await task.run({ ...context, args: [] })) || code;
       return code;
     },
@@ -64,6 +69,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
   'bench:compile': compile,
   'bench:lazy': lazy,
   'bench:ca': ca,
+  'bench:policies': policies,
   'bench:store': store,
   nightly: {
     summary: 'every test, then every benchmark, with long property tests',

@@ -33,6 +33,8 @@ export interface VariantPlan {
   readonly patch: ResourcePatch;
   /** What travels between the sidecars. */
   readonly http: 1 | 2;
+  /** Further objects, as YAML documents. */
+  readonly objects?: string;
 }
 
 function longChain(http: 1 | 2, labels: 'ours' | 'full'): VariantPlan {
@@ -137,7 +139,7 @@ export async function startVariant(
 ): Promise<Variant> {
   const [outbound = 0, inbound = 0] = await freePorts(2);
   const mesh = await startCompiledMesh(
-    meshYaml(inbound, collectorPort),
+    meshYaml(inbound, collectorPort) + (plan.objects ?? ''),
     { defaultMtlsMode: 'STRICT' },
     { collections: patchedCollections(name, roots.collections, plan.patch) },
   );
