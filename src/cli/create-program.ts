@@ -5,6 +5,7 @@ import { registerBugReport } from './commands/bug-report.ts';
 import { registerCa } from './commands/ca.ts';
 import { registerCompletion } from './commands/completion.ts';
 import { registerDelete } from './commands/delete.ts';
+import { registerDescribe } from './commands/describe.ts';
 import { registerDiff } from './commands/diff.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerDown } from './commands/down.ts';
@@ -28,6 +29,7 @@ import { registerSchema } from './commands/schema.ts';
 import { registerSecurity } from './commands/security.ts';
 import { registerTest } from './commands/test.ts';
 import { registerUp } from './commands/up.ts';
+import { registerValidate } from './commands/validate.ts';
 import { registerVersion } from './commands/version.ts';
 import { exitCodes, exitCodesHelp } from './exit-codes.ts';
 
@@ -71,6 +73,8 @@ Exit codes: ostria help exit-codes`,
   registerProxyConfig(program);
   registerPolicy(program);
   registerSecurity(program);
+  registerDescribe(program);
+  registerValidate(program);
   registerDoctor(program);
   registerBugReport(program);
   registerOpen(program);

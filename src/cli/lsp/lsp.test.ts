@@ -235,7 +235,9 @@ spec:
   expect(value).toContain('25 % to reviews.default.svc.cluster.local subset v2 port 9080: **no endpoint**');
   const last = rules.replace('|', '').replace('  - timeout', '  - time|out');
   const never = await ask<Hover | null>('textDocument/hover', 'routes.yaml', last);
-  expect((never?.contents as { value: string } | undefined)?.value).toContain('No request comes to this rule');
+  expect((never?.contents as { value: string } | undefined)?.value).toContain(
+    'No request comes to this rule',
+  );
 });
 
 test('a name leads to where it is defined', async () => {
