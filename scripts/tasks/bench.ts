@@ -47,6 +47,7 @@ const policies = benchTask(
   () => installPackages(benchPackages),
 );
 const store = benchTask('commits, lists and watches of the stores', 'test/bench/store.ts');
+const history = benchTask('what time travel costs: an edit, a restart, a look back', 'test/bench/history.ts');
 
 export const benchTasks: Readonly<Record<string, Task>> = {
   bench: {
@@ -55,7 +56,8 @@ export const benchTasks: Readonly<Record<string, Task>> = {
     run: async (context) => {
       let code = 0;
       for (const task of [xds, dataPath, apply, analyze, explain, compile, lazy, policies, store])
-        code = (await task.run({ ...context, args: [] })) || code;
+        for (const task of [xds, dataPath, apply, analyze, explain, compile, lazy, store, history])
+          code = (await task.run({ ...context, args: [] })) || code;
       return code;
     },
   },
@@ -71,6 +73,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
   'bench:ca': ca,
   'bench:policies': policies,
   'bench:store': store,
+  'bench:history': history,
   nightly: {
     summary: 'every test, then every benchmark, with long property tests',
     build: true,
