@@ -9,8 +9,11 @@ import { parseSpiffeId, type WorkloadIdentity } from './spiffe.ts';
 export interface Caller {
   readonly identity: WorkloadIdentity;
   readonly credential: 'certificate' | 'join-token' | 'service-account-token' | 'oidc-token';
-  /** For credentials of one use: called once, right before the certificate is signed; false when somebody else was first. */
-  redeem?(): boolean;
+  /**
+   * For credentials of one use: called once, right before the certificate is signed. Undefined when somebody else was first, else the
+   * way to give it back where no certificate came of it.
+   */
+  redeem?(): (() => void) | undefined;
 }
 
 export type Authentication =

@@ -117,6 +117,21 @@ describe('join token', () => {
       if (result.status === 'rejected') expect(result.reason).toMatchObject({ status: 16 });
   });
 
+  test('is good again where no certificate came of it', async () => {
+    let down = true;
+    const flaky: CertificateAuthority = {
+      ...authority,
+      issue: (template) =>
+        down && template.uris ? Promise.reject(new Error('nobody signs')) : authority.issue(template),
+    };
+    const { request } = await start({ authority: flaky });
+    const { token } = tokens.mint(identity);
+    await expect(request({ token })).rejects.toMatchObject({ status: 14 });
+    down = false;
+    await request({ token });
+    await expect(request({ token })).rejects.toMatchObject({ status: 16 });
+  });
+
   test('of many processes exactly one wins', async () => {
     const { token } = tokens.mint(identity);
     const script = join(directory, 'redeem.mjs');
@@ -124,7 +139,7 @@ describe('join token', () => {
       script,
       `import { openJoinTokens } from ${JSON.stringify(join(import.meta.dirname, 'join-token.ts'))};
        const tokens = openJoinTokens({ directory: process.argv[2] });
-       process.once('message', (token) => { process.send(tokens.redeem(token)); process.disconnect(); });
+       process.once('message', (token) => { process.send(tokens.redeem(token) !== undefined); process.disconnect(); });
        process.send('ready');`,
     );
     const children = Array.from({ length: 4 }, () => fork(script, [join(directory, 'tokens')]));
@@ -153,7 +168,7 @@ describe('join token', () => {
     expect(statSync(path).mode & 0o777).toBe(0o700);
     now += 60_001;
     expect(reopened.check(token)).toBeUndefined();
-    expect(reopened.redeem(token)).toBe(false);
+    expect(reopened.redeem(token)).toBeUndefined();
     expect(reopened.sweep()).toBe(1);
     expect(readdirSync(path)).toEqual([]);
   });

@@ -122,18 +122,19 @@ export function createCertificateService(options: CertificateServiceOptions): Ce
       return refuse(grpcStatus.resourceExhausted, tooManyCertificates);
     const surplus = authority.external ? wanted.asksForMore(identity) : undefined;
     if (surplus) return refuse(grpcStatus.invalidArgument, surplus);
-    if (caller.redeem && !caller.redeem())
+    const giveBack = caller.redeem?.();
+    if (caller.redeem && !giveBack)
       return refuse(
         grpcStatus.unauthenticated,
         'the credential was not accepted',
         'the join token was used already',
       );
-    const issued = await authority.issue({
-      publicKey: wanted.publicKey,
-      csr: wanted.csr,
-      uris: [identity],
-      ttlMs: wanted.ttlMs,
-    });
+    const issued = await authority
+      .issue({ publicKey: wanted.publicKey, csr: wanted.csr, uris: [identity], ttlMs: wanted.ttlMs })
+      .catch((error: unknown) => {
+        giveBack?.();
+        throw error;
+      });
     const { serialNumber, notAfter } = issued;
     const replaces = registrar ? undefined : peer.certificate?.serialNumber;
     options.issued?.({ serialNumber, identity, notAfter }, replaces);

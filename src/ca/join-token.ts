@@ -31,8 +31,8 @@ export interface JoinTokens {
   mint(identity: WorkloadIdentity, options?: { ttlMs?: number }): { token: string; expiresAt: Date };
   /** Whom the token is for, while it is good. */
   check(token: string): WorkloadIdentity | undefined;
-  /** Uses the token up. True for exactly one caller. */
-  redeem(token: string): boolean;
+  /** Uses the token up: for exactly one caller. It gets the way to give it back, where it served for nothing; undefined for all others. */
+  redeem(token: string): (() => void) | undefined;
   /** Removes the tokens that ran out; returns how many. */
   sweep(): number;
 }
@@ -92,12 +92,12 @@ export function openJoinTokens(options: JoinTokensOptions): JoinTokens {
     check: (token) => find(token)?.stored.identity,
     redeem(token) {
       const found = find(token);
-      if (!found || !remove(found.path)) return false;
+      if (!found || !remove(found.path)) return undefined;
       // A token must not come back after a power cut.
       const handle = openSync(directory, 'r');
       fsyncSync(handle);
       closeSync(handle);
-      return true;
+      return () => writeFileAtomicSync(found.path, JSON.stringify(found.stored));
     },
     sweep,
   };

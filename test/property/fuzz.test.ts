@@ -72,11 +72,11 @@ test(
       const found = tokens.check(input);
       // None but the very tokens, and guesses use up none of them.
       expect(found).toEqual(sound.includes(input) ? identity : undefined);
-      if (!found) expect(tokens.redeem(input)).toBe(false);
+      if (!found) expect(tokens.redeem(input)).toBeUndefined();
       return found ? 'taken' : 'refused';
     };
     await fuzz('join tokens', inputs, ask, ['taken', 'refused']);
-    expect(sound.map((token) => tokens.redeem(token))).toEqual([true, true]);
+    expect(sound.map((token) => typeof tokens.redeem(token))).toEqual(['function', 'function']);
   },
   fuzzTimeout,
 );
