@@ -1,8 +1,8 @@
 // Values of policies are texts, never patterns, but for a `*` at an end: what the peers had to mend in 2026 (CVE-2026-39350), and before.
 import { expect, test } from 'vitest';
-import { policyMatches, type RbacFacts } from '../../../simulate/rbac.ts';
-import { buildRule, type RuleContext } from './rules.ts';
-import type { Rule } from './schema.ts';
+import { buildRule, type RuleContext } from '../../src/features/security/authorization-policy/rules.ts';
+import type { Rule } from '../../src/features/security/authorization-policy/schema.ts';
+import { policyMatches, type RbacFacts } from '../../src/simulate/rbac.ts';
 
 const context: RuleContext = {
   http: true,
