@@ -9,6 +9,7 @@ import { registerDescribe } from './commands/describe.ts';
 import { registerDiff } from './commands/diff.ts';
 import { registerDoctor } from './commands/doctor.ts';
 import { registerDown } from './commands/down.ts';
+import { registerEnvoyFilter } from './commands/envoyfilter.ts';
 import { registerExplain } from './commands/explain.ts';
 import { registerGet } from './commands/get.ts';
 import { registerHistory } from './commands/history.ts';
@@ -74,6 +75,7 @@ Exit codes: ostria help exit-codes`,
   registerPolicy(program);
   registerSecurity(program);
   registerDescribe(program);
+  registerEnvoyFilter(program);
   registerValidate(program);
   registerDoctor(program);
   registerBugReport(program);

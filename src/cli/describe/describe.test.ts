@@ -98,13 +98,7 @@ test('a workload: identity, mutual TLS with who asked for it, and who may call',
 test('validate judges as the server does, with the line', () => {
   expect(validateFiles([file], {}).findings).toEqual([]);
   const bad = join(directory, 'bad.yaml');
-  writeFileSync(
-    bad,
-    text
-      .replace('mode: STRICT', 'mode: STRICTLY')
-      .replace('kind: Pod', 'kind: Podd')
-      ,
-  );
+  writeFileSync(bad, text.replace('mode: STRICT', 'mode: STRICTLY').replace('kind: Pod', 'kind: Podd'));
   const { findings } = validateFiles([bad], {});
   expect(findings.filter(({ severity }) => severity === 'error').map(({ object }) => object)).toEqual(
     expect.arrayContaining(['PeerAuthentication shop/default']),

@@ -1,0 +1,94 @@
+import type { Command } from 'commander';
+import type { Colors } from 'picocolors/types.js';
+import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
+import type { CheckedPatch, EnvoyFilterCheck } from '../describe/check-envoy-filters.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { formatStructured, parseOutput } from '../output/structured.ts';
+import { out } from '../output/style.ts';
+
+interface CheckFlags extends ConnectionFlags {
+  readonly filename: readonly string[];
+  readonly recursive?: boolean;
+  readonly output?: string;
+}
+
+const gather = (value: string, previous: readonly string[]): string[] => [...previous, value];
+
+export function registerEnvoyFilter(program: Command): void {
+  const group = program.command('envoyfilter').summary('what EnvoyFilters come to').exitOverride();
+  const command = group
+    .command('check')
+    .summary('say which patches hit what, and which are dead')
+    .description(
+      'Compiles every proxy with the EnvoyFilters there are and says of each patch in which proxies and resources it changes something, or why it changes nothing. Shows the order where patches of several filters meet in one resource. Of the running mesh, or of files (-f).',
+    )
+    .option(
+      '-f, --filename <path>',
+      'files or directories of configuration, mesh.yaml too (repeatable)',
+      gather,
+      [],
+    )
+    .option('-R, --recursive', 'look into subdirectories')
+    .option('-o, --output <format>', 'json or yaml')
+    .exitOverride();
+  addConnectionFlags(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ostria envoyfilter check
+  ostria envoyfilter check -f mesh.yaml -f filters/
+  ostria envoyfilter check -o json
+
+Ends with 11 if a patch changes nothing.`,
+    )
+    .action(async (flags: CheckFlags) => {
+      const output = parseOutput(flags.output, ['json', 'yaml']);
+      // Loaded where it is needed only: the compile is most of a control plane.
+      const { modelOf, sourceOfFiles, sourceOfMesh } = await import('../explain/model-source.ts');
+      const { checkEnvoyFilters } = await import('../describe/check-envoy-filters.ts');
+      const source =
+        flags.filename.length > 0
+          ? await sourceOfFiles(flags.filename, flags)
+          : await withClient(flags, (client) => sourceOfMesh(client));
+      const check = checkEnvoyFilters(modelOf(source));
+      const within = ({ filter }: CheckedPatch) =>
+        flags.namespace === undefined || filter.startsWith(`${flags.namespace}/`);
+      const shown = { ...check, patches: check.patches.filter(within) };
+      process.stdout.write(output ? formatStructured(shown, output) : formatCheck(shown, out));
+      if (shown.patches.some(({ state }) => state === 'dead' || state === 'no proxy'))
+        process.exitCode = exitCodes.negative;
+    });
+}
+
+export function formatCheck(
+  { patches, shared }: EnvoyFilterCheck,
+  { bold, green, red, yellow, dim }: Colors,
+): string {
+  if (patches.length === 0) return 'There are no EnvoyFilters.\n';
+  const signs = { hits: green('✔'), dead: red('✘'), 'no proxy': yellow('!'), 'not checked': dim('-') };
+  const lines: string[] = [];
+  for (const [filter, own] of Map.groupBy(patches, (patch) => patch.filter)) {
+    lines.push(bold(`EnvoyFilter ${filter}`));
+    for (const { index, applyTo, operation, at, state, proxies, selected, resources, why } of own) {
+      const place = at === '' ? '' : `  ${dim(at)}`;
+      const verdict =
+        state === 'hits'
+          ? `changes ${resources.join(', ')}`
+          : state === 'dead'
+            ? `changes nothing: ${why}`
+            : why;
+      lines.push(`  ${signs[state]} [${index}] ${operation} ${applyTo}${place}`, `      ${verdict}`);
+      if (state === 'hits')
+        lines.push(
+          `      ${dim(`in ${proxies.length} of ${selected} selected proxies: ${proxies.join(', ')}`)}`,
+        );
+    }
+  }
+  for (const { resource, patches: order } of shared)
+    lines.push(
+      `${bold(resource)} is changed by several filters, in this order:`,
+      ...order.map((one) => `  ${one}`),
+    );
+  return `${lines.join('\n')}\n`;
+}
