@@ -151,7 +151,7 @@ spec:
     outcome: 'denied',
     status: 403,
     flags: [{ code: 'RBAC' }],
-    by: { kind: 'AuthorizationPolicy', name: 'admins-only', path: 'spec.rules[0]', position: { line: 7 } },
+    by: { kind: 'AuthorizationPolicy', name: 'admins-only', path: '', position: { line: 2 } },
   });
   expect(ask({ as: 'default/admin' }, shop, policy).verdict.outcome).toBe('delivered');
 });

@@ -42,7 +42,8 @@ export interface Lost {
 export interface DecisionPlace {
   /** `namespace/name`. */
   readonly workload: string;
-  readonly role: 'client' | 'gateway' | 'server';
+  /** `caller`: no proxy; the others are whose proxy it is. */
+  readonly role: 'caller' | 'client' | 'gateway' | 'server';
 }
 
 export interface Decision {

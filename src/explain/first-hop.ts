@@ -97,7 +97,12 @@ function callFor(url: TargetUrl, question: Question, target: Target): Call {
 
 type WithProxy = ModelWorkload & { readonly proxy: MeshProxy };
 
-function capture(at: ModelWorkload, role: 'client' | 'gateway', what: string, name?: string): Decision {
+function capture(
+  at: ModelWorkload,
+  role: 'caller' | 'client' | 'gateway',
+  what: string,
+  name?: string,
+): Decision {
   return { at: { workload: at.key, role }, stage: 'capture', what, ...(name ? { name } : {}), lost: [] };
 }
 
@@ -168,7 +173,7 @@ function byAllocation(
 
 function past(at: ModelWorkload, call: Call, target: Target, why: string): Start {
   return {
-    decision: capture(at, 'client', `${at.workload.name} ${why}`),
+    decision: capture(at, 'caller', `${at.workload.name} ${why}`),
     target,
     address: call.address,
     port: call.port,

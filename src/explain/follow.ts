@@ -10,7 +10,7 @@ import { type DestinationGroup, destinationsDecision, destinationsOf, groupsOf }
 import type { Decision, DecisionPlace } from './explanation.ts';
 import { flag } from './flags.ts';
 import { type Hop, identityOf } from './hop.ts';
-import type { End, Leaf } from './leaf.ts';
+import { type End, type Leaf, sameEnd } from './leaf.ts';
 import { localEnd } from './local-end.ts';
 import { clusterWords } from './route-decisions.ts';
 import { stepDecisions } from './step-decisions.ts';
@@ -111,12 +111,12 @@ function toCluster(following: Following, passed: Passed): Leaf[] {
       destinations.found === 'listed' ? { percent: 100, cluster: name, end } : outside(name, hop.call.host),
     ];
   }
-  return groups.flatMap((group, index) =>
-    toEndpoint(following, passed, cluster, group, index === 0).map((leaf) => ({
-      ...leaf,
-      percent: leaf.percent * group.share,
-    })),
-  );
+  let first: End | undefined;
+  return groups.flatMap((group) => {
+    const leaves = toEndpoint(following, passed, cluster, group, first);
+    first ??= leaves[0]?.end;
+    return leaves.map((leaf) => ({ ...leaf, percent: leaf.percent * group.share }));
+  });
 }
 
 function nowhere(name: string): End {
@@ -141,7 +141,7 @@ function toEndpoint(
   passed: Passed,
   cluster: Cluster,
   { socket, workload }: DestinationGroup,
-  isFirst: boolean,
+  first: End | undefined,
 ): Leaf[] {
   const { model, decisions } = following;
   const { hop, resources, result, depth, told } = passed;
@@ -151,7 +151,7 @@ function toEndpoint(
     hop.role === 'client' && following.identity !== undefined
       ? following.identity
       : identityOf(model.mesh.trustDomain, hop.at);
-  if (told && isFirst)
+  if (told && !first)
     decisions.push(connectionDecision(model, hop, placeOf(hop), cluster, connection, identity, workload));
   if (!workload) return [outside(cluster.name, socket)];
   const reached = { percent: 100, cluster: cluster.name, address: socket, workload: workload.key };
@@ -175,8 +175,8 @@ function toEndpoint(
   };
   const before = decisions.length;
   const leaves = follow(following, next, depth + 1, told);
-  // Other versions that end well need no second telling.
-  if (!isFirst && leaves[0]?.end.outcome === 'delivered') decisions.length = before;
+  // Others that end as the first does need no second telling.
+  if (first && leaves.every(({ end }) => sameEnd(end, first))) decisions.length = before;
   return leaves.map((leaf) => throughClient({ ...leaf, address: leaf.address ?? socket }, hop, connection));
 }
 

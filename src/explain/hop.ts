@@ -7,7 +7,7 @@ import type { DecisionPlace } from './explanation.ts';
 export interface Hop {
   readonly at: ModelWorkload;
   readonly proxy: MeshProxy;
-  readonly role: DecisionPlace['role'];
+  readonly role: Exclude<DecisionPlace['role'], 'caller'>;
   readonly call: Call;
 }
 

@@ -6,6 +6,7 @@ import { flag } from './flags.ts';
 import type { Hop } from './hop.ts';
 import type { End } from './leaf.ts';
 import { whyEmpty } from './no-endpoint.ts';
+import { clusterWords } from './route-decisions.ts';
 import { decidedBy, listed } from './words.ts';
 
 /** How the way ends at this proxy; undefined: it goes on. */
@@ -50,7 +51,9 @@ function statusOf({ status, grpcStatus }: SimulationResult): Partly {
 }
 
 function refusal(model: Model, { stage, origin, decision, name }: Step, result: SimulationResult): End {
-  const by = origin ?? decision?.candidates?.[0]?.origin;
+  // Where none matched, what decided is that there are ALLOW policies at all.
+  const nearest = decision?.candidates?.[0]?.origin;
+  const by = origin ?? (nearest && { ...nearest, path: '' });
   const code: FlagCode = stage === 'authentication' ? 'JWT' : decision?.action === 'CUSTOM' ? 'UAEX' : 'RBAC';
   const who = origin ? `${origin.kind} ${origin.name}` : name;
   const reason =
@@ -132,7 +135,12 @@ function mistake({ role, call }: Hop, resources: DecodedResources, result: Simul
             flags: [flag('NR', 'add a server (or listener) for the host, with its certificate')],
           };
     case 'no cluster matched':
-      return { outcome: 'fails', ...status, reason: 'the destination does not exist', flags: [flag('NC')] };
+      return {
+        outcome: 'fails',
+        ...status,
+        reason: `${clusterWords(result.cluster ?? '')} does not exist`,
+        flags: [flag('NC')],
+      };
     default:
       return { outcome: 'fails', ...status, reason: result.error ?? 'it fails', flags: [] };
   }
@@ -143,7 +151,12 @@ function unreachable(model: Model, resources: DecodedResources, result: Simulati
   const exists = resources.cluster(result.cluster ?? '') !== undefined;
   const partly = of(model, result, exists ? 'cluster' : 'route');
   if (!exists)
-    return { outcome: 'fails', ...partly, reason: 'the destination does not exist', flags: [flag('NC')] };
+    return {
+      outcome: 'fails',
+      ...partly,
+      reason: `${clusterWords(result.cluster ?? '')} does not exist`,
+      flags: [flag('NC')],
+    };
   const why = whyEmpty(model, result.cluster ?? '', partly.by);
   return {
     outcome: 'fails',

@@ -11,6 +11,7 @@ const labels: Partial<Record<Decision['stage'], string>> = {
 };
 
 const roles = {
+  caller: 'the client, without a sidecar',
   client: 'the sidecar of the client',
   gateway: 'the gateway',
   server: 'the sidecar of the server',
@@ -39,7 +40,8 @@ export function formatExplanation(explanation: Explanation, colors: Colors): str
 
 function decisionLines({ stage, what, by, lost }: Decision, { cyan, dim, yellow }: Colors): string[] {
   const label = (labels[stage] ?? stage).padEnd(labelWidth);
-  const source = by ? `  ${dim(sourceWords(by))}` : '';
+  const words = by ? sourceWords(by) : '';
+  const source = words === '' ? '' : `  ${dim(words)}`;
   const indent = ' '.repeat(labelWidth + 2);
   return [
     `  ${cyan(label)}${what}${source}`,

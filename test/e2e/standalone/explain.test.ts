@@ -1,4 +1,5 @@
 // `ostria explain` in a running mesh: what it predicts is what real sidecars do, and who decided is who it says.
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { LiveCheck } from '../../../src/cli/explain/live.ts';
 import type { ConfigObject } from '../../../src/config/object.ts';
@@ -99,6 +100,23 @@ test('the object that decides is the one that Envoy names', async () => {
   expect(told.live.comparisons.map(({ what }) => what)).toContain('policy');
   const served = await live('--from', 'sleep', `${helloworld}/hello`);
   expect(served.told.live.comparisons.map(({ what }) => what)).toEqual(['answer', 'route', 'destination']);
+});
+
+test('metrics of a call that found nobody name whom it was for', async () => {
+  await live('--from', 'sleep', `${helloworld}/nobody`);
+  const { ports } = JSON.parse(readFileSync(mesh.state('ports.json'), 'utf8')) as {
+    ports: Record<string, number>;
+  };
+  const series = async (): Promise<string | undefined> => {
+    const answer = await fetch(`http://127.0.0.1:${ports['sleep-0/metrics']}/stats/prometheus`);
+    return (await answer.text())
+      .split('\n')
+      .find((line) => line.startsWith('istio_requests_total{') && line.includes('response_flags="UH"'));
+  };
+  // Envoy tells its counters every five seconds.
+  for (let wait = 0; wait < 40 && (await series()) === undefined; wait++)
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(await series()).toContain('destination_service="helloworld.default.svc.cluster.local"');
 });
 
 test('the mesh can be asked as it was', async () => {
