@@ -161,3 +161,14 @@ spec: {selector: {matchLabels: {app: a}}, concurrency: 4}
 `).sort(),
   ).toEqual(['NotActedOn ProxyConfig/default/older#spec.image', 'Overridden ProxyConfig/default/younger#']);
 });
+
+test('a policy for what only a waypoint would judge says so instead of doing nothing in silence', () => {
+  expect(
+    problemsOf(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: of-a-service}
+spec: {targetRefs: [{group: '', kind: Service, name: orders}], rules: [{}]}
+`),
+  ).toEqual(['NotActedOn AuthorizationPolicy/default/of-a-service#spec.targetRefs[0]']);
+});

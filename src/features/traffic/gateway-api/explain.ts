@@ -8,6 +8,7 @@ const rules = [
     'match $2 of rule $1 took the request: of all that hold, the most specific decides, then the oldest route',
   ],
   [/^spec\.rules\[(\d+)\]\.backendRefs\[(\d+)\]$/, 'backend $2 of rule $1, chosen by weight'],
+  [/^spec\.rules\[(\d+)\]\.backendRefs$/, 'the backends of rule $1, chosen by weight'],
   [/^spec\.rules\[(\d+)\]\.retry$/, 'rule $1 asks for retries'],
   [/^spec\.rules\[(\d+)\]\.filters$/, 'a filter of rule $1'],
   [

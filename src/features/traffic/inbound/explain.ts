@@ -1,3 +1,5 @@
 import { explainBy } from '../../../plan/explain.ts';
 
-export const explain = explainBy('MeshConfig', [[/^$/, 'a port that no service declares']]);
+export const explain = explainBy('MeshConfig', [
+  [/^$/, 'made for the mesh as a whole: no object of a user asks for it'],
+]);
