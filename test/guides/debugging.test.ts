@@ -40,7 +40,7 @@ const answers: readonly (readonly [text: string, answer: RegExp, code: number])[
     /VirtualService orders-retries takes[\s\S]*× VirtualService orders: [\s\S]*one alone decides for a host {2}two-virtual-services.yaml:5/,
     0,
   ],
-  ['analyze shop.yaml mistakes', /IST0101.*mistakes.yaml:7:30.*sees no service order\.default/, 3],
+  ['analyze shop.yaml mistakes', /IST0101.*mistakes.yaml:7.*sees no service order\.default/, 3],
   [
     '-f mistakes.yaml',
     /fails with 500: order\.default\.svc\.cluster\.local:80, subset v1 does not exist[\s\S]*NC/,
