@@ -15,7 +15,7 @@ import {
   warmupSlot,
 } from './policy-plan.ts';
 import { keepalive, planOutlier, planPool, planRetryBudget } from './pool-plan.ts';
-import { appliedRulesSlot, ownPoolSlot } from './rules.ts';
+import { appliedRulesSlot, destinationRuleFor, ownPoolSlot } from './rules.ts';
 import { planTls, withCredential } from './tls-plan.ts';
 
 /** Everything that rules and the mesh's defaults say of one cluster. */
@@ -23,6 +23,7 @@ export function decorateCluster(view: View, plan: ClusterPlan): void {
   const { service } = plan;
   const pool = read(plan, ownPoolSlot);
   if (pool) planPool(plan, pool, originOf(plan, ownPoolSlot) ?? plan.origin);
+  else if (plan.direction === 'inbound') planServerPool(view, plan);
   if (plan.direction !== 'outbound' || !service) return;
   const defaultKeepalive = view.mesh('tcpKeepalive');
   if (defaultKeepalive) fill(plan, keepaliveSlot, keepalive(defaultKeepalive), meshOrigin('tcpKeepalive'));
@@ -44,6 +45,20 @@ export function decorateCluster(view: View, plan: ClusterPlan): void {
     fill(plan, proxyProtocolSlot, policy.proxyProtocol.version ?? 'V1', at('proxyProtocol'));
   if (policy.tls) planTls(plan, withCredential(view, rules, policy.tls), at('tls'));
   if (policy.loadBalancer?.simple === 'PASSTHROUGH') passThrough(view, plan);
+}
+
+/**
+ * Limits of connections from a service's sidecar to its application: those that its callers are given, unless a Sidecar says otherwise.
+ * @see https://github.com/istio/istio/pull/47313
+ */
+function planServerPool(view: View, plan: ClusterPlan): void {
+  const { service } = plan;
+  const rules = service ? view.call(destinationRuleFor, service.hostname, service.namespace) : '';
+  if (!service || rules === '') return;
+  const { policy, origins } = policyFor(view, rules, String(service.port), '') ?? { policy: {}, origins: {} };
+  const origin = origins.connectionPool;
+  if (policy.connectionPool && origin?.kind === 'DestinationRule')
+    planPool(plan, policy.connectionPool, origin);
 }
 
 type Http = NonNullable<NonNullable<TrafficPolicy['connectionPool']>['http']>;
