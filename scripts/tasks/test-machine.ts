@@ -15,6 +15,8 @@ const packages: readonly DebianPackage[] = [
   { name: 'kubernetes-client', program: 'kubectl', usedBy: 'the API tests with real kubectl' },
   { name: 'redis-server', program: 'redis-server', usedBy: 'the Redis filter’s tests' },
   { name: 'wrk', program: 'wrk', usedBy: 'tests under load' },
+  { name: 'nftables', program: 'nft', usedBy: 'the tests of captured traffic in network namespaces' },
+  { name: 'iproute2', program: 'ip', usedBy: 'likewise' },
 ];
 
 /** Needed by the tests of `npm run nightly` alone. */

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { localCluster } from '../../src/agent/envoy-bootstrap.ts';
@@ -44,6 +45,8 @@ export interface MeshEnvoyOptions {
   readonly delta?: boolean;
   /** Default `default`. */
   readonly serviceAccount?: string;
+  /** A command that runs Envoy elsewhere: in a network namespace, which reaches the xDS server by a unix socket. */
+  readonly prefix?: readonly string[];
   /** Top-level fields of the bootstrap that are added or replaced. */
   readonly bootstrap?: Record<string, unknown>;
 }
@@ -96,11 +99,14 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
       const sds = await startSdsServer(socket, silent as never);
       sds.set(workloadSecrets(directory, authority, id, spec.namespace ?? 'default', options.serviceAccount));
       stops.unshift(() => sds.close());
+      const relay = options.prefix ? await startRelay(join(directory, `${id}-xds.sock`), xdsPort) : undefined;
+      if (relay) stops.unshift(() => relay.close());
       const envoy = await startEnvoy({
         bootstrap: {
-          ...bootstrap(spec, xdsPort, socket, options.delta ?? true),
+          ...bootstrap(spec, relay?.path ?? xdsPort, socket, options.delta ?? true),
           ...options.bootstrap,
         },
+        ...(options.prefix ? { prefix: options.prefix } : {}),
         until: 'live',
       });
       stops.unshift(() => envoy.stop());
@@ -212,9 +218,35 @@ function workloadSecrets(
   ];
 }
 
+/** A unix socket that leads to a port of this machine: network namespaces share files, not ports. */
+async function startRelay(path: string, port: number): Promise<{ path: string; close(): Promise<void> }> {
+  const open = new Set<Socket>();
+  const relay = createServer((socket) => {
+    const onward = connect(port, '127.0.0.1');
+    for (const [from, to] of [
+      [socket, onward],
+      [onward, socket],
+    ] as const) {
+      open.add(from);
+      from.on('error', () => to.destroy());
+      from.on('close', () => {
+        open.delete(from);
+        to.destroy();
+      });
+      from.pipe(to);
+    }
+  });
+  await new Promise<void>((resolve) => relay.listen(path, resolve));
+  const close = async (): Promise<void> => {
+    relay.close();
+    for (const socket of open) socket.destroy();
+  };
+  return { path, close };
+}
+
 function bootstrap(
   spec: ProxySpec,
-  xdsPort: number,
+  xds: number | string,
   sdsSocket: string,
   delta: boolean,
 ): Record<string, unknown> {
@@ -260,7 +292,12 @@ function bootstrap(
     },
     static_resources: {
       clusters: [
-        cluster('xds-grpc', { socket_address: { address: '127.0.0.1', port_value: xdsPort } }),
+        cluster(
+          'xds-grpc',
+          typeof xds === 'string'
+            ? { pipe: { path: xds } }
+            : { socket_address: { address: '127.0.0.1', port_value: xds } },
+        ),
         cluster('sds-grpc', { pipe: { path: sdsSocket } }),
         ...(selfDiscovery ? [localCluster] : []),
       ],

@@ -26,6 +26,8 @@ export interface TestEnvoyOptions {
   /** Default `warning`. */
   logLevel?: string;
   args?: readonly string[];
+  /** A command that runs what follows it elsewhere: in a network namespace, as another user. */
+  prefix?: readonly string[];
   /** Default: until the admin interface answers LIVE or PRE_INITIALIZING. `live`: until LIVE. */
   until?: 'admin' | 'live';
   /** Default 15,000. */
@@ -60,9 +62,11 @@ export async function startEnvoy(options: TestEnvoyOptions): Promise<TestEnvoy> 
   };
   await writeFile(bootstrapFile, JSON.stringify(bootstrap));
   const out = openSync(logFile, 'a');
+  const [program = path, ...before] = [...(options.prefix ?? []), path];
   const child = spawn(
-    path,
+    program,
     [
+      ...before,
       ...['-c', bootstrapFile, '--concurrency', String(options.concurrency ?? 1)],
       ...['--log-level', options.logLevel ?? 'warning', '--base-id', String(randomInt(1, 2 ** 31 - 1))],
       ...['--file-flush-interval-msec', '100', '--drain-time-s', '1', ...(options.args ?? [])],
