@@ -8,6 +8,7 @@ import { type ApiServer, createApiServer } from '../config/api-server/api-server
 import type { SystemAction, SystemPath } from '../config/api-server/handlers/system-paths.ts';
 import type { ConnectToPod } from '../config/api-server/port-forward/port-forward.ts';
 import type { KindRegistry } from '../config/kind.ts';
+import type { ConfigObject } from '../config/object.ts';
 import { openEmbeddedStore } from '../config/store/embedded/embedded-store.ts';
 import { EtcdStore } from '../config/store/etcd/etcd-store.ts';
 import type { Store } from '../config/store/store.ts';
@@ -30,6 +31,17 @@ export async function openStore(options: ControlPlaneOptions): Promise<Store | u
     return openEmbeddedStore({ path: join(options.state, 'store', 'objects.db') });
   return undefined;
 }
+
+/** Classes that Gateways may name, for people and tools that look for one; their status says what they can do. */
+const gatewayClasses: readonly ConfigObject[] = ['istio', 'ostria'].map((name) => ({
+  apiVersion: 'gateway.networking.k8s.io/v1',
+  kind: 'GatewayClass',
+  metadata: { name },
+  spec: {
+    controllerName: 'istio.io/gateway-controller',
+    description: 'Gateways that Envoys of the mesh serve',
+  },
+}));
 
 /** The configuration API on TLS; writes the admin's kubeconfig where one is asked for. */
 export async function startConfigApi(
@@ -62,6 +74,7 @@ export async function startConfigApi(
     actions,
     hooks,
     connectToPod,
+    objects: gatewayClasses,
     log: (level, message, fields) => log[level](fields ?? {}, message),
   });
   if (options.kubeconfig !== undefined)

@@ -45,6 +45,8 @@ export interface ApiServerOptions {
   limits?: Partial<ApiLimits>;
   /** Namespaces that are made at the start. Default: default, istio-system, kube-public, kube-system. */
   namespaces?: readonly string[];
+  /** Further objects that are made at the start where they are not there. */
+  objects?: readonly ConfigObject[];
   /** `iss` of service account tokens. Default `https://kubernetes.default.svc.cluster.local`. */
   issuer?: string;
   /** Of this program, shown by `/version` and OpenAPI. Default `0.0.0`. */
@@ -102,7 +104,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     log,
     signal: closing.signal,
   };
-  await bootstrap(context, options.namespaces ?? ['default', 'istio-system', 'kube-public', 'kube-system']);
+  await bootstrap(
+    context,
+    options.namespaces ?? ['default', 'istio-system', 'kube-public', 'kube-system'],
+    options.objects,
+  );
   const controllers = await startControllers({
     store,
     kinds,

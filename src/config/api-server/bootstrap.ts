@@ -13,14 +13,19 @@ import { refOf, toStored } from './objects/stored.ts';
 
 const manager = 'ostria';
 
-/** Makes sure that the namespaces and roles that everything relies on are there. Roles that people froze are left alone. */
+/**
+ * Makes sure that the namespaces and roles that everything relies on are there, and further objects. Roles that people froze are left
+ * alone, and so are further objects that are there already.
+ */
 export async function bootstrap(
   context: Pick<ApiContext, 'store' | 'kinds' | 'convert'> & { clock: Clock },
   namespaces: readonly string[],
+  more: readonly ConfigObject[] = [],
 ): Promise<void> {
   const objects: ConfigObject[] = [
     ...namespaces.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })),
     ...builtInRoles(),
+    ...more,
   ];
   for (const object of objects) await ensure(context, object);
 }

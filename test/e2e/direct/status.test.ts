@@ -346,3 +346,19 @@ describe('settings of proxies', () => {
     await eventually(async () => expect(await answers()).toEqual([200, 200]));
   });
 });
+
+test.each(['istio', 'ostria'])(
+  'the GatewayClass %s is there, accepted, and says what it can do',
+  async (name) => {
+    await eventually(async () =>
+      expect(await conditions('gatewayclass', name)).toContainEqual(
+        expect.objectContaining({ type: 'Accepted', status: 'True' }),
+      ),
+    );
+    const { stdout } = await mesh.ostria.run(['get', 'gatewayclass', name, '-o', 'json']);
+    const { supportedFeatures } = (JSON.parse(stdout) as ConfigObject).status as {
+      supportedFeatures: { name: string }[];
+    };
+    expect(supportedFeatures.map((feature) => feature.name)).toContain('HTTPRoute');
+  },
+);
