@@ -33,8 +33,8 @@ export interface HelloMesh {
   close(): Promise<void>;
 }
 
-const meshFile = (replicas: number): string => `name: hello
-gateways:
+const meshFile = (replicas: number, more: string): string => `name: hello
+${more}gateways:
   istio-ingressgateway:
     labels: { istio: ingressgateway }
     ports: ["80", "443", "8080"]
@@ -62,8 +62,8 @@ services:
     healthcheck: { test: [HTTP, /health] }
 `;
 
-/** `flags`: further ones of `ostria up`. */
-export async function openHelloMesh(flags: readonly string[] = []): Promise<HelloMesh> {
+/** `flags`: further ones of `ostria up`. `more`: further lines at the top of its mesh file. */
+export async function openHelloMesh(flags: readonly string[] = [], more = ''): Promise<HelloMesh> {
   const ostria = await openOstria();
   const { base, release } = await takePortBase();
   const file = join(ostria.home, 'mesh.yaml');
@@ -75,7 +75,7 @@ export async function openHelloMesh(flags: readonly string[] = []): Promise<Hell
   };
   let client: ApiClient | undefined;
   try {
-    writeFileSync(file, meshFile(1));
+    writeFileSync(file, meshFile(1, more));
     await up();
     const api = new ApiClient(readKubeconfig(state('kubeconfig')));
     client = api;
@@ -115,7 +115,7 @@ export async function openHelloMesh(flags: readonly string[] = []): Promise<Hell
       },
       read: async (object) => (await api.request({ path: pathOf(object) })).json as ConfigObject,
       scale: async (replicas) => {
-        writeFileSync(file, meshFile(replicas));
+        writeFileSync(file, meshFile(replicas, more));
         await up();
       },
       close: async () => {
