@@ -4,7 +4,7 @@ import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
 import { splitKey } from '../config/object.ts';
 import { DirectorySource } from '../config/sources/directory-source.ts';
-import type { ConfigChange, ConfigSource } from '../config/sources/source.ts';
+import type { ConfigSource } from '../config/sources/source.ts';
 import { formatProblem } from '../config/sources/source-problem.ts';
 import { StoreSource } from '../config/sources/store-source.ts';
 import type { Store } from '../config/store/store.ts';
@@ -29,8 +29,8 @@ import { FlushLog } from './delivery/flush-log.ts';
 import { RevisionBook } from './delivery/revision-book.ts';
 import { FilterQuarantine } from './filter-quarantine.ts';
 import { Flusher } from './flusher.ts';
-import { History } from './history/history.ts';
 import { historyPaths } from './history/history-paths.ts';
+import { keepHistory } from './history/keep-history.ts';
 import { type IdentityService, openIdentityService } from './identity-service.ts';
 import { KeyKeeper } from './keys/key-keeper.ts';
 import { LazyMemory } from './lazy-memory.ts';
@@ -252,21 +252,6 @@ function storeSource(store: Store, log: Logger): StoreSource {
     store,
     onProblem: (problem) =>
       problem === undefined ? log.info('the store answers again') : log.warn(`the store: ${problem}`),
-  });
-}
-
-/** Undefined: there is no place for it, or it is not wanted. */
-function keepHistory(
-  { state, history: limits }: ControlPlaneOptions,
-  present: () => Iterable<ConfigChange>,
-  log: Logger,
-): History | undefined {
-  if (state === undefined || limits?.bytes === 0) return undefined;
-  return new History({
-    directory: join(state, 'history'),
-    ...(limits ? { limits } : {}),
-    present,
-    warn: (message) => log.warn(message),
   });
 }
 

@@ -2,7 +2,8 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConfigObject } from '../../src/config/object.ts';
-import { History, type ObservedChange } from '../../src/control-plane/history/history.ts';
+import { History } from '../../src/control-plane/history/history.ts';
+import type { ObservedChange } from '../../src/control-plane/history/observed-change.ts';
 import { option } from './measure.ts';
 
 /**

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ConfigObject } from '../../config/object.ts';
 import { Random } from '../../snapshot/engine/testing/random.ts';
-import { History, type HistoryLimits, type ObservedChange } from './history.ts';
+import { History, type HistoryLimits } from './history.ts';
+import type { ObservedChange } from './observed-change.ts';
 
 let directory: string;
 let now: number;

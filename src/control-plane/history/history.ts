@@ -1,9 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import type { ConfigObject } from '../../config/object.ts';
-import type { ObjectPositions } from '../../config/source-map.ts';
 import { makePrivateDirectory } from '../../kit/atomic-file.ts';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
-import { diffJson } from '../../kit/json-delta.ts';
 import type {
   HistoryChange,
   HistoryDifference,
@@ -12,6 +9,14 @@ import type {
   HistorySource,
   Moment,
 } from './history-entry.ts';
+import {
+  byOf,
+  changeBetween,
+  isSecret,
+  type ObservedChange,
+  placeOf,
+  recordedForms,
+} from './observed-change.ts';
 import {
   differenceBetween,
   idOf,
@@ -27,13 +32,11 @@ import {
   recordedForm,
   type SecretVersions,
   secretVersionsOf,
-  writerOf,
 } from './recorded-form.ts';
 import {
   createLog,
   findSegments,
   logPath,
-  type RecordedObject,
   removeSegment,
   repairLog,
   type Segment,
@@ -55,16 +58,6 @@ export const defaultHistoryLimits: HistoryLimits = {
   changes: 100_000,
   ageMs: 7 * 24 * 3_600_000,
 };
-
-/** An object in force that came, changed or went. */
-export interface ObservedChange {
-  readonly group: string;
-  readonly kind: string;
-  readonly key: string;
-  readonly object?: ConfigObject;
-  readonly previous?: ConfigObject | undefined;
-  readonly positions?: ObjectPositions;
-}
 
 export interface HistoryOptions {
   readonly directory: string;
@@ -380,43 +373,3 @@ export class History {
 }
 
 const appendTo = (file: FileHandle, bytes: Buffer): Promise<void> => file.appendFile(bytes);
-
-const isSecret = (id: string): boolean => id.startsWith('/Secret ');
-
-function* recordedForms(
-  objects: readonly ObservedChange[],
-  secrets: ReadonlyMap<string, SecretVersions>,
-): Generator<RecordedObject> {
-  for (const { group, kind, key, object } of objects) {
-    const id = `${group}/${kind}`;
-    if (object && isRecorded(id))
-      yield { kind: id, key, object: recordedForm(object, secrets.get(`${id} ${key}`)) };
-  }
-}
-
-/** From this size on a delta is compared with the object itself. */
-const longDelta = 512;
-
-function changeBetween(
-  id: { readonly kind: string; readonly key: string },
-  before: ConfigObject | undefined,
-  after: ConfigObject,
-): HistoryChange | undefined {
-  if (!before) return { ...id, object: after };
-  const delta = diffJson(before, after);
-  if (delta.length === 0) return undefined;
-  const text = JSON.stringify(delta);
-  const isLong = text.length > longDelta && text.length > JSON.stringify(after).length;
-  return isLong ? { ...id, object: after, replaced: true } : { ...id, delta };
-}
-
-function placeOf(positions: ObjectPositions | undefined): { file?: string; line?: number } {
-  if (!positions) return {};
-  const at = positions.at('metadata.name') ?? positions.at('kind');
-  return { file: positions.file, ...(at ? { line: at.line } : {}) };
-}
-
-function byOf(before: ConfigObject | undefined, after: ConfigObject): { by?: string } {
-  const by = writerOf(before, after);
-  return by === undefined ? {} : { by };
-}
