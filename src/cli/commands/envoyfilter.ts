@@ -9,6 +9,7 @@ import { out } from '../output/style.ts';
 interface CheckFlags extends ConnectionFlags {
   readonly filename: readonly string[];
   readonly recursive?: boolean;
+  readonly envoy?: string | true;
   readonly output?: string;
 }
 
@@ -29,6 +30,10 @@ export function registerEnvoyFilter(program: Command): void {
       [],
     )
     .option('-R, --recursive', 'look into subdirectories')
+    .option(
+      '--envoy [path]',
+      'load the result into a real Envoy too: this binary, as of another version, or the one that ostria uses',
+    )
     .option('-o, --output <format>', 'json or yaml')
     .exitOverride();
   addConnectionFlags(command)
@@ -38,31 +43,44 @@ export function registerEnvoyFilter(program: Command): void {
 Examples:
   ostria envoyfilter check
   ostria envoyfilter check -f mesh.yaml -f filters/
+  ostria envoyfilter check --envoy /opt/envoy-1.41/envoy
   ostria envoyfilter check -o json
 
-Ends with 11 if a patch changes nothing.`,
+Ends with 11 if a patch changes nothing, or the Envoy that was asked refuses a resource.`,
     )
     .action(async (flags: CheckFlags) => {
       const output = parseOutput(flags.output, ['json', 'yaml']);
       // Loaded where it is needed only: the compile is most of a control plane.
       const { modelOf, sourceOfFiles, sourceOfMesh } = await import('../explain/model-source.ts');
-      const { checkEnvoyFilters } = await import('../describe/check-envoy-filters.ts');
+      const { checkEnvoyFilters, checkInEnvoy } = await import('../describe/check-envoy-filters.ts');
       const source =
         flags.filename.length > 0
           ? await sourceOfFiles(flags.filename, flags)
           : await withClient(flags, (client) => sourceOfMesh(client));
-      const check = checkEnvoyFilters(modelOf(source));
+      const model = modelOf(source);
+      const check =
+        flags.envoy === undefined
+          ? checkEnvoyFilters(model)
+          : await checkInEnvoy(model, flags.envoy === true ? await ourEnvoy() : flags.envoy);
       const within = ({ filter }: CheckedPatch) =>
         flags.namespace === undefined || filter.startsWith(`${flags.namespace}/`);
       const shown = { ...check, patches: check.patches.filter(within) };
       process.stdout.write(output ? formatStructured(shown, output) : formatCheck(shown, out));
-      if (shown.patches.some(({ state }) => state === 'dead' || state === 'no proxy'))
+      if (
+        (shown.broken ?? []).length > 0 ||
+        shown.patches.some(({ state }) => state === 'dead' || state === 'no proxy')
+      )
         process.exitCode = exitCodes.negative;
     });
 }
 
+async function ourEnvoy(): Promise<string> {
+  const { findEnvoy } = await import('../../agent/envoy-binary.ts');
+  return (await findEnvoy()).path;
+}
+
 export function formatCheck(
-  { patches, shared }: EnvoyFilterCheck,
+  { patches, shared, broken }: EnvoyFilterCheck,
   { bold, green, red, yellow, dim }: Colors,
 ): string {
   if (patches.length === 0) return 'There are no EnvoyFilters.\n';
@@ -90,5 +108,11 @@ export function formatCheck(
       `${bold(resource)} is changed by several filters, in this order:`,
       ...order.map((one) => `  ${one}`),
     );
+  for (const { proxy, resource, message, patches: of } of broken ?? [])
+    lines.push(
+      `${red('✘')} Envoy refuses ${bold(resource)} of ${proxy}: ${message}`,
+      ...of.map((one) => `    patched by ${one}`),
+    );
+  if (broken?.length === 0) lines.push(`${green('✔')} Envoy takes all that was made.`);
   return `${lines.join('\n')}\n`;
 }

@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { envoyPath } from '../../../test/support/envoy.ts';
 import { formatCheck } from '../commands/envoyfilter.ts';
 import { modelOf, sourceOfFiles } from '../explain/model-source.ts';
-import { checkEnvoyFilters, type EnvoyFilterCheck } from './check-envoy-filters.ts';
+import { checkEnvoyFilters, checkInEnvoy, type EnvoyFilterCheck } from './check-envoy-filters.ts';
 
 const text = `apiVersion: v1
 kind: Service
@@ -108,3 +109,35 @@ test('where several filters meet, their order', () => {
   expect(words).toContain('! [0] MERGE CLUSTER');
   expect(words).toContain('is changed by several filters, in this order:');
 });
+
+test('a real Envoy is asked, and what it refuses is traced to the patches', async () => {
+  const envoy = await envoyPath();
+  const check = async (value: string) => {
+    const file = join(directory, 'one.yaml');
+    const own = text.slice(0, text.indexOf('---\napiVersion: networking'));
+    writeFileSync(
+      file,
+      `${own}---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: one, namespace: shop}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    match: {cluster: {service: web.shop.svc.cluster.local}}
+    patch: {operation: MERGE, value: ${value}}
+`,
+    );
+    return checkInEnvoy(modelOf(await sourceOfFiles([file], {})), envoy);
+  };
+  expect((await check('{connect_timeout: 3s}')).broken).toEqual([]);
+  expect((await check('{lb_policy: CLUSTER_PROVIDED}')).broken).toContainEqual({
+    proxy: 'shop/web-1',
+    resource: 'Cluster outbound|80||web.shop.svc.cluster.local',
+    message: expect.stringMatching(/^cluster manager: cluster provided LB specified but/),
+    patches: ['shop/one spec.configPatches[0]'],
+  });
+  await expect(
+    checkInEnvoy(modelOf(await sourceOfFiles([join(directory, 'one.yaml')], {})), '/nowhere/envoy'),
+  ).rejects.toThrow('Envoy ended at once');
+}, 120_000);

@@ -36,8 +36,20 @@ export interface SharedResource {
   readonly patches: readonly string[];
 }
 
+/** A resource that an Envoy refuses. */
+export interface BrokenResource {
+  readonly proxy: string;
+  readonly resource: string;
+  /** What Envoy says. */
+  readonly message: string;
+  /** The patches that had a part in it, in their order. */
+  readonly patches: readonly string[];
+}
+
 export interface EnvoyFilterCheck {
   readonly patches: readonly CheckedPatch[];
+  /** What the Envoy that was asked refuses; absent: none was asked. */
+  readonly broken?: readonly BrokenResource[];
   readonly shared: readonly SharedResource[];
 }
 
@@ -63,6 +75,49 @@ export function checkEnvoyFilters(model: Model): EnvoyFilterCheck {
     patches,
     shared: [...shared].map(([resource, ids]) => ({ resource, patches: ids.map(patchWords) })),
   };
+}
+
+/** Proxies that are loaded into an Envoy: those whose patched resources are the same are loaded once. */
+const mostLoaded = 8;
+
+/** The same, with what a real Envoy says of what was made for the proxies that filters select. */
+export async function checkInEnvoy(model: Model, envoy: string): Promise<EnvoyFilterCheck> {
+  const { loadInEnvoy } = await import('./load-in-envoy.ts');
+  const broken: BrokenResource[] = [];
+  const loaded = new Set<string>();
+  for (const { proxy } of model.workloads.values()) {
+    if (!proxy || loaded.size >= mostLoaded) continue;
+    const resources = rebuild(model.world, model.mesh, proxy, roots.collections);
+    const patched = [...resources.values()]
+      .flatMap((all) => [...all.values()])
+      .filter(({ hints }) => hints?.patches);
+    const fingerprint = patched
+      .map(({ version }) => version)
+      .sort()
+      .join();
+    if (fingerprint === '' || loaded.has(fingerprint)) continue;
+    loaded.add(fingerprint);
+    for (const { typeUrl, details } of await loadInEnvoy(envoy, proxy, resources))
+      for (const { name, message } of details) {
+        const resource = resources.get(typeUrl)?.get(name);
+        broken.push({
+          proxy: `${proxy.namespace}/${proxy.name}`,
+          resource: resource ? resourceWords(resource) : name,
+          message: messageOn(name, details, message),
+          patches: (resource?.hints?.patches ?? []).map(patchWords),
+        });
+      }
+  }
+  return { ...checkEnvoyFilters(model), broken };
+}
+
+/** Envoy tells of all that it refuses of one response in one text, name by name. */
+function messageOn(name: string, all: readonly { readonly name: string }[], message: string): string {
+  const start = message.indexOf(`${name}: `);
+  if (start < 0) return message;
+  const rest = message.slice(start + name.length + 2);
+  const ends = all.map((other) => rest.indexOf(`, ${other.name}: `)).filter((at) => at >= 0);
+  return rest.slice(0, Math.min(rest.length, ...ends));
 }
 
 function note(
