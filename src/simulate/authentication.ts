@@ -3,6 +3,7 @@ import type {
   JwtProvider,
   JwtRequirement,
 } from '../../gen/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import { compareText } from '../kit/maps.ts';
 import type { Call } from './call.ts';
 import { isPreflight } from './cors.ts';
 import { issuerOrigin } from './policy-names.ts';
@@ -39,7 +40,12 @@ export function authenticate(walk: Walk, config: JwtAuthentication): boolean {
     return true;
   }
   decide(walk, 'authentication', provider, { verdict: 'refused', why: status }, origin);
-  answer(walk, 401, `jwt_authn_access_denied{${status.replaceAll(' ', '_')}}`);
+  // A good token for others is a caller that is known and not let in.
+  answer(
+    walk,
+    status === tokenFailures.audience ? 403 : 401,
+    `jwt_authn_access_denied{${status.replaceAll(' ', '_')}}`,
+  );
   return false;
 }
 
@@ -111,16 +117,16 @@ function ask(walk: Walk, name: string, provider: JwtProvider | undefined, call: 
     const { iss } = call.claims;
     if (provider.issuer !== '' && iss !== undefined && iss !== provider.issuer)
       return { status: tokenFailures.issuer, provider: name };
-    accept(walk, provider, call.claims, undefined);
+    accept(walk, provider, call.claims, {});
     return { status: 'ok', provider: name };
   }
   const tokens = tokensFor(provider, call);
   if (tokens.length === 0) return { status: tokenFailures.missing, provider: name };
-  for (const { text, header } of tokens) {
-    const checked = checkToken(text, provider, walk.options);
+  for (const token of tokens) {
+    const checked = checkToken(token.text, provider, walk.options);
     if (checked.failure) return { status: checked.failure, provider: name };
     if (checked.unverified) assume(walk, 'the signature of the token is good');
-    accept(walk, provider, checked.claims ?? {}, header);
+    accept(walk, provider, checked.claims ?? {}, token);
   }
   return { status: 'ok', provider: name };
 }
@@ -129,6 +135,7 @@ interface FoundToken {
   readonly text: string;
   /** Where it was. */
   readonly header?: string;
+  readonly parameter?: string;
 }
 
 function tokensFor({ fromHeaders, fromParams, fromCookies }: JwtProvider, call: Call): FoundToken[] {
@@ -146,7 +153,7 @@ function tokensFor({ fromHeaders, fromParams, fromCookies }: JwtProvider, call: 
   const query = new URLSearchParams(/\?([^#]*)/.exec(call.path ?? '')?.[1] ?? '');
   for (const name of parameters) {
     const text = query.get(name);
-    if (text !== null) found.push({ text });
+    if (text !== null) found.push({ text, parameter: name });
   }
   const cookies = new Map(
     (call.headers?.cookie ?? '').split(';').map((pair) => {
@@ -166,7 +173,7 @@ function accept(
   walk: Walk,
   provider: JwtProvider,
   claims: Readonly<Record<string, unknown>>,
-  header: string | undefined,
+  { header, parameter }: Omit<FoundToken, 'text'>,
 ): void {
   if (provider.payloadInMetadata !== '')
     walk.metadata[jwtFilter] = {
@@ -184,8 +191,27 @@ function accept(
   }
   if (provider.forwardPayloadHeader !== '')
     headers[provider.forwardPayloadHeader.toLowerCase()] = encoded(claims);
-  walk.call = { ...walk.call, headers };
+  const { path } = walk.call;
+  walk.call = {
+    ...walk.call,
+    headers,
+    ...(path !== undefined && parameter !== undefined && !provider.forward
+      ? { path: withoutParameter(path, parameter) }
+      : {}),
+  };
   if (provider.clearRouteCache) walk.routeIsStale = true;
+}
+
+/** Envoy writes what is left anew, sorted by name. */
+function withoutParameter(path: string, name: string): string {
+  const [, before = '', query = '', rest = ''] = /^([^?#]*)\??([^#]*)(.*)$/.exec(path) ?? [];
+  const pairs = query.split('&').map((pair) => {
+    const [key = '', ...value] = pair.split('=');
+    return [key, value.join('=')] as const;
+  });
+  const left = pairs.filter(([key]) => key !== name && key !== '').sort(([a], [b]) => compareText(a, b));
+  const text = left.map(([key, value]) => `${key}=${value}`).join('&');
+  return before + (text === '' ? '' : `?${text}`) + rest;
 }
 
 function normalized(provider: JwtProvider, claims: Readonly<Record<string, unknown>>): unknown {

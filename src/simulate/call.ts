@@ -63,6 +63,7 @@ export type SimulationError =
   | 'tls required, sending 301'
   | 'protocol error'
   | 'invalid TLS'
+  | 'no certificate'
   | 'invalid mTLS';
 
 /** A decision on the way, and the object and field that made it, where the resource says so. */

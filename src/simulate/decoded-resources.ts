@@ -30,7 +30,7 @@ const noResources: ReadonlyMap<string, Resource> = new Map();
 /** Virtual hosts of route configurations, by the resources that they are among: proxies of a class share these. */
 const hostsOf = new WeakMap<ReadonlyMap<string, Resource>, Map<RouteConfiguration, readonly VirtualHost[]>>();
 
-/** Decodes what walks need, once per resource. The set must not change meanwhile. */
+/** Decodes what walks need, once per resource. The set and its maps must never change: an engine's own maps do, copy them. */
 export class DecodedResources {
   readonly set: ResourceSet;
   #listeners: Listener[] | undefined;
@@ -59,6 +59,11 @@ export class DecodedResources {
     const name = cluster.edsClusterConfig.serviceName || cluster.name;
     const resource = this.set.get(typeUrls.endpoints)?.get(name);
     return resource ? this.#decode(resource, ClusterLoadAssignmentSchema) : undefined;
+  }
+
+  /** Whether the control plane delivers a secret of this name. */
+  hasSecret(name: string): boolean {
+    return this.set.get(typeUrls.secret)?.has(name) ?? false;
   }
 
   routeConfiguration(name: string): RouteConfiguration | undefined {

@@ -66,7 +66,9 @@ function routeOrigin({ choice }: Place) {
 }
 
 function cors(walk: Walk, _: Any, setting: FilterSetting | undefined, place: Place): boolean {
-  const answered = preflightAnswer(setting?.config, walk.call);
+  // Redirects and direct responses answer preflights as they answer everything.
+  const forwards = 'route' in place.choice && place.choice.route.action.case === 'route';
+  const answered = forwards ? preflightAnswer(setting?.config, walk.call) : undefined;
   if (!answered) return true;
   const why = answered.allowed ? 'the origin is allowed' : 'the origin is not allowed';
   decide(walk, 'cors', 'preflight', { verdict: 'answered', why }, routeOrigin(place));

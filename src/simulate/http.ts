@@ -10,7 +10,10 @@ import { answer, fail, type Walk } from './walk.ts';
 
 /** One request through an HTTP connection manager: the route is chosen, the filters have their say, the router does what is left. */
 export function walkHttp(walk: Walk, manager: HttpConnectionManager): SimulationResult {
-  if (manager.normalizePath) walk.call = { ...walk.call, path: normalizedPath(walk.call.path ?? '/') };
+  // What a rewrite before made of a path need not be one.
+  const { path = '/', method } = walk.call;
+  if (!path.startsWith('/') && method !== 'CONNECT') return answer(walk, 400, 'codec_error');
+  if (manager.normalizePath) walk.call = { ...walk.call, path: normalizedPath(path) };
   walk.client = clientAddress(manager, walk.call);
   walk.call = withForwardedFor(manager, walk.call);
   let choice = chooseRoute(walk, manager);

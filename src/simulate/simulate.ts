@@ -1,19 +1,14 @@
 import type { FilterChain } from '../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import { HttpConnectionManagerSchema } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import {
-  type DownstreamTlsContext,
-  DownstreamTlsContextSchema,
-} from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import type { StringMatcher } from '../../gen/proto/envoy/type/matcher/v3/string_pb.js';
 import { canonicalAddress } from '../kit/ip.ts';
-import type { Call, SimulationError, SimulationOptions, SimulationResult } from './call.ts';
+import type { Call, SimulationOptions, SimulationResult } from './call.ts';
 import { hasEndpoint, toClusters } from './clusters.ts';
 import { connectionClusters } from './connection-clusters.ts';
 import { DecodedResources, type ResourceSet, unpack } from './decoded-resources.ts';
+import { checkTls } from './downstream-tls.ts';
 import { type ConnectionFacts, matchFilterChains } from './filter-chain.ts';
 import { walkHttp } from './http.ts';
-import { stringMatches } from './match-text.ts';
 import { networkFilterPasses } from './network-filters.ts';
 import { fail, step, type Walk } from './walk.ts';
 import { otherChains } from './why.ts';
@@ -76,7 +71,7 @@ function walkListener(walk: Walk, listener: Listener): SimulationResult {
   }
   walk.result.filterChain = chain.name;
   step(walk, 'filter-chain', chain.name, chain.metadata, others);
-  const tlsError = checkTls(chain, walk.call);
+  const tlsError = checkTls(walk.resources, chain, walk.call);
   if (tlsError) return fail(walk, tlsError);
   return walkFilterChain(walk, chain);
 }
@@ -120,38 +115,6 @@ function disabledFor(predicate: Disabled | undefined, port: number): boolean {
     default:
       return false;
   }
-}
-
-function checkTls(chain: FilterChain, call: Call): SimulationError | undefined {
-  const socket = chain.transportSocket;
-  const config = socket?.configType.case === 'typedConfig' ? socket.configType.value : undefined;
-  const context = unpack(config, DownstreamTlsContextSchema);
-  if (!context) return undefined;
-  if (call.tls === 'plaintext') return 'invalid TLS';
-  // A client that proves who it is expects to be asked: a server that does not ask is not the peer that it means.
-  const asks =
-    context.requireClientCertificate || context.commonTlsContext?.validationContextType.case !== undefined;
-  if (call.tls === 'mtls') {
-    const names = acceptedNames(context);
-    const { identity } = call;
-    const known = identity === undefined || names.length === 0;
-    return asks && (known || names.some((matcher) => stringMatches(matcher, identity)))
-      ? undefined
-      : 'invalid mTLS';
-  }
-  return context.requireClientCertificate ? 'invalid mTLS' : undefined;
-}
-
-/** What a client's certificate must name: one of them. */
-function acceptedNames({ commonTlsContext }: DownstreamTlsContext): StringMatcher[] {
-  const type = commonTlsContext?.validationContextType;
-  const validation =
-    type?.case === 'validationContext'
-      ? type.value
-      : type?.case === 'combinedValidationContext'
-        ? type.value.defaultValidationContext
-        : undefined;
-  return (validation?.matchTypedSubjectAltNames ?? []).flatMap(({ matcher }) => matcher ?? []);
 }
 
 /** TLS that the chain does not terminate is opaque: only a TCP proxy can take it on. */

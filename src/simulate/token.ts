@@ -40,10 +40,12 @@ export type TokenFailure = (typeof tokenFailures)[keyof typeof tokenFailures];
 
 const algorithms = /^((ES|HS|RS|PS)(256|384|512)|EdDSA)$/;
 
+/** Envoy's decoder passes over white space, and takes padding or goes without. */
 function bytesOf(text: string): Uint8Array | undefined {
-  if (!/^[\w-]*$/.test(text)) return undefined;
+  const plain = text.replace(/\s/g, '').replace(/={1,2}$/, '');
+  if (!/^[\w-]*$/.test(plain)) return undefined;
   try {
-    return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
+    return Uint8Array.from(atob(plain.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
   } catch {
     return undefined;
   }

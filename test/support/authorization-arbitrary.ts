@@ -8,7 +8,7 @@ const accounts = ['web', 'cart'];
 
 const some = (...values: string[]) =>
   fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: 3 });
-const addresses = ['127.0.0.0/8', '127.0.0.1', '10.0.0.0/8', '10.1.2.3'];
+const addresses = ['127.0.0.0/8', '127.0.0.1', '127.0.0.8/30', '10.0.0.0/8', '10.1.2.3'];
 const principals = [
   ...['cluster.local/ns/shop/sa/web', 'old.example/ns/bank/sa/cart', 'else/ns/shop/sa/web', '*', '*/sa/web'],
   ...[
@@ -189,3 +189,28 @@ export const calls: fc.Arbitrary<AskedCall> = fc.record(
   },
   { requiredKeys: ['caller', 'ip', 'port', 'sni'] },
 ) as fc.Arbitrary<AskedCall>;
+
+/** Calls that can really be made of a server on this machine: who calls from where, on which port. */
+export const askableCalls: fc.Arbitrary<AskedCall> = fc
+  .tuple(
+    calls,
+    fc.constantFrom('127.0.0.1', '127.0.0.9'),
+    fc.constantFrom(...trustDomains),
+    fc.constantFrom(9080, 80),
+    fc.constantFrom('', '', '?a=/admin'),
+  )
+  .map(([{ caller, http, sni }, ip, trustDomain, port, query]): AskedCall => {
+    const { identity } = caller;
+    const throughProxies = http !== undefined && caller.remoteIp !== '127.0.0.1';
+    return {
+      caller: {
+        ip,
+        remoteIp: throughProxies ? caller.remoteIp : ip,
+        ...(identity ? { identity: { ...identity, trustDomain } } : {}),
+      },
+      ...(http ? { http: { ...http, path: http.path + query } } : {}),
+      ip: '127.0.0.1',
+      port: http ? port : 81,
+      sni: identity ? sni : '',
+    };
+  });

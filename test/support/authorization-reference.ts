@@ -53,9 +53,24 @@ export function isAllowed(policies: readonly PolicyObject[], call: AskedCall, me
   const matches = (policy: PolicyObject, mode: Mode) =>
     (policy.spec.rules ?? []).some((rule) => ruleMatches(rule, call, policy.metadata.namespace, mesh, mode));
   // No provider can be asked: what a CUSTOM policy matches is refused.
-  if ([...of('CUSTOM'), ...of('DENY')].some((policy) => matches(policy, 'deny'))) return false;
+  // It decides before tokens are looked at, so that it goes without what it asks about them.
+  if (of('CUSTOM').some((policy) => matches(withoutTokens(policy), 'deny'))) return false;
+  if (of('DENY').some((policy) => matches(policy, 'deny'))) return false;
   const allow = of('ALLOW');
   return allow.length === 0 || allow.some((policy) => matches(policy, 'allow'));
+}
+
+function withoutTokens({ metadata, spec }: PolicyObject): PolicyObject {
+  const rules = (spec.rules ?? []).map(
+    ({ from = [], when = [], ...rule }): Rule => ({
+      ...rule,
+      from: from.map(({ source: { requestPrincipals: _, notRequestPrincipals: __, ...source } = {} }) => ({
+        source,
+      })),
+      when: when.filter(({ key }) => !key.startsWith('request.auth.')),
+    }),
+  );
+  return { metadata, spec: { ...spec, rules } };
 }
 
 /** How a field of HTTP counts on a TCP connection: `allow` rules never match, `deny` rules go without it. */
@@ -141,7 +156,7 @@ function operationMatches(operation: Operation, call: AskedCall): boolean {
     if (!call.http) return undefined;
     const { host, method, path } = call.http;
     if (field === 'hosts') return text(value.toLowerCase(), host.toLowerCase());
-    return field === 'methods' ? text(value, method) : pathIs(value, path);
+    return field === 'methods' ? text(value, method) : pathIs(value, path.split('?')[0] ?? '');
   });
 }
 

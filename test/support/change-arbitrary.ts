@@ -2,7 +2,7 @@ import type { ConfigObject } from '../../src/config/object.ts';
 import type { ModelObject } from '../../src/model/model-objects.ts';
 import type { Variant } from '../../src/request-space/space.ts';
 import type { Random } from '../../src/snapshot/engine/testing/random.ts';
-import { randomConfig, randomRequest } from './traffic-arbitrary.ts';
+import { randomConfig, randomPlainRequest } from './traffic-arbitrary.ts';
 
 /*
  * Whole meshes, changes of them, and requests, out of the vocabulary of traffic-arbitrary.ts: workloads with and without sidecars behind its
@@ -160,9 +160,10 @@ function requestAuthentication(random: Random): ConfigObject {
 /** Objects that changes are made of. */
 export function randomObjects(random: Random): ConfigObject[] {
   return [
-    ...randomConfig(random, [9001]).filter(
+    ...randomConfig(random, [{ version: 'v1', ports: { 80: 9001, 8080: 9001 } }], 9443).filter(
       ({ kind, spec }) =>
-        kind !== 'ServiceEntry' || (spec as { hosts: string[] }).hosts.includes('api.example.com'),
+        !['ServiceEntry', 'Service', 'WorkloadEntry'].includes(kind) ||
+        (kind === 'ServiceEntry' && (spec as { hosts: string[] }).hosts.includes('api.example.com')),
     ),
     ...Array.from({ length: random.below(3) }, () => authorizationPolicy(random)),
     ...(random.chance(0.4) ? [peerAuthentication(random)] : []),
@@ -212,7 +213,7 @@ const claims = [
 ];
 
 export function randomQuestion(random: Random, from: readonly string[]): RandomQuestion {
-  const { host, method, path, headers } = randomRequest(random, ['']);
+  const { host, method, path, headers } = randomPlainRequest(random);
   const token = random.pick(claims.map((value) => [value] as const))[0];
   return {
     from: random.pick(from),

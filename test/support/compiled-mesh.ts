@@ -49,6 +49,8 @@ export interface MeshEnvoyOptions {
   readonly prefix?: readonly string[];
   /** Top-level fields of the bootstrap that are added or replaced. */
   readonly bootstrap?: Record<string, unknown>;
+  /** As `TestEnvoyOptions.logFlushMs`. */
+  readonly logFlushMs?: number;
 }
 
 /** A mesh compiled from YAML and served to Envoys. */
@@ -108,6 +110,7 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
         },
         ...(options.prefix ? { prefix: options.prefix } : {}),
         until: 'live',
+        ...(options.logFlushMs === undefined ? {} : { logFlushMs: options.logFlushMs }),
       });
       stops.unshift(() => envoy.stop());
       return envoy;

@@ -28,6 +28,8 @@ export interface TestEnvoyOptions {
   args?: readonly string[];
   /** A command that runs what follows it elsewhere: in a network namespace, as another user. */
   prefix?: readonly string[];
+  /** How long log lines may wait to be written, in milliseconds. Default 100. */
+  logFlushMs?: number;
   /** Default: until the admin interface answers LIVE or PRE_INITIALIZING. `live`: until LIVE. */
   until?: 'admin' | 'live';
   /** Default 15,000. */
@@ -69,7 +71,8 @@ export async function startEnvoy(options: TestEnvoyOptions): Promise<TestEnvoy> 
       ...before,
       ...['-c', bootstrapFile, '--concurrency', String(options.concurrency ?? 1)],
       ...['--log-level', options.logLevel ?? 'warning', '--base-id', String(randomInt(1, 2 ** 31 - 1))],
-      ...['--file-flush-interval-msec', '100', '--drain-time-s', '1', ...(options.args ?? [])],
+      ...['--file-flush-interval-msec', String(options.logFlushMs ?? 100), '--drain-time-s', '1'],
+      ...(options.args ?? []),
     ],
     { stdio: ['ignore', out, out] },
   );

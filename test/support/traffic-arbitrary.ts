@@ -14,9 +14,22 @@ export const services = [
 ] as const;
 export const servicePorts = [80, 8080] as const;
 
+/** A place where endpoints may be. */
+export interface Backend {
+  readonly version: string;
+  /** By service port. */
+  readonly ports: Readonly<Record<number, number>>;
+  /** Of a sidecar: the namespace in which services may have it as endpoint. */
+  readonly sidecar?: string;
+}
+
 export interface TrafficRequest {
-  /** Where it comes in: at the listener of a service port, at the forward proxy, or at a gateway's port. */
+  /** Where it comes in: at the listener of a service port, at the forward proxy, at a gateway's port, or at a server's own. */
   readonly entry: string;
+  /** Of TLS entries. */
+  readonly sni?: string;
+  /** Of TLS entries: the client has one. */
+  readonly certificate?: boolean;
   readonly host: string;
   readonly method: string;
   readonly path: string;
@@ -73,28 +86,60 @@ function object(
 const exportTo = (random: Random) =>
   maybe(random, 0.15, () => ({ exportTo: [random.pick(['*', '.', ...namespaces])] }));
 
-function serviceEntry(
+const appLabels = (version: string) => ({ app: 'web', version, 'security.istio.io/tlsMode': 'istio' });
+
+/** A service in one of the ways in which people declare them: a ServiceEntry with its endpoints, or a Service that selects workloads. */
+function service(
   random: Random,
   { host, namespace }: (typeof services)[number],
-  backends: readonly number[],
-): ConfigObject {
+  backends: readonly Backend[],
+): ConfigObject[] {
   const ports = [
     { number: 80, name: 'http', protocol: 'HTTP' },
     ...(random.chance(0.5) ? [{ number: 8080, name: 'http-more', protocol: 'HTTP' }] : []),
   ];
-  const endpoints = some(random, [...backends.entries()], 0.6).map(([index, port]) => ({
+  const usable = backends.filter(
+    ({ sidecar }) => sidecar === undefined || (sidecar === namespace && host.endsWith('.local')),
+  );
+  const chosen = usable.filter(({ sidecar }) => random.chance(sidecar ? 0.75 : 0.5));
+  const endpoints = chosen.map(({ version, ports: at, sidecar }) => ({
     address: '127.0.0.1',
-    ports: Object.fromEntries(ports.map(({ name }) => [name, port])),
-    labels: { version: index < 2 ? 'v1' : 'v2' },
+    ports: Object.fromEntries(ports.map(({ name, number }) => [name, at[number] as number])),
+    labels: sidecar ? appLabels(version) : { version },
+    ...(sidecar ? { serviceAccount: 'web' } : {}),
   }));
-  return object(random, 'ServiceEntry', host.split('.').slice(0, 2).join('-'), namespace, {
-    hosts: [host],
-    location: 'MESH_INTERNAL',
-    resolution: 'STATIC',
-    ports,
-    endpoints,
-    ...exportTo(random),
-  });
+  const name = host.split('.').slice(0, 1).join('-');
+  if (host.endsWith('.local') && random.chance(0.6)) {
+    const marked = { [`in-${name}`]: 'yes' };
+    return [
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name, namespace },
+        spec: {
+          clusterIP: 'None',
+          selector: marked,
+          ports: ports.map(({ name: port, number }) => ({ name: port, port: number })),
+        },
+      },
+      ...endpoints.map((endpoint, index) =>
+        object(random, 'WorkloadEntry', `${name}-${index}`, namespace, {
+          ...endpoint,
+          labels: { ...endpoint.labels, ...marked },
+        }),
+      ),
+    ];
+  }
+  return [
+    object(random, 'ServiceEntry', host.split('.').slice(0, 2).join('-'), namespace, {
+      hosts: [host],
+      location: 'MESH_INTERNAL',
+      resolution: 'STATIC',
+      ports,
+      endpoints,
+      ...exportTo(random),
+    }),
+  ];
 }
 
 function destinationRule(random: Random, index: number): ConfigObject {
@@ -151,13 +196,20 @@ const texts = {
   query: [{ exact: '1' }, { regex: '\\d+' }, {}, { prefix: '2' }],
 } as const;
 
+/** TLS that the gateway passes on to a server that ends it itself. */
+const passHost = 'pass.example.org';
+
 const gatewayNames = ['mesh', 'istio-system/front', 'shop/side'];
 
 function match(random: Random): object {
   return {
     ...maybe(random, 0.6, () => ({ uri: random.pick(texts.uri) })),
     ...maybe(random, 0.1, () => ({ ignoreUriCase: true })),
-    ...maybe(random, 0.25, () => ({ headers: { 'x-user': random.pick(texts.user) } })),
+    ...maybe(random, 0.25, () => ({
+      headers: random.chance(0.85)
+        ? { 'x-user': random.pick(texts.user) }
+        : { '@request.auth.claims.group': { exact: 'admin' } },
+    })),
     ...maybe(random, 0.15, () => ({ withoutHeaders: { 'x-user': random.pick(texts.user) } })),
     ...maybe(random, 0.15, () => ({ method: random.pick(texts.method) })),
     ...maybe(random, 0.1, () => ({ authority: random.pick(texts.authority) })),
@@ -210,7 +262,10 @@ function action(random: Random): object {
   const kind = random.below(10);
   if (kind === 0) return { redirect: redirect(random) };
   if (kind === 1)
-    return { directResponse: { status: random.pick([200, 204, 404, 418]), body: { string: 'tea' } } };
+    return {
+      directResponse: { status: random.pick([200, 204, 404, 418]), body: { string: 'tea' } },
+      ...maybe(random, 0.2, () => ({ fault: { abort: { httpStatus: 503, percentage: { value: 100 } } } })),
+    };
   const route = random.chance(0.7)
     ? [{ destination: destination(random), ...maybe(random, 0.15, () => ({ headers: headers(random) })) }]
     : [
@@ -244,7 +299,12 @@ function action(random: Random): object {
     ...maybe(random, 0.1, () => ({ timeout: '5s' })),
     ...maybe(random, 0.1, () => ({ retries: { attempts: 1, perTryTimeout: '2s' } })),
     ...maybe(random, 0.1, () => ({ mirror: destination(random) })),
-    ...maybe(random, 0.1, () => ({ corsPolicy: { allowOrigins: [{ exact: 'https://shop.example' }] } })),
+    ...maybe(random, 0.2, () => ({
+      corsPolicy: {
+        allowOrigins: [random.pick([{ exact: 'https://shop.example' }, { regex: 'https://.*' }])],
+        ...maybe(random, 0.5, () => ({ unmatchedPreflights: random.pick(['FORWARD', 'IGNORE']) })),
+      },
+    })),
   };
 }
 
@@ -293,12 +353,35 @@ function gateway(random: Random, name: string, namespace: string): ConfigObject 
   ];
   return object(random, 'Gateway', name, namespace, {
     selector: { istio: random.chance(0.9) ? 'ingressgateway' : 'other' },
-    servers: some(random, servicePorts, 0.8).map((number) => ({
-      port: { number, name: `http-${number}`, protocol: 'HTTP' },
-      hosts: [random.pick(served), ...some(random, served, 0.15)],
-      ...maybe(random, 0.1, () => ({ tls: { httpsRedirect: true } })),
-    })),
+    servers: some(random, servicePorts, 0.8)
+      .map((number) => ({
+        port: { number, name: `http-${number}`, protocol: 'HTTP' },
+        hosts: [random.pick(served), ...some(random, served, 0.15)],
+        ...maybe(random, 0.1, () => ({ tls: { httpsRedirect: true } })),
+      }))
+      .concat(tlsServers(random) as never[]),
   });
+}
+
+/** Servers of the TLS port; their names must not meet, or Envoy could not choose. */
+function tlsServers(random: Random): object[] {
+  const server = (name: string, host: string, tls: object, protocol = 'HTTPS') => ({
+    port: { number: 443, name, protocol },
+    hosts: [host],
+    tls,
+  });
+  const all = [
+    server('secure', 'api.example.com', {
+      mode: random.pick(['SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL']),
+      credentialName: 'front',
+    }),
+    server('wide', '*.example.com', {
+      mode: 'SIMPLE',
+      credentialName: random.pick(['front', 'front', 'missing']),
+    }),
+    server('through', passHost, { mode: 'PASSTHROUGH' }, 'TLS'),
+  ];
+  return some(random, all, 0.7);
 }
 
 function sidecar(random: Random): ConfigObject {
@@ -317,26 +400,116 @@ function sidecar(random: Random): ConfigObject {
   });
 }
 
-/** A configuration; `backends` are the ports that endpoints may have. */
-export function randomConfig(random: Random, backends: readonly number[]): ConfigObject[] {
+/** The service behind the gateway that takes TLS as it comes, and the rule that leads there. */
+function passthrough(random: Random, tlsPort: number): ConfigObject[] {
   return [
-    ...services.filter(() => random.chance(0.9)).map((one) => serviceEntry(random, one, backends)),
+    object(random, 'ServiceEntry', 'pass', 'shop', {
+      hosts: [passHost],
+      location: 'MESH_INTERNAL',
+      resolution: 'STATIC',
+      ports: [{ number: 443, name: 'tls', protocol: 'TLS' }],
+      endpoints: [{ address: '127.0.0.1', ports: { tls: tlsPort } }],
+    }),
+    object(random, 'VirtualService', 'pass', 'shop', {
+      hosts: [random.pick([passHost, '*.example.org'])],
+      gateways: ['istio-system/front'],
+      tls: [
+        {
+          match: [{ sniHosts: [passHost], port: 443 }],
+          route: [{ destination: { host: passHost, port: { number: 443 } } }],
+        },
+      ],
+    }),
+  ];
+}
+
+/** A configuration; `backends` are where endpoints may be, `tlsPort` where a server ends TLS itself. */
+export function randomConfig(random: Random, backends: readonly Backend[], tlsPort: number): ConfigObject[] {
+  return [
+    ...services.filter(() => random.chance(0.95)).flatMap((one) => service(random, one, backends)),
     ...Array.from({ length: 1 + random.below(4) }, (_, index) => destinationRule(random, index)),
     ...Array.from({ length: 1 + random.below(5) }, (_, index) => virtualService(random, index)),
     ...Array.from({ length: random.below(3) }, (_, index) => delegate(random, index)),
     ...(random.chance(0.9) ? [gateway(random, 'front', 'istio-system')] : []),
     ...(random.chance(0.4) ? [gateway(random, 'side', 'shop')] : []),
     ...(random.chance(0.2) ? [sidecar(random)] : []),
+    ...(random.chance(0.6) ? passthrough(random, tlsPort) : []),
   ];
 }
 
-export function randomRequest(random: Random, entries: readonly string[]): TrafficRequest {
-  const authority = random.pick(authorities);
+const names = ['api.example.com', 'x.example.com', passHost, 'nowhere.test'];
+
+/** What a browser or a gRPC client sends besides. */
+function manner(random: Random): Pick<TrafficRequest, 'method' | 'path' | 'headers'> {
+  if (random.chance(0.07))
+    return {
+      method: 'OPTIONS',
+      path: random.pick(paths),
+      headers: {
+        origin: random.pick(['https://shop.example', 'https://other.example', 'http://plain.example']),
+        ...(random.chance(0.85) ? { 'access-control-request-method': 'GET' } : {}),
+      },
+    };
+  if (random.chance(0.07))
+    return {
+      method: 'POST',
+      path: random.pick(['/shop.Cart/Add', '/shop.Cart/Remove', '/shop.Other/Add', '/a']),
+      headers: { 'content-type': 'application/grpc' },
+    };
+  return plain(random);
+}
+
+function plain(random: Random): Pick<TrafficRequest, 'method' | 'path' | 'headers'> {
   return {
-    entry: random.pick(entries),
-    host: `${authority}${random.pick(['', '', '', ':80', ':8080'])}`,
     method: random.pick(['GET', 'GET', 'GET', 'POST', 'PUT', 'DELETE']),
     path: random.pick(paths),
-    headers: random.pick([{}, {}, { 'x-user': 'ann' }, { 'x-user': 'bob' }, { 'x-user': '' }]),
+    headers: {},
+  };
+}
+
+const userHeaders = [{}, {}, { 'x-user': 'ann' }, { 'x-user': 'bob' }, { 'x-user': '' }];
+
+/** A request as `curl` makes it. */
+export function randomPlainRequest(
+  random: Random,
+): Pick<TrafficRequest, 'host' | 'method' | 'path' | 'headers'> {
+  return { ...plain(random), host: randomHost(random), headers: random.pick(userHeaders) };
+}
+
+function randomHost(random: Random): string {
+  return `${random.pick(authorities)}${random.pick(['', '', '', ':80', ':8080'])}`;
+}
+
+export function randomRequest(
+  random: Random,
+  entries: readonly string[],
+  tokens: readonly string[],
+): TrafficRequest {
+  const { method, path, headers: own } = manner(random);
+  const token = random.chance(0.3) ? random.pick(tokens) : undefined;
+  return {
+    entry: random.pick(entries),
+    sni: random.pick(names),
+    certificate: random.chance(0.4),
+    host: randomHost(random),
+    method,
+    path:
+      path.includes('?') || token === undefined || random.chance(0.85)
+        ? path
+        : `${path}?access_token=${token}`,
+    headers: {
+      ...own,
+      ...random.pick(userHeaders),
+      ...maybe(random, 0.15, () => ({
+        'x-forwarded-for': random.pick(['10.1.2.3', '1.2.3.4, 10.1.2.9', 'nonsense']),
+      })),
+      ...(token === undefined
+        ? {}
+        : random.pick([
+            { authorization: `Bearer ${token}` },
+            { authorization: `Bearer ${token}` },
+            { 'x-token': random.pick([token, `tok ${token}`]) },
+          ])),
+    },
   };
 }

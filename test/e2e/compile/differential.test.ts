@@ -2,16 +2,21 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ConfigObject } from '../../../src/config/object.ts';
 import { Random } from '../../../src/snapshot/engine/testing/random.ts';
 import { type Differential, startDifferential } from '../../support/differential.ts';
+import { randomGatewayApi } from '../../support/gateway-api-arbitrary.ts';
+import { randomSecurity } from '../../support/security-arbitrary.ts';
 import { shrink } from '../../support/shrink.ts';
 import { randomConfig, randomRequest, type TrafficRequest } from '../../support/traffic-arbitrary.ts';
 
 /**
- * Random traffic objects and random requests: what the simulator says of a request is what real Envoy does with it. Envoys are kept: a new
- * configuration replaces the last one. A disagreement is made small before it is told.
+ * Random traffic objects, routes of the Gateway API, policies and tokens, and random requests: what the simulator says of a request is what
+ * real Envoys do with it, at the client's side, at a gateway and at the server's. Envoys are kept: a new configuration replaces the last one. A disagreement is made small before it is told.
  */
-const requestsPerConfig = 40;
-const pairs = Number(process.env.OSTRIA_DIFFERENTIAL_PAIRS ?? (process.env.OSTRIA_NIGHTLY ? 20_000 : 2_400));
+const requestsPerConfig = 50;
+const pairs = Number(process.env.OSTRIA_DIFFERENTIAL_PAIRS ?? (process.env.OSTRIA_NIGHTLY ? 20_000 : 5_000));
 const firstSeed = Number(process.env.OSTRIA_DIFFERENTIAL_FIRST_SEED ?? 1);
+
+/** Who refused: the proxy that the request came to, or the server's. */
+const sides = ['rbac first', 'jwt first', 'rbac second', 'jwt second'];
 
 let harness: Differential;
 
@@ -39,6 +44,7 @@ async function explain(seed: number, failing: Case, why: string): Promise<string
     'config',
     'request',
     'entry',
+    'sni',
     'method',
     'path',
     'host',
@@ -57,8 +63,14 @@ test(`simulator and Envoy agree on ${pairs} requests`, { timeout: 3_600_000 }, a
   const outcomes = new Map<string, number>();
   for (let seed = firstSeed, done = 0; done < pairs; seed++, done += requestsPerConfig) {
     const random = new Random(seed);
-    const config = randomConfig(random, harness.backends);
-    const requests = Array.from({ length: requestsPerConfig }, () => randomRequest(random, harness.entries));
+    const config = [
+      ...randomConfig(random, harness.backends, harness.tlsPort),
+      ...randomGatewayApi(random),
+      ...randomSecurity(random, harness.keys),
+    ];
+    const requests = Array.from({ length: requestsPerConfig }, () =>
+      randomRequest(random, harness.entries, harness.tokens),
+    );
     await harness.use(config);
     const differing = await harness.compare(requests, 3000);
     for (const [index, why] of differing) {
@@ -69,8 +81,10 @@ test(`simulator and Envoy agree on ${pairs} requests`, { timeout: 3_600_000 }, a
   }
   // The vocabulary must lead everywhere, or agreement means little.
   console.log(JSON.stringify(Object.fromEntries(outcomes)));
-  if (pairs >= 2000)
-    for (const outcome of ['200', '301', '404', '418', '500', '502', '503'])
-      expect(outcomes.get(outcome), outcome).toBeGreaterThan(0);
+  if (pairs >= 5000) {
+    for (const outcome of ['0', '200', '301', '401', '403', '404', '418', '500', '502', '503', ...sides])
+      expect(outcomes.get(outcome) ?? 0, outcome).toBeGreaterThan(0);
+    expect(outcomes.get('both sides') ?? 0).toBeGreaterThan(pairs / 20);
+  }
   expect(await harness.refusals()).toEqual([]);
 });

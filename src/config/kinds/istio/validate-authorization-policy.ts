@@ -47,6 +47,11 @@ export const validateAuthorizationPolicy = specValidator<AuthorizationPolicySpec
       report.warn(path.field('rules'), 'a DENY policy without rules never denies');
     each(spec.rules, path.field('rules'), (rule, place) => {
       checkRule(report, place, rule);
+      if (action === 'CUSTOM' && asksForToken(rule))
+        report.warn(
+          place,
+          'a CUSTOM policy decides before tokens are looked at: the rule matches whatever the token is; ask the provider to judge it',
+        );
       if (action === 'DENY' && isHttpOnly(rule))
         report.warn(
           place,
@@ -55,6 +60,13 @@ export const validateAuthorizationPolicy = specValidator<AuthorizationPolicySpec
     });
   },
 );
+
+function asksForToken({ from = [], when = [] }: AuthorizationPolicyRules): boolean {
+  return (
+    from.some(({ source }) => source?.requestPrincipals?.length || source?.notRequestPrincipals?.length) ||
+    when.some(({ key }) => key.startsWith('request.auth.'))
+  );
+}
 
 function checkProvider(report: Report, path: FieldPath, spec: AuthorizationPolicySpec, action: string): void {
   if (action === 'CUSTOM') {

@@ -106,6 +106,8 @@ function build(
     const context: RuleContext = {
       http,
       unknown: action === RbacAction.DENY ? 'ignored' : 'never',
+      // They decide before tokens are looked at: what they ask about those must not let a request pass unasked.
+      beforeTokens: policy.action === 'CUSTOM',
       trustDomains: plan.trustDomains,
       namespace: policy.namespace,
       ...(plan.port !== undefined ? { port: plan.port } : {}),

@@ -39,6 +39,8 @@ export interface RuleContext {
   readonly http: boolean;
   /** What becomes of what cannot be known: an ALLOW never matches, a DENY ignores the field. */
   readonly unknown: 'never' | 'ignored';
+  /** Tokens were not looked at yet: nothing is known of them. */
+  readonly beforeTokens?: boolean;
   readonly trustDomains: readonly string[];
   /** The policy's. */
   readonly namespace: string;
@@ -53,6 +55,8 @@ interface Field<T> {
   readonly values: readonly string[] | undefined;
   readonly notValues: readonly string[] | undefined;
   readonly httpOnly?: boolean;
+  /** Asks about a token, which is HTTP only too. */
+  readonly token?: boolean;
   /** One matcher for all values. */
   readonly matcher: (values: readonly string[]) => T;
 }
@@ -104,9 +108,9 @@ function anyPrincipal(ids: Principal['identifier'][]): Principal {
 /** The fields' conjunction; `never` where it cannot hold. */
 function join<T>(fields: readonly Field<T>[], context: RuleContext, builder: Builder<T>): T | typeof never {
   const parts: T[] = [];
-  for (const { values = [], notValues = [], httpOnly, matcher } of fields) {
+  for (const { values = [], notValues = [], httpOnly, token, matcher } of fields) {
     if (values.length === 0 && notValues.length === 0) continue;
-    if (httpOnly && !context.http) {
+    if (((httpOnly || token) && !context.http) || (token && context.beforeTokens)) {
       if (context.unknown === 'never') return never;
       continue;
     }
@@ -164,13 +168,13 @@ function requestPrincipals(
       principal(fromToken(claimMatcher(['sub'], textValue(subject)))),
     ]).identifier;
   };
-  return { values, notValues, httpOnly: true, matcher: (list) => anyPrincipal(list.map(both)) };
+  return { values, notValues, token: true, matcher: (list) => anyPrincipal(list.map(both)) };
 }
 
 function claims(path: readonly string[], when: Condition): Field<Principal> {
   return {
     ...when,
-    httpOnly: true,
+    token: true,
     matcher: (list) => principal(fromToken(claimMatcher(path, claimValues(list)))),
   };
 }
