@@ -36,9 +36,9 @@ function formatGroup(group: FailureGroup, positions: Positions): string {
     line('when', times),
     line('example', describeCall(example.records)),
     line('from', callers.join(', ')),
-    line(workloads.length > 1 ? 'told by' : 'told by', workloads.join(', ')),
+    line('told by', workloads.join(', ')),
     line('decided by', decidedBy === undefined ? '' : named(decidedBy, positions)),
-    ...(nearMiss ? nearMissLines(nearMiss, positions) : []),
+    ...(nearMiss ? nearMissLines(nearMiss, positions, kind === 'failed' ? 'in force' : 'in dry run') : []),
     ...(example.assumed
       ? [line('note', 'which call is behind it is told by time alone; send x-request-id on to be sure')]
       : []),
@@ -62,10 +62,10 @@ function named(id: string, positions: Positions): string {
     .join('  ');
 }
 
-function nearMissLines({ policies, more, rule }: NearMiss, positions: Positions): string[] {
+function nearMissLines({ policies, more, rule }: NearMiss, positions: Positions, label: string): string[] {
   const all = policies.map((name) => named(`AuthorizationPolicy/${name}`, positions));
   if (more > 0) all.push(`and ${more} more`);
-  const lines = all.map((text, index) => line(index === 0 ? 'in force' : '', text));
+  const lines = all.map((text, index) => line(index === 0 ? label : '', text));
   if (!rule) return lines;
   const failed = rule.conditions.filter(({ holds }) => holds === 'no');
   const unknown = rule.conditions.filter(({ holds }) => holds === 'unknown');
