@@ -157,3 +157,22 @@ test('label values are escaped, odd lines pass, endless ones are an error', asyn
   expect(out).not.toContain('# EOF');
   await expect(rewrite('x'.repeat(70_000))).rejects.toThrow(/exceeds/);
 });
+
+test('requests that no route took are counted once, under the service that they were for', async () => {
+  const series = (more: string) =>
+    `envoy_ostria_istio_requests_total{reporter="source",response_code="404",response_flags="NR"${more}} 3`;
+  const out = await rewrite(
+    [
+      '# TYPE envoy_ostria_istio_requests_total counter',
+      series(',destination_service="-",peer="-"'),
+      series(',destination_service="details.shop.svc.cluster.local",unrouted="true"'),
+      '',
+    ].join('\n'),
+  );
+  const lines = out.split('\n').filter((line) => line.startsWith('istio_requests_total'));
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatch(
+    /destination_service="details\.shop\.svc\.cluster\.local".*destination_service_name="details",destination_service_namespace="shop"/,
+  );
+  expect(lines[0]).not.toContain('unrouted');
+});

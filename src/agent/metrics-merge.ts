@@ -56,8 +56,9 @@ export async function* rewriteMetrics(
 
   function hold(line: string): void {
     held += line.length;
+    const series = istioSeries(line, constants);
     if (held > MAX_HELD) cut++;
-    else family?.lines.push(istioSeries(line, constants));
+    else if (series !== undefined) family?.lines.push(series);
   }
 
   function take(line: string): void {
@@ -109,8 +110,11 @@ const SPIFFE_NAMESPACE = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\//;
 /** Clusters that stand for no service. */
 const NO_SERVICE = /^(?:PassthroughCluster|BlackHoleCluster|InboundPassthroughCluster)$/;
 
-/** `name{a="b"} 1` with the labels that Istio has. A label that the series has wins over a constant one. */
-function istioSeries(line: string, constants: ConstantLabels): string {
+/**
+ * `name{a="b"} 1` with the labels that Istio has. A label that the series has wins over a constant one. undefined: another series tells more
+ * of the same requests.
+ */
+function istioSeries(line: string, constants: ConstantLabels): string | undefined {
   const open = line.indexOf('{');
   const close = line.lastIndexOf('}');
   if (open < 0 || close < open) return line;
@@ -119,6 +123,9 @@ function istioSeries(line: string, constants: ConstantLabels): string {
     known.set(name, unescapeLabel(value));
   const reporter = known.get('reporter');
   if (reporter !== 'source' && reporter !== 'destination') return line;
+  const unrouted = known.delete('unrouted');
+  if (reporter === 'source' && !unrouted && known.get('response_flags')?.split(',').includes('NR'))
+    return undefined;
   for (const [name, value] of known)
     if ((value === '-' || value === '') && name !== 'response_flags') known.set(name, unknownFact);
   nameService(known);
@@ -135,6 +142,9 @@ function nameService(labels: Map<string, string>): void {
   const host = labels.get('destination_service') ?? unknownFact;
   const [, name = host] = /^([^.]+)\.[^.]+\.svc\./.exec(host) ?? [];
   labels.set('destination_service_name', name);
+  const [, namespace] = /^[^.]+\.([^.]+)\.svc\./.exec(host) ?? [];
+  if (!labels.has('destination_service_namespace'))
+    labels.set('destination_service_namespace', namespace ?? unknownFact);
   if (NO_SERVICE.test(host)) labels.set('destination_service', unknownFact);
 }
 

@@ -29,12 +29,16 @@ export function buildVirtualHost(plan: VirtualHostPlan, routes: Route[]): Virtua
   });
 }
 
-/** Who made the routes of a host, where they leave requests without any: access logs name him. */
-function missed({ origin, routes }: VirtualHostPlan): Readonly<Record<string, string>> {
+/** Of a host whose routes leave requests without any: its name, for metrics, and who made the routes, for access logs. */
+function missed({ name, origin, routes }: VirtualHostPlan): Readonly<Record<string, string>> {
   const last = routes.at(-1);
-  if (!last || takesEverything(last.match)) return {};
-  const maker = originId({ ...last.origin, path: '' });
-  return maker === originId({ ...origin, path: '' }) ? {} : { missed: maker };
+  if (last && takesEverything(last.match)) return {};
+  const host = name.replace(/:\d+$/, '');
+  const maker = last && originId({ ...last.origin, path: '' });
+  return {
+    ...(host.includes('*') ? {} : { missed_host: host }),
+    ...(maker === undefined || maker === originId({ ...origin, path: '' }) ? {} : { missed: maker }),
+  };
 }
 
 /** Puts the name (field 1) before an encoded virtual host: concatenated messages merge, so nothing is encoded twice. */

@@ -6,6 +6,7 @@ import {
   AccessLogSchema,
   HeaderFilterSchema,
   LogTypeFilterSchema,
+  ResponseFlagFilterSchema,
 } from '../../../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
 import { AccessLogType } from '../../../../gen/proto/envoy/data/accesslog/v3/accesslog_pb.js';
 import {
@@ -141,6 +142,27 @@ function httpLogger(plan: MetricsPlan, protocol: 'http' | 'grpc'): AccessLog {
   );
 }
 
+/**
+ * Requests that no route took: nothing is known of a cluster, but of the virtual host. The agent takes these series instead of those that
+ * the loggers above make of the same requests, by the label `unrouted`.
+ */
+function unroutedLogger(plan: MetricsPlan): AccessLog {
+  const labels: Labels = [
+    ['reporter', plan.reporter],
+    ['request_protocol', 'http'],
+    ['connection_security_policy', plan.security],
+    ['response_code', '%RESPONSE_CODE%'],
+    ['response_flags', '%RESPONSE_FLAGS%'],
+    ['destination_service', `%METADATA(VIRTUAL_HOST:${originNamespace}:missed_host)%`],
+    ['unrouted', 'true'],
+  ];
+  return logger(
+    [counter('istio_requests_total', labels)],
+    [histogram('istio_request_duration_milliseconds', labels, Unit.Milliseconds, '%DURATION%')],
+    { case: 'responseFlagFilter', value: create(ResponseFlagFilterSchema, { flags: ['NR'] }) },
+  );
+}
+
 function ofType(type: AccessLogType): Filter {
   return { case: 'logTypeFilter', value: create(LogTypeFilterSchema, { types: [type] }) };
 }
@@ -169,5 +191,7 @@ function tcpLoggers(plan: MetricsPlan): AccessLog[] {
 export function accessLogs(chain: FilterChainPlan): readonly AccessLog[] {
   const plan = read(chain, metricsSlot);
   if (!plan) return [];
-  return plan.protocol === 'http' ? [httpLogger(plan, 'http'), httpLogger(plan, 'grpc')] : tcpLoggers(plan);
+  if (plan.protocol === 'tcp') return tcpLoggers(plan);
+  const unrouted = plan.reporter === 'source' ? [unroutedLogger(plan)] : [];
+  return [httpLogger(plan, 'http'), httpLogger(plan, 'grpc'), ...unrouted];
 }
