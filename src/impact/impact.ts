@@ -80,9 +80,10 @@ export function impactOf(before: Model, after: Model, options: ImpactOptions = {
  * What requests of one class have in common: the port, the virtual hosts, and the objects that decide before and after, and what
  * changes. Paths, headers and hosts as they are written may differ.
  */
-export function classKey(port: number, before: RequestOutcome, after: RequestOutcome): string {
+export function classKey(before: RequestOutcome, after: RequestOutcome): string {
   return JSON.stringify([
-    port,
+    before.port,
+    after.port,
     before.virtualHost,
     before.deciders,
     before.ends.map(({ outcome, status }) => [outcome, status]),
@@ -181,7 +182,7 @@ class Search {
   #compare(crossing: Crossing, variant: Variant, before: RequestOutcome, after: RequestOutcome): void {
     const changes = differences(before, after);
     if (changes.length === 0) return;
-    const key = classKey(crossing.target.port, before, after);
+    const key = classKey(before, after);
     const known = this.#found.get(key);
     if (known) {
       known.requests++;

@@ -44,6 +44,8 @@ export interface RequestOutcome {
   readonly traits: Readonly<Record<string, string>>;
   /** The objects that decided, in order: virtual host, route, policy. Ids of origins. */
   readonly deciders: readonly string[];
+  /** Port of the first proxy that it comes to. */
+  readonly port?: number;
   /** Virtual host that took it at the first proxy. */
   readonly virtualHost?: string;
 }
@@ -60,6 +62,7 @@ export function outcomeOf(model: Model, { passed, leaves }: Journey): RequestOut
     arrivals: arrivalsOf(passed),
     traits,
     deciders: decidersOf(passed, leaves),
+    ...(first ? { port: first.hop.call.port } : {}),
     ...(first?.result.virtualHost === undefined ? {} : { virtualHost: first.result.virtualHost }),
   };
 }

@@ -75,8 +75,7 @@ function missed({ before, after }: Pair, impact: Impact, questions: readonly Ran
     if (!first || !second) return [];
     const found = differences(first, second);
     if (found.length === 0) return [];
-    const port = Number(/:(\d+)$/.exec(question.url)?.[1] ?? 80);
-    const key = classKey(port, first, second);
+    const key = classKey(first, second);
     const said = impact.changed.some((one) => one.key === key && one.senders.includes(question.from));
     return said ? [] : [JSON.stringify({ question, found, key, cuts: impact.cuts })];
   });

@@ -24,6 +24,7 @@ interface ApplyFlags extends ConnectionFlags {
   readonly filename: string[];
   readonly recursive?: boolean;
   readonly dryRun?: boolean | string;
+  readonly explain?: boolean;
   readonly forceConflicts?: boolean;
   readonly fieldManager: string;
   readonly wait?: boolean;
@@ -33,6 +34,9 @@ interface ApplyFlags extends ConnectionFlags {
   readonly observe: string;
   readonly canary?: string;
 }
+
+/** How long --explain looks for requests, milliseconds. */
+const explainMs = 30_000;
 
 export function registerApply(program: Command): void {
   const command = program
@@ -44,6 +48,10 @@ export function registerApply(program: Command): void {
     .requiredOption('-f, --filename <path...>', 'files, directories, or - for standard input')
     .option('-R, --recursive', 'look into subdirectories too')
     .option('--dry-run [mode]', 'have the server check everything and change nothing')
+    .option(
+      '--explain',
+      'with --dry-run: say what proxies would be sent, and which requests come out differently',
+    )
     .option('--force-conflicts', 'take over fields that somebody else manages')
     .option('--field-manager <name>', 'name under which the fields are managed', defaultFieldManager)
     .option('-w, --wait', 'return when every proxy concerned has acknowledged and answers the new way')
@@ -62,6 +70,7 @@ export function registerApply(program: Command): void {
 Examples:
   ostria apply -f reviews-v3.yaml
   ostria apply -f networking/ --dry-run
+  ostria apply -f reviews-v3.yaml --dry-run=server --explain
   ostria apply -f reviews-v3.yaml --wait --timeout 30s
   ostria apply -f reviews-v3.yaml --auto-rollback --max-error-rate 1% --observe 30s
   ostria apply -f reviews-v3.yaml --canary 10% --max-error-rate 1%
@@ -96,11 +105,21 @@ async function runApply(flags: ApplyFlags): Promise<void> {
       'FileNotFound',
       `${flags.filename.join(', ')} ${flags.filename.length > 1 ? 'hold' : 'holds'} no object`,
     );
+  const dryRun = flags.dryRun !== undefined && flags.dryRun !== 'none';
+  if (flags.explain && !dryRun)
+    throw new CodedError(
+      'UsageInvalid',
+      '--explain tells of a change before it is made: give --dry-run with it, or use ostria plan',
+    );
   const { client, access, namespace } = connect(flags);
   const options = { fieldManager: flags.fieldManager, force: flags.forceConflicts ?? false, namespace };
-  const dryRun = flags.dryRun !== undefined && flags.dryRun !== 'none';
   try {
     const checked = await checkAll(client, objects, options, dryRun);
+    if (checked && dryRun && flags.explain) {
+      const { reportPlanOnMesh } = await import('../plan/report-plan.ts');
+      process.stdout.write('\n');
+      process.exitCode = await reportPlanOnMesh(client, objects, namespace, explainMs);
+    }
     if (!checked || dryRun) return;
     noteAppliedFiles(access.server, flags.filename);
     const write = async (): Promise<readonly Applied[] | undefined> => {

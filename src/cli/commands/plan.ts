@@ -3,10 +3,8 @@ import { CodedError } from '../../kit/coded-error.ts';
 import type { Model, ModelChange } from '../../model/model.ts';
 import type { ObjectId } from '../../model/model-objects.ts';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
-import { exitCodes } from '../exit-codes.ts';
 import type { ModelSource } from '../explain/model-source.ts';
-import { formatStructured, parseOutput, type StructuredFormat } from '../output/structured.ts';
-import { out } from '../output/style.ts';
+import { parseOutput } from '../output/structured.ts';
 
 interface PlanFlags extends ConnectionFlags {
   readonly filename: readonly string[];
@@ -78,7 +76,8 @@ async function runPlan(flags: PlanFlags): Promise<void> {
   for (const note of base.notes) process.stderr.write(`${note}\n`);
   const before = sources.modelOf(base);
   const change = await changeOf(sources, before, flags);
-  await report(before, change, seconds * 1000, output);
+  const { reportPlan } = await import('../plan/report-plan.ts');
+  process.exitCode = reportPlan(before, change, seconds * 1000, output);
 }
 
 async function baseOf(
@@ -126,27 +125,4 @@ function objectNamed(before: Model, text: string, fallback: string): ObjectId {
     'ResourceUnknown',
     `--delete ${text}: there is no such object; write kind/name, or kind/name.namespace`,
   );
-}
-
-async function report(
-  before: Model,
-  change: Required<ModelChange>,
-  timeMs: number,
-  output: StructuredFormat | undefined,
-): Promise<void> {
-  const { impactOf } = await import('../../impact/impact.ts');
-  const { objectChanges } = await import('../plan/object-changes.ts');
-  const after = before.update(change);
-  const objects = objectChanges(before, change.objects, change.remove);
-  const impact = impactOf(before, after, { timeMs, now: () => performance.now() });
-  const told = { objects, impact, before, after };
-  if (output) {
-    const { structuredPlan } = await import('../plan/structured-plan.ts');
-    process.stdout.write(formatStructured(structuredPlan(told), output));
-  } else {
-    const { formatPlan } = await import('../plan/format-impact.ts');
-    process.stdout.write(formatPlan(told, out));
-  }
-  if (impact.changed.length > 0) process.exitCode = exitCodes.changes;
-  else if (impact.cuts.length > 0) process.exitCode = exitCodes.unknown;
 }
