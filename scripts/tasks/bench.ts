@@ -55,7 +55,7 @@ export const benchTasks: Readonly<Record<string, Task>> = {
     build: true,
     run: async (context) => {
       let code = 0;
-      const all = [xds, dataPath, apply, analyze, explain, compile, lazy, policies, store, history];
+      const all = [xds, dataPath, apply, analyze, explain, compile, lazy, ca, policies, store, history];
       for (const task of all) code = (await task.run({ ...context, args: [] })) || code;
       return code;
     },

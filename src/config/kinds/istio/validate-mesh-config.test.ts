@@ -15,6 +15,10 @@ test.each<[object, string[]]>([
   [{ outboundTrafficPolicy: { mode: 'ANY' }, proxyListenPort: '15001' }, ['outboundTrafficPolicy.mode']],
   [{ enableAutoMtls: 'yes' }, ['enableAutoMtls']],
   [
+    { caCertificates: [{ pem: 'x' }, { spiffeBundleUrl: 'http://a', trustDomains: ['a/b'] }] },
+    ['caCertificates[0].pem', 'caCertificates[1].spiffeBundleUrl', 'caCertificates[1].trustDomains[0]'],
+  ],
+  [
     { defaultConfig: { discoveryAddress: 'istiod', drainDuration: '1.5s' } },
     ['defaultConfig.drainDuration', 'defaultConfig.discoveryAddress'],
   ],

@@ -63,6 +63,20 @@ function checkTrust(report: Report, config: Json): void {
     rootPath.field('trustDomainAliases'),
     (alias, place) => checkTrustDomain(report, place, alias),
   );
+  each(list(config, 'caCertificates'), rootPath.field('caCertificates'), (entry, place) =>
+    checkTrustedAuthority(report, place, entry),
+  );
+}
+
+function checkTrustedAuthority(report: Report, path: FieldPath, entry: Json): void {
+  const { pem, spiffeBundleUrl: url } = entry;
+  if (typeof pem === 'string' && !pem.includes('-----BEGIN CERTIFICATE-----'))
+    report.invalid(path.field('pem'), 'holds no PEM block "CERTIFICATE"');
+  if (typeof url === 'string' && !url.startsWith('https://'))
+    report.invalid(path.field('spiffeBundleUrl'), `${quote(url)} must begin with https://`);
+  each(entry.trustDomains as string[] | undefined, path.field('trustDomains'), (domain, place) =>
+    checkTrustDomain(report, place, domain),
+  );
 }
 
 function checkTrustDomain(report: Report, path: FieldPath, domain: string): void {
