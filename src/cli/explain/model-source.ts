@@ -13,6 +13,7 @@ import { readSources } from '../analyze/read-sources.ts';
 import type { ApiClient } from '../api/api-client.ts';
 import { objectsAt } from '../history/objects-at.ts';
 import { formatTime, parseWhen } from '../history/parse-when.ts';
+import { appliedPositions } from '../origins/applied-positions.ts';
 import { plannedInstances } from './planned-instances.ts';
 
 /** What a model is made from. */
@@ -108,8 +109,12 @@ export async function sourceOfMesh(client: ApiClient, at?: string): Promise<Mode
     client.get<{ readonly inForce: MeshConfig }>('/debug/mesh-config'),
     client.get<readonly MeshProxy[]>('/debug/proxies'),
   ]);
+  const positionsOf = appliedPositions(client);
   return {
-    objects: objects.map((object) => ({ object })),
+    objects: objects.map((object) => {
+      const positions = positionsOf(object);
+      return { object, ...(positions ? { positions } : {}) };
+    }),
     // The settings in force hold those of the ConfigMap already; of an earlier time its own go before them.
     options: { mesh: settings.inForce, proxies, fill: false },
     notes,

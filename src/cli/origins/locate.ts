@@ -35,7 +35,7 @@ export function createLocator({ paths, server, client }: KnownFiles): Locator {
     async locate(ids) {
       const wanted = [...new Set(ids)];
       const found = new Map<string, Position>();
-      index ??= indexOf([...meshFiles(paths), ...(server === undefined ? [] : appliedFiles(server))]);
+      index ??= appliedObjects({ paths, server });
       for (const id of wanted) {
         const origin = parseOriginId(id);
         if (!origin) continue;
@@ -48,6 +48,11 @@ export function createLocator({ paths, server, client }: KnownFiles): Locator {
       return found;
     },
   };
+}
+
+/** What was applied from files of this machine, as the files say it now, by the id of the object's origin. */
+export function appliedObjects({ paths, server }: KnownFiles): ReadonlyMap<string, ParsedObject> {
+  return indexOf([...meshFiles(paths), ...(server === undefined ? [] : appliedFiles(server))]);
 }
 
 function meshFiles(paths: StatePaths | undefined): readonly string[] {
