@@ -16,7 +16,14 @@ interface CheckFlags extends ConnectionFlags {
 const gather = (value: string, previous: readonly string[]): string[] => [...previous, value];
 
 export function registerEnvoyFilter(program: Command): void {
-  const group = program.command('envoyfilter').summary('what EnvoyFilters come to').exitOverride();
+  const group = program
+    .command('envoyfilter')
+    .summary('what EnvoyFilters come to')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      '\nExamples:\n  ostria envoyfilter check\n  ostria envoyfilter check -f filters/ --envoy',
+    );
   const command = group
     .command('check')
     .summary('say which patches hit what, and which are dead')

@@ -17,7 +17,10 @@ interface CheckFlags extends ConnectionFlags {
 
 /** `ostria security`. */
 export function registerSecurity(program: Command): void {
-  const group = program.command('security').summary('find what is more open than it need be');
+  const group = program
+    .command('security')
+    .summary('find what is more open than it need be')
+    .addHelpText('after', '\nExamples:\n  ostria security check\n  ostria security check -f networking/ -R');
   const command = group
     .command('check')
     .summary('report every permissive spot, with the line that opens it')

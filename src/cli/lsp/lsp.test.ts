@@ -230,7 +230,7 @@ spec:
   expect(value).toContain(
     'Takes requests to reviews.default.svc.cluster.local:9080 that no rule before it takes.',
   );
-  expect(value).toContain('Asked before it: rule 0 (header end-user is "jason")');
+  expect(value).toContain('Asked before it: rule 0 (header end-user "jason")');
   expect(value).toContain('75 % to reviews.default.svc.cluster.local subset v1 port 9080: 1 endpoint (');
   expect(value).toContain('25 % to reviews.default.svc.cluster.local subset v2 port 9080: **no endpoint**');
   const last = rules.replace('|', '').replace('  - timeout', '  - time|out');
