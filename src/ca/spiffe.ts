@@ -27,10 +27,14 @@ export function parseSpiffeId(uri: string): WorkloadIdentity | undefined {
   return isWorkloadIdentity(identity) ? identity : undefined;
 }
 
+export function isTrustDomain(name: unknown): name is string {
+  return typeof name === 'string' && TRUST_DOMAIN.test(name);
+}
+
 /** True when every part holds only the characters it may. */
 export function isWorkloadIdentity(identity: WorkloadIdentity): boolean {
   return (
-    TRUST_DOMAIN.test(identity.trustDomain) &&
+    isTrustDomain(identity.trustDomain) &&
     NAME.test(identity.namespace) &&
     identity.namespace.length <= 63 &&
     NAME.test(identity.serviceAccount)

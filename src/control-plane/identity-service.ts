@@ -28,7 +28,10 @@ export interface IdentityService {
   /** TLS settings of the xDS listener, with the roots that clients' certificates must come from. */
   tls: NonNullable<XdsListener['tls']>;
   authenticate: AuthenticateCaller;
+  /** The mesh's own, then its aliases as they are now. */
   trustDomains: readonly string[];
+  /** Certificates of these trust domains count as the mesh's own from now on, those of earlier aliases no longer. */
+  setAliases(aliases: readonly string[]): void;
   /** Serves CreateCertificate on the listener named `tls`. */
   otherCalls: NonNullable<Parameters<typeof import('../xds/server.ts').createXdsServer>[0]['otherCalls']>;
   /** Which roots speak for which trust domain; empty: the mesh's for all. */
@@ -75,7 +78,8 @@ export async function openIdentityService(options: {
     );
   const ring = await openRing(options, settings);
   const tokens = openJoinTokens({ directory: joinTokenDirectory(options.state) });
-  const trustDomains = [options.trustDomain, ...options.trustDomainAliases] as const;
+  // One list for all who look, which changes in place.
+  const trustDomains: [string, ...string[]] = [options.trustDomain, ...options.trustDomainAliases];
   const admission = createAdmission({
     settings,
     tokens,
@@ -133,6 +137,9 @@ export async function openIdentityService(options: {
       // Proxies of the mesh's own trust domain may come with certificates of somebody else: of a SPIRE, for one.
       ownRoots = domains.find(({ trustDomain }) => trustDomain === options.trustDomain)?.roots ?? '';
       update();
+    },
+    setAliases(aliases) {
+      trustDomains.splice(1, trustDomains.length, ...aliases);
     },
     useAccountTokens: (accounts) => admission.useAccountTokens(accounts),
     trustDomains,
@@ -199,7 +206,7 @@ function openRing(
     state: options.state,
     ...(options.ca !== undefined ? { source: options.ca } : {}),
     ...(external ? { external } : {}),
-    ...(rootKeyType ? { selfSigned: { keyType: rootKeyType } } : {}),
+    selfSigned: { organization: options.trustDomain, ...(rootKeyType ? { keyType: rootKeyType } : {}) },
     ...options.rotation,
     ...told,
   });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { ConfigObject } from '../config/object.ts';
 import { defaultMeshConfig } from '../registry/mesh-config.ts';
 import type { WorldChange } from '../snapshot/world.ts';
-import { MeshState } from './mesh-state.ts';
+import { MeshState, type MeshStateOptions } from './mesh-state.ts';
 
 const put = (kind: string, namespace: string, name: string, rest: Record<string, unknown> = {}) => ({
   group: '',
@@ -11,7 +11,7 @@ const put = (kind: string, namespace: string, name: string, rest: Record<string,
   object: { apiVersion: 'v1', kind, metadata: { namespace, name }, ...rest } as ConfigObject,
 });
 
-function stateWith() {
+function stateWith(options: Partial<MeshStateOptions> = {}) {
   const services = new Set<string>();
   const told: string[] = [];
   const state = new MeshState({
@@ -28,6 +28,7 @@ function stateWith() {
     ],
     parseMesh: (text) => ({ ok: true, value: JSON.parse(text) as Record<string, unknown> }),
     onProblem: (message) => told.push(message),
+    ...options,
   });
   const take = (...changes: ReturnType<typeof put>[]) =>
     state.take('store', { changes, revision: 1, initial: false });
@@ -56,4 +57,16 @@ test('a setting that nothing acts on is told once, and stays to be read', () => 
   expect(told).toEqual([expect.stringMatching(/^MeshConfig configSources is set and not acted on: /)]);
   expect(state.uncovered.map(({ field }) => field)).toEqual(['configSources']);
   expect(state.mesh.connectTimeout).toBe('4s');
+});
+
+test('a mesh that issues certificates keeps its trust domain, and takes aliases', () => {
+  const kept = stateWith({ keepTrustDomain: true });
+  kept.settings({ trustDomain: 'prod.example', connectTimeout: '3s' });
+  expect(kept.told).toEqual([expect.stringMatching(/trustDomain is prod\.example, but .* cluster\.local/)]);
+  expect(kept.state.mesh).toMatchObject({ trustDomain: 'cluster.local', connectTimeout: '10s' });
+  kept.settings({ trustDomain: 'cluster.local', trustDomainAliases: ['prod.example'] });
+  expect(kept.state.mesh.trustDomainAliases).toEqual(['prod.example']);
+  const free = stateWith();
+  free.settings({ trustDomain: 'prod.example' });
+  expect(free.state.mesh.trustDomain).toBe('prod.example');
 });

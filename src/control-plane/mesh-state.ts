@@ -7,6 +7,7 @@ import { Registry, type RegistryOptions } from '../registry/registry.ts';
 import type { WorldChange } from '../snapshot/world.ts';
 import { ConfigMerge, type MergedChange } from './config-merge.ts';
 import { DiscoveryScope } from './discovery-scope.ts';
+import { otherTrustDomain } from './home-trust-domain.ts';
 import { OpenDestinations } from './open-destinations.ts';
 
 /** What the state feeds: the incremental engine. */
@@ -27,6 +28,8 @@ export interface MeshStateOptions {
     text: string,
   ) => { ok: true; value: Readonly<Record<string, unknown>> } | { ok: false; error: string };
   onProblem: (message: string) => void;
+  /** Certificates are issued for the trust domain of `mesh`: settings of another one are not taken. Default false. */
+  keepTrustDomain?: boolean;
   /** Told which revision of the mesh holds a batch of a source. */
   onTaken?: (source: string, sourceRevision: number, revision: number) => void;
   /** The clock of `holdUntil`, in ms. Default: the wall clock. */
@@ -140,6 +143,11 @@ export class MeshState {
         return;
       }
       mesh = overlayMeshConfig(mesh, parsed.value);
+      const other = this.#options.keepTrustDomain && otherTrustDomain(this.#options.mesh.trustDomain, mesh);
+      if (other) {
+        this.#options.onProblem(`ConfigMap ${change.key}: data.mesh: ${other}; the settings in force stay`);
+        return;
+      }
     }
     this.#mesh = mesh;
     this.#tellUncovered();

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { isTrustDomain } from '../ca/spiffe.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import { badRange } from '../kit/guarded-fetch.ts';
 import type { HistoryLimits } from './history/history.ts';
@@ -32,7 +33,7 @@ export interface ControlPlaneOptions {
   identity?: string;
   /** How often workloads ask whether roots change, in ms. Default 5 minutes, 5 s while they do. */
   trustSyncMs?: number;
-  /** MeshConfig, in its JSON form. */
+  /** MeshConfig, in its JSON form; `--trust-domain` sets its `trustDomain`. */
   meshConfig: Record<string, unknown>;
   /** Peer authentication where no PeerAuthentication says otherwise. Default STRICT. */
   defaultMtlsMode: 'STRICT' | 'PERMISSIVE' | 'DISABLE';
@@ -65,6 +66,7 @@ Runs the control plane in the foreground.
   --etcd URL[,URL]           endpoints of etcd
   --ca DIR                   ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem
   --identity FILE            whose tokens count, an external authority, limits of connects (YAML)
+  --trust-domain NAME        trust domain of the mesh's identities (default cluster.local)
   --trust-sync SECONDS       how often workloads ask for new roots (default 300, 5 while roots change)
   --mtls strict|permissive|disable   default peer authentication (default strict)
   --allow-fetch RANGE[,…]    fetch keys of tokens from these ranges too (public addresses only by default)
@@ -91,6 +93,7 @@ const flags = {
   etcd: { type: 'string' },
   ca: { type: 'string' },
   identity: { type: 'string' },
+  'trust-domain': { type: 'string' },
   'trust-sync': { type: 'string' },
   mtls: { type: 'string' },
   'allow-fetch': { type: 'string' },
@@ -120,7 +123,11 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
       oneOf('--store', values.store, ['embedded', 'etcd', 'none']) ??
       settings.store ??
       (etcd ? 'etcd' : api ? 'embedded' : 'none'),
-    meshConfig: { ...settings.meshConfig, ...(values.lazy ? lazyMesh : {}) },
+    meshConfig: {
+      ...settings.meshConfig,
+      ...(values.lazy ? lazyMesh : {}),
+      ...(values['trust-domain'] === undefined ? {} : { trustDomain: values['trust-domain'] }),
+    },
     defaultMtlsMode:
       oneOf('--mtls', values.mtls?.toUpperCase(), ['STRICT', 'PERMISSIVE', 'DISABLE']) ??
       settings.defaultMtlsMode ??
@@ -157,6 +164,11 @@ function parse(args: readonly string[]) {
 }
 
 function check(options: ControlPlaneOptions): void {
+  const { trustDomain } = options.meshConfig;
+  if (trustDomain !== undefined && !isTrustDomain(trustDomain))
+    throw invalid(
+      `trust domain ${String(trustDomain)}: must be a host name in lower case such as prod.example`,
+    );
   const range = badRange(options.allowFetch);
   if (range !== undefined) throw invalid(`--allow-fetch: ${range} is no range such as 127.0.0.0/8`);
   if (!options.api && !options.xds && !options.insecureXds)

@@ -31,6 +31,7 @@ import { FilterQuarantine } from './filter-quarantine.ts';
 import { Flusher } from './flusher.ts';
 import { historyPaths } from './history/history-paths.ts';
 import { keepHistory } from './history/keep-history.ts';
+import { keepTrustDomain } from './home-trust-domain.ts';
 import { type IdentityService, openIdentityService } from './identity-service.ts';
 import { KeyKeeper } from './keys/key-keeper.ts';
 import { LazyMemory } from './lazy-memory.ts';
@@ -120,7 +121,8 @@ async function start(
   const state: MeshState = new MeshState({
     sources: ['files', 'store'],
     mesh,
-    targets: [...compiles, keys, ...(trust ? [trust] : [])],
+    targets: [...compiles, keys, ...(trust ? [trust] : []), ...(identity ? [aliasTarget(identity)] : [])],
+    keepTrustDomain: identity !== undefined,
     parseMesh: parseMeshSettings,
     onProblem: (message) => log.warn(message),
     onMerged(source, changes) {
@@ -214,6 +216,7 @@ async function start(
       },
       actions: { ...controlActions(identity?.ring), ...rolloutActions(trials) },
       hooks: [
+        ...(identity ? [keepTrustDomain(mesh, parseMeshSettings)] : []),
         admissionWarnings({
           world: engine.world,
           isCurrent: async () =>
@@ -273,6 +276,11 @@ async function keepKeys(
   });
   await keeper.load();
   return keeper;
+}
+
+/** Aliases of the trust domain that the settings name count at once. */
+function aliasTarget(identity: IdentityService): CompileTarget {
+  return { apply: () => undefined, setMesh: (mesh) => identity.setAliases(mesh.trustDomainAliases) };
 }
 
 /** Follows the roots of other trust domains. */

@@ -1,6 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, type JsonValue, toBinary } from '@bufbuild/protobuf';
 import { NodeSchema } from '../../gen/proto/envoy/config/core/v3/base_pb.js';
 import {
   DeltaDiscoveryRequestSchema,
@@ -15,7 +15,7 @@ const ads = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
 
 export interface NodeOptions {
   readonly id?: string;
-  readonly metadata?: Record<string, string>;
+  readonly metadata?: Record<string, JsonValue>;
 }
 
 export interface RequestOptions {

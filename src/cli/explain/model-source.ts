@@ -13,6 +13,7 @@ import { readSources } from '../analyze/read-sources.ts';
 import type { ApiClient } from '../api/api-client.ts';
 import { objectsAt } from '../history/objects-at.ts';
 import { formatTime, parseWhen } from '../history/parse-when.ts';
+import { readMeshFile } from '../mesh-file/parse-mesh-file.ts';
 import { appliedPositions } from '../origins/applied-positions.ts';
 import { plannedInstances } from './planned-instances.ts';
 
@@ -49,15 +50,25 @@ export async function sourceOfFiles(
   const planned = (await Promise.all(meshFiles.map(plannedInstances))).filter((one) => one !== undefined);
   const instances = planned.flatMap(({ objects }) => objects.map((object) => ({ object })));
   const standalone = meshFiles.length > 0;
+  const trustDomain = meshFiles.flatMap(trustDomainOf)[0] ?? defaultMeshConfig.trustDomain;
   return {
     objects: [...admitted, ...instances],
     options: {
-      mesh: { ...defaultMeshConfig, ...(standalone ? { defaultMtlsMode: 'STRICT' as const } : {}) },
+      mesh: {
+        ...defaultMeshConfig,
+        trustDomain,
+        ...(standalone ? { defaultMtlsMode: 'STRICT' as const } : {}),
+      },
       captures: new Map(planned.flatMap(({ captures }) => [...captures])),
       fill: true,
     },
     notes: [],
   };
+}
+
+function trustDomainOf(file: string): string[] {
+  const read = readMeshFile(file);
+  return read.ok ? [read.mesh.trustDomain] : [];
 }
 
 /** Objects as the server would store them. Kinds that it does not know are left out: they are other programs'. */

@@ -131,6 +131,7 @@ export const meshFileSchema = {
       }),
       ipFamilies: { type: 'array', minItems: 1, uniqueItems: true, items: { enum: ['IPv4', 'IPv6'] } },
       lazy: described('Sidecars load what they need on the first request.', { type: 'boolean' }),
+      trustDomain: described('Trust domain of the identities. Default cluster.local.', { type: 'string' }),
       version: true,
     },
     { required: ['services'] },

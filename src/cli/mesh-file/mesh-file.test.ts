@@ -160,7 +160,7 @@ describe('what is wrong is named with its place, and how to mend it', () => {
     ['services: [', /^1:12 is not YAML/],
     [
       'a: 1',
-      /^1:1 the key a is unknown; known are allowFetch, apply, gateways, ipFamilies, lazy, name, services/,
+      /^1:1 the key a is unknown; known are allowFetch, apply, gateways, ipFamilies, lazy, name, services, trustDomain/,
     ],
     ['name: x', /^1:1 a mesh file needs services/],
     [

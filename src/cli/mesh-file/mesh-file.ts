@@ -6,6 +6,8 @@ export interface MeshFile {
   readonly path: string;
   /** Name of the mesh: key `name`, else the file's directory. A DNS label. */
   readonly name: string;
+  /** Of the identities (`spiffe://<trust domain>/ns/…`). Default `cluster.local`. */
+  readonly trustDomain: string;
   /** Loopback addresses that the mesh uses. Default: IPv4 alone. */
   readonly ipFamilies: readonly IpFamily[];
   /** Sidecars load what they need on the first request. Default false. */

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { isSeq, LineCounter, parseDocument } from 'yaml';
+import { isTrustDomain } from '../../ca/spiffe.ts';
 import { badRange } from '../../kit/guarded-fetch.ts';
 import type { IpFamily } from '../../snapshot/proxy.ts';
 import type { MeshFile, MeshFileProblem, MeshGateway, MeshWorkload } from './mesh-file.ts';
@@ -79,6 +80,7 @@ function parseTop(
   let allowFetch: string[] = [];
   let ipFamilies: readonly IpFamily[] = ['IPv4'];
   let lazy = false;
+  let trustDomain = 'cluster.local';
   for (const { key, keyNode, value } of reader.entries(root, 'a mesh file') ?? []) {
     if (key === 'name') name = reader.label(value, 'name');
     else if (key === 'services') {
@@ -92,6 +94,7 @@ function parseTop(
         parseGateway(reader, entry.key, entry.value),
       );
     else if (key === 'lazy') lazy = reader.oneOf(value, 'lazy', ['true', 'false'] as const) === 'true';
+    else if (key === 'trustDomain') trustDomain = parseTrustDomain(reader, value) ?? trustDomain;
     else if (key === 'apply') apply = parseApply(reader, value, context);
     else if (key === 'allowFetch') allowFetch = parseRanges(reader, value);
     else if (key === 'ipFamilies') ipFamilies = parseFamilies(reader, value);
@@ -99,7 +102,7 @@ function parseTop(
     else if (key !== 'version' && !key.startsWith('x-'))
       reader.problem(
         keyNode,
-        `the key ${key} is unknown; known are allowFetch, apply, gateways, ipFamilies, lazy, name, services, and x-…`,
+        `the key ${key} is unknown; known are allowFetch, apply, gateways, ipFamilies, lazy, name, services, trustDomain, and x-…`,
       );
   }
   if (workloads === undefined) {
@@ -113,12 +116,23 @@ function parseTop(
     path,
     name: name ?? directoryName(context.directory),
     lazy,
+    trustDomain,
     workloads,
     gateways,
     apply,
     allowFetch,
     ipFamilies,
   };
+}
+
+function parseTrustDomain(reader: NodeReader, node: unknown): string | undefined {
+  const name = reader.text(node, 'trustDomain');
+  if (name === undefined || isTrustDomain(name)) return name;
+  reader.problem(
+    node,
+    `trustDomain ${name} is no trust domain: a host name in lower case such as prod.example`,
+  );
+  return undefined;
 }
 
 function parseRanges(reader: NodeReader, node: unknown): string[] {

@@ -17,13 +17,14 @@ export function prepareAgent(
   config: SupervisorConfig,
   settings: ProxySettings,
 ): void {
+  const { trustDomain } = mesh.mesh;
   mkdirSync(paths.workload(plan.name), { recursive: true, mode: 0o700 });
   writeJsonFile(agentConfigPath(paths, plan.name), agentConfig(plan, mesh, paths, config, settings));
-  if (agentHasCertificate(paths.workload(plan.name))) return;
+  if (agentHasCertificate(paths.workload(plan.name), trustDomain)) return;
   const tokens = openJoinTokens({ directory: join(paths.controlPlane, 'join-tokens') });
   tokens.sweep();
   const { token } = tokens.mint({
-    trustDomain: 'cluster.local',
+    trustDomain,
     namespace: plan.namespace,
     serviceAccount: plan.serviceAccount,
   });

@@ -59,6 +59,7 @@ export function controlPlaneSpec(plan: MeshPlan, paths: StatePaths, config: Supe
       ...['--kubeconfig', paths.kubeconfig],
       ...['--workloads', paths.workloads],
       ...(plan.mesh.allowFetch.length > 0 ? ['--allow-fetch', plan.mesh.allowFetch.join()] : []),
+      ...['--trust-domain', plan.mesh.trustDomain],
       ...(plan.mesh.lazy ? ['--lazy'] : []),
       ...config.controlPlaneFlags,
     ],
@@ -87,7 +88,7 @@ export function joinTokenPath(paths: StatePaths, instance: string): string {
 /** The agent's configuration file (src/agent/agent-config.ts). */
 export function agentConfig(
   instance: InstancePlan,
-  plan: Pick<MeshPlan, 'ports'>,
+  plan: Pick<MeshPlan, 'ports' | 'mesh'>,
   paths: StatePaths,
   config: SupervisorConfig,
   settings: ProxySettings,
@@ -98,6 +99,7 @@ export function agentConfig(
     workload: instance.name,
     namespace: instance.namespace,
     serviceAccount: instance.serviceAccount,
+    trustDomain: plan.mesh.trustDomain,
     labels: podLabels(instance),
     proxyType: instance.gateway ? 'router' : 'sidecar',
     metadata: { ...settings.metadata, WORKLOAD_NAME: instance.workload?.name ?? instance.name },

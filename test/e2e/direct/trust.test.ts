@@ -7,11 +7,13 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { writeMaterial } from '../../../src/ca/authority-files.ts';
 import type { RingStatus } from '../../../src/ca/ring-status.ts';
 import type { ConfigObject } from '../../../src/config/object.ts';
+import { typeUrls } from '../../../src/snapshot/resource.ts';
 import { type OpensslAuthority, opensslCertificate } from '../../support/authority.ts';
 import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
 import { call } from '../../support/http-echo.ts';
 import { startLoad } from '../../support/load.ts';
 import { revocationList } from '../../support/revocation-list.ts';
+import { DeltaClient } from '../../xds/fake-envoy.ts';
 
 // A machine that does many things at once is slow, not wrong.
 vi.setConfig({ testTimeout: 180_000 });
@@ -36,7 +38,7 @@ beforeAll(async () => {
   root = opensslCertificate({ directory, name: 'root', algorithm: 'RSA' });
   first = opensslCertificate({ directory, name: 'first', issuer: root });
   await writeMaterial(source(), material(first));
-  mesh = await openHelloMesh(['--ca', source(), '--trust-sync', '0.5']);
+  mesh = await openHelloMesh(['--ca', source(), '--trust-sync', '0.5'], 'trustDomain: prod.example\n');
   // A connection per request: every one is a handshake between two workloads.
   await mesh.apply(
     networkingObject('DestinationRule', 'handshakes', {
@@ -103,18 +105,107 @@ async function underLoad(work: () => Promise<void>): Promise<void> {
   const loads = [mesh.helloFromSleep, mesh.ingress].map((url) =>
     startLoad(url, { perSecond: 20, timeoutMs: 20_000 }),
   );
-  await work();
+  // However fast it is: enough requests to tell.
+  await Promise.all([work(), new Promise((resolve) => setTimeout(resolve, 2_000))]);
   const results = await Promise.all(loads.map((load) => load.stop()));
   expect(results.flatMap(({ failures }) => failures)).toEqual([]);
   for (const { requests } of results) expect(requests).toBeGreaterThan(20);
 }
 
+/** How the control plane answers a caller who says of himself that he is this node: the names of the secrets that he gets, or his refusal. */
+async function secretsOf(who: Caller, id: string, serviceAccount: string, labels: Record<string, string>) {
+  const config = readFileSync(mesh.state('workloads', 'sleep-0', 'agent.json'), 'utf8');
+  const { address } = (JSON.parse(config) as { controlPlane: { address: string } }).controlPlane;
+  const client = new DeltaClient(Number(address.split(':')[1]), {
+    tls: { key: who.key, cert: who.cert, rejectUnauthorized: false },
+  });
+  try {
+    const namespace = id.split('~')[2]?.split('.')[1] ?? '';
+    client.request(typeUrls.secret, {
+      node: { id, metadata: { NAMESPACE: namespace, SERVICE_ACCOUNT: serviceAccount, LABELS: labels } },
+      subscribe: ['kubernetes://door', 'kubernetes://istio-system/door', 'kubernetes://door-cacert'],
+    });
+    const refusal = client.trailers.then(({ status, message }) => `${status} ${message}`);
+    const answer = await Promise.race([client.next(), refusal]);
+    return typeof answer === 'string' ? answer : answer.resources.map(({ name }) => name);
+  } finally {
+    client.close();
+  }
+}
+
+test('the trust domain of mesh.yaml stands in every certificate; mesh settings cannot change it, but add aliases', async () => {
+  expect(leafOf('sleep-0').subjectAltName).toBe('URI:spiffe://prod.example/ns/default/sa/sleep');
+  await expect(mesh.apply(meshSettings({ trustDomain: 'else.example' }))).rejects.toThrow(
+    /trustDomain is else\.example, but this mesh was started as prod\.example/,
+  );
+  const old = caller('old', first, 'spiffe://old.example/ns/default/sa/web', first.certificate);
+  const node = 'sidecar~127.0.0.1~web.default~default.svc.cluster.local';
+  await answers(old).toEqual(refused);
+  expect(await secretsOf(old, node, 'web', {})).toMatch(/^16 /);
+  await underLoad(async () => {
+    await mesh.apply(meshSettings({ trustDomainAliases: ['old.example'] }));
+    await answers(old).toBe(200);
+    expect(await secretsOf(old, node, 'web', {})).toEqual([]);
+    await mesh.apply(meshSettings({}));
+    await answers(old).toEqual(refused);
+    expect(await secretsOf(old, node, 'web', {})).toMatch(/^16 /);
+  });
+});
+
+test('over SDS a proxy gets the credentials of its own namespace’s gateways, if it is one', async () => {
+  const door = opensslCertificate({ directory, name: 'door', ca: false, names: ['DNS:door.example'] });
+  const labels = { istio: 'ingressgateway' };
+  await mesh.apply(
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'door', namespace: 'istio-system' },
+      type: 'kubernetes.io/tls',
+      stringData: { 'tls.crt': door.certificate, 'tls.key': door.key },
+    } as ConfigObject,
+    {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'Gateway',
+      metadata: { name: 'door', namespace: 'istio-system' },
+      spec: {
+        selector: labels,
+        servers: [
+          {
+            port: { number: 443, name: 'https', protocol: 'HTTPS' },
+            hosts: ['door.example'],
+            tls: { mode: 'SIMPLE', credentialName: 'door' },
+          },
+        ],
+      },
+    } as ConfigObject,
+  );
+  const as = (namespace: string, account: string) =>
+    caller(account, first, `spiffe://prod.example/ns/${namespace}/sa/${account}`, first.certificate);
+  const node = (type: string, namespace: string) =>
+    `${type}~127.0.0.1~intruder.${namespace}~${namespace}.svc.cluster.local`;
+  const gateway = as('istio-system', 'edge');
+  expect(await secretsOf(gateway, node('router', 'istio-system'), 'edge', labels)).toEqual([
+    'kubernetes://door',
+  ]);
+  // Neither a sidecar beside it, nor a gateway that serves others, …
+  expect(await secretsOf(gateway, node('sidecar', 'istio-system'), 'edge', labels)).toEqual([]);
+  expect(await secretsOf(gateway, node('router', 'istio-system'), 'edge', { istio: 'else' })).toEqual([]);
+  // … nor whoever has the labels in another namespace, nor whoever says that he is of this one.
+  const sleep = as('default', 'sleep');
+  for (const type of ['router', 'sidecar'])
+    expect(await secretsOf(sleep, node(type, 'default'), 'sleep', labels)).toEqual([]);
+  expect(await secretsOf(sleep, node('router', 'istio-system'), 'sleep', labels)).toMatch(
+    /^7 .*the node claims/,
+  );
+  expect(await secretsOf(sleep, node('router', 'istio-system'), 'edge', labels)).toMatch(/^7 /);
+});
+
 test('another trust domain is trusted for itself alone', async () => {
   const partner = opensslCertificate({ directory, name: 'partner-root' });
   const chain = first.certificate;
-  const own = caller('own', first, 'spiffe://cluster.local/ns/default/sa/web', chain);
+  const own = caller('own', first, 'spiffe://prod.example/ns/default/sa/web', chain);
   const theirs = caller('theirs', partner, 'spiffe://partner.example/ns/shop/sa/cart');
-  const forged = caller('forged', partner, 'spiffe://cluster.local/ns/default/sa/web');
+  const forged = caller('forged', partner, 'spiffe://prod.example/ns/default/sa/web');
   const reverse = caller('reverse', first, 'spiffe://partner.example/ns/shop/sa/cart', chain);
   await answers(own).toBe(200);
   for (const who of [theirs, forged, reverse]) expect(await ask(who)).toEqual(refused);
@@ -136,7 +227,7 @@ test('another trust domain is trusted for itself alone', async () => {
 });
 
 test('a revoked certificate is refused by proxies and by the control plane, until the list says otherwise', async () => {
-  const web = 'spiffe://cluster.local/ns/default/sa/web';
+  const web = 'spiffe://prod.example/ns/default/sa/web';
   const [good, bad] = [
     caller('good', first, web, first.certificate),
     caller('bad', first, web, first.certificate),
