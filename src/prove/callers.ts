@@ -1,5 +1,7 @@
 import { identityOf } from '../explain/hop.ts';
+import { suggest } from '../explain/suggest.ts';
 import type { Model, ModelWorkload } from '../model/model.ts';
+import { workloadName, workloadNames } from '../request-space/workload-name.ts';
 import type { CallerPattern, CallerTerm } from './claim.ts';
 
 /** Somebody as a server's sidecar sees it. */
@@ -40,5 +42,25 @@ function takes(term: CallerTerm, { kind, at }: Caller): boolean {
   if (kind !== 'workload' || !at || at.workload.namespace !== term.namespace) return false;
   if (term.kind === 'namespace') return true;
   if (term.kind === 'account') return (at.workload.serviceAccount || 'default') === term.name;
-  return [at.workload.name, at.workload.controller, at.workload.labels.app].includes(term.name);
+  return workloadNames(at.workload).includes(`${term.name}.${term.namespace}`);
+}
+
+/** What is wrong with the names of a claim's callers: a slip there would prove what nobody asked. */
+export function unknownCaller(model: Model, { any, except }: CallerPattern): string | undefined {
+  const workloads = [...model.workloads.values()];
+  for (const term of [...any, ...except]) {
+    if (term.kind === 'anyone' || term.kind === 'outside' || term.kind === 'plaintext') continue;
+    if (workloads.some((at) => takes(term, { kind: 'workload', at, address: '' }))) continue;
+    if (term.kind === 'namespace') return `there is no workload in namespace ${term.namespace}`;
+    const wanted = `${term.name}.${term.namespace}`;
+    const known = workloads.map(({ workload }) =>
+      term.kind === 'account'
+        ? `${workload.serviceAccount || 'default'}.${workload.namespace}`
+        : workloadName(workload),
+    );
+    const near = suggest(wanted, known);
+    const meant = near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
+    return `there is no ${term.kind === 'account' ? 'workload of account' : 'workload'} ${wanted}${meant}`;
+  }
+  return undefined;
 }

@@ -8,7 +8,7 @@ import { depart, send } from '../request-space/journey.ts';
 import { outcomeOf, type RequestOutcome } from '../request-space/outcome.ts';
 import type { Variant } from '../request-space/space.ts';
 import { type Arrival, arrivalsAt, conditionsAt, outcomeOfArrival } from './arrivals.ts';
-import { type Caller, callersOf } from './callers.ts';
+import { type Caller, callersOf, unknownCaller } from './callers.ts';
 import type { Claim } from './claim.ts';
 import { type Server, serversOf } from './servers.ts';
 
@@ -69,6 +69,8 @@ export function prove(model: Model, claim: Claim, options: ProveOptions = {}): P
         message: `there is no service ${claim.service} in namespace ${claim.namespace}`,
       },
     };
+  const unknown = unknownCaller(model, claim.from);
+  if (unknown !== undefined) return { ok: false, error: { code: 'CallerUnknown', message: unknown } };
   return { ok: true, proof: new Search(model, claim, servers, options).run() };
 }
 

@@ -102,10 +102,21 @@ describe('prove', () => {
         const [path = ''] = new URL(proof.counterExample.url).pathname.split('?');
         if (claim.path?.prefix === false) expect(path).toBe(claim.path.text);
         if (claim.methods) expect(claim.methods).toContain(proof.counterExample.method);
+        if (proof.counterExample.from)
+          expect(who.map(({ at }) => at?.key)).toContain(proof.counterExample.from);
       }
     }
     console.log(JSON.stringify({ rounds, requests, ...seen }));
     expect(seen.proved).toBeGreaterThan(1);
     expect(seen.refuted).toBeGreaterThan(1);
+  });
+
+  it('refuses a claim about callers that nobody is: a slip would prove what nobody asked', () => {
+    const model = meshOf(new Random(1));
+    for (const who of ['!workload/clint.shop', 'namespace/shopp', '!account/nobody.shop']) {
+      const parsed = parseClaim(`from ${who} to web.shop`);
+      if (!parsed.ok) throw new Error(parsed.error);
+      expect(prove(model, parsed.value), who).toMatchObject({ ok: false, error: { code: 'CallerUnknown' } });
+    }
   });
 });
