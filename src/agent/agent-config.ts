@@ -5,6 +5,7 @@ import { isAbsolute, join } from 'node:path';
 import { type KeyType, keyTypes } from '../ca/client.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import type { ExplicitCapture } from '../snapshot/proxy.ts';
+import { type BootstrapPatch, mostBootstrapPatches } from './merge-bootstrap.ts';
 
 /** What an agent is told by its supervisor (a JSON file) or by its pod (environment variables). */
 export interface AgentConfig {
@@ -81,6 +82,8 @@ export interface AgentConfig {
     maxConnections: number;
     /** Further statistics to keep, by prefix, suffix or regular expression. */
     stats: { prefixes: string[]; suffixes: string[]; regexps: string[] };
+    /** EnvoyFilters' patches of its bootstrap, in order; at most 64. Default none. */
+    bootstrapPatches: readonly BootstrapPatch[];
   };
   drain: {
     /** Longest wait for requests to end, in seconds. Default 45. */
@@ -225,6 +228,7 @@ export function parseAgentConfig(
         suffixes: read.list('envoy.stats.suffixes', stats.suffixes ?? []),
         regexps: read.list('envoy.stats.regexps', stats.regexps ?? []),
       },
+      bootstrapPatches: read.bootstrapPatches(envoy.bootstrapPatches ?? []),
     },
     drain: {
       seconds: read.number('drain.seconds', drain.seconds ?? 45, 0, 3_600),
@@ -343,6 +347,18 @@ class Reader {
     if (!Array.isArray(capture.inbound)) this.#complain('capture.inbound', 'must be a list');
     this.number('capture.httpProxy', capture.httpProxy, 0, 65_535);
     return value as ExplicitCapture;
+  }
+
+  bootstrapPatches(value: unknown): readonly BootstrapPatch[] {
+    if (!Array.isArray(value) || value.length > mostBootstrapPatches) {
+      this.#complain('envoy.bootstrapPatches', `must be a list of at most ${mostBootstrapPatches}`);
+      return [];
+    }
+    return value.map((entry, index) => {
+      const path = `envoy.bootstrapPatches[${index}]`;
+      const patch = this.object(path, entry);
+      return { id: this.text(`${path}.id`, patch.id), value: this.object(`${path}.value`, patch.value) };
+    });
   }
 
   applicationMetrics(value: unknown): { port: number; path: string } {

@@ -12,6 +12,7 @@ import { EnvoyProcess } from './envoy-process.ts';
 import { startEndpoints } from './http-endpoints.ts';
 import type { HeldCertificate } from './identity-store.ts';
 import { constantLabels } from './metrics-merge.ts';
+import { PatchedBootstrap } from './patched-bootstrap.ts';
 import { peerTrust } from './peer-trust.ts';
 import { readinessProblem } from './readiness.ts';
 import { keepRegistered, type Registration } from './registration.ts';
@@ -51,15 +52,24 @@ export async function startAgent(
       ? new CertificateKeeper(config, log, { onCredentialLost: () => finish('needs-join-token') })
       : new SocketIdentity({ ...config, identitySocket }, log);
   const facts = workloadFacts({ ...config, name: config.workload });
+  const base = buildBootstrap(config, {
+    adminSocket: sockets.admin,
+    sdsSocket: identitySocket ?? sockets.sds,
+  });
+  const patches = config.envoy.bootstrapPatches;
+  const bootstrap = new PatchedBootstrap({
+    base,
+    patches,
+    envoyPath: options.envoyPath,
+    tryFile: `${files.bootstrap}.try.json`,
+    log,
+  });
   const envoy = new EnvoyProcess({
     path: options.envoyPath,
     args: envoyArguments(config),
     bootstrapFile: files.bootstrap,
-    bootstrap: JSON.stringify(
-      buildBootstrap(config, { adminSocket: sockets.admin, sdsSocket: identitySocket ?? sockets.sds }),
-      null,
-      1,
-    ),
+    bootstrap: JSON.stringify([base, patches]),
+    render: (failure) => bootstrap.render(failure),
     environment: { ...config.environment, [peerVariable]: encodeFacts(facts) },
     logFile: files.envoyLog,
     maxLogBytes: config.envoy.maxLogBytes,

@@ -22,7 +22,7 @@ const CONNECTION_MONITOR =
   'type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig';
 
 /** The release of Istio whose API we speak: EnvoyFilters choose proxies by it. */
-const istioVersion = '1.31.1';
+export const istioVersion = '1.31.1';
 
 /** Statistics flush. Histograms read zero until one has passed, so scrapes lag by at most this. */
 const STATS_FLUSH = '5s';

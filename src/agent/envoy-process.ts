@@ -14,7 +14,10 @@ export interface EnvoyProcessOptions {
   /** `-c` and its file are added. */
   args: readonly string[];
   bootstrapFile: string;
+  /** What the Envoy that is wanted is known by: another text means another Envoy. */
   bootstrap: string;
+  /** The text of the bootstrap's file, asked for before each start. `failure`: why the last Envoy ended soon after its start. */
+  render: (failure?: string) => Promise<string>;
   /** Added to our own. */
   environment: Readonly<Record<string, string>>;
   logFile: string;
@@ -33,6 +36,8 @@ interface Noted extends ProcessId {
 
 /** An Envoy that ran this long has proved itself: the next crash starts counting anew. */
 const STABLE_MS = 60_000;
+/** One that ends this soon has not taken its bootstrap. */
+const EARLY_MS = 5_000;
 const WATCH_MS = 500;
 const ROTATE_MS = 15_000;
 const KILL_AFTER_MS = 5_000;
@@ -106,15 +111,20 @@ export class EnvoyProcess {
     const { log } = this.#options;
     const stopped = aborted(signal);
     if (adopted) log.info('adopted the running Envoy', { pid: adopted.pid });
+    let failure: string | undefined;
     for (let attempt = 0, next = adopted; !signal.aborted; next = undefined) {
+      const bootstrap = next ? '' : await this.#options.render(failure);
+      if (signal.aborted) return;
       const startedAt = this.#clock.now();
-      const ended = next ? this.#watch(next) : this.#spawn();
+      const ended = next ? this.#watch(next) : this.#spawn(bootstrap);
       const why = await Promise.race([ended, stopped]);
       if (signal.aborted) return;
-      if (this.#clock.now() - startedAt > STABLE_MS) attempt = 0;
+      const ran = this.#clock.now() - startedAt;
+      if (ran > STABLE_MS) attempt = 0;
       const delay = backoffDelay(attempt++, { initialMs: 100, maxMs: 30_000 });
       this.#restarts++;
       const tail = tailEnvoyLog(this.#options.logFile, 3);
+      failure = ran < EARLY_MS ? `Envoy ${why} at once: ${tail.split('\n').at(-1)}` : undefined;
       log.error(`Envoy ${why}; starting it again in ${Math.round(delay)} ms`, {
         restarts: this.#restarts,
         log: this.#options.logFile,
@@ -124,8 +134,8 @@ export class EnvoyProcess {
     }
   }
 
-  #spawn(): Promise<string> {
-    const { path, args, bootstrapFile, bootstrap, environment, logFile, log } = this.#options;
+  #spawn(bootstrap: string): Promise<string> {
+    const { path, args, bootstrapFile, environment, logFile, log } = this.#options;
     let child: ChildProcess;
     try {
       writeFileAtomicSync(bootstrapFile, bootstrap);

@@ -66,3 +66,41 @@ test('says which patches change nothing, once, and takes it back', async () => {
   await expect.poll(() => written.at(-1)).toMatchObject({ status: 'True' });
   expect(written.length).toBe(3);
 });
+
+test('says which BOOTSTRAP patches proxies run without, though nothing else changes', async () => {
+  const engine = createEngine({ roots: roots.collections });
+  engine.setMesh(defaultMeshConfig);
+  const written: Omit<StatusCondition, 'type'>[] = [];
+  const reporter = new PatchReporter({
+    kinds: createBuiltInRegistry(),
+    writer: { report: (_ref, _type, condition) => void (condition && written.push(condition)) },
+    compile: engine,
+    rootNamespace: () => 'istio-system',
+    delayMs: 1,
+    bootstrapMs: 1,
+    restMs: 1,
+  });
+  stop = () => reporter.close();
+  const object = filter([
+    { applyTo: 'BOOTSTRAP', patch: { operation: 'MERGE', value: { stats_flush_interval: '1s' } } },
+  ]);
+  engine.apply([{ kind: 'EnvoyFilter', key: 'default/f', value: object }]);
+  reporter.observe([{ group: 'networking.istio.io', kind: 'EnvoyFilter', key: 'default/f', object }]);
+  engine.flush();
+  await expect.poll(() => written).toMatchObject([{ reason: 'NoProxy' }]);
+  const client = testProxy('client');
+  const withReport = (report: object) =>
+    engine.connect({ ...client, metadata: { ...client.metadata, OSTRIA_BOOTSTRAP_PATCHES: report } });
+  withReport({ applied: [], refused: { 'default/f#0': 'no such extension' } });
+  await expect
+    .poll(() => written.at(-1))
+    .toMatchObject({
+      status: 'False',
+      reason: 'RejectedByProxy',
+      message: expect.stringMatching(
+        /^spec\.configPatches\[0\]: .*client runs without it.*: no such extension$/,
+      ),
+    });
+  withReport({ applied: ['default/f#0'], refused: {} });
+  await expect.poll(() => written.at(-1)).toMatchObject({ status: 'True' });
+});

@@ -2,6 +2,7 @@ import type { KindRegistry } from '../config/kind.ts';
 import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
 import { type EnvoyFilter, patchId, selectsProxy } from '../features/extensibility/envoy-filter/schema.ts';
+import { readBootstrapPatchReport } from '../kit/bootstrap-patch-report.ts';
 import type { MeshProxy } from '../snapshot/proxy.ts';
 import type { Push } from '../snapshot/push.ts';
 import { type Resource, removedType, typeUrls } from '../snapshot/resource.ts';
@@ -22,6 +23,8 @@ export interface PatchReporterOptions {
   readonly rootNamespace: () => string;
   /** Pause between a change and the look at what patches made of it, in ms. Default 1,000. */
   readonly delayMs?: number;
+  /** Pause between two looks at what agents tell of BOOTSTRAP patches, in ms: a proxy that comes back is no change. Default 5,000. */
+  readonly bootstrapMs?: number;
   /** Shortest time between two writes to one object, in ms. Default 30,000. */
   readonly restMs?: number;
 }
@@ -48,7 +51,7 @@ export class PatchReporter {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: PatchReporterOptions) {
-    this.#options = { delayMs: 1_000, restMs: 30_000, ...options };
+    this.#options = { delayMs: 1_000, bootstrapMs: 5_000, restMs: 30_000, ...options };
     this.#unsubscribe = options.compile.onPush(() => this.#later(this.#options.delayMs));
   }
 
@@ -77,8 +80,13 @@ export class PatchReporter {
     this.#timer = undefined;
     const applied = this.#appliedPatches();
     const proxies = [...this.#options.compile.proxies.values()];
+    if ([...this.#filters.values()].some(patchesBootstrap)) this.#later(this.#options.bootstrapMs);
     for (const [key, filter] of this.#filters)
-      this.#report(key, verdictOf(key, filter, applied, this.#selected(filter, proxies)));
+      this.#report(
+        key,
+        refusedAtStart(key, filter, proxies) ??
+          verdictOf(key, filter, applied, this.#selected(filter, proxies)),
+      );
   }
 
   #selected(filter: EnvoyFilter, proxies: readonly MeshProxy[]): number {
@@ -141,6 +149,36 @@ function verdictOf(
     reason: 'PatchMatchesNothing',
     message: `${named.join(', ')}${more} changes nothing of what the ${selected} connected ${selected === 1 ? 'proxy that this filter selects holds' : 'proxies that this filter selects hold'} now: compare the match with \`ostria proxy-config\``,
   };
+}
+
+function patchesBootstrap({ spec }: EnvoyFilter): boolean {
+  return spec?.configPatches?.some(({ applyTo }) => applyTo === 'BOOTSTRAP') ?? false;
+}
+
+/** BOOTSTRAP patches that Envoy does not start with: the agents leave them out, and say so. */
+function refusedAtStart(
+  key: string,
+  filter: EnvoyFilter,
+  proxies: readonly MeshProxy[],
+): Verdict | undefined {
+  const patches = filter.spec?.configPatches ?? [];
+  const refusals = patches.flatMap(({ applyTo }, index) => {
+    if (applyTo !== 'BOOTSTRAP') return [];
+    const told = proxies.flatMap(({ name, namespace, metadata }) => {
+      const why = readBootstrapPatchReport(metadata).refused[patchId(key, index)];
+      return why === undefined ? [] : [{ proxy: `${namespace}/${name}`, why }];
+    });
+    const [first] = told;
+    const more = told.length > 1 ? ` and ${told.length - 1} more` : '';
+    return first
+      ? [
+          `spec.configPatches[${index}]: ${first.proxy}${more} runs without it, as Envoy does not start with it: ${first.why}`,
+        ]
+      : [];
+  });
+  return refusals.length === 0
+    ? undefined
+    : { status: 'False', reason: 'RejectedByProxy', message: refusals.slice(0, 5).join('; ') };
 }
 
 function toldBefore(object: ConfigObject): string | undefined {

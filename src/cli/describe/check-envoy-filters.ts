@@ -172,7 +172,7 @@ function checkFilter(
       return {
         ...base,
         state: 'not checked' as const,
-        why: 'it changes how Envoy is started, which is not part of what is compiled',
+        why: 'it changes how Envoy is started: the agent tries it with Envoy, and the condition Matched says what came of it',
       };
     const held = selected.flatMap((proxy) => [...(compiled.get(proxy)?.values() ?? [])]);
     return { ...base, state: 'dead' as const, why: whyDead(patch, held, selected) };

@@ -93,7 +93,7 @@ export function agentConfig(
   config: SupervisorConfig,
   settings: ProxySettings,
 ): Record<string, unknown> {
-  const { concurrency, stats, drainSeconds, environment, certificate } = settings;
+  const { concurrency, stats, drainSeconds, environment, certificate, bootstrapPatches } = settings;
   const applicationMetrics = instance.labels['prometheus.io/port'];
   return {
     workload: instance.name,
@@ -116,6 +116,7 @@ export function agentConfig(
       path: config.envoyPath,
       ...(concurrency === undefined ? {} : { concurrency }),
       ...(stats ? { stats } : {}),
+      ...(bootstrapPatches ? { bootstrapPatches } : {}),
       ...(drainSeconds === undefined ? {} : { drainSeconds }),
     },
     drain: { seconds: terminationSeconds(settings), minimumSeconds: 1 },

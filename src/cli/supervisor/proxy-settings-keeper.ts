@@ -4,6 +4,7 @@ import { messageOf } from '../../kit/coded-error.ts';
 import type { ApiClient } from '../api/api-client.ts';
 import { readJsonFile } from '../state/json-file.ts';
 import type { StatePaths } from '../state/state-directory.ts';
+import type { MeshBootstrapPatch } from './bootstrap-patches.ts';
 import { podLabels } from './mesh-objects.ts';
 import type { InstancePlan } from './mesh-plan.ts';
 import { type Objects, ObjectsWatch } from './objects-watch.ts';
@@ -20,11 +21,15 @@ const paths = {
   proxyConfigs: '/apis/networking.istio.io/v1beta1/proxyconfigs',
   configMaps: `/api/v1/namespaces/${rootNamespace}/configmaps`,
   pods: '/api/v1/pods',
+  envoyFilters: '/apis/networking.istio.io/v1alpha3/envoyfilters',
 } as const;
 
 type Collection = keyof typeof paths;
 
-/** Knows the settings of each proxy: those of MeshConfig, of ProxyConfigs and of the Pods' annotations in the store. */
+/**
+ * Knows the settings of each proxy: those of MeshConfig, of ProxyConfigs, of the Pods' annotations and of EnvoyFilters' BOOTSTRAP
+ * patches in the store.
+ */
 export class ProxySettingsKeeper {
   readonly #watch: ObjectsWatch<Collection>;
   readonly #log: (line: string) => void;
@@ -78,14 +83,20 @@ export class ProxySettingsKeeper {
     const settings = proxySettings(this.#sources, {
       namespace,
       labels: podLabels(instance),
+      isGateway: instance.gateway !== undefined,
       ...(annotation === undefined ? {} : { annotation }),
     });
     for (const note of settings.notes) this.#tell(`proxy of ${name}: ${note}`);
     return settings;
   }
 
-  async #take({ proxyConfigs, configMaps, pods }: Objects<Collection>): Promise<void> {
-    this.#sources = { mesh: await this.#meshDefaults(configMaps), rootNamespace, proxyConfigs };
+  async #take({ proxyConfigs, configMaps, pods, envoyFilters }: Objects<Collection>): Promise<void> {
+    this.#sources = {
+      mesh: await this.#meshDefaults(configMaps),
+      rootNamespace,
+      proxyConfigs,
+      bootstrapPatches: await readPatches(envoyFilters),
+    };
     this.#known = new WeakMap();
     this.#annotations = new Map(
       pods.map(({ metadata }) => [
@@ -121,6 +132,18 @@ export class ProxySettingsKeeper {
   }
 }
 
+/** Envoy's messages are read where somebody patches a bootstrap: seldom. */
+async function readPatches(filters: readonly ConfigObject[]): Promise<readonly MeshBootstrapPatch[]> {
+  if (filters.length === 0) return [];
+  const { readBootstrapPatches } = await import('./bootstrap-patches.ts');
+  return readBootstrapPatches(filters, rootNamespace);
+}
+
+function patchesBootstrap({ spec }: ConfigObject): boolean {
+  const { configPatches } = (spec ?? {}) as { configPatches?: readonly { applyTo?: string }[] };
+  return configPatches?.some(({ applyTo }) => applyTo === 'BOOTSTRAP') ?? false;
+}
+
 function keep(collection: Collection, object: ConfigObject): ConfigObject | undefined {
   const { apiVersion, kind, metadata, spec } = object;
   const { name, namespace, creationTimestamp, annotations } = metadata;
@@ -134,6 +157,7 @@ function keep(collection: Collection, object: ConfigObject): ConfigObject | unde
     },
   };
   if (collection === 'proxyConfigs') return { ...head, spec };
+  if (collection === 'envoyFilters') return patchesBootstrap(object) ? { ...head, spec } : undefined;
   if (collection === 'configMaps') return name === 'istio' ? { ...head, data: object.data } : undefined;
   const annotation = annotations?.[proxyConfigAnnotation];
   if (annotation === undefined) return undefined;

@@ -1,8 +1,12 @@
 import { parse } from 'yaml';
+import { istioVersion } from '../../agent/envoy-bootstrap.ts';
+import { type BootstrapPatch, mostBootstrapPatches } from '../../agent/merge-bootstrap.ts';
 import { type KeyType, keyTypes } from '../../ca/client.ts';
 import { durationNanos } from '../../config/kinds/istio/durations.ts';
 import type { ConfigObject } from '../../config/object.ts';
 import { compileRegex } from '../../config/schema/regex.ts';
+
+import type { MeshBootstrapPatch } from './bootstrap-patches.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -15,6 +19,8 @@ export interface ProxySources {
   readonly mesh: Json;
   readonly rootNamespace: string;
   readonly proxyConfigs: readonly ConfigObject[];
+  /** BOOTSTRAP patches of EnvoyFilters, in order. Default none. */
+  readonly bootstrapPatches?: readonly MeshBootstrapPatch[];
 }
 
 /** Whose settings. */
@@ -23,6 +29,8 @@ export interface ProxyOwner {
   readonly labels: Readonly<Record<string, string>>;
   /** Its annotation's text. */
   readonly annotation?: string;
+  /** Default: a sidecar. */
+  readonly isGateway?: boolean;
 }
 
 /** What an agent is started with. */
@@ -35,6 +43,8 @@ export interface ProxySettings {
   readonly metadata: Json;
   /** Statistics to keep. */
   readonly stats?: Readonly<Record<'prefixes' | 'suffixes' | 'regexps', readonly string[]>>;
+  /** What EnvoyFilters merge into Envoy's bootstrap. */
+  readonly bootstrapPatches?: readonly BootstrapPatch[];
   /** How long connections end when a listener changes. */
   readonly drainSeconds?: number;
   /** How long requests may take to end when the proxy does. */
@@ -93,17 +103,33 @@ export function proxySettings(sources: ProxySources, owner: ProxyOwner): ProxySe
   const drain = seconds(drainDuration, 'drainDuration', notes);
   const termination = seconds(terminationDrainDuration, 'terminationDrainDuration', notes);
   const stats = patterns(config.proxyStatsMatcher, notes);
+  const allMetadata = { ...metadata, ...reported };
+  const bootstrapPatches = ownPatches(sources, owner, allMetadata, notes);
   return {
     ...(threads === undefined ? {} : { concurrency: threads }),
     environment,
-    metadata: { ...metadata, ...reported },
+    metadata: allMetadata,
     ...(stats ? { stats } : {}),
+    ...(bootstrapPatches.length > 0 ? { bootstrapPatches } : {}),
     ...(drain === undefined ? {} : { drainSeconds: drain }),
     ...(termination === undefined ? {} : { terminationDrainSeconds: termination }),
     ...certificateSettings(environment, notes),
     holdApplication: config.holdApplicationUntilProxyStarts === true,
     notes,
   };
+}
+
+function ownPatches(
+  { bootstrapPatches = [] }: ProxySources,
+  { namespace, labels, isGateway = false }: ProxyOwner,
+  metadata: Json,
+  notes: string[],
+): BootstrapPatch[] {
+  const proxy = { namespace, labels, isGateway, metadata: { ISTIO_VERSION: istioVersion, ...metadata } };
+  const own = bootstrapPatches.filter((patch) => patch.isFor(proxy)).map(({ id, value }) => ({ id, value }));
+  if (own.length > mostBootstrapPatches)
+    notes.push(`of its ${own.length} BOOTSTRAP patches the first ${mostBootstrapPatches} are taken`);
+  return own.slice(0, mostBootstrapPatches);
 }
 
 /**

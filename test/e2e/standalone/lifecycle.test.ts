@@ -102,6 +102,51 @@ describe('a mesh on this machine', () => {
     expect(stdout).toContain('spiffe://cluster.local/ns/default/sa/shell');
   }, 60_000);
 
+  test('a BOOTSTRAP patch reaches Envoy; with one that breaks its start the proxy runs without, and the object says so', async () => {
+    const file = join(ostria.home, 'bootstrap.yaml');
+    const patch = (value: object) => ({ applyTo: 'BOOTSTRAP', patch: { operation: 'MERGE', value } });
+    const clusters = [{ name: 'xds-grpc', connect_timeout: '1s' }];
+    writeFileSync(
+      file,
+      JSON.stringify({
+        apiVersion: 'networking.istio.io/v1alpha3',
+        kind: 'EnvoyFilter',
+        metadata: { name: 'start', namespace: 'default' },
+        spec: {
+          workloadSelector: { labels: { app: 'httpbin' } },
+          configPatches: [
+            patch({ stats_flush_interval: '2s', stats_eviction_interval: '10s' }),
+            patch({ static_resources: { clusters } }),
+          ],
+        },
+      }),
+    );
+    const running = () =>
+      readFileSync(join(ostria.home, 'helloworld', 'workloads', 'httpbin-0', 'envoy-bootstrap.json'), 'utf8');
+    expect((await ostria.run(['apply', '-f', file])).code).toBe(0);
+    await vi.waitFor(() => expect(running()).toContain('"stats_flush_interval": "2s"'), {
+      timeout: 20_000,
+      interval: 300,
+    });
+    await vi.waitFor(
+      async () => {
+        const { stdout } = await ostria.run(['get', 'envoyfilter', 'start', '-o', 'json']);
+        const { status } = JSON.parse(stdout) as { status?: { conditions?: { message: string }[] } };
+        expect(status?.conditions?.map(({ message }) => message).join()).toMatch(
+          /spec\.configPatches\[1\]: default\/httpbin-0 runs without it.*duplicate cluster 'xds-grpc'/,
+        );
+      },
+      { timeout: 30_000, interval: 500 },
+    );
+    await allReady();
+    expect((await ostria.run(['delete', '-f', file])).code).toBe(0);
+    await vi.waitFor(() => expect(running()).toContain('"stats_flush_interval": "5s"'), {
+      timeout: 20_000,
+      interval: 300,
+    });
+    await allReady();
+  }, 120_000);
+
   test('a process that joins serves while it runs', async () => {
     const script = `require('http').createServer((q, s) => s.end('Hello version: v9')).listen(process.env.PORT, '127.0.0.1')`;
     const child = spawn(

@@ -53,6 +53,15 @@ function targetProblems(filter: EnvoyFilter, key: string): Problem[] {
   );
 }
 
+/** What a patch of the bootstrap does not change: how the proxy is known, reached and supplied (src/agent/merge-bootstrap.ts). */
+function bootstrapFieldsKept(value: Readonly<Record<string, unknown>>): string[] {
+  const { admin } = value as { admin?: { address?: unknown } };
+  return [
+    ...['node', 'dynamic_resources', 'dynamicResources'].filter((field) => value[field] !== undefined),
+    ...(admin?.address === undefined ? [] : ['admin.address']),
+  ];
+}
+
 function patchProblems(filter: EnvoyFilter, key: string, index: number): Problem[] {
   const config = filter.spec?.configPatches?.[index];
   const { applyTo = 'INVALID', patch = {}, match } = config ?? {};
@@ -82,14 +91,25 @@ function patchProblems(filter: EnvoyFilter, key: string, index: number): Problem
         ),
       );
   }
-  if (applyTo === 'BOOTSTRAP')
-    found.push(
-      problem(
-        'NotActedOn',
-        path,
-        'BOOTSTRAP patches do not reach proxies yet: a restart would not change that',
-      ),
-    );
+  if (applyTo === 'BOOTSTRAP') {
+    if (patch.operation !== 'MERGE')
+      found.push(
+        problem(
+          'NotActedOn',
+          `${path}.patch.operation`,
+          `a bootstrap is patched by MERGE alone: this one is left out`,
+        ),
+      );
+    const kept = bootstrapFieldsKept(patch.value ?? {});
+    if (kept.length > 0)
+      found.push(
+        problem(
+          'NotActedOn',
+          `${path}.patch.value`,
+          `${kept.join(', ')}: the mesh's own in every bootstrap, so left as it is; the rest of the patch is taken`,
+        ),
+      );
+  }
   if (match?.context === 'WAYPOINT' || match?.waypoint)
     found.push(problem('NotActedOn', `${path}.match`, 'waypoints are not built yet: nothing is patched'));
   return found;
