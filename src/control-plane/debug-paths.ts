@@ -27,6 +27,8 @@ export function debugPaths(parts: {
   ring: AuthorityRing | undefined;
   pages: DebugPages;
   kinds: KindRegistry;
+  /** Hosts that the control plane's servers listen on, by server. */
+  listeners: Readonly<Record<string, string>>;
 }): Readonly<Record<string, SystemPath>> {
   const { ledger, engine, state, delivery, ring, pages, kinds } = parts;
   return {
@@ -64,6 +66,7 @@ export function debugPaths(parts: {
           }),
         }
       : {}),
+    '/debug/listeners': () => parts.listeners,
     '/debug/conflicts': () => state.merge.conflicts(),
     /** `?origin=ID`, repeatable: where it stands in the files that the control plane reads itself. */
     '/debug/positions': (query) => positionsOf(kinds, state.merge, query.getAll('origin')),

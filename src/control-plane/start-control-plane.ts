@@ -211,7 +211,16 @@ async function start(
       release: ostriaVersion(),
       checks: {},
       paths: {
-        ...debugPaths({ ledger, engine, state, delivery, ring: identity?.ring, pages: debug.pages, kinds }),
+        ...debugPaths({
+          ledger,
+          engine,
+          state,
+          delivery,
+          ring: identity?.ring,
+          pages: debug.pages,
+          kinds,
+          listeners: listenersOf(options),
+        }),
         ...(history ? historyPaths(history) : {}),
       },
       actions: { ...controlActions(identity?.ring), ...rolloutActions(trials) },
@@ -276,6 +285,14 @@ async function keepKeys(
   });
   await keeper.load();
   return keeper;
+}
+
+function listenersOf({ api, xds, insecureXds, monitoring }: ControlPlaneOptions): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries({ api, xds, insecureXds, monitoring }).flatMap(([name, address]) =>
+      address ? [[name, address.host]] : [],
+    ),
+  );
 }
 
 /** Aliases of the trust domain that the settings name count at once. */

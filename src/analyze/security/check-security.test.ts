@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { opensslCertificate } from '../../../test/support/authority.ts';
 import { parseYamlDocuments } from '../../config/yaml-documents.ts';
 import { checkSecurity } from './check-security.ts';
 import type { SecurityFacts } from './finding.ts';
@@ -10,6 +14,7 @@ const tight: SecurityFacts = {
   standalone: false,
   allowFetch: [],
   certificates: [],
+  listeners: {},
   now: Date.UTC(2026, 0, 1),
 };
 
@@ -160,4 +165,65 @@ test('the installation: defaults, unknown hosts, fetches from private ranges, au
   expect(found('', { certificates: ending(40) })).toEqual([]);
   expect(found('', { certificates: ending(20) })).toEqual(['Medium CertificateEnds ']);
   expect(found('', { certificates: ending(-1) })).toEqual(['High CertificateEnds ']);
+});
+
+test('ports of the control plane that ask nobody who he is, and certificates that nobody renews', () => {
+  const loopback = { api: '127.0.0.1', xds: '0.0.0.0', monitoring: '127.0.0.1' };
+  expect(found('', { listeners: loopback, firstWorkloadEnd: new Date(tight.now + 12 * 3_600_000) })).toEqual(
+    [],
+  );
+  expect(found('', { listeners: { insecureXds: '127.0.0.1', monitoring: '10.0.0.1' } })).toEqual([
+    'High InsecureXds --insecure-xds',
+    'Low MonitoringReachable --monitoring',
+  ]);
+  expect(found('', { firstWorkloadEnd: new Date(tight.now + 600_000) })).toEqual([
+    'Low WorkloadCertificateEnds ',
+  ]);
+});
+
+const kubernetesGateway = (listener: string) =>
+  `apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: x, namespace: shop}\nspec: {gatewayClassName: istio, listeners: [${listener}]}\n`;
+const redirect = (filter: string) =>
+  `---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r, namespace: shop}\nspec: {parentRefs: [{name: x, sectionName: http}], rules: [{filters: [${filter}]}]}\n`;
+
+test('listeners of Gateway API gateways', () => {
+  const http = kubernetesGateway('{name: http, port: 80, protocol: HTTP}');
+  const open = 'Medium GatewayWithoutTls spec.listeners[0].protocol 4:68';
+  expect(found(http)).toEqual([open]);
+  const toHttps = '{type: RequestRedirect, requestRedirect: {scheme: https}}';
+  expect(found(http + redirect(toHttps))).toEqual([]);
+  expect(found(http + redirect('{type: RequestRedirect, requestRedirect: {hostname: b}}'))).toEqual([open]);
+  expect(found(kubernetesGateway('{name: s, port: 443, protocol: HTTPS}'))).toEqual([]);
+  const anyone = '{name: s, port: 443, protocol: HTTPS, allowedRoutes: {namespaces: {from: All}}}';
+  expect(found(kubernetesGateway(anyone))).toEqual([
+    expect.stringMatching(/^Low AnyNamespace spec\.listeners\[0\]\.allowedRoutes\.namespaces\.from /),
+  ]);
+});
+
+test('certificates that gateways serve', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ostria-check-'));
+  try {
+    const { certificate } = opensslCertificate({ directory, name: 'door', ca: false, days: 90 });
+    const secret = `---\n${JSON.stringify({
+      ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'door', namespace: 'edge' } },
+      data: { 'tls.crt': Buffer.from(certificate).toString('base64') },
+    })}\n`;
+    const pod = '---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: edge, labels: {a: b}}\n';
+    const server =
+      '{port: {number: 443, protocol: HTTPS, name: h}, hosts: [a], tls: {mode: SIMPLE, credentialName: door}}';
+    const gateway = object('Gateway', `selector: {a: b}\n  servers: [${server}]`);
+    const other = kubernetesGateway(
+      '{name: s, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: door, namespace: edge}]}}',
+    );
+    const at = (days: number) => ({ now: Date.now() + days * 86_400_000 });
+    for (const yaml of [gateway + pod + secret, other + secret]) {
+      expect(found(yaml, at(0))).toEqual([]);
+      expect(found(yaml, at(70))).toEqual([expect.stringMatching(/^Medium GatewayCertificateEnds /)]);
+      expect(found(yaml, at(91))).toEqual([expect.stringMatching(/^High GatewayCertificateEnds /)]);
+    }
+    // Nobody serves it.
+    expect(found(gateway + secret, at(91))).toEqual([]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

@@ -33,6 +33,10 @@ export interface SecurityFacts {
   readonly allowFetch: readonly string[];
   /** Certificates of the authority, with their ends. */
   readonly certificates: readonly { readonly what: string; readonly notAfter: Date }[];
+  /** When the first certificate of a workload ends, where that is known. */
+  readonly firstWorkloadEnd?: Date;
+  /** Hosts that the control plane's servers listen on: `api`, `xds`, `insecureXds`, `monitoring`. Empty: not known. */
+  readonly listeners: Readonly<Record<string, string>>;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }

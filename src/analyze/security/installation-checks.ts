@@ -48,6 +48,58 @@ export const fetches: SecurityCheck = ({ allowFetch }) =>
     }),
   );
 
+export const listeners: SecurityCheck = ({ listeners: { insecureXds, monitoring } }) => [
+  ...(insecureXds === undefined
+    ? []
+    : [
+        {
+          code: 'InsecureXds',
+          level: 'High' as const,
+          resource: 'the control plane',
+          path: '--insecure-xds',
+          what: `it gives configuration without proof of who asks (${insecureXds})`,
+          why: 'every process that reaches the port gets what any proxy has, keys of gateways included',
+          mend: 'start it without --insecure-xds: proxies connect to --xds with their certificates',
+        },
+      ]),
+  ...(monitoring === undefined || isLoopback(monitoring)
+    ? []
+    : [
+        {
+          code: 'MonitoringReachable',
+          level: 'Low' as const,
+          resource: 'the control plane',
+          path: '--monitoring',
+          what: `metrics and health are told to whoever reaches ${monitoring}`,
+          why: 'they hold counts, no configuration, but tell how large and how busy the mesh is',
+          mend: 'listen on loopback, or let a firewall admit the collector alone',
+        },
+      ]),
+];
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+const hour = 3_600_000;
+
+/** Agents renew at half life: what is about to end is not renewed. */
+export const workloadCertificates: SecurityCheck = ({ firstWorkloadEnd, now }) => {
+  const left = firstWorkloadEnd === undefined ? Infinity : firstWorkloadEnd.getTime() - now;
+  if (left >= hour) return [];
+  return [
+    {
+      code: 'WorkloadCertificateEnds',
+      level: 'Low',
+      resource: 'the workloads',
+      path: '',
+      what: `the first certificate of a workload ends in ${Math.max(0, Math.round(left / 60_000))} minutes`,
+      why: 'it is renewed at half of its life, unless its workload is gone, its agent is not heard, or lives are that short (SECRET_TTL)',
+      mend: 'look at ostria ca status and ostria ps, and at the log of the agent that does not renew',
+    },
+  ];
+};
+
 export const certificates: SecurityCheck = ({ certificates: all, now }) =>
   all.flatMap(({ what, notAfter }): Finding[] => {
     const days = Math.floor((notAfter.getTime() - now) / day);

@@ -45,6 +45,7 @@ function factsOf(mesh: MeshConfig, meshFiles: readonly string[]): SecurityFacts 
     standalone,
     allowFetch: meshFiles.flatMap(allowFetchOf),
     certificates: [],
+    listeners: {},
     now: Date.now(),
   };
 }
@@ -67,7 +68,8 @@ async function ofMesh(flags: ConnectionFlags): Promise<Finding[]> {
     const facts: SecurityFacts = {
       ...factsOf(inForce, paths ? meshFilesOf(paths) : []),
       defaultMtlsMode: inForce.defaultMtlsMode,
-      certificates: await certificatesOf(client),
+      ...(await certificatesOf(client)),
+      listeners: await client.get<SecurityFacts['listeners']>('/debug/listeners').catch(() => ({})),
     };
     const found = checkSecurity(sources, facts);
     const ids = new Map(found.map((finding) => [finding, idOf(finding)]));
@@ -97,9 +99,15 @@ function idOf({ resource, path }: Finding): string {
 
 interface AuthorityStatus {
   readonly chains?: readonly { readonly what: string; readonly notAfter: string }[];
+  readonly earliestEnd?: string;
 }
 
-async function certificatesOf(client: ApiClient): Promise<SecurityFacts['certificates']> {
+async function certificatesOf(
+  client: ApiClient,
+): Promise<Pick<SecurityFacts, 'certificates' | 'firstWorkloadEnd'>> {
   const status = await client.get<AuthorityStatus>('/debug/ca').catch((): AuthorityStatus => ({}));
-  return (status.chains ?? []).map(({ what, notAfter }) => ({ what, notAfter: new Date(notAfter) }));
+  return {
+    certificates: (status.chains ?? []).map(({ what, notAfter }) => ({ what, notAfter: new Date(notAfter) })),
+    ...(status.earliestEnd === undefined ? {} : { firstWorkloadEnd: new Date(status.earliestEnd) }),
+  };
 }
