@@ -43,9 +43,7 @@ export function check(
   if (!asked.ok) return unanswerable(asked.error.message);
   const { journey } = asked;
   const checked: Checked = { model, question, journey, outcome: outcomeOf(model, journey) };
-  const mismatches = (Object.keys(expectation) as (keyof Expectation)[]).flatMap((field) =>
-    expectation[field] === undefined ? [] : checks[field](checked, expectation[field] as never),
-  );
+  const mismatches = mismatchesOf(checked, expectation);
   const answer = explain(model, question, options);
   if (!answer.ok) return unanswerable(answer.error.message);
   const { decisions, verdict } = answer.explanation;
@@ -58,6 +56,13 @@ export function check(
       return made && deciding.has(stage) ? [{ what, by: made }] : [];
     }),
   };
+}
+
+/** What of an expectation does not hold of a request's journey, predicted or observed. */
+export function mismatchesOf(checked: Checked, expectation: Expectation): Mismatch[] {
+  return (Object.keys(expectation) as (keyof Expectation)[]).flatMap((field) =>
+    expectation[field] === undefined ? [] : checks[field](checked, expectation[field] as never),
+  );
 }
 
 function unanswerable(message: string): CheckResult {

@@ -126,7 +126,8 @@ tests:
     expect: { allowed: true }
 `,
     );
-    const results = await runTestFiles(findTestFiles([directory]), []);
+    const run = await runTestFiles(findTestFiles([directory]), { config: [] });
+    const { results } = run;
     expect(results.map(({ name, ok, line }) => [name, ok, line])).toEqual([
       ['reads', true, 3],
       ['unreachable from plaintext to ledger.pay', true, 7],
@@ -139,7 +140,7 @@ tests:
       file,
       'config: all.yaml\ntests:\n  - from: web\n    request: 7\n    expect: { goto: 1 }\n  - unreachable: from x\n',
     );
-    await expect(runTestFiles([file], [])).rejects.toThrow(
+    await expect(runTestFiles([file], { config: [] })).rejects.toThrow(
       /:3:5: request is missing[\s\S]*:6:18: "from x" is no claim/,
     );
   });

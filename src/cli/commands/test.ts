@@ -3,13 +3,15 @@ import { writeFileAtomic } from '../../kit/atomic-file.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { formatStructured } from '../output/structured.ts';
-import { out } from '../output/style.ts';
+import { err, out } from '../output/style.ts';
+import type { RunOptions, TestRun } from '../test/run-tests.ts';
 
 interface TestFlags {
   readonly filename: readonly string[];
   readonly output?: 'json' | 'yaml' | 'junit';
   readonly junitFile?: string;
   readonly schema?: boolean;
+  readonly realEnvoy?: boolean;
 }
 
 const gather = (value: string, previous: readonly string[]): string[] => [...previous, value];
@@ -17,7 +19,7 @@ const gather = (value: string, previous: readonly string[]): string[] => [...pre
 export function registerTest(program: Command): void {
   program
     .command('test')
-    .summary('check what becomes of requests, on files alone')
+    .summary('check what becomes of requests, on files or through real Envoys')
     .description(
       'Runs the assertions of *.mesh-test.yaml files against configuration: who may call what, where requests go, with which weights, timeouts, retries and headers, and what cannot be reached. Nothing needs to run. Where something is not as expected, the object and line that decided is shown.',
     )
@@ -30,6 +32,7 @@ export function registerTest(program: Command): void {
     )
     .addOption(new Option('-o, --output <format>', 'junit, json or yaml').choices(['junit', 'json', 'yaml']))
     .option('--junit-file <file>', 'write JUnit XML to a file too')
+    .option('--real-envoy', 'send the requests through stock Envoys on this machine too')
     .option('--schema', 'print the JSON schema of test files, for editors')
     .addHelpText(
       'after',
@@ -38,6 +41,12 @@ Examples:
   ostria test
   ostria test routes.mesh-test.yaml
   ostria test mesh/ -f k8s/ --junit-file results.xml
+  ostria test --real-envoy
+
+With --real-envoy each case's request is sent by its caller's sidecar (or to its gateway) through stock Envoys with mutual TLS, on
+loopback ports, to stand-in applications. Nothing leaves this machine, and everything is ended afterwards. At most 24 Envoys run: cases
+that would need more, that need a token, TLS at a gateway, HTTP/2 or TCP, another identity (as), a caller without a sidecar, or a place
+outside the mesh are checked on files alone, and so are timeouts, retries, identities and unreachable: it is said of each.
 
 Ends with 0 if everything is as expected, with 1 if something is not, and with 3 if a file does not read.`,
     )
@@ -59,10 +68,26 @@ async function runTest(paths: string[], flags: TestFlags): Promise<void> {
       'FileNotFound',
       `there is no *.mesh-test.yaml in ${paths.length > 0 ? paths.join(', ') : 'this directory'}`,
     );
-  const results = await runTestFiles(files, flags.filename);
+  const run = await (flags.realEnvoy ? onEnvoy : runTestFiles)(files, { config: flags.filename });
+  const { results } = run;
   if (flags.output === 'junit') process.stdout.write(formatJunit(results));
   else if (flags.output) process.stdout.write(formatStructured(results, flags.output));
-  else process.stdout.write(formatResults(results, out));
+  else process.stdout.write(formatResults(run, out));
   if (flags.junitFile !== undefined) await writeFileAtomic(flags.junitFile, formatJunit(results), 0o644);
   if (results.some(({ ok }) => !ok)) process.exitCode = exitCodes.failure;
+}
+
+/** Ctrl-C ends the Envoys first. */
+async function onEnvoy(files: readonly string[], options: RunOptions): Promise<TestRun> {
+  const { runTestFiles } = await import('../test/run-tests.ts');
+  const stop = new AbortController();
+  const end = (): void => stop.abort();
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, end);
+  const log = (line: string): void => void process.stderr.write(`${err.dim(line)}\n`);
+  try {
+    return await runTestFiles(files, { ...options, envoy: { signal: stop.signal, log } });
+  } finally {
+    for (const signal of signals) process.off(signal, end);
+  }
 }

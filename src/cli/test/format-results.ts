@@ -1,13 +1,16 @@
 import type { Colors } from 'picocolors/types.js';
-import type { TestResult } from './run-tests.ts';
+import type { TestResult, TestRun } from './run-tests.ts';
 
-export function formatResults(results: readonly TestResult[], colors: Colors): string {
+export function formatResults({ results, envoy }: TestRun, colors: Colors): string {
   const { bold, green, red, dim } = colors;
   const lines: string[] = [];
   for (const [file, cases] of Map.groupBy(results, (one) => one.file)) {
     lines.push(bold(file));
     for (const one of cases)
-      lines.push(...(one.ok ? [`  ${green('✔')} ${one.name}`] : failureLines(one, colors)));
+      lines.push(
+        ...(one.ok ? [`  ${green('✔')} ${one.name}`] : failureLines(one, colors)),
+        ...envoyLines(one).map((line) => `      ${colors.yellow(line)}`),
+      );
     lines.push('');
   }
   const failed = results.filter(({ ok }) => !ok).length;
@@ -16,7 +19,33 @@ export function formatResults(results: readonly TestResult[], colors: Colors): s
   lines.push(
     `${failed > 0 ? red(bold(`${failed} failed`)) : green(bold('all passed'))}, ${passed} of ${results.length} as expected ${dim(`(${Math.round(ms)} ms)`)}`,
   );
+  if (envoy) lines.push(dim(runWords(results, envoy)));
   return `${lines.join('\n')}\n`;
+}
+
+function runWords(
+  results: readonly TestResult[],
+  { version, proxies }: NonNullable<TestRun['envoy']>,
+): string {
+  const sent = results.filter((one) => one.envoy?.requests !== undefined).length;
+  const requests = results.reduce((sum, one) => sum + (one.envoy?.requests ?? 0), 0);
+  const alone = results.length - sent;
+  const through =
+    sent === 0
+      ? 'nothing was sent through Envoy'
+      : `${sent} through ${proxies} of Envoy ${version} (${requests} requests)`;
+  return alone === 0 ? through : `${through}, ${alone} on files alone`;
+}
+
+/** What a real Envoy said of a case beyond its verdict. */
+function envoyLines({ envoy }: TestResult): string[] {
+  if (!envoy) return [];
+  const { skipped, notChecked = [], differences = [] } = envoy;
+  return [
+    ...(skipped === undefined ? [] : [`skipped on Envoy: ${skipped}`]),
+    ...(notChecked.length > 0 ? [`on files alone: ${notChecked.join(', ')}`] : []),
+    ...differences.map((difference) => `prediction and Envoy differ: ${difference}`),
+  ];
 }
 
 function failureLines(
@@ -41,7 +70,9 @@ export function formatJunit(results: readonly TestResult[]): string {
     const failures = cases.filter(({ ok }) => !ok).length;
     const body = cases.map((one) => {
       const open = `    <testcase name="${escaped(one.name)}" classname="${escaped(file)}" file="${escaped(file)}" line="${one.line}" time="${seconds(one.ms)}"`;
-      if (one.ok) return `${open}/>`;
+      const said = envoyLines(one);
+      const output = said.length > 0 ? `\n      <system-out>${escaped(said.join('\n'))}</system-out>` : '';
+      if (one.ok) return output === '' ? `${open}/>` : `${open}>${output}\n    </testcase>`;
       const [first] = one.mismatches;
       const text = [
         ...one.mismatches.map(
@@ -50,7 +81,7 @@ export function formatJunit(results: readonly TestResult[]): string {
         one.summary,
         ...one.decided.map(({ what, place }) => `${place}  ${what}`),
       ].join('\n');
-      return `${open}>\n      <failure message="${escaped(`${first?.field}: expected ${first?.expected}, but it is ${first?.actual}`)}">${escaped(text)}</failure>\n    </testcase>`;
+      return `${open}>\n      <failure message="${escaped(`${first?.field}: expected ${first?.expected}, but it is ${first?.actual}`)}">${escaped(text)}</failure>${output}\n    </testcase>`;
     });
     const time = seconds(cases.reduce((sum, { ms }) => sum + ms, 0));
     return `  <testsuite name="${escaped(file)}" tests="${cases.length}" failures="${failures}" errors="0" skipped="0" time="${time}">\n${body.join('\n')}\n  </testsuite>`;

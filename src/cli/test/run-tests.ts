@@ -6,9 +6,10 @@ import type { Model } from '../../model/model.ts';
 import type { Proof } from '../../prove/prove.ts';
 import { prove } from '../../prove/prove.ts';
 import { sourceWords } from '../explain/format-explanation.ts';
-import { modelOf, sourceOfFiles } from '../explain/model-source.ts';
+import { type ModelSource, modelOf, sourceOfFiles } from '../explain/model-source.ts';
 import { verifySignature } from '../explain/token.ts';
 import { requestWords, sentence } from '../plan/format-impact.ts';
+import type { EnvoyRun, OnEnvoy } from './on-envoy/run-on-envoy.ts';
 import { readTestFile, type TestCase, type TestFile } from './read-test-file.ts';
 
 export interface TestResult {
@@ -26,6 +27,26 @@ export interface TestResult {
   readonly summary: string;
   /** What made it so: words and place. */
   readonly decided: readonly { readonly what: string; readonly place: string }[];
+  /** With real Envoys: what they made of it. */
+  readonly envoy?: Omit<OnEnvoy, 'mismatches'>;
+}
+
+export interface TestRun {
+  readonly results: readonly TestResult[];
+  /** Absent: on files alone. */
+  readonly envoy?: { readonly version?: string; readonly proxies: number };
+}
+
+export interface RunOptions {
+  /** Configuration in place of what the files name. */
+  readonly config: readonly string[];
+  /** Sends the requests through stock Envoys too; ends them when `signal` is aborted. */
+  readonly envoy?: { readonly signal: AbortSignal; readonly log: (line: string) => void };
+}
+
+interface Tested {
+  readonly source: ModelSource;
+  readonly model: Model;
 }
 
 const testFile = /\.mesh-test\.ya?ml$/;
@@ -53,25 +74,47 @@ export function findTestFiles(paths: readonly string[]): string[] {
   });
 }
 
-/** Runs files one after the other. `config`: in place of what the files name. */
-export async function runTestFiles(
-  files: readonly string[],
-  config: readonly string[],
-): Promise<TestResult[]> {
-  const models = new Map<string, Model>();
-  const results: TestResult[] = [];
+/** Runs files one after the other. */
+export async function runTestFiles(files: readonly string[], options: RunOptions): Promise<TestRun> {
+  const meshes = new Map<string, Tested>();
+  const found: { readonly tested: Tested; readonly one: TestCase; readonly result: TestResult }[] = [];
   for (const file of files.map(readTestFile)) {
-    const model = await modelFor(file, config, models);
-    for (const one of file.cases) results.push(runCase(model, one));
+    const tested = await meshOf(file, options.config, meshes);
+    for (const one of file.cases) found.push({ tested, one, result: runCase(tested.model, one) });
   }
-  return results;
+  if (!options.envoy) return { results: found.map(({ result }) => result) };
+  const { runOnEnvoy } = await import('./on-envoy/run-on-envoy.ts');
+  const runs: EnvoyRun[] = [];
+  for (const tested of meshes.values()) {
+    const cases = found.filter((one) => one.tested === tested).map(({ one }) => one);
+    runs.push(await runOnEnvoy(tested.model, tested.source, cases, options.envoy));
+  }
+  const version = runs.find((run) => run.version !== undefined)?.version;
+  return {
+    results: found.map(({ one, result }) => {
+      const seen = runs.map(({ cases }) => cases.get(one)).find((on) => on !== undefined);
+      return seen ? onEnvoy(result, seen) : result;
+    }),
+    envoy: {
+      ...(version === undefined ? {} : { version }),
+      proxies: runs.reduce((sum, { proxies }) => sum + proxies, 0),
+    },
+  };
 }
 
-async function modelFor(
+/** What Envoy did counts; of what was not sent, or does not show, what the files say. */
+function onEnvoy(result: TestResult, { mismatches: seen, ...envoy }: OnEnvoy): TestResult {
+  if (!seen) return { ...result, envoy };
+  const kept = result.mismatches.filter(({ field }) => envoy.notChecked?.includes(field));
+  const mismatches = [...seen, ...kept];
+  return { ...result, ok: mismatches.length === 0, mismatches, envoy };
+}
+
+async function meshOf(
   file: TestFile,
   config: readonly string[],
-  models: Map<string, Model>,
-): Promise<Model> {
+  meshes: Map<string, Tested>,
+): Promise<Tested> {
   const given = config.length > 0 ? config : file.config;
   if (given.length === 0)
     throw new CodedError(
@@ -79,11 +122,12 @@ async function modelFor(
       `${file.file}:1:1: it names no configuration; write config: with paths relative to ${dirname(file.file)}, or run with -f`,
     );
   const key = given.join('\n');
-  const known = models.get(key);
+  const known = meshes.get(key);
   if (known) return known;
-  const model = modelOf(await sourceOfFiles(given, { recursive: true }));
-  models.set(key, model);
-  return model;
+  const source = await sourceOfFiles(given, { recursive: true });
+  const tested = { source, model: modelOf(source) };
+  meshes.set(key, tested);
+  return tested;
 }
 
 function runCase(model: Model, { asks, name, file, line }: TestCase): TestResult {
