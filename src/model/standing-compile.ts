@@ -25,6 +25,7 @@ const shown = [
   typeUrls.route,
   typeUrls.virtualHost,
   typeUrls.secret,
+  typeUrls.extension,
 ];
 
 /**

@@ -18,6 +18,12 @@ export function skipReason(model: Model, question: Question, journey: Journey): 
     ({ hop }) => hop.proxy.type !== 'sidecar' && hop.proxy.type !== 'router',
   );
   if (strange) return `${strange.hop.at.key} is a ${strange.hop.proxy.type}`;
+  const asksOutside = journey.passed.some(({ result }) =>
+    result.steps.some(({ decision }) => decision?.action === 'CUSTOM' && decision.verdict !== 'observed'),
+  );
+  if (asksOutside) return 'an external authorizer has a say, and there is none here';
+  if (journey.passed.some(({ result }) => (result.fault?.abort?.percent ?? 100) < 100))
+    return 'a fault strikes some of the requests only';
   if (journey.leaves.some(({ end, workload }) => end.outcome === 'delivered' && workload === undefined))
     return 'it leaves the mesh, and no test leaves the machine';
   return undefined;
