@@ -17,11 +17,17 @@ let directory: string;
 let https: number;
 let viaQuic: number;
 let authority: string;
+let root: ReturnType<typeof opensslCertificate>;
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
 /** Stock Envoy is a QUIC client too: it takes HTTP/1.1 here and speaks HTTP/3 to the gateway. */
-function quicClient(listen: number, target: number, certificate: string): Record<string, unknown> {
+function quicClient(
+  listen: number,
+  target: number,
+  certificate: string,
+  own?: { certificate: string; key: string },
+): Record<string, unknown> {
   const any = (name: string, fields: object) => ({ '@type': `type.googleapis.com/envoy.${name}`, ...fields });
   const at = (port: number, protocol: string) => ({
     socket_address: { address: '127.0.0.1', port_value: port, protocol },
@@ -59,6 +65,16 @@ function quicClient(listen: number, target: number, certificate: string): Record
               upstream_tls_context: {
                 sni: 'shop.example.com',
                 common_tls_context: {
+                  ...(own
+                    ? {
+                        tls_certificates: [
+                          {
+                            certificate_chain: { inline_string: own.certificate },
+                            private_key: { inline_string: own.key },
+                          },
+                        ],
+                      }
+                    : {}),
                   validation_context: {
                     trusted_ca: { inline_string: certificate },
                     match_typed_subject_alt_names: [
@@ -75,7 +91,7 @@ function quicClient(listen: number, target: number, certificate: string): Record
   };
 }
 
-const front = (http3: boolean) => `
+const front = (http3: boolean, mode = 'SIMPLE', names = '') => `
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: front, annotations: {networking.ostria.io/http3: "${http3}"}}
@@ -84,12 +100,12 @@ spec:
   servers:
   - port: {number: 443, name: https, protocol: HTTPS}
     hosts: ['shop.example.com']
-    tls: {mode: SIMPLE, credentialName: shop}
+    tls: {mode: ${mode}, credentialName: shop${names}}
 `;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'ostria-http3-'));
-  const root = opensslCertificate({ directory, name: 'root' });
+  root = opensslCertificate({ directory, name: 'root' });
   authority = root.certificate;
   const pair = opensslCertificate({
     ...{ directory, name: 'shop', issuer: root, ca: false, names: ['shop.example.com'] },
@@ -112,7 +128,7 @@ endpoints: [{addresses: [127.0.0.1]}]
 apiVersion: v1
 kind: Secret
 metadata: {name: shop}
-data: {tls.crt: ${base64(pair.certificate)}, tls.key: ${base64(pair.key)}}
+data: {tls.crt: ${base64(pair.certificate)}, tls.key: ${base64(pair.key)}, ca.crt: ${base64(authority)}}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -151,6 +167,34 @@ test('answers over TCP say where HTTP/3 is spoken, and it is spoken there', asyn
   expect(await client.stat('cluster.gateway.upstream_cx_http3_total')).toBe(1);
   expect(await gateway.stat(`http.outbound_127.0.0.1_${https}.downstream_rq_http3_total`)).toBeGreaterThan(0);
 });
+
+test('in mode MUTUAL whoever comes by QUIC proves who he is as well', async () => {
+  const issuer = opensslCertificate({ directory, name: 'clients' });
+  const own = opensslCertificate({
+    ...{ directory, name: 'caller', issuer: root, ca: false, names: ['caller.example.com'] },
+  });
+  const stranger = opensslCertificate({ directory, name: 'stranger', issuer, ca: false });
+  const statusOf = async (pair?: typeof own) => {
+    const [port = 0] = await freePorts(1);
+    const caller = await startEnvoy({ bootstrap: quicClient(port, https, authority, pair) });
+    try {
+      return (await call(port, '/mutual', { host: 'shop.example.com' })).status;
+    } finally {
+      await caller.stop();
+    }
+  };
+  const poll = { timeout: 20_000, interval: 300 };
+  mesh.apply(front(true, 'MUTUAL').slice(1));
+  await expect.poll(() => statusOf(), poll).toBe(503);
+  expect(await statusOf(stranger)).toBe(503);
+  expect(await statusOf(own)).toBe(200);
+  mesh.apply(front(true, 'MUTUAL', ', subjectAltNames: [other.example.com]').slice(1));
+  await expect.poll(() => statusOf(own), poll).toBe(503);
+  mesh.apply(front(true, 'OPTIONAL_MUTUAL').slice(1));
+  await expect.poll(() => statusOf(), poll).toBe(200);
+  expect(await statusOf(own)).toBe(200);
+  expect(await statusOf(stranger)).toBe(503);
+}, 90_000);
 
 test('nobody who did not ask has it', async () => {
   mesh.apply(front(false).slice(1));

@@ -166,11 +166,14 @@ export const boundServers = defineQuery('gateway.servers', (view): readonly Boun
 /** Annotation by which a Gateway asks for HTTP/3 on its HTTPS servers. */
 const http3Annotation = 'networking.ostria.io/http3';
 
-/** QUIC asks no client for a certificate, and its TLS is 1.3. */
+/** Modes that Envoy speaks QUIC in; it asks clients for certificates there since 1.40. */
+const quicModes: ReadonlySet<string | undefined> = new Set(['SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL']);
+
+/** QUIC's TLS is 1.3. */
 function speaksHttp3(view: View, gateway: Gateway | undefined, { tls }: Server): boolean {
   const wanted = gateway?.metadata.annotations?.[http3Annotation] === 'true' || view.call(http3Everywhere);
   const max = tls?.maxProtocolVersion ?? 'TLS_AUTO';
-  return wanted && tls?.mode === 'SIMPLE' && (max === 'TLS_AUTO' || max === 'TLSV1_3');
+  return wanted && quicModes.has(tls?.mode) && (max === 'TLS_AUTO' || max === 'TLSV1_3');
 }
 
 export interface ServerHost {
