@@ -43,6 +43,7 @@ import { duplicateRuleAnalyzer, failoverAnalyzer, tlsMismatchAnalyzer } from './
 import { ambiguousHostAnalyzer } from './own/hosts.ts';
 import { claimsAnalyzer, httpFieldsAnalyzer } from './own/policies.ts';
 import { retryAnalyzer } from './own/retries.ts';
+import { servedCertificateAnalyzer } from './own/served-certificates.ts';
 
 /** Every analyzer: Istio's, and our own. */
 export const analyzers: readonly Analyzer[] = [
@@ -94,5 +95,6 @@ export const analyzers: readonly Analyzer[] = [
   failoverAnalyzer,
   httpFieldsAnalyzer,
   retryAnalyzer,
+  servedCertificateAnalyzer,
   tlsMismatchAnalyzer,
 ];

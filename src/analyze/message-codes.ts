@@ -79,6 +79,7 @@ export const messageCodes = {
   OST0106: ['ClaimsNotVerified', 'Warning'],
   OST0107: ['TrafficPolicyShadowed', 'Warning'],
   OST0108: ['FailoverWithoutOutlierDetection', 'Warning'],
+  OST0109: ['ServedCertificateUnusable', 'Error'],
 } as const satisfies Readonly<Record<string, readonly [name: string, severity: Severity]>>;
 
 export type MessageCode = keyof typeof messageCodes;

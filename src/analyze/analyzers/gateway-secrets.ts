@@ -41,7 +41,7 @@ export const gatewaySecretAnalyzer: Analyzer = {
 };
 
 /** Why a proxy could not serve with it. */
-function secretProblem({ object }: Item<unknown>, now: number): string | undefined {
+export function secretProblem({ object }: Item<unknown>, now: number): string | undefined {
   const data = (object.data ?? {}) as Readonly<Record<string, string>>;
   const text = (name: string) => (typeof data[name] === 'string' ? decode(data[name]) : undefined);
   const certificate = text('tls.crt') ?? text('cert');

@@ -1,14 +1,22 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { opensslCertificate } from '../../../test/support/authority.ts';
 import { parseYamlDocuments } from '../../config/yaml-documents.ts';
 import { analyze } from '../analyze.ts';
 import { analyzers } from '../index.ts';
 
 /** What our own analyzers find, each as `CODE path`. */
 function find(...yaml: string[]): string[] {
+  return findAt(0, ...yaml);
+}
+
+function findAt(now: number, ...yaml: string[]): string[] {
   const { objects, problems } = parseYamlDocuments(yaml.join('\n---\n'), 'mesh.yaml');
   expect(problems).toEqual([]);
   const chosen = analyzers.filter(({ name }) => name.startsWith('ostria.'));
-  return analyze(objects, { analyzers: chosen, judge: () => [], now: 0 }).map(
+  return analyze(objects, { analyzers: chosen, judge: () => [], now }).map(
     ({ code, path, resource }) => `${code} ${resource} ${path}`,
   );
 }
@@ -131,4 +139,40 @@ describe('policies', () => {
     ]);
     expect(find(pod('db'), claims, jwt('db'))).toEqual([]);
   });
+});
+
+test('certificates of Kubernetes’ Gateways and Ingresses that have ended', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ostria-served-'));
+  try {
+    const pair = opensslCertificate({ directory, name: 'shop' });
+    const base64 = (text: string) => Buffer.from(text).toString('base64');
+    const objects = [
+      `apiVersion: v1
+kind: Secret
+metadata: {name: shop, namespace: shop}
+data: {tls.crt: ${base64(pair.certificate)}, tls.key: ${base64(pair.key)}}`,
+      `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: front, namespace: edge}
+spec:
+  gatewayClassName: istio
+  listeners:
+  - {name: plain, port: 80, protocol: HTTP}
+  - {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: other}, {name: shop, namespace: shop}]}}`,
+      `apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: door, namespace: shop}
+spec: {tls: [{hosts: [a.example.com], secretName: shop}], defaultBackend: {service: {name: a, port: {number: 80}}}}`,
+    ];
+    const found = [
+      'OST0109 Gateway edge/front spec.listeners[1].tls.certificateRefs[1]',
+      'OST0109 Ingress shop/door spec.tls[0].secretName',
+    ];
+    const now = Date.now();
+    expect(findAt(now + 1_000, ...objects)).toEqual([]);
+    expect(findAt(now + 365 * 86_400_000, ...objects).sort()).toEqual(found);
+    expect(findAt(0, ...objects).sort()).toEqual(found);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 });
