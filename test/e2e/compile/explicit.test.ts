@@ -203,7 +203,7 @@ test('the access log names the object and field that decided', async () => {
   await call(ports[0] as number, '/dangling');
   await expect
     .poll(() => client.log(), { timeout: 3000 })
-    .toContain('origin=VirtualService/default/reviews#spec.http[2].match[0]');
+    .toContain('"route":"VirtualService/default/reviews#spec.http[2].match[0]"');
 });
 
 test('nothing was refused', async () => {
