@@ -243,3 +243,139 @@ test('who and what is unknown is answered with what was probably meant', () => {
   expect(refuse({ url: 'ftp://orders' })).toContain('the scheme can be http, https');
   expect(refuse({ as: 'admin' })).toContain('namespace/serviceAccount');
 });
+
+test.each([
+  ['its own label', 'template: {metadata: {labels: {app: web, ostria.io/lazy: "true"}}', ''],
+  [
+    'the label of its namespace',
+    'template: {metadata: {labels: {app: web}}',
+    'apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {ostria.io/lazy: "true"}}\n',
+  ],
+  [
+    'the mesh',
+    'template: {metadata: {labels: {app: web}}',
+    'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: "defaultConfig: {proxyMetadata: {OSTRIA_LAZY: \'true\'}}"}\n',
+  ],
+])(
+  'a sidecar that is lazy by %s answers as after the load, and says that the first request waits for it',
+  (_, template, more) => {
+    const lazy = shop.replace('template: {metadata: {labels: {app: web}}', template);
+    const texts = [lazy, routes, ...(more === '' ? [] : [more])];
+    const { decisions, verdict } = ask({ headers: { tester: 'yes' } }, ...texts);
+    expect(verdict).toEqual({
+      ...ask({ headers: { tester: 'yes' } }, shop, routes).verdict,
+    });
+    expect(decisions[1]).toMatchObject({ at: { role: 'client' }, stage: 'capture' });
+    expect(decisions[1]?.what).toContain('the sidecar is lazy');
+    expect(decisions.filter(({ what }) => what.includes('lazy'))).toHaveLength(1);
+  },
+);
+
+test('a sidecar that is not lazy says nothing of it', () => {
+  expect(ask({}, shop, routes).decisions.filter(({ what }) => what.includes('lazy'))).toEqual([]);
+});
+
+test('workloads that share an address are told apart by the ports of their entries', () => {
+  const entry = (name: string, port: number, more = '') =>
+    `apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: ${name}}\nspec: {address: 10.0.0.9, ports: {http: ${port}}, labels: {app: ${name}}${more}}\n`;
+  const entries = `${entry('old', 7001)}---\n${entry('other', 7002)}---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: old}
+spec: {hosts: [old.example], location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], workloadSelector: {labels: {app: old}}}
+`;
+  const { verdict } = ask({ url: 'http://old.example/' }, shop, entries);
+  expect(verdict.destinations).toEqual([
+    expect.objectContaining({ address: '10.0.0.9:7001', workload: 'default/old', outcome: 'delivered' }),
+  ]);
+});
+
+const policy = (name: string, spec: string) =>
+  `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: ${name}}\nspec: ${spec}\n`;
+
+test('where no ALLOW rule matches, the nearest one is named', () => {
+  const readers = policy(
+    'readers',
+    `{selector: {matchLabels: {app: orders}}, rules: [
+      {from: [{source: {principals: [cluster.local/ns/default/sa/admin]}}], to: [{operation: {methods: [POST]}}]},
+      {to: [{operation: {methods: [HEAD]}}]}]}`,
+  );
+  const { summary, by } = ask({}, shop, readers).verdict;
+  expect(summary).toContain(
+    'is refused with 403: no ALLOW rule in force allows it; rule 1 of AuthorizationPolicy readers is nearest: it asks for method "HEAD"; method is "GET"',
+  );
+  expect(by).toMatchObject({ name: 'readers', path: '' });
+  expect(by?.words).not.toContain('matched');
+});
+
+test.each([
+  ['of the workload', policy('nothing', '{selector: {matchLabels: {app: orders}}}')],
+  ['of the namespace', policy('nothing', '{}')],
+  ['of the mesh', policy('nothing, namespace: istio-system', '{}')],
+])('a policy %s without rules refuses everything, and is named', (_, text) => {
+  const elsewhere = [
+    policy('of-others', '{selector: {matchLabels: {app: other}}}'),
+    policy('for-trial, annotations: {istio.io/dry-run: "true"}', '{}'),
+    policy('denies-nothing', '{action: DENY}'),
+  ];
+  const { verdict } = ask({}, shop, ...elsewhere, text);
+  expect(verdict.summary).toContain(
+    'no ALLOW rule allows it: AuthorizationPolicy nothing has none, which refuses everything',
+  );
+  expect(verdict).toMatchObject({ outcome: 'denied', by: { name: 'nothing', path: '' } });
+  expect(ask({}, shop, ...elsewhere).verdict.outcome).toBe('delivered');
+});
+
+const secureGateway = (mode: string) => `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: shop}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: ${mode}, serverCertificate: /certs/tls.crt, privateKey: /certs/tls.key, caCertificates: /certs/ca.crt}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec: {hosts: ["*"], gateways: [shop], http: [{route: [{destination: {host: orders}}]}]}
+`;
+
+test('a gateway that asks for no certificate sees none; a client outside may call from any address', () => {
+  const url = 'https://shop.example/';
+  const outside = { from: 'ingress', url, as: 'outside/partner' };
+  const plain = ask(outside, shop, secureGateway('SIMPLE'));
+  expect(plain.verdict.outcome).toBe('delivered');
+  expect(plain.assumptions.join()).toContain('asks for no certificate');
+  expect(ask(outside, shop, secureGateway('MUTUAL')).assumptions.join()).not.toContain('certificate');
+  const office = policy(
+    'office, namespace: istio-system',
+    '{selector: {matchLabels: {istio: ingressgateway}}, rules: [{from: [{source: {ipBlocks: [192.0.2.0/24]}}]}]}',
+  );
+  const from = (address?: string) =>
+    ask({ from: 'ingress', url, ...(address ? { address } : {}) }, shop, secureGateway('SIMPLE'), office);
+  expect(from().verdict.outcome).toBe('denied');
+  expect(from('192.0.2.7').verdict.outcome).toBe('delivered');
+});
+
+test('a gateway that wants HTTPS says where it redirects to', () => {
+  const redirecting = secureGateway('SIMPLE').replace(
+    /servers: .*/,
+    'servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"], tls: {httpsRedirect: true}}]}',
+  );
+  const { verdict } = ask({ from: 'ingress', url: 'http://shop.example/a?b=c' }, shop, redirecting);
+  expect(verdict).toMatchObject({ outcome: 'answered', status: 301 });
+  expect(verdict.summary).toContain('go to https://shop.example/a?b=c');
+});
+
+test('a split with one destination that is not there fails for its share alone', () => {
+  const split = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: orders}
+spec: {hosts: [orders], http: [{route: [{destination: {host: orders, subset: v9}, weight: 25}, {destination: {host: orders, subset: v2}, weight: 75}]}]}
+`;
+  const { verdict } = ask({}, shop, split);
+  expect(verdict.destinations.map(({ percent, outcome, status }) => [percent, outcome, status])).toEqual([
+    [25, 'fails', 500],
+    [75, 'delivered', undefined],
+  ]);
+  expect(verdict.summary).toContain('in 25 % of the cases fails with 500');
+});

@@ -4,6 +4,7 @@ import { type Caller, findCaller, nameOf } from './caller.ts';
 import type { Decision, Explanation } from './explanation.ts';
 import { identityFor, type Start, startOf } from './first-hop.ts';
 import { type Following, follow } from './follow.ts';
+import { lazyDecision } from './lazy-decision.ts';
 import type { Question } from './question.ts';
 import { parseTarget, type TargetUrl } from './target.ts';
 import type { Unanswerable } from './unanswerable.ts';
@@ -22,7 +23,8 @@ export function explain(model: Model, question: Question, options: SimulationOpt
   const asked = ask(model, question);
   if (!asked.ok) return asked;
   const { url, caller, identity, start } = asked;
-  const decisions: Decision[] = [start.decision];
+  const lazy = start.hop && lazyDecision(model, start.hop);
+  const decisions: Decision[] = [start.decision, ...(lazy ? [lazy] : [])];
   const following: Following = { model, options, identity, decisions, assumed: new Set() };
   const leaves = start.hop ? follow(following, start.hop, 0, true) : withoutProxy(following, start, url.port);
   const method = url.scheme === 'http' || url.scheme === 'https' ? (question.method ?? 'GET') : undefined;

@@ -66,8 +66,12 @@ export interface Destination {
   readonly workload?: string;
   /** `address:port`; absent: found by name, or where the request was going anyway. */
   readonly address?: string;
-  /** What becomes of it there, where the ends differ. */
+  /** What becomes of it there. */
+  readonly outcome: Outcome;
+  /** HTTP status, where a proxy decides it. */
   readonly status?: number;
+  /** What decided that. */
+  readonly by?: DecidedBy;
 }
 
 /** One of Envoy's response flags. */

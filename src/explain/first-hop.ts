@@ -1,3 +1,4 @@
+import { parseIp } from '../kit/ip.ts';
 import type { Model, ModelWorkload } from '../model/model.ts';
 import type { Call } from '../simulate/call.ts';
 import { allServices, endpointsByWorkload, endpointsKind, serviceKind } from '../snapshot/kinds.ts';
@@ -66,7 +67,7 @@ function begin(
 ): Start {
   const { at } = caller;
   if (caller.outside) return atGateway(model, at, url, call, target, question);
-  const from: Call = { ...call, sourceAddress: at.workload.addresses[0] ?? '' };
+  const from: Call = { ...call, sourceAddress: question.address ?? at.workload.addresses[0] ?? '' };
   if (!at.proxy) return past(at, from, target, 'has no sidecar: the connection goes where its address leads');
   const { explicit } = at.proxy;
   return explicit
@@ -86,7 +87,13 @@ function callFor(url: TargetUrl, question: Question, target: Target): Call {
     mode: 'outbound',
     protocol: url.scheme === 'tcp' ? 'tcp' : url.http2 ? 'http2' : 'http',
     tls: tls ? 'tls' : 'plaintext',
-    ...(tls ? { sni: url.host, ...(url.scheme === 'https' ? { alpn: ['h2', 'http/1.1'] } : {}) } : {}),
+    // A client that calls an address names nobody (RFC 6066).
+    ...(tls
+      ? {
+          sni: parseIp(url.host) ? '' : url.host,
+          ...(url.scheme === 'https' ? { alpn: ['h2', 'http/1.1'] } : {}),
+        }
+      : {}),
     ...(url.scheme === 'tcp'
       ? {}
       : { host: given ?? url.authority, path: url.path, method: question.method ?? 'GET', headers: others }),
@@ -137,7 +144,8 @@ function byAllocation(
   const [loopback = '127.0.0.1'] = (explicit.families ?? ['IPv4']).map((family) =>
     family === 'IPv6' ? '::1' : '127.0.0.1',
   );
-  const local = explicit.outbound[`${target.service?.hostname}:${url.port}`];
+  // A listener stays where its service goes.
+  const local = explicit.outbound[`${target.service?.hostname ?? url.host}:${url.port}`];
   const take = (port: number, change: Partial<Call>, what: string): Start => {
     const taken: Call = {
       ...call,
@@ -155,10 +163,7 @@ function byAllocation(
     return take(local, {}, `the application calls ${socketText(loopback, local)}, which stands for ${words}`);
   const proxyPort = explicit.httpProxy;
   const proxied = `the sidecar is the application's HTTP proxy (${socketText(loopback, proxyPort)})`;
-  const authority = socketText(
-    target.service && !url.authority.includes('.') ? url.host : url.host,
-    url.port,
-  );
+  const authority = socketText(url.host, url.port);
   if (proxyPort > 0 && url.scheme === 'http')
     return take(proxyPort, { host: call.host ?? authority }, `${proxied}; it is asked for ${authority}`);
   if (proxyPort > 0 && url.scheme === 'https')
@@ -200,7 +205,7 @@ function atGateway(
     mode: 'direct',
     address,
     port,
-    sourceAddress: outsideAddress,
+    sourceAddress: question.address ?? outsideAddress,
     ...(question.as === undefined ? {} : { identity: question.as }),
   };
   const mapped = port === servicePort ? '' : `, its port ${port}`;

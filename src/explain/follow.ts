@@ -43,20 +43,38 @@ interface Passed {
 }
 
 /** Follows a call through a proxy and those behind it; decisions are told where `told` is set. */
-export function follow(following: Following, hop: Hop, depth: number, told: boolean): Leaf[] {
-  const { model, options } = following;
-  const resources = model.resources(hop.proxy);
-  const result = simulate(resources, hop.call, options);
+export function follow(following: Following, asked: Hop, depth: number, told: boolean): Leaf[] {
+  const { model } = following;
+  const resources = model.resources(asked.proxy);
+  const { hop, result } = arrive(following, asked, resources);
   for (const what of result.assumed ?? []) following.assumed.add(what);
   following.seen?.(hop, resources, result);
   if (told)
     following.decisions.push(
       ...stepDecisions(hop, { model, at: placeOf(hop), resources, call: hop.call, result }),
     );
-  const end = localEnd(model, hop, resources, result);
+  // What one destination of a split lacks says nothing of the others.
+  const end = splitOf(hop, result).length < 2 && localEnd(model, hop, resources, result);
   if (end) return [{ percent: 100, cluster: result.cluster ?? '', workload: hop.at.key, end }];
   const passed: Passed = { hop, resources, result, depth, told };
   return hop.role === 'server' ? [delivered(following, passed)] : branches(following, passed);
+}
+
+/** A client outside shows its certificate to a gateway that asks for one; to others it is a client without. */
+function arrive(
+  { options, assumed }: Following,
+  hop: Hop,
+  resources: DecodedResources,
+): { readonly hop: Hop; readonly result: SimulationResult } {
+  const result = simulate(resources, hop.call, options);
+  if (result.error !== 'invalid mTLS' || hop.call.tls !== 'mtls' || hop.role !== 'gateway')
+    return { hop, result };
+  const { identity, ...rest } = hop.call;
+  const without: Hop = { ...hop, call: { ...rest, tls: 'tls' } };
+  const second = simulate(resources, without.call, options);
+  if (second.error === 'invalid mTLS') return { hop, result };
+  assumed.add(`the gateway asks for no certificate: nobody sees that the client is ${identity}`);
+  return { hop: without, result: second };
 }
 
 function placeOf({ at, role }: Hop): DecisionPlace {
@@ -73,11 +91,19 @@ function delivered({ decisions }: Following, { hop, result, told }: Passed): Lea
   return { percent: 100, cluster, workload: hop.at.key, end };
 }
 
+/** The destinations that are chosen from at random: those of positive weight, unless one is asked about. */
+function splitOf(
+  { call }: Hop,
+  { weightedClusters = [] }: SimulationResult,
+): NonNullable<SimulationResult['weightedClusters']> {
+  return call.destination === undefined ? weightedClusters.filter(({ weight }) => weight > 0) : [];
+}
+
 /** Each destination of positive weight, or the one that was asked about. */
 function branches(following: Following, passed: Passed): Leaf[] {
   const { hop, result, resources, told } = passed;
-  const weighted = (result.weightedClusters ?? []).filter(({ weight }) => weight > 0);
-  if (weighted.length < 2 || hop.call.destination !== undefined) return toCluster(following, passed);
+  const weighted = splitOf(hop, result);
+  if (weighted.length < 2) return toCluster(following, passed);
   const total = weighted.reduce((sum, { weight }) => sum + weight, 0);
   return weighted.flatMap(({ weight }, destination) => {
     const branch: Hop = { ...hop, call: { ...hop.call, destination } };
@@ -85,7 +111,7 @@ function branches(following: Following, passed: Passed): Leaf[] {
     if (destination > 0) following.seen?.(branch, resources, own);
     const end = localEnd(following.model, branch, resources, own);
     const leaves = end
-      ? [{ percent: 100, cluster: own.cluster ?? '', end }]
+      ? [{ percent: 100, cluster: own.cluster ?? '', workload: hop.at.key, end }]
       : toCluster(following, {
           ...passed,
           hop: branch,

@@ -5,6 +5,7 @@ import type { FlagCode } from './flags.ts';
 import { flag } from './flags.ts';
 import type { Hop } from './hop.ts';
 import type { End } from './leaf.ts';
+import { noAllowRule } from './no-allow-rule.ts';
 import { whyEmpty } from './no-endpoint.ts';
 import { clusterWords } from './route-decisions.ts';
 import { decidedBy, listed } from './words.ts';
@@ -17,7 +18,7 @@ export function localEnd(
   result: SimulationResult,
 ): End | undefined {
   const refused = result.steps.findLast(({ decision }) => decision?.verdict === 'refused');
-  if (refused) return refusal(model, refused, result);
+  if (refused) return refusal(model, hop, refused, result);
   if (result.error) return mistake(hop, resources, result);
   const answered = result.steps.findLast(({ decision }) => decision?.verdict === 'answered');
   if (answered && result.status !== undefined) return answer(model, answered, result);
@@ -50,23 +51,19 @@ function statusOf({ status, grpcStatus }: SimulationResult): Partly {
   };
 }
 
-function refusal(model: Model, { stage, origin, decision, name }: Step, result: SimulationResult): End {
-  // Where none matched, what decided is that there are ALLOW policies at all.
-  const nearest = decision?.candidates?.[0]?.origin;
-  const by = origin ?? (nearest && { ...nearest, path: '' });
+function refusal(model: Model, hop: Hop, refused: Step, result: SimulationResult): End {
+  const { stage, origin, decision } = refused;
   const code: FlagCode = stage === 'authentication' ? 'JWT' : decision?.action === 'CUSTOM' ? 'UAEX' : 'RBAC';
-  const who = origin ? `${origin.kind} ${origin.name}` : name;
-  const reason =
-    stage === 'authentication'
-      ? `its token is not accepted (${decision?.why ?? 'invalid'})`
-      : origin
-        ? `${who} refuses it`
-        : 'no ALLOW rule matches it';
+  const { reason, by } = origin
+    ? { reason: `${origin.kind} ${origin.name} refuses it`, by: decidedBy(model, origin) }
+    : stage === 'authorization'
+      ? noAllowRule(model, hop, refused)
+      : { reason: '', by: undefined };
   return {
     outcome: 'denied',
-    reason,
+    reason: stage === 'authentication' ? `its token is not accepted (${decision?.why ?? 'invalid'})` : reason,
     ...statusOf(result),
-    ...(by ? { by: decidedBy(model, by) } : {}),
+    ...(by ? { by } : {}),
     flags: [flag(code)],
   };
 }
@@ -109,7 +106,7 @@ function mistake({ role, call }: Hop, resources: DecodedResources, result: Simul
       return {
         outcome: 'answered',
         ...status,
-        reason: 'the gateway wants HTTPS and redirects there',
+        reason: `the gateway wants HTTPS${result.redirect ? `: go to ${result.redirect.location}` : ''}`,
         flags: [],
       };
     case 'no listener matched':

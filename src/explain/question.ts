@@ -15,6 +15,8 @@ export interface Question {
   readonly claims?: Readonly<Record<string, unknown>>;
   /** SPIFFE identity (or `namespace/serviceAccount`) that the caller proves instead of its own. */
   readonly as?: string;
+  /** IP address that the connection comes from, where no sidecar of the caller's own makes it. Default: the caller's; of a client outside, one of the internet. */
+  readonly address?: string;
   /** Which of a route's destinations of positive weight is followed to its end, from 0. Default: each that can be taken. */
   readonly destination?: number;
 }

@@ -74,6 +74,8 @@ function destinationsOf(leaves: readonly Leaf[]): Destination[] {
       cluster,
       ...(workload === undefined ? {} : { workload }),
       ...(address === undefined ? {} : { address }),
+      outcome: end.outcome,
       ...(end.status === undefined ? {} : { status: end.status }),
+      ...(end.by === undefined ? {} : { by: end.by }),
     }));
 }

@@ -170,13 +170,11 @@ function settingsOf(
 ): { mesh: MeshConfig; problem?: string } {
   const object = objects.get(`/ConfigMap|${base.rootNamespace}/istio`)?.object;
   const text = (object?.data as Record<string, string> | undefined)?.mesh;
-  // Proxies that load on the first request answer as the others do, once it is loaded.
-  const whole = (mesh: MeshConfig): MeshConfig => (mesh.lazy ? { ...mesh, lazy: false } : mesh);
-  if (text === undefined) return { mesh: whole(base) };
+  if (text === undefined) return { mesh: base };
   const parsed = parseMeshSettings(text);
-  if (parsed.ok) return { mesh: whole(overlayMeshConfig(base, parsed.value)) };
+  if (parsed.ok) return { mesh: overlayMeshConfig(base, parsed.value) };
   return {
-    mesh: whole(base),
+    mesh: base,
     problem: `the mesh has the settings of an installation without ConfigMap istio: its data.mesh cannot be read (${parsed.error})`,
   };
 }

@@ -1,5 +1,6 @@
 import type { ConfigObject } from '../config/object.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
+import { type LazyUsage, lazyUsageKind, usageIdentity } from '../plan/lazy.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
 import { Registry } from '../registry/registry.ts';
 import { DecodedResources } from '../simulate/decoded-resources.ts';
@@ -38,6 +39,8 @@ export class StandingCompile {
   #at: CompileInput | undefined;
   /** Of connected proxies, as of where the compile stands. */
   readonly #decoded = new Map<string, DecodedResources>();
+  /** Identities whose lazy proxies have everything. */
+  readonly #loaded = new Set<string>();
   /** Copies of the engine's live maps: proxies of a class share them. */
   #copies = new WeakMap<ReadonlyMap<string, Resource>, ReadonlyMap<string, Resource>>();
   #sets = new Map<ReadonlyMap<string, Resource>, DecodedResources[]>();
@@ -58,10 +61,23 @@ export class StandingCompile {
     this.#moveTo(input);
     const known = this.#decoded.get(proxy.id);
     if (known && this.#engine.proxies.get(proxy.id) === proxy) return known;
-    if (this.#engine.proxies.get(proxy.id) !== proxy) this.#engine.connect(proxy);
+    if (this.#engine.proxies.get(proxy.id) !== proxy) this.#connect(proxy);
     const made = this.#read(proxy.id);
     this.#decoded.set(proxy.id, made);
     return made;
+  }
+
+  /** A lazy proxy answers as one that has loaded everything: its first request waits until what it needs is there. */
+  #connect(proxy: MeshProxy): void {
+    const key = usageIdentity(proxy);
+    if (!this.#loaded.has(key)) {
+      this.#loaded.add(key);
+      this.#engine.apply([
+        { kind: lazyUsageKind.name, key, value: { hosts: [], unknown: [], full: true } satisfies LazyUsage },
+      ]);
+      this.#engine.flush();
+    }
+    this.#engine.connect(proxy);
   }
 
   #read(id: string): DecodedResources {

@@ -38,11 +38,13 @@ export function usageIdentity(
 const ownUsage = defineAttribute('lazy-identity', usageIdentity);
 
 /** What the workload itself says: `true`, `false` or '' for nothing. */
-const ownChoice = defineAttribute('lazy', ({ labels, metadata }) => {
+export function ownLazyChoice({ labels, metadata }: Pick<MeshProxy, 'labels' | 'metadata'>): string {
   const annotations = metadata.ANNOTATIONS as Readonly<Record<string, unknown>> | undefined;
   const said = String(labels[lazyLabel] ?? annotations?.[lazyLabel] ?? '').toLowerCase();
   return said === 'true' || said === 'false' ? said : '';
-});
+}
+
+const ownChoice = defineAttribute('lazy', ownLazyChoice);
 
 const namespaceKind = configKind<unknown>('Namespace');
 

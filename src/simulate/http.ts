@@ -26,7 +26,10 @@ export function walkHttp(walk: Walk, manager: HttpConnectionManager): Simulation
 
 /** HTTP is answered whatever goes wrong. */
 function withoutRoute(walk: Walk, { error, config, misses }: NoRoute): SimulationResult {
-  if (config) answer(walk, error === 'tls required, sending 301' ? 301 : 404);
+  const secured = error === 'tls required, sending 301';
+  const { host = '', path = '/' } = walk.call;
+  if (secured) walk.result.redirect = { code: 301, location: `https://${host}${path}` };
+  if (config) answer(walk, secured ? 301 : 404);
   if (misses) walk.result.misses = misses;
   return fail(walk, error);
 }

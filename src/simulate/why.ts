@@ -35,6 +35,8 @@ export interface Alternative {
   readonly why: string;
   /** It would have taken the call, had nothing else. */
   readonly matches: boolean;
+  /** Of rules of policies: how many of their conditions fail. */
+  readonly failing?: number;
   /** No call ever gets to it: what takes all of its calls before it. */
   readonly hiddenBy?: string;
 }
@@ -220,6 +222,7 @@ export function otherPolicies(rules: RBAC, facts: RbacFacts): readonly Alternati
         name,
         ...(origin ? { origin } : {}),
         matches: failure === undefined,
+        failing: failingParts(policy, facts),
         why: failure ?? `it matches too; ${decisive} comes first by name`,
       },
     ];
@@ -228,30 +231,41 @@ export function otherPolicies(rules: RBAC, facts: RbacFacts): readonly Alternati
 
 /** The first condition of a rule that a call does not fulfil; undefined: it fulfils all. */
 export function policyFailure({ permissions, principals }: Policy, facts: RbacFacts): string | undefined {
-  const operation = nearestMiss(
+  const [operation] = failingPermissions(permissions, facts);
+  if (operation) return `asks for ${permissionWords(operation)}; ${operationWords(operation, facts)}`;
+  const [caller] = failingPrincipals(principals, facts);
+  return caller ? `asks for ${principalWords(caller)}; ${callerWords(caller, facts)}` : undefined;
+}
+
+function failingParts({ permissions, principals }: Policy, facts: RbacFacts): number {
+  return failingPermissions(permissions, facts).length + failingPrincipals(principals, facts).length;
+}
+
+function failingPermissions(permissions: readonly Permission[], facts: RbacFacts): readonly Permission[] {
+  return nearestMiss(
     permissions,
     (one) => permits(one, facts),
     (one) => (one.rule.case === 'andRules' ? one.rule.value.rules : [one]),
   );
-  if (operation) return `asks for ${permissionWords(operation)}; ${operationWords(operation, facts)}`;
-  const caller = nearestMiss(
+}
+
+function failingPrincipals(principals: readonly Principal[], facts: RbacFacts): readonly Principal[] {
+  return nearestMiss(
     principals,
     (one) => isPrincipal(one, facts),
     (one) => (one.identifier.case === 'andIds' ? one.identifier.value.ids : [one]),
   );
-  return caller ? `asks for ${principalWords(caller)}; ${callerWords(caller, facts)}` : undefined;
 }
 
-/** Of alternatives none of which holds, the failing part of the one with the fewest failing parts. */
+/** Of alternatives none of which holds, the failing parts of the one with the fewest. */
 function nearestMiss<T>(
   alternatives: readonly T[],
   holds: (one: T) => boolean,
   partsOf: (one: T) => readonly T[],
-): T | undefined {
-  if (alternatives.some(holds)) return undefined;
+): readonly T[] {
+  if (alternatives.some(holds)) return [];
   const failing = alternatives.map((one) => partsOf(one).filter((part) => !holds(part)));
-  const [best] = failing.sort((a, b) => a.length - b.length);
-  return best?.[0];
+  return failing.sort((a, b) => a.length - b.length)[0] ?? [];
 }
 
 function operationWords(permission: Permission, facts: RbacFacts): string {

@@ -53,6 +53,7 @@ const answers: readonly (readonly [text: string, answer: RegExp, code: number])[
     /IST0151.*INSERT_BEFORE depends on which other EnvoyFilters came before it/,
     0,
   ],
+  ['dead-patch', /orders-limit[\s\S]*✔[\s\S]*orders-tuning[\s\S]*✘ \[1\] MERGE CLUSTER/, 11],
   ['-f rate-limit.yaml', /rate-limit +allowed: 10 requests in 1 s/, 0],
 ];
 

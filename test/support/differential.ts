@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { createBuiltInRegistry } from '../../src/config/kinds/built-in-kinds.ts';
 import { type ConfigObject, objectKey } from '../../src/config/object.ts';
 import { admitSchema } from '../../src/config/schema/admit-schema.ts';
+import type { MeshConfig } from '../../src/registry/mesh-config.ts';
 import type { Call } from '../../src/simulate/call.ts';
 import { DecodedResources } from '../../src/simulate/decoded-resources.ts';
 import { typeUrls } from '../../src/snapshot/resource.ts';
@@ -23,6 +24,12 @@ import {
   type Sidecar,
   type Situation,
 } from './differential-compare.ts';
+import {
+  type Asking,
+  ExplainedMesh,
+  type ExplainedWorkload,
+  explanationDifference,
+} from './differential-explain.ts';
 import type { TestEnvoy } from './envoy.ts';
 import { apiGateway, apiPorts } from './gateway-api-arbitrary.ts';
 import { type Echo, startEcho } from './http-echo.ts';
@@ -97,6 +104,7 @@ interface Entry {
   readonly identity: string;
   readonly absolute: boolean;
   readonly tls: boolean;
+  readonly asking: Asking;
 }
 
 const spiffe = (namespace: string, account: string) => `spiffe://cluster.local/ns/${namespace}/sa/${account}`;
@@ -114,12 +122,13 @@ export async function startDifferential(): Promise<Differential> {
   const ports = await freePorts(needed + servers.length * (1 + servicePorts.length));
   const take = () => ports.shift() as number;
   const plain = Array.from({ length: 2 }, take);
-  const mesh = await startCompiledMesh('', {
+  const settings: Partial<MeshConfig> = {
     accessLogFile: logFile,
     accessLogFormat: logFormat,
     outboundTrafficPolicy: 'REGISTRY_ONLY',
     defaultMtlsMode: 'PERMISSIVE',
-  });
+  };
+  const mesh = await startCompiledMesh('', settings);
   const own = opensslCertificate({
     directory,
     name: 'front',
@@ -129,7 +138,8 @@ export async function startDifferential(): Promise<Differential> {
   });
   const echoes: Server[] = await Promise.all(plain.map((port) => startEcho(String(port), port)));
   const tls = await startTlsEcho(own);
-  mesh.apply(frontSecret(own, mesh.authority));
+  const secret = frontSecret(own, mesh.authority);
+  mesh.apply(secret);
   const outbound: Record<string, number> = {};
   for (const { host } of services) for (const port of servicePorts) outbound[`${host}:${port}`] = take();
   const httpProxy = take();
@@ -148,20 +158,62 @@ export async function startDifferential(): Promise<Differential> {
     labels: { istio: 'ingressgateway', 'gateway.networking.k8s.io/gateway-name': apiGateway },
     metadata: { OSTRIA_CAPTURE: { outbound: {}, inbound: [], httpProxy: 0, gateway } },
   };
+  const workloads: ExplainedWorkload[] = [
+    { spec: client, serviceAccount: 'client', address: '127.0.0.1', hasProxy: true },
+    { spec: router, serviceAccount: 'gateway', address: '127.0.0.1', hasProxy: true },
+    // The client, by the one way that names do not lead to: its forward proxy.
+    {
+      spec: {
+        ...client,
+        name: 'proxied',
+        metadata: { OSTRIA_CAPTURE: { outbound: {}, inbound: [], httpProxy } },
+      },
+      serviceAccount: 'client',
+      address: '127.0.0.1',
+      hasProxy: true,
+    },
+    {
+      spec: { name: 'stranger', namespace: 'shop' },
+      serviceAccount: 'default',
+      address: '10.9.9.9',
+      hasProxy: false,
+    },
+  ];
   const quick = { logFlushMs: 20 };
   const envoys = [
     await mesh.envoy(client, { serviceAccount: 'client', ...quick }),
     await mesh.envoy(router, { serviceAccount: 'gateway', ...quick }),
   ];
   const entries = new Map<string, Entry>();
-  const add = (name: string, port: number, spec: ProxySpec, more: Partial<Entry> = {}): void => {
+  const add = (
+    name: string,
+    port: number,
+    spec: ProxySpec,
+    asking: Asking,
+    more: Partial<Entry> = {},
+  ): void => {
     const identity = spiffe(spec.namespace ?? '', spec.type === 'router' ? 'gateway' : (spec.name ?? ''));
-    entries.set(name, { port, proxyId: nodeId(spec), identity, absolute: false, tls: false, ...more });
+    entries.set(name, {
+      port,
+      proxyId: nodeId(spec),
+      identity,
+      absolute: false,
+      tls: false,
+      asking,
+      ...more,
+    });
   };
-  for (const [target, port] of Object.entries(outbound)) add(target, port, client);
-  add('forward proxy', httpProxy, client, { absolute: true });
-  for (const [port, local] of Object.entries(gateway))
-    add(`gateway:${port}`, local, router, { tls: port === '443' || port === '444' });
+  for (const [target, port] of Object.entries(outbound))
+    add(target, port, client, { from: 'shop/client', base: () => `http://${target}` });
+  const proxied = { from: 'shop/proxied', base: ({ host }: TrafficRequest) => `http://${host}` };
+  add('forward proxy', httpProxy, client, proxied, { absolute: true });
+  for (const [port, local] of Object.entries(gateway)) {
+    const tls = port === '443' || port === '444';
+    // A client that names no server calls an address.
+    const base = ({ sni = '' }: TrafficRequest) =>
+      tls ? `https://${sni === '' ? '127.0.0.1' : sni}:${port}` : `http://front.test:${port}`;
+    add(`gateway:${port}`, local, router, { from: 'istio-system/gateway', base }, { tls });
+  }
   const backends: Backend[] = plain.map((port, index) => ({
     version: index === 0 ? 'v1' : 'v2',
     ports: { 80: port, 8080: port },
@@ -195,8 +247,11 @@ export async function startDifferential(): Promise<Differential> {
         proxyId: nodeId(spec),
         identity: spiffe(namespace, 'web'),
       });
-    add(`${name}:80`, listen[80] as number, spec);
+    const base = () => `http://127.0.0.1:${listen[80]}`;
+    add(`${name}:80`, listen[80] as number, spec, { from: 'shop/stranger', base, atServer: true });
+    workloads.push({ spec, serviceAccount: 'web', address: '127.0.0.1', hasProxy: true });
   }
+  const explained = new ExplainedMesh(settings, workloads, [secret]);
   const maker = startTokenMaker();
   const places = { backends, tlsPort: tls.port, entries, sidecars };
   const issuer = { keys: maker.keys, tokens: randomTokens(maker, Math.floor(Date.now() / 1000)) };
@@ -207,7 +262,17 @@ export async function startDifferential(): Promise<Differential> {
     ca: false,
     names: [callerUri],
   });
-  return new Harness(mesh, envoys, [...echoes, tls.server], places, issuer, caller, directory, logFile);
+  return new Harness(
+    mesh,
+    explained,
+    envoys,
+    [...echoes, tls.server],
+    places,
+    issuer,
+    caller,
+    directory,
+    logFile,
+  );
 }
 
 /** What a client of a gateway proves, where it proves anything. */
@@ -261,6 +326,7 @@ class Harness implements Differential {
   readonly keys: string;
   readonly tokens: readonly string[];
   readonly #mesh: CompiledMesh;
+  readonly #explained: ExplainedMesh;
   readonly #envoys: readonly TestEnvoy[];
   readonly #echoes: readonly Server[];
   readonly #places: Places;
@@ -273,6 +339,7 @@ class Harness implements Differential {
 
   constructor(
     mesh: CompiledMesh,
+    explained: ExplainedMesh,
     envoys: readonly TestEnvoy[],
     echoes: readonly Server[],
     places: Places,
@@ -282,6 +349,7 @@ class Harness implements Differential {
     logFile: string,
   ) {
     this.#mesh = mesh;
+    this.#explained = explained;
     this.#envoys = envoys;
     this.#echoes = echoes;
     this.#places = places;
@@ -303,6 +371,7 @@ class Harness implements Differential {
     const next = new Map(config.flatMap(admitted).map((object) => [idOf(object), object]));
     const gone = [...this.#present.keys()].filter((id) => !next.has(id));
     this.#mesh.apply([...next.values()].map((object) => stringify(object)).join('---\n'), gone);
+    this.#explained.use([...next.values()]);
     this.#present = next;
     await this.#mesh.ledger.waitFor(this.#mesh.engine.revision, { timeoutMs: 5000 });
   }
@@ -315,7 +384,8 @@ class Harness implements Differential {
     for (;;) {
       const seen = await this.#send(open);
       const differing = open.flatMap((entry, at) => {
-        const why = differenceOf(entry.situation, seen[at] as Observed);
+        const observed = seen[at] as Observed;
+        const why = differenceOf(entry.situation, observed) ?? this.#explanationDiffers(entry.one, observed);
         if (why === undefined) this.#note(seen[at] as Observed);
         return why === undefined ? [] : [{ ...entry, why }];
       });
@@ -325,6 +395,12 @@ class Harness implements Differential {
       open = differing;
       await sleep(100);
     }
+  }
+
+  #explanationDiffers(one: TrafficRequest, seen: Observed): string | undefined {
+    const { tls, asking } = this.#entryOf(one);
+    const whole = tls && one.certificate ? { ...asking, as: callerUri } : asking;
+    return explanationDifference(this.#explained.explain(one, whole), seen, whole);
   }
 
   #note({ status, first, second }: Observed): void {

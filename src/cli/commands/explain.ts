@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { Explanation } from '../../explain/explanation.ts';
 import type { Question } from '../../explain/question.ts';
 import { CodedError } from '../../kit/coded-error.ts';
+import { parseIp } from '../../kit/ip.ts';
 import type { Model } from '../../model/model.ts';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -16,6 +17,7 @@ interface ExplainFlags extends ConnectionFlags {
   readonly header: readonly string[];
   readonly jwt?: string;
   readonly as?: string;
+  readonly address?: string;
   readonly filename: readonly string[];
   readonly recursive?: boolean;
   readonly live?: boolean;
@@ -45,6 +47,10 @@ export function registerExplain(program: Command): void {
     .option(
       '--as <identity>',
       'identity that the caller proves instead of its own: namespace/serviceAccount or spiffe://…',
+    )
+    .option(
+      '--address <ip>',
+      'IP address that a client outside, or one without a sidecar, calls from (default: its own; outside, one of the internet)',
     )
     .option(
       '-f, --filename <path>',
@@ -83,13 +89,14 @@ async function runExplain(request: string[], flags: ExplainFlags): Promise<void>
   // Loaded where it is needed only: the compile is most of a control plane.
   const sources = await import('../explain/model-source.ts');
   const { explain } = await import('../../explain/explain.ts');
-  const { verifySignature } = await import('../explain/token.ts');
+  const { verifySignature } = await import('../../kit/verify-signature.ts');
   const source = await sourceFor(sources, flags);
   for (const note of source.notes) process.stderr.write(`${note}\n`);
   const model = sources.modelOf(source);
   const answer = explain(model, question, { now: Date.now(), verify: verifySignature });
   if (!answer.ok) throw new CodedError(answer.error.code, answer.error.message);
-  const { explanation } = answer;
+  const { explanation: found } = answer;
+  const explanation = { ...found, assumptions: [...found.assumptions, ...source.assumptions] };
   const live = flags.live ? await sendLive(model, question, explanation, flags) : undefined;
   await print(explanation, live, output);
   if (live && !live.agrees) process.exitCode = exitCodes.failure;
@@ -106,7 +113,9 @@ async function sendLive(
   return checkLive(requireRunning(mesh).paths, model, question, explanation);
 }
 
-function checkFlags({ at, filename, live }: ExplainFlags): void {
+function checkFlags({ at, filename, live, address }: ExplainFlags): void {
+  if (address !== undefined && !parseIp(address))
+    throw new CodedError('UsageInvalid', `--address ${address} is no IP address`);
   if (filename.length > 0 && (at !== undefined || live))
     throw new CodedError(
       'UsageInvalid',
@@ -151,6 +160,7 @@ async function questionOf(request: readonly string[], flags: ExplainFlags): Prom
     headers: token && 'token' in token ? { ...headers, authorization: `Bearer ${token.token}` } : headers,
     ...(token && 'claims' in token ? { claims: token.claims } : {}),
     ...(flags.as === undefined ? {} : { as: flags.as }),
+    ...(flags.address === undefined ? {} : { address: flags.address }),
   };
 }
 

@@ -48,10 +48,10 @@ export async function checkLive(
       'LiveUnavailable',
       `--live sends through listeners on this machine, and ${explanation.question.from} has none for it`,
     );
-  if (question.as !== undefined || question.claims !== undefined)
+  if (question.as !== undefined || question.claims !== undefined || question.address !== undefined)
     throw new CodedError(
       'LiveUnavailable',
-      '--live sends as the workload itself: --as and claims without a token cannot be sent',
+      '--live sends as the workload itself: --as, --address and claims without a token cannot be sent',
     );
   const requestId = randomUUID();
   const readers = callLogFiles(paths, [])
@@ -82,7 +82,8 @@ function chainOf(records: readonly CallRecord[], requestId: string): readonly Ca
   return own?.records ?? [];
 }
 
-function compare(
+/** What was predicted beside what came back and what the proxies recorded, the caller's first. */
+export function compare(
   { verdict, decisions }: Explanation,
   reply: Reply,
   records: readonly CallRecord[],
@@ -117,13 +118,10 @@ function compare(
   if (reached !== undefined && addresses.length > 0)
     add('destination', addresses.join(' or '), reached, addresses.includes(reached));
   const policy = refusingPolicy(records);
-  if (policy !== undefined && verdict.by)
-    add(
-      'policy',
-      originWords(verdict.by),
-      originText(policy),
-      policy === 'none' || policy === originId(verdict.by),
-    );
+  if (policy !== undefined) {
+    const predicted = predictedPolicy(verdict);
+    add('policy', originText(predicted), originText(policy), predicted === policy);
+  }
   return found;
 }
 
@@ -141,6 +139,11 @@ function refusingPolicy(records: readonly CallRecord[]): string | undefined {
     return origin ? originId(origin) : 'none';
   }
   return undefined;
+}
+
+/** As `refusingPolicy`: the whole of a policy decides where none of its rules allows. */
+function predictedPolicy({ by }: Explanation['verdict']): string {
+  return by === undefined || (by.kind === 'AuthorizationPolicy' && by.path === '') ? 'none' : originId(by);
 }
 
 function originWords({ kind, namespace, name, path }: DecidedBy): string {

@@ -23,6 +23,8 @@ export interface ModelSource {
   readonly options: Omit<ModelOptions, 'roots'>;
   /** Lines for people, on standard error. */
   readonly notes: readonly string[];
+  /** What was taken for granted in the making. */
+  readonly assumptions: readonly string[];
 }
 
 export function modelOf({ objects, options }: ModelSource): Model {
@@ -63,12 +65,33 @@ export async function sourceOfFiles(
       fill: true,
     },
     notes: [],
+    assumptions: [
+      ...modeAssumption(admitted, standalone),
+      ...(instances.length > 0
+        ? ['the ports of listeners on this machine are made up: ostria up allocates them']
+        : []),
+    ],
   };
 }
 
 function trustDomainOf(file: string): string[] {
   const read = readMeshFile(file);
   return read.ok ? [read.mesh.trustDomain] : [];
+}
+
+/** Which connections servers take where no policy of the whole mesh says so. */
+function modeAssumption(objects: readonly ModelObject[], standalone: boolean): string[] {
+  const { rootNamespace } = defaultMeshConfig;
+  const isSaid = objects.some(({ object: { kind, metadata, spec } }) => {
+    const { selector, mtls } = (spec ?? {}) as { selector?: object; mtls?: { mode?: string } };
+    const speaks = selector === undefined && mtls?.mode !== undefined && mtls.mode !== 'UNSET';
+    return kind === 'PeerAuthentication' && metadata.namespace === rootNamespace && speaks;
+  });
+  if (isSaid) return [];
+  const mode = standalone
+    ? 'mutual TLS only (STRICT), as in the meshes of ostria up'
+    : 'plaintext too (PERMISSIVE), as in Istio';
+  return [`servers take ${mode}: no PeerAuthentication of ${rootNamespace} says otherwise`];
 }
 
 /** Objects as the server would store them. Kinds that it does not know are left out: they are other programs'. */
@@ -129,6 +152,7 @@ export async function sourceOfMesh(client: ApiClient, at?: string): Promise<Mode
     // The settings in force hold those of the ConfigMap already; of an earlier time its own go before them.
     options: { mesh: settings.inForce, proxies, fill: false },
     notes,
+    assumptions: [],
   };
 }
 

@@ -1,0 +1,145 @@
+import type { ConfigObject } from '../../src/config/object.ts';
+import { originId } from '../../src/config/origin.ts';
+import { parseYamlDocuments } from '../../src/config/yaml-documents.ts';
+import { explain } from '../../src/explain/explain.ts';
+import type { Destination, Explanation } from '../../src/explain/explanation.ts';
+import type { Question } from '../../src/explain/question.ts';
+import { verifySignature } from '../../src/kit/verify-signature.ts';
+import { createModel, type Model } from '../../src/model/model.ts';
+import { idOf } from '../../src/model/model-objects.ts';
+import { roots } from '../../src/pipeline/roots.ts';
+import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
+import { policyOrigin } from '../../src/simulate/policy-names.ts';
+import { makeProxy, type ProxySpec } from '../golden/mesh.ts';
+import type { Observed } from './differential-compare.ts';
+import type { TrafficRequest } from './traffic-arbitrary.ts';
+
+/** How a request is put as a question. */
+export interface Asking {
+  /** `namespace/name`. */
+  readonly from: string;
+  /** Without path. */
+  readonly base: (request: TrafficRequest) => string;
+  /** The identity of the client's certificate, where it shows one. */
+  readonly as?: string;
+  /** The proxy that it comes to is the server's own. */
+  readonly atServer?: boolean;
+}
+
+export interface ExplainedWorkload {
+  /** A proxy and its capture; without type and metadata: a workload without proxy. */
+  readonly spec: ProxySpec;
+  readonly serviceAccount: string;
+  readonly address: string;
+  readonly hasProxy: boolean;
+}
+
+/** The mesh of a differential test as `explain` knows a running one: its objects and its proxies. */
+export class ExplainedMesh {
+  #model: Model;
+  #present = new Map<string, ConfigObject>();
+
+  constructor(
+    settings: Partial<MeshConfig>,
+    workloads: readonly ExplainedWorkload[],
+    others: readonly string[],
+  ) {
+    const objects = [
+      ...workloads.map((one) => ({ object: podOf(one) })),
+      ...others.flatMap((text) => parseYamlDocuments(text, 'others.yaml').objects),
+    ];
+    this.#model = createModel(objects, {
+      roots: roots.collections,
+      mesh: { ...defaultMeshConfig, ...settings },
+      proxies: workloads.filter(({ hasProxy }) => hasProxy).map(({ spec }) => makeProxy(spec)),
+      fill: false,
+    });
+  }
+
+  use(config: readonly ConfigObject[]): void {
+    const next = new Map(config.map((object) => [idOf(object), object]));
+    this.#model = this.#model.update({
+      objects: [...next.values()].map((object) => ({ object })),
+      remove: [...this.#present.keys()].filter((id) => !next.has(id)),
+    });
+    this.#present = next;
+  }
+
+  explain(request: TrafficRequest, { from, base, as }: Asking): Explanation {
+    const question: Question = {
+      from,
+      url: `${base(request)}${request.path}`,
+      method: request.method,
+      headers: { ...request.headers, host: request.host },
+      address: '127.0.0.1',
+      ...(as === undefined ? {} : { as }),
+    };
+    const answer = explain(this.#model, question, { now: Date.now(), verify: verifySignature });
+    if (!answer.ok) throw new Error(`${JSON.stringify(question)}: ${answer.error.message}`);
+    return answer.explanation;
+  }
+}
+
+function podOf({ spec, serviceAccount, address }: ExplainedWorkload): ConfigObject {
+  const { name = '', namespace = '' } = spec;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace },
+    spec: { serviceAccountName: serviceAccount, containers: [] },
+    status: { phase: 'Running', podIP: address, conditions: [{ type: 'Ready', status: 'True' }] },
+  };
+}
+
+/** What an explanation says otherwise than Envoys did, in words. Of a lottery, it is enough that one of its destinations is what was seen. */
+export function explanationDifference(
+  { verdict, decisions }: Explanation,
+  seen: Observed,
+  { atServer = false }: Asking,
+): string | undefined {
+  const reached = seen.first ? seen.first.upstream : seen.echo ? `127.0.0.1:${seen.echo.port}` : '';
+  const possible = atServer
+    ? verdict.destinations
+    : verdict.destinations.filter(({ address = '' }) => address === reached);
+  if (possible.length === 0)
+    return `explain: destination: predicted ${verdict.destinations.map(textOf).join(' or ') || 'none'}, real ${reached || 'none'} (${seen.status})`;
+  const whys = possible.map((one) => endDifference(one, seen));
+  if (!whys.includes(undefined)) return whys[0];
+  if (seen.location !== '' && !verdict.summary.includes(`go to ${seen.location}`))
+    return `explain: location: real ${seen.location}, said ${verdict.summary}`;
+  if (atServer || !seen.first) return undefined;
+  const route = decisions.find(({ stage, at, by }) => stage === 'route' && at.role !== 'server' && by)?.by;
+  const origin = route ? originId(route) : '';
+  return origin === seen.first.origin
+    ? undefined
+    : `explain: route: predicted ${origin}, real ${seen.first.origin}`;
+}
+
+function textOf({ address = '', workload = '', cluster, outcome, status = 0 }: Destination): string {
+  return `${address} ${workload} ${cluster} ${outcome} ${status}`;
+}
+
+function endDifference(destination: Destination, seen: Observed): string | undefined {
+  const { outcome, status = outcome === 'delivered' ? 200 : 0, by } = destination;
+  if (status !== seen.status)
+    return `explain: status: predicted ${status} (${textOf(destination)}), real ${seen.status}`;
+  const details = (seen.second ?? seen.first)?.details ?? '';
+  const kind = by?.kind;
+  if (details.startsWith('jwt_'))
+    return outcome === 'denied' && kind === 'RequestAuthentication'
+      ? undefined
+      : `explain: ${outcome} by ${kind}, real ${details}`;
+  const rule = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(details)?.[1];
+  // A connection that is refused is nobody's line.
+  if (rule === undefined)
+    return outcome === 'denied' && seen.status !== 0
+      ? `explain: denied by ${kind}, real ${details}`
+      : undefined;
+  const origin = policyOrigin(rule);
+  const agrees = origin
+    ? by !== undefined && originId(by) === originId(origin)
+    : kind === 'AuthorizationPolicy' && by?.path === '';
+  return outcome === 'denied' && agrees
+    ? undefined
+    : `explain: ${outcome} by ${by && originId(by)}, real ${details}`;
+}
