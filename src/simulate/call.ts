@@ -133,7 +133,8 @@ export interface SimulationResult {
   refusedBy?: string;
   /** A fault that strikes some requests only: shares in percent. */
   fault?: {
-    abort?: { status: number; percent: number };
+    /** `grpcStatus`: what gRPC clients get, where the fault says so. */
+    abort?: { status: number; grpcStatus?: number; percent: number };
     delay?: { milliseconds: number; percent: number };
   };
   /** The request as the destination gets it. */

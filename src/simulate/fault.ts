@@ -18,11 +18,12 @@ export function faultFor(config: Any | undefined, call: Call): SimulationResult[
   const { errorType, percentage } = fault.abort ?? {};
   const status =
     errorType?.case === 'httpStatus' ? errorType.value : errorType?.case === 'grpcStatus' ? 200 : 0;
+  const grpcStatus = errorType?.case === 'grpcStatus' ? { grpcStatus: errorType.value } : {};
   const aborted = percent(percentage);
   const { faultDelaySecifier: delay } = fault.delay ?? {};
   const delayed = percent(fault.delay?.percentage);
   const found = {
-    ...(status > 0 && aborted > 0 ? { abort: { status, percent: aborted } } : {}),
+    ...(status > 0 && aborted > 0 ? { abort: { status, ...grpcStatus, percent: aborted } } : {}),
     ...(delay?.case === 'fixedDelay' && delayed > 0
       ? {
           delay: {

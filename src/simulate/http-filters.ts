@@ -123,6 +123,8 @@ function fault(walk: Walk, _: Any, setting: FilterSetting | undefined, place: Pl
   decide(walk, 'fault', 'abort', { verdict: certain ? 'answered' : 'observed', why }, origin);
   if (!certain) return true;
   answer(walk, abort.status);
+  if (walk.result.grpcStatus !== undefined && abort.grpcStatus !== undefined)
+    walk.result.grpcStatus = abort.grpcStatus;
   return false;
 }
 
