@@ -235,3 +235,21 @@ test('monitoring tells counts and health, and has no other page', async () => {
   for (const path of [...debugPages, '/debug/pprof/', '/api/v1/secrets', '/'])
     expect([path, (await get(path)).status]).toEqual([path, 404]);
 });
+
+test('mesh settings: the first who applies some has no conflict; another trust domain is refused', async () => {
+  const apply = (mesh: string) =>
+    admin.request({
+      method: 'PATCH',
+      path: '/api/v1/namespaces/istio-system/configmaps/istio?fieldManager=somebody',
+      contentType: 'application/apply-patch+yaml',
+      body: {
+        ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'istio', namespace: 'istio-system' } },
+        data: { mesh },
+      },
+    });
+  expect((await apply('trustDomainAliases: [old.example]')).status).toBe(200);
+  await expect(apply('trustDomain: else.example')).rejects.toThrow(
+    /data\.mesh: .*trustDomain is else\.example, but this mesh was started as cluster\.local/,
+  );
+  expect((await apply('trustDomain: cluster.local')).status).toBe(200);
+});

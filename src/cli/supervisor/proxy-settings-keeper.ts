@@ -174,7 +174,13 @@ export function hasOtherSettings(
   return given !== undefined && settingsIn(given) !== settingsIn(wanted);
 }
 
-/** The parts of an agent's configuration that come from its ProxyConfig. */
-function settingsIn({ metadata, environment = {}, envoy, drain }: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify([metadata, environment, { ...(envoy as object), path: '' }, drain]);
+/** The parts of an agent's configuration that come from its ProxyConfig, and its trust domain. */
+function settingsIn({
+  trustDomain,
+  metadata,
+  environment = {},
+  envoy,
+  drain,
+}: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify([trustDomain, metadata, environment, { ...(envoy as object), path: '' }, drain]);
 }

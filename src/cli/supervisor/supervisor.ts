@@ -189,8 +189,14 @@ export class Supervisor {
   /** Takes over what `up` wrote meanwhile: starts what is new, ends what is gone, restarts what changed. */
   reload(): Promise<void> {
     return this.#exclusively(async () => {
+      const [config, plan] = [this.#config, this.#plan];
       this.#config = readSupervisorConfig(this.#paths.directory);
-      this.#plan = await this.#makePlan();
+      const wanted = await this.#makePlan();
+      if (wanted.mesh.trustDomain !== plan.mesh.trustDomain) {
+        this.#config = config;
+        throw trustDomainStays(plan.mesh.trustDomain, wanted.mesh.trustDomain);
+      }
+      this.#plan = wanted;
       if (await this.#controlPlane.update(this.#plan, this.#config)) this.#closeClient();
       await this.#reconcile();
       this.#watchFiles();
@@ -429,4 +435,12 @@ export class Supervisor {
     this.#busy = result.catch(() => {});
     return result;
   }
+}
+
+/** Every proxy would have to get another certificate at the same moment. */
+function trustDomainStays(running: string, wanted: string): CodedError {
+  return new CodedError(
+    'TrustDomainFixed',
+    `the mesh file names the trust domain ${wanted}, but the mesh runs as ${running}, which its certificates name; to change it: ostria down, then ostria up`,
+  );
 }

@@ -77,7 +77,14 @@ export async function publishMeshSettings(store: Store, now = new Date()): Promi
   const { name } = meshSettings.metadata;
   const ref = { resource: 'configmaps', namespace: istiodPod.namespace, name };
   const creationTimestamp = now.toISOString().replace(/\.\d+Z$/, 'Z');
-  const metadata = { ...meshSettings.metadata, uid: randomUUID(), creationTimestamp };
+  // The settings themselves are owned by nobody: the first who applies some has no conflict.
+  const managedFields = [
+    {
+      ...{ manager: 'ostria', operation: 'Update' as const, apiVersion: 'v1', time: creationTimestamp },
+      ...{ fieldsType: 'FieldsV1' as const, fieldsV1: { 'f:metadata': { 'f:labels': { '.': {} } } } },
+    },
+  ];
+  const metadata = { ...meshSettings.metadata, uid: randomUUID(), creationTimestamp, managedFields };
   // Somebody else's stays as it is.
   await store.commit([{ type: 'put', ref, object: { ...meshSettings, metadata }, expect: 0 }]);
 }
