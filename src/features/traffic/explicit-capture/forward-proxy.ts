@@ -19,8 +19,8 @@ import { outboundPolicy, unknownCluster } from '../../../plan/sidecar.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { hostDomains, isNear, unknownAuthority } from '../outbound/schema.ts';
-import { hostRoutes, originIn, virtualServiceKind, virtualServiceOn } from '../virtual-service/schema.ts';
+import { isNear, outboundHost, outboundHostRoutes, unknownAuthority } from '../outbound/schema.ts';
+import { virtualServiceOn } from '../virtual-service/schema.ts';
 import { boundTo, captureOf, captureOrigin, loopbacksOf, splitTarget } from './capture.ts';
 import { askForwardProxy, forwardProxyHosts, forwardProxyRoutes } from './forward-proxy-hosts.ts';
 
@@ -88,7 +88,7 @@ function resolveForwardProxyHost(view: View, _name: Key, key: Key): readonly Key
 function planForwardProxyHost(
   view: View,
   host: Key,
-  portText: Key,
+  port: Key,
   service: Key,
   virtualService: Key,
   near: Key,
@@ -96,24 +96,16 @@ function planForwardProxyHost(
 ): VirtualHostPlan | undefined {
   const unknown = unknownAuthority(host);
   if (unknown !== undefined) return patient(unknownHost(view, unknown));
-  const port = Number(portText);
+  const target = { host, port, service, virtualService, near };
   const found = view.get(serviceKind, service);
-  const protocol = found ? findPort(found, port)?.protocol : 'HTTP';
-  const object = view.get(virtualServiceKind, virtualService);
-  const origin = found?.origin ?? (object && originIn(object, 'spec.hosts'));
-  if (!origin || protocol === undefined) return undefined;
+  const protocol = found ? findPort(found, Number(port))?.protocol : 'HTTP';
+  if (protocol === undefined) return undefined;
   const http = isHttp({ protocol }) || isSniffed({ protocol });
-  const routes = http
-    ? hostRoutes(view, { host, service, virtualService, port, gateways: ['mesh'], tls: false })
-    : [];
+  const routes = http ? outboundHostRoutes(view, target) : [];
   // CONNECT host:port asks for the bytes themselves: TLS and other protocols that the proxy does not look into.
-  if (found && !http) routes.push(connectRoute(outboundCluster(port, '', host), origin));
-  if (routes.length === 0) return undefined;
-  const domains = hostDomains(view, host, service, near).flatMap((name) =>
-    portText === '80' ? [name, `${name}:80`] : [`${name}:${portText}`],
-  );
-  const plan = virtualHostPlan({ name: `${host}:${portText}`, domains, routes, origin });
-  return lazy === '' ? plan : patient(plan);
+  if (found && !http) routes.push(connectRoute(outboundCluster(Number(port), '', host), found.origin));
+  const plan = outboundHost(view, target, { withPort: true, routes });
+  return plan && lazy !== '' ? patient(plan) : plan;
 }
 
 function connectRoute(cluster: string, origin: Origin): RoutePlan {

@@ -33,9 +33,10 @@ import { importedService, scopedHosts } from '../../../plan/sidecar-scope.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { hostRoutes, originIn, virtualServiceAt, virtualServiceKind } from '../virtual-service/schema.ts';
-import { hostDomains, isNear } from './domains.ts';
+import { virtualServiceAt } from '../virtual-service/schema.ts';
+import { isNear } from './domains.ts';
 import { targetChains } from './listeners.ts';
+import { outboundHost } from './outbound-host.ts';
 import { type OwnPlace, ownPlaces } from './own-places.ts';
 
 /*
@@ -240,23 +241,7 @@ function planHost(
   near: Key,
   withPort: Key,
 ): VirtualHostPlan | undefined {
-  const routes = hostRoutes(view, {
-    host,
-    service,
-    virtualService,
-    port: Number(port),
-    gateways: ['mesh'],
-    tls: false,
-  });
-  const object = view.get(virtualServiceKind, virtualService);
-  const origin = view.get(serviceKind, service)?.origin ?? (object && originIn(object, 'spec.hosts'));
-  if (routes.length === 0 || !origin) return undefined;
-  const names = hostDomains(view, host, service, near);
-  const domains =
-    withPort === ''
-      ? names
-      : names.flatMap((name) => (port === '80' ? [name, `${name}:80`] : [`${name}:${port}`]));
-  return virtualHostPlan({ name: `${host}:${port}`, domains, routes, origin });
+  return outboundHost(view, { host, port, service, virtualService, near }, { withPort: withPort !== '' });
 }
 
 export const ownTables: RouteShaper = {

@@ -18,12 +18,12 @@ import {
 } from '../../../plan/route-plan.ts';
 import { serviceOn } from '../../../plan/service-scope.ts';
 import { outboundPolicy, unknownCluster } from '../../../plan/sidecar.ts';
-import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { hostRoutes, originIn, virtualServiceKind, virtualServiceOn } from '../virtual-service/schema.ts';
+import { virtualServiceOn } from '../virtual-service/schema.ts';
 import { askOutbound } from './lazy-hosts.ts';
-import { hostDomains, httpHosts, httpPorts, isNear, unknownAuthority } from './schema.ts';
+import { outboundHost } from './outbound-host.ts';
+import { httpHosts, httpPorts, isNear, unknownAuthority } from './schema.ts';
 
 /** The mesh's own settings. */
 export function meshOrigin(path: string): Origin {
@@ -95,25 +95,8 @@ function planHost(
 ): VirtualHostPlan | undefined {
   const unknown = unknownAuthority(host);
   if (unknown !== undefined) return patient(unknownHost(view, unknown));
-  const routes = hostRoutes(view, {
-    host,
-    service,
-    virtualService,
-    port: Number(port),
-    gateways: ['mesh'],
-    tls: false,
-  });
-  if (routes.length === 0) return undefined;
-  const object = view.get(virtualServiceKind, virtualService);
-  const origin = view.get(serviceKind, service)?.origin ?? (object && originIn(object, 'spec.hosts'));
-  if (!origin) return undefined;
-  const plan = virtualHostPlan({
-    name: `${host}:${port}`,
-    domains: hostDomains(view, host, service, near),
-    routes,
-    origin,
-  });
-  return lazy === '' ? plan : patient(plan);
+  const plan = outboundHost(view, { host, port, service, virtualService, near }, { withPort: false });
+  return plan && lazy !== '' ? patient(plan) : plan;
 }
 
 export const outboundRoutes: RouteShaper = {

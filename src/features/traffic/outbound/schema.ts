@@ -7,9 +7,10 @@ import { lazyHttpHosts } from './lazy-hosts.ts';
 import { isOwnPort } from './own-places.ts';
 
 export { hostOfName } from './authority.ts';
-export { hostDomains, isNear } from './domains.ts';
+export { isNear } from './domains.ts';
 export { extraHosts } from './extra-hosts.ts';
 export { unknownAuthority, unknownHostKey, unknownHosts } from './lazy-hosts.ts';
+export { outboundHost, outboundHostRoutes } from './outbound-host.ts';
 
 /** Every port on which some visible service speaks HTTP, or may. */
 export const httpPorts = defineQuery('outbound.http-ports', (view): readonly string[] => {
