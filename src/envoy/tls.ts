@@ -143,7 +143,9 @@ function meshContextHead(alpn: string | undefined): Uint8Array {
     CommonTlsContextSchema,
     create(CommonTlsContextSchema, {
       tlsParams: tlsParameters('TLSV1_2', undefined, undefined),
-      alpnProtocols: alpn === undefined ? [meshAlpn] : [meshAlpn, alpn],
+      // Envoy takes the first offer that a filter chain of the server names: recognised HTTP must come before the mesh's own.
+      alpnProtocols:
+        alpn === undefined ? [meshAlpn] : alpn === httpAlpn ? [alpn, meshAlpn] : [meshAlpn, alpn],
       tlsCertificateSdsSecretConfigs: [agentSecret('default')],
     }),
   );

@@ -38,7 +38,9 @@ export const criteria: readonly Criterion[] = [
   (chain, facts) => {
     const protocols = chain.filterChainMatch?.applicationProtocols ?? [];
     if (protocols.length === 0) return 0;
-    return protocols.some((protocol) => facts.applicationProtocols.includes(protocol)) ? 1 : -1;
+    // The client's first offer that any chain names decides.
+    const position = facts.applicationProtocols.findIndex((protocol) => protocols.includes(protocol));
+    return position < 0 ? -1 : facts.applicationProtocols.length - position;
   },
   (chain, facts) => longestRange(chain.filterChainMatch?.sourcePrefixRanges ?? [], facts.sourceAddress),
 ];

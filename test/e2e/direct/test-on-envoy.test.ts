@@ -71,7 +71,7 @@ const services = ['name: reviews, app: reviews', 'name: ledger, app: ledger'].ma
   return `apiVersion: v1
 kind: Service
 metadata: { name: ${name} }
-spec: { selector: { app: ${name} }, ports: [{ name: http, port: 80, targetPort: 8080 }] }`;
+spec: { selector: { app: ${name} }, ports: [{ name: http, port: 80, targetPort: 8080 }, { name: any, port: 90, targetPort: 8090 }] }`;
 });
 const deployments = ['web web', 'reviews-v1 reviews', 'reviews-v2 reviews', 'ledger ledger'].map((text) => {
   const [name, app] = text.split(' ');
@@ -151,6 +151,14 @@ tests:
   - name: no writes
     from: web
     request: POST http://ledger/
+    expect: { denied: default/readers, status: 403 }
+  - name: reads by a port that declares no protocol
+    from: web
+    request: http://ledger:90/
+    expect: { allowed: true, goesTo: ledger }
+  - name: no writes there either
+    from: web
+    request: POST http://ledger:90/
     expect: { denied: default/readers, status: 403 }
   - name: nobody else reads
     from: reviews-v1
