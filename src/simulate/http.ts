@@ -12,7 +12,11 @@ import { answer, fail, type Walk } from './walk.ts';
 export function walkHttp(walk: Walk, manager: HttpConnectionManager): SimulationResult {
   // What a rewrite before made of a path need not be one.
   const { path = '/', method } = walk.call;
-  if (!path.startsWith('/') && method !== 'CONNECT') return answer(walk, 400, 'codec_error');
+  if (!path.startsWith('/') && method !== 'CONNECT') {
+    // The codec refuses it before anybody sees that a gRPC client asks.
+    Object.assign(walk.result, { status: 400, details: 'codec_error' });
+    return walk.result;
+  }
   if (manager.normalizePath) walk.call = { ...walk.call, path: normalizedPath(path) };
   walk.client = clientAddress(manager, walk.call);
   walk.call = withForwardedFor(manager, walk.call);
