@@ -25,7 +25,8 @@ test.each([['h2'], ['istio-http'], [undefined]])(
       sni: 'outbound_.9080_._.reviews',
       commonTlsContext: {
         tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2 },
-        alpnProtocols: alpn === undefined ? ['istio'] : ['istio', alpn],
+        alpnProtocols:
+          alpn === 'istio-http' ? [alpn, 'istio'] : ['istio', ...(alpn === undefined ? [] : [alpn])],
         tlsCertificateSdsSecretConfigs: [agentSecret('default')],
         validationContextType: {
           case: 'combinedValidationContext',

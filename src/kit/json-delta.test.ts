@@ -2,8 +2,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { applyDelta, diffJson, formatJsonPath } from './json-delta.ts';
 
+const asText = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
 test('the steps from one value to another lead there, also through their text, and are none only for equal ones', () => {
-  const small = fc.jsonValue({ maxDepth: 4, noUnicodeString: true });
+  // As JSON's text has it: there is one zero.
+  const small = fc.jsonValue({ maxDepth: 4, noUnicodeString: true }).map(asText);
   fc.assert(
     fc.property(
       fc.oneof(

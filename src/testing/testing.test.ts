@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatJunit } from '../cli/test/format-results.ts';
-import { findTestFiles, runTestFiles } from '../cli/test/run-tests.ts';
+import { formatJunit } from '../cli/mesh-tests/format-results.ts';
+import { findTestFiles, runTestFiles } from '../cli/mesh-tests/run-tests.ts';
 import { expectCall, expectUnreachable, mesh, type TestMesh } from './main.ts';
 
 const configuration = `

@@ -2,9 +2,9 @@ import { type Command, Option } from 'commander';
 import { writeFileAtomic } from '../../kit/atomic-file.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { exitCodes } from '../exit-codes.ts';
+import type { RunOptions, TestRun } from '../mesh-tests/run-tests.ts';
 import { formatStructured } from '../output/structured.ts';
 import { err, out } from '../output/style.ts';
-import type { RunOptions, TestRun } from '../test/run-tests.ts';
 
 interface TestFlags {
   readonly filename: readonly string[];
@@ -55,13 +55,13 @@ Ends with 0 if everything is as expected, with 1 if something is not, and with 3
 
 async function runTest(paths: string[], flags: TestFlags): Promise<void> {
   if (flags.schema) {
-    const { testFileSchema } = await import('../test/test-file-schema.ts');
+    const { testFileSchema } = await import('../mesh-tests/test-file-schema.ts');
     process.stdout.write(formatStructured(testFileSchema, 'json'));
     return;
   }
   // Loaded where it is needed only: the compile is most of a control plane.
-  const { findTestFiles, runTestFiles } = await import('../test/run-tests.ts');
-  const { formatJunit, formatResults } = await import('../test/format-results.ts');
+  const { findTestFiles, runTestFiles } = await import('../mesh-tests/run-tests.ts');
+  const { formatJunit, formatResults } = await import('../mesh-tests/format-results.ts');
   const files = findTestFiles(paths.length > 0 ? paths : ['.']);
   if (files.length === 0)
     throw new CodedError(
@@ -79,7 +79,7 @@ async function runTest(paths: string[], flags: TestFlags): Promise<void> {
 
 /** Ctrl-C ends the Envoys first. */
 async function onEnvoy(files: readonly string[], options: RunOptions): Promise<TestRun> {
-  const { runTestFiles } = await import('../test/run-tests.ts');
+  const { runTestFiles } = await import('../mesh-tests/run-tests.ts');
   const stop = new AbortController();
   const end = (): void => stop.abort();
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TestResult } from '../../../src/cli/test/run-tests.ts';
+import type { TestResult } from '../../../src/cli/mesh-tests/run-tests.ts';
 import { type Ostria, openOstria, root } from '../../support/ostria.ts';
 
 let ostria: Ostria;
