@@ -1,24 +1,10 @@
-import { type AddressInfo, createServer } from 'node:net';
+import { loopbackPorts } from '../../src/cli/mesh-tests/on-envoy/loopback-ports.ts';
 
 /** A loopback TCP port that was free a moment ago. */
 export async function freePort(): Promise<number> {
-  const [port] = await freePorts(1);
+  const [port] = await loopbackPorts(1);
   return port as number;
 }
 
 /** That many distinct loopback TCP ports, all free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(0, '127.0.0.1', resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
+export const freePorts: (count: number) => Promise<number[]> = loopbackPorts;
