@@ -51,6 +51,8 @@ export interface SimulationOptions {
   readonly verify?: SignatureVerifier;
   /** What external authorizers answer, by provider. Default: they allow. */
   readonly verdicts?: Readonly<Record<string, 'allow' | 'deny'>>;
+  /** True: certificates count as delivered, though the resources hold no secrets. Default: connections that need them are closed. */
+  readonly withoutSecrets?: boolean;
 }
 
 export type SimulationError =

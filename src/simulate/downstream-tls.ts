@@ -4,7 +4,7 @@ import {
   type CommonTlsContext,
   DownstreamTlsContextSchema,
 } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import type { Call, SimulationError } from './call.ts';
+import type { Call, SimulationError, SimulationOptions } from './call.ts';
 import { type DecodedResources, unpack } from './decoded-resources.ts';
 import { stringMatches } from './match-text.ts';
 
@@ -13,6 +13,7 @@ export function checkTls(
   resources: DecodedResources,
   chain: FilterChain,
   call: Call,
+  { withoutSecrets = false }: SimulationOptions,
 ): SimulationError | undefined {
   const socket = chain.transportSocket;
   const config = socket?.configType.case === 'typedConfig' ? socket.configType.value : undefined;
@@ -20,7 +21,8 @@ export function checkTls(
   if (!context) return undefined;
   if (call.tls === 'plaintext') return 'invalid TLS';
   const { commonTlsContext: common } = context;
-  if (secretsOf(common).some((secret) => isMissing(resources, secret))) return 'no certificate';
+  if (!withoutSecrets && secretsOf(common).some((secret) => isMissing(resources, secret)))
+    return 'no certificate';
   // A client that proves who it is expects to be asked: a server that does not ask is not the peer that it means.
   const asks = context.requireClientCertificate || common?.validationContextType.case !== undefined;
   if (call.tls !== 'mtls') return context.requireClientCertificate ? 'invalid mTLS' : undefined;

@@ -71,7 +71,7 @@ function walkListener(walk: Walk, listener: Listener): SimulationResult {
   }
   walk.result.filterChain = chain.name;
   step(walk, 'filter-chain', chain.name, chain.metadata, others);
-  const tlsError = checkTls(walk.resources, chain, walk.call);
+  const tlsError = checkTls(walk.resources, chain, walk.call, walk.options);
   if (tlsError) return fail(walk, tlsError);
   return walkFilterChain(walk, chain);
 }

@@ -169,18 +169,23 @@ function addCodeRegistry(world: World, recorded: RecordedCase): void {
 
 function differencesOf(resources: DecodedResources, recorded: RecordedCall): string[] {
   const { effectiveCall: call, expect } = recorded;
-  const result = simulate(resources, {
-    address: call.address,
-    port: call.port,
-    mode: call.mode === 'inbound' ? 'inbound' : 'outbound',
-    protocol: call.protocol === 'http2' ? 'http2' : call.protocol === 'http' ? 'http' : 'tcp',
-    // Only TLS carries a server name: a recorded plaintext call that names one is meant as TLS.
-    tls: call.tls === 'plaintext' && call.sni !== undefined ? 'tls' : call.tls,
-    path: call.path,
-    ...(call.hostHeader !== undefined ? { host: call.hostHeader } : {}),
-    ...(call.sni !== undefined ? { sni: call.sni } : {}),
-    ...(call.alpn !== undefined ? { alpn: call.alpn } : {}),
-  });
+  // The records hold no Secrets.
+  const result = simulate(
+    resources,
+    {
+      address: call.address,
+      port: call.port,
+      mode: call.mode === 'inbound' ? 'inbound' : 'outbound',
+      protocol: call.protocol === 'http2' ? 'http2' : call.protocol === 'http' ? 'http' : 'tcp',
+      // Only TLS carries a server name: a recorded plaintext call that names one is meant as TLS.
+      tls: call.tls === 'plaintext' && call.sni !== undefined ? 'tls' : call.tls,
+      path: call.path,
+      ...(call.hostHeader !== undefined ? { host: call.hostHeader } : {}),
+      ...(call.sni !== undefined ? { sni: call.sni } : {}),
+      ...(call.alpn !== undefined ? { alpn: call.alpn } : {}),
+    },
+    { withoutSecrets: true },
+  );
   const differences: string[] = [];
   const want = (field: string, actual: string | undefined): void => {
     const expected = expect[field];
