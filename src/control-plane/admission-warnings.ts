@@ -53,10 +53,13 @@ async function warningsOf(
 ): Promise<string[]> {
   if (!object || operation === 'DELETE' || subresource !== '' || quietKinds.has(kind.kind)) return [];
   try {
-    // The kind's own rules warn of some of it, in fewer words.
-    const told = new Set((kind.validate?.(object) ?? []).map(({ path }) => path));
-    const said = analyze([{ object }], { analyzers: perObject, judge: () => [], now: parts.now() })
-      .filter(({ severity, path }) => severity !== 'Info' && !told.has(path))
+    const found = analyze([{ object }], { analyzers: perObject, judge: () => [], now: parts.now() }).filter(
+      ({ severity }) => severity !== 'Info',
+    );
+    // The kind's own rules warn of some of it, in fewer words; most objects have nothing to compare.
+    const told = new Set(found.length > 0 ? kind.validate?.(object).map(({ path }) => path) : []);
+    const said = found
+      .filter(({ path }) => !told.has(path))
       .map(({ code, path, message }) => line(code, path, message));
     const missing = (await parts.isCurrent()) ? foresee(structuredClone(object), kind.group, parts) : [];
     return [...said, ...missing.map(({ code, origin, message }) => line(code, origin.path, message))];

@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { readBounded } from './bounded-body.ts';
 import { CodedError } from './coded-error.ts';
 import { parseCidr, parseIp } from './ip.ts';
 import { http } from './node-http.ts';
@@ -61,7 +62,7 @@ export async function guardedFetch(url: string, options: GuardedFetchOptions = {
       response.destroy();
       throw failed(`${target.host} answered ${status}`);
     }
-    return readBody(response, options.maxBytes ?? 1024 * 1024).catch((error: unknown) => {
+    return readBounded(response, options.maxBytes ?? 1024 * 1024, failed).catch((error: unknown) => {
       if (error instanceof CodedError) throw error;
       throw failed(reasonOf(error), error);
     });
@@ -118,20 +119,6 @@ function checkAddress(address: string, host: string, allowed: BlockList): void {
   if (!blocked.check(address, family) || allowed.check(address, family)) return;
   const named = host.replace(/^\[|\]$/g, '') === address ? address : `${host} (${address})`;
   throw refused(`${named} is no public address; allow its range if this is meant`);
-}
-
-async function readBody(response: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxBytes) {
-      response.destroy();
-      throw failed(`the answer is longer than ${maxBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 /** Ranges that cannot be read are left out: `badRange` tells about them. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
+import { readBounded } from './bounded-body.ts';
 import { CodedError, messageOf } from './coded-error.ts';
 import type { ApiAccess } from './kubeconfig.ts';
 
@@ -47,7 +48,10 @@ export async function requestJson(request: JsonRequest): Promise<JsonAnswer> {
   if (url?.protocol !== 'https:') throw failed(`${request.url.slice(0, 200)} is no https:// URL`);
   try {
     const response = await send(url, request, signal);
-    return { status: response.statusCode ?? 0, json: parse(await read(response, maxBytes)) };
+    return {
+      status: response.statusCode ?? 0,
+      json: parse((await readBounded(response, maxBytes, (message) => new Error(message))).toString('utf8')),
+    };
   } catch (error) {
     const why = timeout.aborted ? `no answer within ${timeoutMs / 1000} s` : messageOf(error);
     throw failed(`${url.host}: ${why || (error as NodeJS.ErrnoException).code}`);
@@ -92,20 +96,6 @@ function send(
     request.on('error', reject);
     request.end(text);
   });
-}
-
-async function read(response: IncomingMessage, maxBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxBytes) {
-      response.destroy();
-      throw new Error(`the answer is longer than ${maxBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function parse(text: string): unknown {
