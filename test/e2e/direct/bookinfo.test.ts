@@ -8,8 +8,8 @@ import { type Bookinfo, eventually, networking, noNetworking, openBookinfo } fro
 vi.setConfig({ testTimeout: 90_000 });
 
 const nightly = process.env.OSTRIA_NIGHTLY === '1';
-/** Calls per distribution: enough to tell 80/20 from 90/10 by far at 5 standard deviations. */
-const sample = nightly ? 10_000 : 320;
+/** Calls per distribution: enough to tell 80/20 from 90/10 when 6 standard deviations are allowed. */
+const sample = nightly ? 10_000 : 500;
 
 let mesh: Bookinfo;
 let jason = '';
@@ -23,10 +23,10 @@ const file = (name: string): string => {
 const apply = (name: string) => mesh.ok('apply', '-f', file(name));
 const remove = (name: string) => mesh.ok('delete', '-f', join(networking, name));
 
-/** Version that most of `total` calls must have, within 5 standard deviations of the binomial distribution. */
+/** Version that most of `total` calls must have, within 6 standard deviations of the binomial distribution. */
 function expectShare(counts: Map<string, number>, version: string, share: number): void {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  const tolerance = 5 * Math.sqrt(total * share * (1 - share));
+  const tolerance = 6 * Math.sqrt(total * share * (1 - share));
   expect(Math.abs((counts.get(version) ?? 0) - total * share)).toBeLessThanOrEqual(tolerance);
 }
 
@@ -55,8 +55,9 @@ describe.skipIf(noNetworking)(`Bookinfo with Istio's own files ${noNetworking ??
     await eventually(async () => {
       expect([...(await mesh.countReviews(60)).keys()].sort()).toEqual(['v1', 'v2', 'v3']);
     });
+    // Endpoints are chosen at random: after 100 calls a version is missing once in 10^17 runs.
     const seen = new Set<string>();
-    for (let call = 0; call < 12; call++) {
+    for (let call = 0; call < 100 && seen.size < 3; call++) {
       const { stars, status } = await page();
       expect(status).toBe(200);
       seen.add(stars);
