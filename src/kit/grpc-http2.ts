@@ -44,6 +44,9 @@ export class GrpcError extends CodedError {
 
 const PREFIX = 5;
 
+/** How many pieces of an unfinished message are kept apart. */
+const MOST_CHUNKS = 1_024;
+
 /** A message with its length prefix, ready for `stream.write`. */
 export function encodeFrame(message: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(PREFIX + message.length);
@@ -77,6 +80,8 @@ export class FrameReader {
   push(chunk: Buffer): Buffer[] {
     this.#chunks.push(chunk);
     this.#held += chunk.length;
+    // A sender that cuts its bytes into the smallest pieces must not make us hold an object for each.
+    if (this.#chunks.length > MOST_CHUNKS) this.#join();
     const messages: Buffer[] = [];
     while (this.#held >= PREFIX) {
       const first = this.#chunks[0] as Buffer;
@@ -110,12 +115,16 @@ export class FrameReader {
       return first;
     }
     const target = gatherBuffer(length);
+    let used = 0;
     for (let at = 0; at < length; ) {
-      const chunk = this.#chunks.shift() as Buffer;
+      const chunk = this.#chunks[used] as Buffer;
       const taken = chunk.copy(target, at, 0, length - at);
       at += taken;
-      if (taken < chunk.length) this.#chunks.unshift(chunk.subarray(taken));
+      if (taken === chunk.length) used++;
+      else this.#chunks[used] = chunk.subarray(taken);
     }
+    // At once: one by one from the front would cost the square of their number.
+    this.#chunks.splice(0, used);
     return target.subarray(0, length);
   }
 
