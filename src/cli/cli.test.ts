@@ -203,9 +203,9 @@ spec:
       text += chunk;
     });
     try {
-      await vi.waitFor(() => expect(text).toContain('reviews'), { timeout: 8_000 });
+      await vi.waitFor(() => expect(text).toContain('reviews'), { timeout: 30_000 });
       await withApi(['apply', '-f', '-'], virtualService('late'));
-      await vi.waitFor(() => expect(text).toContain('late'), { timeout: 8_000 });
+      await vi.waitFor(() => expect(text).toContain('late'), { timeout: 30_000 });
     } finally {
       child.kill('SIGTERM');
     }

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '../../test/support/properties.ts';
 import { parseYamlDocuments } from './yaml-documents.ts';
 import { resolvePlainScalar } from './yaml-value.ts';
 

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '../../test/support/properties.ts';
 import { applyDelta, diffJson, formatJsonPath } from './json-delta.ts';
 
 const asText = (value: unknown): unknown => JSON.parse(JSON.stringify(value));

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '../../test/support/properties.ts';
 import { appliedPolicy } from '../features/security/authorization-policy/schema.ts';
 import type { CallRecord } from './call-record.ts';
 import { checkPolicies } from './check-policies.ts';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../test/support/properties.ts';
 import type { ConfigObject } from '../config/object.ts';
 import { objectKey } from '../config/object.ts';
 import type { ConfigChange } from '../config/sources/source.ts';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { fc } from '../../test/support/properties.ts';
 import type { ServiceEntry } from './schema.ts';
 import { VirtualIps } from './virtual-ips.ts';
 

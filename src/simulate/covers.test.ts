@@ -1,10 +1,10 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   type RouteMatch,
   RouteMatchSchema,
 } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
+import { fc } from '../../test/support/properties.ts';
 import type { Call } from './call.ts';
 import { covers } from './covers.ts';
 import { routeMatches } from './route.ts';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../test/support/properties.ts';
 import type { Resource } from '../snapshot/resource.ts';
 import { byName, Held } from './held.ts';
 import { NameSet } from './name-set.ts';

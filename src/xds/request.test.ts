@@ -1,10 +1,10 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   DeltaDiscoveryRequestSchema,
   DiscoveryRequestSchema,
 } from '../../gen/proto/envoy/service/discovery/v3/discovery_pb.js';
+import { fc } from '../../test/support/properties.ts';
 import { decodeDeltaRequest, decodeSotwRequest } from './request.ts';
 import { hasField, WireError } from './wire.ts';
 

@@ -1,11 +1,11 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClusterLoadAssignmentSchema } from '../../gen/proto/envoy/config/endpoint/v3/endpoint_pb.js';
 import {
   DeltaDiscoveryResponseSchema,
   DiscoveryResponseSchema,
 } from '../../gen/proto/envoy/service/discovery/v3/discovery_pb.js';
+import { fc } from '../../test/support/properties.ts';
 import type { Resource } from '../snapshot/resource.ts';
 import { emptyAssignment, encodeAbsentVirtualHost, encodeBody, encodeTrailer } from './response.ts';
 

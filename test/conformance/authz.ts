@@ -9,7 +9,6 @@ import {
   toJson,
 } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { type RBAC, RBACSchema } from '../../gen/proto/envoy/config/rbac/v3/rbac_pb.js';
 import { ExtAuthzSchema } from '../../gen/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
@@ -36,6 +35,7 @@ import { rebuild } from '../../src/snapshot/rebuild.ts';
 import type { Resource } from '../../src/snapshot/resource.ts';
 import { makeProxy } from '../golden/mesh.ts';
 import { worldOfYaml } from '../support/mesh-world.ts';
+import { fc } from '../support/properties.ts';
 import { conditionsHeld, evaluateFilters, unknownCondition } from '../support/rbac-filters.ts';
 import type { CaseOutcome } from './group.ts';
 

@@ -17,7 +17,7 @@ interface SuiteTest {
 }
 
 /** How long what was applied may take to show, in ms. */
-const patienceMs = 6_000;
+const patienceMs = 30_000;
 
 /** `gateway-api/conformance.json`: statuses, and requests through real Envoys to real backends. `GWAPI_TEST` picks tests by name. */
 export async function runGatewayApiCases(folder: string): Promise<CaseOutcome[]> {

@@ -25,7 +25,7 @@ interface TrafficCase {
 }
 
 /** How long an answer may take to become the recorded one after its configuration was pushed, in ms. */
-const patienceMs = 5_000;
+const patienceMs = 30_000;
 const mostRedirects = 3;
 
 /** `routing/traffic-cases.json`: requests through a real Envoy sidecar to a real backend. */

@@ -11,7 +11,7 @@ const block = /```console\n\$ ostria ([^\n]*)\n([\s\S]*?)```/g;
 let ostria: Ostria;
 beforeAll(async () => {
   ostria = await openOstria();
-}, 120_000);
+});
 afterAll(async () => {
   await ostria?.close();
 });
@@ -75,4 +75,4 @@ test('every answer of the guide is what a user gets', async () => {
     result = result.replace(written[at] ?? '', () => written[at + 1] ?? '');
   if (written.length > 0) writeFileSync(guide, result);
   expect([...text.matchAll(block)]).toHaveLength(answers.length);
-}, 180_000);
+});

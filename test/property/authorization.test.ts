@@ -1,5 +1,4 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type RBAC, RBACSchema } from '../../gen/proto/envoy/config/rbac/v3/rbac_pb.js';
 import { authorizationFilters } from '../../src/features/security/authorization-policy/envoy.ts';
@@ -7,6 +6,7 @@ import { appliedPolicy } from '../../src/features/security/authorization-policy/
 import type { RbacFacts } from '../../src/simulate/rbac.ts';
 import { calls, policySets, trustDomains } from '../support/authorization-arbitrary.ts';
 import { type AskedCall, isAllowed, type PolicyObject } from '../support/authorization-reference.ts';
+import { fc } from '../support/properties.ts';
 import { evaluateFilters, unknownCondition } from '../support/rbac-filters.ts';
 
 const runs = Number(process.env.OSTRIA_AUTHORIZATION_RUNS ?? 2_500);

@@ -4,7 +4,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   DeltaDiscoveryRequestSchema,
@@ -21,6 +20,7 @@ import { WireError } from '../../src/xds/wire.ts';
 import { startTestApi, type TestApi } from '../support/api-server.ts';
 import { fuzz, fuzzTimeout, mutated } from '../support/fuzz.ts';
 import { root } from '../support/ostria.ts';
+import { fc } from '../support/properties.ts';
 
 let directory: string;
 beforeAll(() => {

@@ -21,7 +21,7 @@ export class AccessLog {
 
   /** The lines of all keys; throws where one does not come. */
   async lines(wanted: readonly string[]): Promise<ReadonlyMap<string, string[]>> {
-    const found = await this.linesWithin(wanted, 10_000);
+    const found = await this.linesWithin(wanted, 30_000);
     const missing = wanted.find((key) => !found.has(key));
     if (missing !== undefined) throw new Error(`request ${missing} is not in the access log`);
     return found;

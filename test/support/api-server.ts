@@ -201,10 +201,10 @@ function watchLines(request: ReturnType<typeof httpsRequest>): ReturnType<TestAp
     ended,
     stop: () => request.destroy(),
     until: async (done) => {
-      const deadline = Date.now() + 10_000;
+      const deadline = Date.now() + 30_000;
       while (!done(lines)) {
         if (Date.now() > deadline)
-          throw new Error(`not seen within 10 s; got ${JSON.stringify(lines).slice(0, 2000)}`);
+          throw new Error(`not seen within 30 s; got ${JSON.stringify(lines).slice(0, 2000)}`);
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, 200);
           wake = () => {

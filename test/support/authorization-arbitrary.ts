@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import type { AskedCall, PolicyObject } from './authorization-reference.ts';
+import { fc } from './properties.ts';
 
 /** Policies and calls drawn from few words, so that they meet often. */
 export const trustDomains = ['cluster.local', 'old.example'] as const;

@@ -169,7 +169,7 @@ class Harness implements AuthorizationMesh {
     const gone = this.#applied.filter((id) => !ids.includes(id));
     this.#mesh.apply(next.map((object) => JSON.stringify(object)).join('\n---\n'), gone);
     this.#applied = ids;
-    await this.#mesh.ledger.waitFor(this.#mesh.engine.revision, { timeoutMs: 5000 });
+    await this.#mesh.ledger.waitFor(this.#mesh.engine.revision, { timeoutMs: 30_000 });
   }
 
   async compare(
@@ -358,7 +358,7 @@ class Harness implements AuthorizationMesh {
           : tlsConnect({ ...to, ...this.#tlsOf(caller, sni), ALPNProtocols: alpn.tcp });
       // An inspector cannot tell from fewer bytes than a TLS record's header has.
       socket.write('ping and more');
-      socket.setTimeout(10_000, () => socket.destroy());
+      socket.setTimeout(30_000, () => socket.destroy());
       socket.once('data', () => {
         resolve(200);
         socket.destroy();

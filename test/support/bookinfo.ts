@@ -98,7 +98,7 @@ export async function openBookinfo(...flags: string[]): Promise<Bookinfo> {
 }
 
 function withCookie(cookie: string | undefined): { headers: Record<string, string>; signal: AbortSignal } {
-  return { headers: cookie === undefined ? {} : { cookie }, signal: AbortSignal.timeout(15_000) };
+  return { headers: cookie === undefined ? {} : { cookie }, signal: AbortSignal.timeout(30_000) };
 }
 
 async function readPage(url: string, cookie: string | undefined): Promise<Page> {
@@ -126,7 +126,7 @@ async function signIn(url: string, user: string): Promise<string> {
     method: 'POST',
     body: new URLSearchParams({ username: user, passwd: 'any' }),
     redirect: 'manual',
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(30_000),
   });
   await answer.arrayBuffer();
   const [cookie] = answer.headers.getSetCookie();

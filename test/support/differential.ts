@@ -373,7 +373,7 @@ class Harness implements Differential {
     this.#mesh.apply([...next.values()].map((object) => stringify(object)).join('---\n'), gone);
     this.#explained.use([...next.values()]);
     this.#present = next;
-    await this.#mesh.ledger.waitFor(this.#mesh.engine.revision, { timeoutMs: 5000 });
+    await this.#mesh.ledger.waitFor(this.#mesh.engine.revision, { timeoutMs: 30_000 });
   }
 
   async compare(requests: readonly TrafficRequest[], patienceMs: number): Promise<Map<number, string>> {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { fc } from './properties.ts';
 
 /** A random EnvoyFilter's patches touch one service and port only; values are sound or such that Envoy refuses them. */
 export interface FilterScope {

@@ -32,7 +32,7 @@ export interface TestEnvoyOptions {
   logFlushMs?: number;
   /** Default: until the admin interface answers LIVE or PRE_INITIALIZING. `live`: until LIVE. */
   until?: 'admin' | 'live';
-  /** Default 15,000. */
+  /** Default 60,000. */
   timeoutMs?: number;
 }
 
@@ -109,7 +109,7 @@ export async function startEnvoy(options: TestEnvoyOptions): Promise<TestEnvoy> 
         const { status, body } = await envoy.admin('/ready');
         return options.until === 'live' ? status === 200 : body !== '';
       },
-      { timeoutMs: options.timeoutMs ?? 15_000 },
+      { timeoutMs: options.timeoutMs ?? 60_000 },
     );
   } catch (error) {
     const text = await log();
@@ -126,7 +126,7 @@ export function adminRequest(
   method = 'GET',
 ): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, path, method, timeout: 5_000 }, (response) => {
+    const sent = request({ socketPath, path, method, timeout: 30_000 }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {

@@ -106,7 +106,7 @@ async function ready(child: ChildProcess, port: number): Promise<void> {
   child.stderr?.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-4000);
   });
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 1_200; attempt++) {
     if (child.exitCode !== null) break;
     if (await answers(port)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));

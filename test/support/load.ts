@@ -17,7 +17,7 @@ export interface LoadResult {
 
 export interface LoadOptions {
   readonly perSecond: number;
-  /** Default 5,000. */
+  /** Default 30,000. */
   readonly timeoutMs?: number;
   /** For a URL with `https:`: whom to trust, and the name that is asked for. Every request then makes a connection of its own. */
   readonly tls?: { readonly ca: string; readonly servername: string };
@@ -47,7 +47,7 @@ interface Watcher {
 const patienceMs = 60_000;
 
 /** Sends one request; the caller's handler gets the answer. */
-function sender(url: string, { tls, timeoutMs: timeout = 5_000 }: LoadOptions) {
+function sender(url: string, { tls, timeoutMs: timeout = 30_000 }: LoadOptions) {
   if (!tls) {
     const agent = new Agent({ keepAlive: true, maxSockets: 16 });
     return { agent, send: (handler: Handler) => request(url, { agent, timeout }, handler) };

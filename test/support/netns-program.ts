@@ -4,7 +4,7 @@ import { createServer, request } from 'node:http';
 import { connect, createServer as createTcp } from 'node:net';
 
 const [command = '', ...args] = process.argv.slice(2);
-const patienceMs = 5_000;
+const patienceMs = 30_000;
 const print = (outcome: object): void => void process.stdout.write(`${JSON.stringify(outcome)}\n`);
 
 function serve(http: number, banner: number, udp: number): void {

@@ -94,7 +94,7 @@ export async function openWire(): Promise<Wire> {
     async call(side, args, asProxy = false) {
       const [command = '', ...before] = as(side, asProxy);
       const { stdout } = await run(command, [...before, process.execPath, program, ...args], {
-        timeout: 20_000,
+        timeout: 60_000,
       });
       return JSON.parse(stdout) as Record<string, unknown>;
     },

@@ -120,7 +120,7 @@ export class PortForwardClient {
 
   #whenEnded(id: number): Promise<string> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`stream ${id} did not end within 10 s`)), 10_000);
+      const timer = setTimeout(() => reject(new Error(`stream ${id} did not end within 30 s`)), 30_000);
       this.#ended.set(id, () => {
         clearTimeout(timer);
         resolve(Buffer.concat(this.#data.get(id) ?? []).toString());
@@ -212,7 +212,7 @@ async function upgrade(caller: ApiCaller, lines: readonly string[]): Promise<Dup
   socket.write([...lines, `Host: ${hostname}:${port}`, ...authorization, '', ''].join('\r\n'));
   let answer = Buffer.alloc(0);
   for (;;) {
-    const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer];
+    const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(30_000) })) as [Buffer];
     answer = Buffer.concat([answer, chunk]);
     const end = answer.indexOf('\r\n\r\n');
     if (end < 0) continue;

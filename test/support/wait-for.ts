@@ -3,14 +3,14 @@ import { messageOf } from '../../src/kit/coded-error.ts';
 
 /**
  * Calls `check` until it returns something truthy, and returns that. Errors count as "not yet". Rejects after `timeoutMs`
- * (default 10,000) naming `what` and the last answer.
+ * (default 30,000) naming `what` and the last answer.
  */
 export async function waitFor<T>(
   what: string,
   check: () => T | Promise<T>,
   options: { timeoutMs?: number; intervalMs?: number } = {},
 ): Promise<NonNullable<T>> {
-  const { timeoutMs = 10_000, intervalMs = 20 } = options;
+  const { timeoutMs = 30_000, intervalMs = 20 } = options;
   const end = systemClock.now() + timeoutMs;
   for (let last = 'no answer'; ; await systemClock.sleep(intervalMs)) {
     try {

@@ -92,8 +92,8 @@ class Call<Response> {
     this.stream.write(Buffer.concat([prefix, message]));
   }
 
-  /** The next response that was not taken yet. Rejects after a second. */
-  async next(timeoutMs = 2_000): Promise<Response> {
+  /** The next response that was not taken yet. Rejects after half a minute. */
+  async next(timeoutMs = 30_000): Promise<Response> {
     const index = this.#taken;
     await until(() => this.responses.length > index, timeoutMs, 'no response came');
     this.#taken++;
@@ -224,7 +224,7 @@ function makeNode(options: NodeOptions) {
 
 export async function until(
   condition: () => boolean,
-  timeoutMs = 2_000,
+  timeoutMs = 30_000,
   message = 'the condition did not become true',
 ): Promise<void> {
   const end = performance.now() + timeoutMs;

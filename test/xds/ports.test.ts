@@ -42,7 +42,7 @@ beforeAll(async () => {
     body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
   });
   nobody = (json as { status: { token: string } }).status.token;
-}, 60_000);
+});
 afterAll(async () => {
   admin?.close();
   await plane?.stop();
@@ -73,7 +73,7 @@ function ask(name: string, path: string, { method = 'GET', token, key, cert }: A
       },
     );
     sent.on('error', (error) => resolve(error.message));
-    sent.setTimeout(5_000, () => sent.destroy(new Error('timed out')));
+    sent.setTimeout(30_000, () => sent.destroy(new Error('timed out')));
     sent.end();
   });
 }
@@ -218,7 +218,7 @@ describe('xDS and certificates', () => {
         text += data.toString('latin1');
       });
       socket.on('error', () => undefined).on('close', () => resolve(text));
-      socket.setTimeout(5_000, () => socket.destroy());
+      socket.setTimeout(30_000, () => socket.destroy());
     });
     // At most a TLS alert (content type 21).
     expect(heard === '' || heard.charCodeAt(0) === 21).toBe(true);

@@ -83,7 +83,7 @@ describe('rejections', () => {
     // Now c is taken.
     client.nack(await client.next(), 'listener b: address in use');
     client.ack(await client.next());
-    await until(() => recovered.length > 0, 20_000);
+    await until(() => recovered.length > 0);
     expect(recovered).toEqual([{ proxyId: sidecarNode.id, typeUrl: listener, resources: ['c'] }]);
     expect(state()).toBe('NACKED');
   });

@@ -339,7 +339,7 @@ test('Kubernetes: created, approved, signed, removed; denials, failures and wait
     },
   ]);
   open(settings);
-  await expect.poll(left, { timeout: 5_000 }).toBe(0);
+  await expect.poll(left).toBe(0);
 });
 
 test('a key that cannot be read is not quoted', async () => {

@@ -22,7 +22,7 @@ describe.skipIf('missing' in found)(
     beforeAll(async () => {
       directory = mkdtempSync(join(tmpdir(), 'ostria-step-'));
       ca = await startStepCa('path' in found ? found.path : '', directory);
-    }, 60_000);
+    });
     afterAll(async () => {
       await ca?.stop();
       rmSync(directory, { recursive: true });

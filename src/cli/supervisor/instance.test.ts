@@ -66,14 +66,14 @@ test('where it is asked for, the application waits until its proxy is ready', as
     instance.start();
     await vi.waitFor(
       () => expect(instance.status().why).toContain('the application waits for its proxy'),
-      20_000,
+      30_000,
     );
     expect(instance.status().app?.state).toBe('stopped');
     expect(existsSync(mark)).toBe(false);
     isReady = true;
-    await vi.waitFor(() => expect([existsSync(mark), instance.ready]).toEqual([true, true]), 20_000);
+    await vi.waitFor(() => expect([existsSync(mark), instance.ready]).toEqual([true, true]), 30_000);
   } finally {
     await instance.stop({ hurry: true });
     server.close();
   }
-}, 60_000);
+});

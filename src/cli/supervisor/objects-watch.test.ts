@@ -47,7 +47,7 @@ test('tells what there is, then changes of what matters alone, and lists again w
     log: () => {},
   });
   const running = watch.run(abort.signal);
-  const next = async (expected: string[]) => vi.waitFor(() => expect(told).toEqual(expected), 10_000);
+  const next = async (expected: string[]) => vi.waitFor(() => expect(told).toEqual(expected), 30_000);
   await next(['a=1']);
   // Another version of the same, and one that does not matter, are no news.
   send('MODIFIED', object('a', 1, '8'));

@@ -52,7 +52,7 @@ function pidOf(state: ProcessState): number {
 }
 
 async function running(process: ManagedProcess): Promise<number> {
-  await vi.waitFor(() => expect(process.state.state).toBe('running'), { timeout: 5_000 });
+  await vi.waitFor(() => expect(process.state.state).toBe('running'), { timeout: 30_000 });
   return pidOf(process.state);
 }
 
@@ -62,11 +62,11 @@ describe('a managed process', () => {
     app.start();
     const first = await running(app);
     process.kill(first, 'SIGKILL');
-    await vi.waitFor(() => expect(pidOf(app.state)).not.toBe(first), { timeout: 5_000 });
+    await vi.waitFor(() => expect(pidOf(app.state)).not.toBe(first), { timeout: 30_000 });
     expect(app.state).toMatchObject({ restarts: 1 });
     const second = pidOf(app.state);
     await vi.waitFor(() => expect(readFileSync(join(scratch, 'a.log'), 'utf8')).toContain('up'), {
-      timeout: 5_000,
+      timeout: 30_000,
     });
     await app.stop();
     expect(processId(second)).toBeUndefined();
@@ -82,13 +82,13 @@ describe('a managed process', () => {
       detached: true,
       stdio: 'ignore',
     });
-    const id = await vi.waitFor(() => findOurs(scratch)[0] ?? expect.unreachable(), { timeout: 5_000 });
+    const id = await vi.waitFor(() => findOurs(scratch)[0] ?? expect.unreachable(), { timeout: 30_000 });
     table().set(what.name, { ...id, specHash: specHash(what) });
     const { process: next } = managed(what);
     next.start();
     expect(await running(next)).toBe(orphan.pid);
     process.kill(id.pid, 'SIGKILL');
-    await vi.waitFor(() => expect(pidOf(next.state)).not.toBe(id.pid), { timeout: 5_000 });
+    await vi.waitFor(() => expect(pidOf(next.state)).not.toBe(id.pid), { timeout: 30_000 });
     await next.stop();
     expect(findOurs(scratch)).toEqual([]);
   });
@@ -108,13 +108,15 @@ describe('a managed process', () => {
   test('ends for good as its policy says', async () => {
     const { process: once } = managed(spec('process.exit(0)', { restart: { when: 'on-failure' } }));
     once.start();
-    await vi.waitFor(() => expect(once.state).toMatchObject({ state: 'ended', code: 0 }), { timeout: 5_000 });
+    await vi.waitFor(() => expect(once.state).toMatchObject({ state: 'ended', code: 0 }), {
+      timeout: 30_000,
+    });
     const { process: twice, states } = managed(
       spec('process.exit(3)', { name: 'b/app', restart: { when: 'on-failure', max: 1 } }),
     );
     twice.start();
     await vi.waitFor(() => expect(twice.state).toMatchObject({ state: 'ended', code: 3 }), {
-      timeout: 5_000,
+      timeout: 30_000,
     });
     expect(states.filter(({ state }) => state === 'running')).toHaveLength(2);
   });
@@ -122,7 +124,7 @@ describe('a managed process', () => {
   test('that cannot be started says why', async () => {
     const { process: app } = managed(spec('', { command: ['/no/such/program'], restart: { when: 'never' } }));
     app.start();
-    await vi.waitFor(() => expect(app.state).toMatchObject({ state: 'ended' }));
+    await vi.waitFor(() => expect(app.state).toMatchObject({ state: 'ended' }), 30_000);
     expect(app.state).toMatchObject({ why: expect.stringContaining('/no/such/program cannot be started') });
   });
 
@@ -132,9 +134,9 @@ describe('a managed process', () => {
       setInterval(() => {}, 1000);`;
     const { process: app } = managed(spec(script, { stopGraceMs: 200 }));
     app.start();
-    await vi.waitFor(() => expect(findOurs(scratch)).toHaveLength(2), { timeout: 5_000 });
+    await vi.waitFor(() => expect(findOurs(scratch)).toHaveLength(2), { timeout: 30_000 });
     await app.stop();
-    await vi.waitFor(() => expect(findOurs(scratch)).toEqual([]));
+    await vi.waitFor(() => expect(findOurs(scratch)).toEqual([]), 30_000);
   });
 });
 
@@ -149,7 +151,7 @@ describe('sweep', () => {
       stdio: 'ignore',
     });
     try {
-      await vi.waitFor(() => expect(findOurs(scratch)).toHaveLength(2), { timeout: 5_000 });
+      await vi.waitFor(() => expect(findOurs(scratch)).toHaveLength(2), { timeout: 30_000 });
       const ended = await sweep(scratch);
       expect(ended.map(({ pid }) => pid)).toContain(ours.pid);
       expect(findOurs(scratch)).toEqual([]);
@@ -213,7 +215,7 @@ test('a log is cut while its writer goes on', async () => {
       if (existsSync(log) && boundLog(log, 5_000)) cuts++;
       expect(app.state.state).toBe('ended');
     },
-    { timeout: 10_000, interval: 5 },
+    { timeout: 30_000, interval: 5 },
   );
   expect(cuts).toBeGreaterThan(2);
   const text = readFileSync(log, 'utf8');
@@ -225,7 +227,7 @@ test('a log is cut while its writer goes on', async () => {
 test('the table survives, knows its own processes only, and a broken one says so', async () => {
   const path = join(scratch, 'processes.json');
   const child = spawn(node, ['-e', forever], { env: environment(), stdio: 'ignore' });
-  const id = await vi.waitFor(() => findOurs(scratch)[0] ?? expect.unreachable(), { timeout: 5_000 });
+  const id = await vi.waitFor(() => findOurs(scratch)[0] ?? expect.unreachable(), { timeout: 30_000 });
   const first = table();
   first.set('a', { ...id, specHash: 'x' });
   expect(table().alive('a')).toMatchObject(id);

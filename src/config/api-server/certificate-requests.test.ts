@@ -37,7 +37,7 @@ const request = (name: string, spec: Record<string, unknown> = {}) => ({
 });
 
 async function waitFor(what: () => Promise<boolean>): Promise<void> {
-  await expect.poll(what, { timeout: 10_000 }).toBe(true);
+  await expect.poll(what).toBe(true);
 }
 
 describe.skipIf('missing' in found)(

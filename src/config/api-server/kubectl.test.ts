@@ -164,7 +164,7 @@ describe.skipIf('missing' in found)(title, () => {
     await kubectl.ok(['create', 'cm', 'watched']);
     await kubectl.ok(['label', 'cm', 'watched', 'a=b']);
     await kubectl.ok(['delete', 'cm', 'watched']);
-    await expect.poll(table.output, { timeout: 5000 }).toMatch(/watched\s+0\s+\d+s/);
+    await expect.poll(table.output).toMatch(/watched\s+0\s+\d+s/);
     await Promise.all([watching.stop(), table.stop()]);
   });
 

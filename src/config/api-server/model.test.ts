@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestApi, type TestApi, type WatchLine } from '../../../test/support/api-server.ts';
+import { fc } from '../../../test/support/properties.ts';
 
 /*
  * Writers and watchers run at the same time against the API. The revisions that the answers carry put all successful writes
@@ -278,4 +278,4 @@ test('property: concurrent writers, listers and watchers agree with a sequential
     ),
     { numRuns: 8 },
   );
-}, 60_000);
+});

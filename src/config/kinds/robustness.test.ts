@@ -1,5 +1,5 @@
-import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { fc } from '../../../test/support/properties.ts';
 import type { ConfigObject } from '../object.ts';
 import { admitSchema } from '../schema/admit-schema.ts';
 import type { SchemaNode } from '../schema/schema-node.ts';

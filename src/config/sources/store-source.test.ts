@@ -7,7 +7,7 @@ import type { ConfigBatch } from './source.ts';
 import { StoreSource } from './store-source.ts';
 
 /** Patient, because the machine may be busy. */
-const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 15_000);
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 30_000);
 
 let store: EmbeddedStore;
 let abort: AbortController;

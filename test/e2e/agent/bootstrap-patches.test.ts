@@ -61,7 +61,7 @@ test('Envoy starts with the patches that it takes, and the node says which it do
   expect(report.applied).toEqual(['shop/good#0']);
   expect(report.refused['shop/twice#0']).toContain('xds-grpc');
   await workload.cleanUp();
-}, 60_000);
+});
 
 test('a patch with which Envoy ends at once, though it could read it, is left out the next time', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
@@ -84,4 +84,4 @@ test('a patch with which Envoy ends at once, though it could read it, is left ou
   } finally {
     taken.close();
   }
-}, 60_000);
+});

@@ -154,7 +154,7 @@ test('Envoy and agent live by the socket: late start, renewal, restart, another 
   await workload.start();
   // Nobody is there yet: no certificate of our own takes its place.
   await expect
-    .poll(async () => (await workload.readiness().catch(() => ({ text: '' }))).text, { timeout: 20_000 })
+    .poll(async () => (await workload.readiness().catch(() => ({ text: '' }))).text)
     .toMatch(/sds\.sock/);
   const first = await issue();
   sds = await startSds(socket, controlPlane.authority.root, first);
@@ -167,7 +167,7 @@ test('Envoy and agent live by the socket: late start, renewal, restart, another 
 
   const second = await issue();
   sds.give(second);
-  await expect.poll(() => shownSerial(listen), { timeout: 10_000 }).toBe(serialOf(second));
+  await expect.poll(() => shownSerial(listen)).toBe(serialOf(second));
 
   sds.stop();
   expect(await shownSerial(listen)).toBe(serialOf(second));
@@ -178,6 +178,6 @@ test('Envoy and agent live by the socket: late start, renewal, restart, another 
 
   sds.give(await issue('spiffe://cluster.local/ns/default/sa/another'));
   await expect
-    .poll(async () => (await workload.readiness()).text, { timeout: 10_000 })
+    .poll(async () => (await workload.readiness()).text)
     .toMatch(/for URI:.*another, expected .*web/);
 });

@@ -93,4 +93,4 @@ test('the request metrics of a real Envoy come out with Istio’s names and the 
   expect(text.match(/^# TYPE istio_requests_total counter$/gm)).toHaveLength(1);
   expect(text.match(/^# TYPE istio_request_duration_milliseconds histogram$/gm)).toHaveLength(1);
   expect(text).not.toMatch(/envoy_\w*istio_/);
-}, 30_000);
+});

@@ -40,7 +40,7 @@ describe.skipIf(!executablePath)('the product page in a browser (skipped where t
     });
     page = `${await start('productpage', { DETAILS_URL: details, REVIEWS_URL: reviews })}/productpage`;
     browser = await chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] });
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     for (const child of children) child.kill('SIGKILL');

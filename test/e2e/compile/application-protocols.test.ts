@@ -111,7 +111,7 @@ beforeAll(async () => {
     });
     if (index === 0) server = started;
   }
-}, 120_000);
+});
 
 afterAll(async () => {
   await mesh?.stop();

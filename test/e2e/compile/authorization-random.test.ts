@@ -1,10 +1,9 @@
-import { randomInt } from 'node:crypto';
-import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { askableCalls, policySets } from '../../support/authorization-arbitrary.ts';
 import { type AuthorizationMesh, startAuthorizationMesh } from '../../support/authorization-mesh.ts';
 import type { AskedCall, PolicyObject } from '../../support/authorization-reference.ts';
 import { rejectedUpdates } from '../../support/compiled-mesh.ts';
+import { fc, nightly, seed } from '../../support/properties.ts';
 import { shrink } from '../../support/shrink.ts';
 
 /**
@@ -12,10 +11,7 @@ import { shrink } from '../../support/shrink.ts';
  * simulator foretells are the same, down to the rule that decided. A disagreement is made small before it is told.
  */
 const callsPerSet = 50;
-const triples = Number(
-  process.env.OSTRIA_AUTHORIZATION_TRIPLES ?? (process.env.OSTRIA_NIGHTLY ? 50_000 : 5_000),
-);
-const seed = Number(process.env.OSTRIA_SEED ?? randomInt(2 ** 31));
+const triples = Number(process.env.OSTRIA_AUTHORIZATION_TRIPLES ?? (nightly ? 50_000 : 5_000));
 
 let mesh: AuthorizationMesh;
 
@@ -61,7 +57,7 @@ test(`documentation, Envoy and simulator agree on ${triples} policies, requests 
   for (const [index, policies] of sets.entries()) {
     await mesh.use(policies);
     const asked = calls.slice(index * callsPerSet, (index + 1) * callsPerSet);
-    for (const [at, why] of await mesh.compare(policies, asked, 3000))
+    for (const [at, why] of await mesh.compare(policies, asked, 30_000))
       expect.fail(await explain({ policies, call: asked[at] as AskedCall }, why));
   }
   console.log(JSON.stringify({ seed, ...mesh.counts }));

@@ -106,11 +106,10 @@ async function use(policies: readonly PolicyObject[]): Promise<void> {
   const text = `policy[marker-${generation}]`;
   await expect
     .poll(async () => (await server.admin('/config_dump?resource=dynamic_listeners')).body.includes(text), {
-      timeout: 10_000,
       interval: 20,
     })
     .toBe(true);
-  await expect.poll(newest, { timeout: 5_000, interval: 20 }).toBe(true);
+  await expect.poll(newest, { interval: 20 }).toBe(true);
 }
 
 const deny = (rule: object): PolicyObject => ({
@@ -122,7 +121,7 @@ test('a refusal names its rule in the access log', async () => {
   await use([deny({ to: [{ operation: { methods: ['DELETE'] } }] })]);
   expect((await call(caller, '/', {}, { method: 'DELETE' })).status).toBe(403);
   const name = `rbac_access_denied_matched_policy[ns[shop]-policy[deny-${generation}]-rule[0]]`;
-  await expect.poll(() => readFile(log, 'utf8'), { timeout: 5_000 }).toContain(name);
+  await expect.poll(() => readFile(log, 'utf8')).toContain(name);
 });
 
 /** As it is written, without a client's own normalisation. */
@@ -156,13 +155,11 @@ spec: {mtls: {mode: STRICT}}
 `);
   const web = caller;
   await expect
-    .poll(
-      () =>
-        call(listen, '/').then(
-          () => 'taken',
-          () => 'closed',
-        ),
-      { timeout: 10_000 },
+    .poll(() =>
+      call(listen, '/').then(
+        () => 'taken',
+        () => 'closed',
+      ),
     )
     .toBe('closed');
   expect((await call(web, '/')).status).toBe(200);
@@ -173,5 +170,5 @@ spec: {mtls: {mode: STRICT}}
       ...deny({ when: [{ key: 'connection.sni', values: [`outbound_.9080_._.${fqdn}`] }] }),
     }),
   );
-  await expect.poll(async () => (await call(web, '/')).status, { timeout: 10_000 }).toBe(403);
+  await expect.poll(async () => (await call(web, '/')).status).toBe(403);
 });

@@ -159,7 +159,7 @@ async function groupOf(is: (group: FailureGroup) => boolean): Promise<FailureGro
         found = groupFailures(await records(), known).find(is);
         return found !== undefined;
       },
-      { timeout: 5_000, interval: 100 },
+      { interval: 100 },
     )
     .toBe(true);
   return found as FailureGroup;
@@ -266,7 +266,7 @@ test('calls that go well are recorded while somebody observes, and only then', a
   expect(await asked('app', '/open/a')).toBe(200);
   await server.admin(`/runtime_modify?${observeKey}=100`, 'POST');
   expect(await asked('app', '/open/a')).toBe(200);
-  await expect.poll(good, { timeout: 5_000 }).toBe(1);
+  await expect.poll(good).toBe(1);
   await server.admin(`/runtime_modify?${observeKey}=`, 'POST');
   expect(await asked('app', '/open/a')).toBe(200);
   expect(await asked('app', '/shut')).toBe(403);

@@ -287,14 +287,11 @@ describe('HTTP', () => {
 
   test('a status that counts as an error ejects the endpoint', async () => {
     await expect
-      .poll(
-        async () => {
-          await call(local.errors);
-          const { body } = await client.admin('/clusters');
-          return /errors\.example\.com::127\.0\.0\.1:\d+::health_flags::\/failed_outlier_check/.test(body);
-        },
-        { timeout: 15_000 },
-      )
+      .poll(async () => {
+        await call(local.errors);
+        const { body } = await client.admin('/clusters');
+        return /errors\.example\.com::127\.0\.0\.1:\d+::health_flags::\/failed_outlier_check/.test(body);
+      })
       .toBe(true);
     expect(Object.keys(await versions('errors', 10))).toEqual(['0']);
   });

@@ -72,7 +72,7 @@ test(`simulator and Envoy agree on ${pairs} requests`, { timeout: 3_600_000 }, a
       randomRequest(random, harness.entries, harness.tokens),
     );
     await harness.use(config);
-    const differing = await harness.compare(requests, 3000);
+    const differing = await harness.compare(requests, 30_000);
     for (const [index, why] of differing) {
       const failing = { config, request: requests[index] as TrafficRequest };
       expect.fail(await explain(seed, failing, why));

@@ -184,13 +184,13 @@ test('a peer with another identity is refused', async () => {
   mesh.apply(
     workload('v2', ports[4] as number).replace('serviceAccount: reviews', 'serviceAccount: somebody-else'),
   );
-  await expect.poll(async () => (await call(ports[0] as number)).status, { timeout: 5000 }).toBe(503);
+  await expect.poll(async () => (await call(ports[0] as number)).status).toBe(503);
 });
 
 test('requests are counted with Istio\u2019s labels on both sides', async () => {
   const text = async (envoy: TestEnvoy) => (await envoy.admin('/stats/prometheus')).body;
   await expect
-    .poll(() => text(client), { timeout: 5000 })
+    .poll(() => text(client))
     .toMatch(
       /istio_requests_total\{.*reporter="source".*response_code="200".*destination_service="reviews\.default\.svc\.cluster\.local".*peer="reviews-v1;default;reviews;v1"/,
     );
@@ -202,7 +202,7 @@ test('requests are counted with Istio\u2019s labels on both sides', async () => 
 test('the access log names the object and field that decided', async () => {
   await call(ports[0] as number, '/dangling');
   await expect
-    .poll(() => client.log(), { timeout: 3000 })
+    .poll(() => client.log())
     .toContain('"route":"VirtualService/default/reviews#spec.http[2].match[0]"');
 });
 

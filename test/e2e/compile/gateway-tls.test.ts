@@ -303,7 +303,7 @@ test('an Ingress is served with and without TLS, by path elements', async () => 
 test('a missing certificate closes its own server only, until it comes', async () => {
   expect(await status(secure('missing'))).toMatch(/hang up|reset|disconnect/i);
   mesh.apply(secret('missing', pair(certificate('missing.example.com'))).slice(5));
-  await expect.poll(() => status(secure('missing')), { timeout: 10_000 }).toBe(200);
+  await expect.poll(() => status(secure('missing'))).toBe(200);
 });
 
 test('what Envoy would refuse does not reach it: the certificate before stays', async () => {
@@ -370,7 +370,7 @@ test('certificates are replaced under load without one failure, and connections 
     const next = certificate('simple.example.com');
     mesh.apply(secret('simple', pair(next)).slice(5));
     const wanted = new X509Certificate(next.certificate).fingerprint256;
-    await expect.poll(() => served('simple.example.com'), { timeout: 10_000 }).toBe(wanted);
+    await expect.poll(() => served('simple.example.com')).toBe(wanted);
   }
   last = true;
   await Promise.all(running);
@@ -391,9 +391,7 @@ test('whom a revocation list names is refused', async () => {
     'ca.crl': await revocationList(clients, [client.certificate]),
   };
   mesh.apply(secret('mutual', data).slice(5));
-  await expect
-    .poll(() => status(secure('mutual', { cert: client })), { timeout: 10_000 })
-    .toMatch(/alert|revoked|hang up|reset/i);
+  await expect.poll(() => status(secure('mutual', { cert: client }))).toMatch(/alert|revoked|hang up|reset/i);
   expect(await status(secure('mutual', { cert: other }))).toBe(200);
 });
 
@@ -417,7 +415,7 @@ test('certificates of files are taken up when others are renamed in their place'
   writePair('crt.next', 'key.next', next);
   for (const name of ['key', 'crt']) renameSync(join(directory, `${name}.next`), join(directory, name));
   const wanted = new X509Certificate(next.certificate).fingerprint256;
-  await expect.poll(() => served('files.example.com'), { timeout: 10_000 }).toBe(wanted);
+  await expect.poll(() => served('files.example.com')).toBe(wanted);
 });
 
 test('behind proxies: the PROXY header and trusted hops tell the client, and client certificates are told on', async () => {
@@ -453,7 +451,7 @@ spec:
     hosts: [nofile.example.com]
     tls: {mode: SIMPLE, serverCertificate: ${directory}/none, privateKey: ${directory}/none}
 `);
-  await expect.poll(() => mesh.refusals.join(), { timeout: 10_000 }).toContain('file-cert:');
+  await expect.poll(() => mesh.refusals.join()).toContain('file-cert:');
   expect(await status(secure('nofile'))).toMatch(/hang up|reset|disconnect|alert/i);
   expect(await status(secure('simple'))).toBe(200);
 });

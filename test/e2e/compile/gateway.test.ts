@@ -152,15 +152,13 @@ metadata: {name: shop-cert}
 data: {tls.crt: ${base64(pair.certificate)}, tls.key: ${base64(pair.key)}}
 `);
   await expect
-    .poll(
-      () =>
-        call(
-          ports[1] as number,
-          '/tls',
-          { host: 'shop.example.com' },
-          { tls: true, servername: 'shop.example.com', ca: pair.certificate },
-        ).then((answer) => answer.status, String),
-      { timeout: 5000 },
+    .poll(() =>
+      call(
+        ports[1] as number,
+        '/tls',
+        { host: 'shop.example.com' },
+        { tls: true, servername: 'shop.example.com', ca: pair.certificate },
+      ).then((answer) => answer.status, String),
     )
     .toBe(200);
   expect(await gateway.stat('listener_manager.listener_modified')).toBe(before);

@@ -194,7 +194,7 @@ test('in mode MUTUAL whoever comes by QUIC proves who he is as well', async () =
   await expect.poll(() => statusOf(), poll).toBe(200);
   expect(await statusOf(own)).toBe(200);
   expect(await statusOf(stranger)).toBe(503);
-}, 90_000);
+});
 
 test('nobody who did not ask has it', async () => {
   mesh.apply(front(false).slice(1));

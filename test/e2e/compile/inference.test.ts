@@ -94,7 +94,7 @@ async function ask(path: string, body?: string) {
 }
 
 test('the picker sees the body and chooses the endpoint', async () => {
-  await expect.poll(() => ask('/').then(({ status }) => status, String), { timeout: 30_000 }).toBe(200);
+  await expect.poll(() => ask('/').then(({ status }) => status, String)).toBe(200);
   for (const [port, name] of [
     [first, 'first'],
     [second, 'second'],
@@ -128,7 +128,7 @@ test('without its picker a pool is refused, or balanced where it says so; nothin
   picker.stop();
   expect((await ask('/models')).status).toBeGreaterThanOrEqual(500);
   mesh.apply(pool('FailOpen'));
-  await expect.poll(() => ask('/models').then(({ status }) => status), { timeout: 30_000 }).toBe(200);
+  await expect.poll(() => ask('/models').then(({ status }) => status)).toBe(200);
   expect(await rejectedUpdates(gateway)).toBe(0);
   expect(mesh.refusals).toEqual([]);
 });

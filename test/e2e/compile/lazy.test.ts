@@ -163,7 +163,7 @@ test('an unknown host is passed through, and known once somebody configures it',
       .replace('no-such-host.default.svc.cluster.local', 'no-such-host.invalid')
       .replace('number: 9080', 'number: 80'),
   );
-  await expect.poll(async () => (await ask('no-such-host.invalid:80')).status, { timeout: 5_000 }).toBe(200);
+  await expect.poll(async () => (await ask('no-such-host.invalid:80')).status).toBe(200);
 });
 
 test('where unknown hosts are refused, they are refused at once, and served once somebody configures them', async () => {
@@ -174,7 +174,7 @@ kind: Sidecar
 metadata: {name: default}
 spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}
 `);
-  await expect.poll(async () => (await ask(`127.0.0.1:${ports[2]}`)).status, { timeout: 5_000 }).toBe(404);
+  await expect.poll(async () => (await ask(`127.0.0.1:${ports[2]}`)).status).toBe(404);
   for (let i = 0; i < 3; i++) expect((await ask(name)).status).toBe(404);
   expect((await ask('reviews:9080')).status).toBe(200);
   mesh.apply(
@@ -183,7 +183,7 @@ spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}
       'later.example.com',
     ),
   );
-  await expect.poll(async () => (await ask(name)).status, { timeout: 5_000 }).toBe(200);
+  await expect.poll(async () => (await ask(name)).status).toBe(200);
   mesh.apply('', ['Sidecar/default/default']);
 });
 
@@ -210,9 +210,9 @@ test('without a control plane what was used works on, and what was not ends in t
   expect([404, 408, 503, 504]).toContain(cold.status);
   await mesh.comeBack();
   expect((await ask('reviews:9080')).status).toBe(200);
-  await expect.poll(async () => (await ask('idle-2:9080')).status, { timeout: 20_000 }).toBe(503);
+  await expect.poll(async () => (await ask('idle-2:9080')).status).toBe(503);
   expect(await clusters()).toContain(outbound('idle-2'));
-}, 60_000);
+});
 
 test('a control plane that lost its memory learns it from the sidecars that come back', async () => {
   await mesh.goDown();
@@ -227,14 +227,12 @@ test('a control plane that lost its memory learns it from the sidecars that come
       mesh.engine.flush();
     }),
   );
-  await expect
-    .poll(() => empty.usage(key)?.hosts, { timeout: 20_000 })
-    .toContain('reviews.default.svc.cluster.local');
+  await expect.poll(() => empty.usage(key)?.hosts).toContain('reviews.default.svc.cluster.local');
   expect((await ask('reviews:9080')).status).toBe(200);
   expect(parseEcho(await call(ports[1] as number)).version).toBe('direct');
-  await expect.poll(async () => (await ask('idle-4:9080')).status, { timeout: 20_000 }).toBe(503);
+  await expect.poll(async () => (await ask('idle-4:9080')).status).toBe(503);
   expect(await envoy.stat('cluster_manager.cluster_removed')).toBe(before);
-}, 60_000);
+});
 
 test('each request is counted once', async () => {
   const before = (await envoy.admin('/stats?filter=istio_requests_total')).body;
@@ -242,7 +240,7 @@ test('each request is counted once', async () => {
   const fresh = 'idle-3:9080';
   await ask(fresh);
   await expect
-    .poll(async () => (await envoy.admin('/stats/prometheus')).body, { timeout: 5_000 })
+    .poll(async () => (await envoy.admin('/stats/prometheus')).body)
     .toMatch(/istio_requests_total\{[^}]*destination_service="idle-3[^}]*\} 1\n/);
 });
 

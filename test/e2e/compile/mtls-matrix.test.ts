@@ -180,8 +180,8 @@ test.each(cases)('$mode by the $level', async ({ level, mode, depth }) => {
   const higher = levels.slice(0, depth).map((name) => policy(name, above, above));
   mesh.apply([...higher, policy(level, mode, above)].join('---'));
   const others = level === 'port' ? above : mode;
-  await expect.poll(() => answered('first'), { timeout: 20_000, interval: 50 }).toEqual(taken[mode]);
-  await expect.poll(() => answered('second'), { timeout: 20_000, interval: 50 }).toEqual(taken[others]);
+  await expect.poll(() => answered('first'), { interval: 50 }).toEqual(taken[mode]);
+  await expect.poll(() => answered('second'), { interval: 50 }).toEqual(taken[others]);
 });
 
 test('without any object: the mesh’s default, and nothing was refused by a proxy', async () => {
@@ -192,9 +192,7 @@ test('without any object: the mesh’s default, and nothing was refused by a pro
     ),
   );
   const { defaultMtlsMode } = defaultMeshConfig;
-  await expect
-    .poll(() => answered('first'), { timeout: 20_000, interval: 50 })
-    .toEqual(taken[defaultMtlsMode]);
+  await expect.poll(() => answered('first'), { interval: 50 }).toEqual(taken[defaultMtlsMode]);
   expect(mesh.refusals).toEqual([]);
   expect(await rejectedUpdates(server)).toBe(0);
 });

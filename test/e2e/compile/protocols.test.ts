@@ -60,7 +60,7 @@ function talk(port: number, text: string, length: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(text));
     let got = '';
-    socket.setTimeout(3000, () =>
+    socket.setTimeout(30_000, () =>
       socket.destroy(new Error(`nothing within 3 s, only ${JSON.stringify(got)}`)),
     );
     socket.on('error', reject);

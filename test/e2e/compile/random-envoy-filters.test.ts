@@ -1,5 +1,4 @@
 import type { Server } from 'node:http';
-import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { validateEnvoyFilter } from '../../../src/config/kinds/istio/validate-envoy-filter.ts';
 import type { ConfigObject } from '../../../src/config/object.ts';
@@ -9,10 +8,10 @@ import { type CompiledMesh, startCompiledMesh } from '../../support/compiled-mes
 import { envoyFilterSpec } from '../../support/envoy-filter-arbitrary.ts';
 import { call, startEcho } from '../../support/http-echo.ts';
 import { freePorts } from '../../support/ports.ts';
+import { fc, seed } from '../../support/properties.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const steps = Number(process.env.OSTRIA_RANDOM_FILTERS ?? 150);
-const seed = Number(process.env.OSTRIA_SEED ?? 20_261);
 const host = (name: string) => `${name}.default.svc.cluster.local`;
 
 let mesh: CompiledMesh;
@@ -111,7 +110,7 @@ test('whatever people patch, Envoy ends up with a configuration that it takes, a
     const name = `filter-${index % 4}`;
     put(name, index % 7 === 6 ? undefined : spec);
     const what = `step ${index} (seed ${seed}): ${JSON.stringify(spec)}`;
-    await waitFor(`${what}: settled`, () => isSettled(), { timeoutMs: 20_000 });
+    await waitFor(`${what}: settled`, () => isSettled());
     expect((await call(ports[1] as number)).status, what).toBe(200);
   }
   expect(admitted).toBeGreaterThan(steps / 2);

@@ -105,7 +105,7 @@ ${policies}`);
     held = all ? held + 1 : 0;
     return held;
   };
-  await expect.poll(holds, { timeout: 10_000, interval: 30 }).toBe(4);
+  await expect.poll(holds, { interval: 30 }).toBe(4);
 }
 
 interface TokenOptions {
@@ -221,9 +221,9 @@ test('keys that were not fetched let nobody in; once they are here, and when the
     mesh.engine.flush();
   };
   fetched(keySet);
-  await expect.poll(() => statusOf(good), { timeout: 10_000 }).toBe(200);
+  await expect.poll(() => statusOf(good)).toBe(200);
   fetched(JSON.stringify({ keys: [{ ...(await exportJWK(stranger.publicKey)), kid: 'rsa' }] }));
-  await expect.poll(() => statusOf(good), { timeout: 10_000 }).toBe(401);
+  await expect.poll(() => statusOf(good)).toBe(401);
 });
 
 test('keys without any good one break no proxy', async () => {
@@ -256,7 +256,7 @@ test('of two issuers each signs for itself', async () => {
     }),
   );
   const second = { issuer: 'https://second.example', key: stranger.privateKey };
-  await expect.poll(async () => statusOf(await token(second)), { timeout: 10_000 }).toBe(200);
+  await expect.poll(async () => statusOf(await token(second))).toBe(200);
   expect(await statusOf(await token())).toBe(200);
   expect(await statusOf(await token({ ...second, key: rsa.privateKey }))).toBe(401);
   expect(await statusOf(await token({ key: stranger.privateKey }))).toBe(401);
@@ -293,7 +293,7 @@ ${JSON.stringify({
 `);
   const gateway = await mesh.envoy({ type: 'router', name: 'front', labels: { app: 'front' } });
   const status = async (headers: Record<string, string>) => (await call(port, '/', headers)).status;
-  await expect.poll(() => status({}).catch(() => 0), { timeout: 10_000 }).toBe(204);
+  await expect.poll(() => status({}).catch(() => 0)).toBe(204);
   expect(await status(withToken(await token({ claims: { groups: ['x', 'admins'] } })))).toBe(202);
   expect(await status(withToken(await token()))).toBe(203);
   expect(await status(withToken(await token({ claims: { sub: 'bob' } })))).toBe(204);

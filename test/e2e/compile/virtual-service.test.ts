@@ -125,7 +125,7 @@ test('copies of requests, by percentage', async () => {
   );
   expect((await call(local.app, '/none')).status).toBe(200);
   expect((await call(local.app, '/all')).status).toBe(200);
-  await expect.poll(() => seen.other, { timeout: 5000 }).toEqual([`GET /all ${fqdn}`]);
+  await expect.poll(() => seen.other).toEqual([`GET /all ${fqdn}`]);
   expect(seen.failing).toBeUndefined();
 });
 
@@ -227,9 +227,7 @@ test('statistics of a route under its own prefix', async () => {
   await use(routes('app', '  - {match: [{statPrefix: mine}], route: [{destination: {host: app}}]}'));
   await call(local.app);
   await expect
-    .poll(async () => (await client.admin('/stats?filter=route.mine.upstream_rq_completed')).body, {
-      timeout: 5000,
-    })
+    .poll(async () => (await client.admin('/stats?filter=route.mine.upstream_rq_completed')).body)
     .toMatch(/route\.mine\.upstream_rq_completed: 1/);
 });
 
@@ -249,9 +247,7 @@ ${route('127.0.0.0/8', 'app')}
   - route: [{destination: {host: bytes}}]`,
   );
   // The application's own HTTP server behind a TCP port: the second route was taken.
-  await expect
-    .poll(async () => parseEcho(await call(local.bytes, '/raw')).path, { timeout: 5000 })
-    .toBe('/raw');
+  await expect.poll(async () => parseEcho(await call(local.bytes, '/raw')).path).toBe('/raw');
 });
 
 test('ten thousand routes, and expressions that no proxy could hold', async () => {

@@ -1,11 +1,8 @@
 // Every file of Istio's Bookinfo tasks, unmodified, and what people then see in the page.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Bookinfo, eventually, networking, noNetworking, openBookinfo } from '../../support/bookinfo.ts';
-
-// A machine that does many things at once is slow, not wrong.
-vi.setConfig({ testTimeout: 90_000 });
 
 const nightly = process.env.OSTRIA_NIGHTLY === '1';
 /** Calls per distribution: enough to tell 80/20 from 90/10 when 6 standard deviations are allowed. */
@@ -48,8 +45,8 @@ describe.skipIf(noNetworking)(`Bookinfo with Istio's own files ${noNetworking ??
   beforeAll(async () => {
     mesh = await openBookinfo();
     jason = await mesh.signIn('jason');
-  }, 300_000);
-  afterAll(() => mesh?.close(), 90_000);
+  });
+  afterAll(() => mesh?.close());
 
   test('without rules every version of reviews answers', async () => {
     await eventually(async () => {
@@ -142,7 +139,7 @@ describe.skipIf(noNetworking)(`Bookinfo with Istio's own files ${noNetworking ??
       expect(seen.ms).toBeGreaterThan(5_900);
     }, 40_000);
     expect(await page()).toMatchObject({ ...well, reviews: 'v1' });
-  }, 90_000);
+  });
 
   test('virtual-service-ratings-test-abort.yaml: reviews without ratings, for jason only', async () => {
     await apply('virtual-service-ratings-test-abort.yaml');

@@ -1,14 +1,14 @@
 // People edit while others call: no edit that leaves a healthy destination costs a request.
-import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Random } from '../../../src/snapshot/engine/testing/random.ts';
 import { opensslCertificate } from '../../support/authority.ts';
 import { type HelloMesh, openHelloMesh } from '../../support/hello-mesh.ts';
 import { type Answer, call } from '../../support/http-echo.ts';
 import { type LoadResult, startLoad } from '../../support/load.ts';
+import { nightly, seed } from '../../support/properties.ts';
 import {
   applyLastServer,
   applySecureServer,
@@ -21,22 +21,18 @@ import {
   startCopies,
 } from '../../support/random-edits.ts';
 
-// A machine that does many things at once is slow, not wrong.
-vi.setConfig({ testTimeout: 90_000 });
-
-const edits = process.env.OSTRIA_NIGHTLY === '1' ? 500 : 150;
-const seed = Number(process.env.OSTRIA_SEED ?? randomInt(2 ** 31));
+const edits = nightly ? 500 : 150;
 
 let mesh: HelloMesh;
 let directory: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'ostria-edits-'));
   mesh = await openHelloMesh();
-}, 300_000);
+});
 afterAll(async () => {
   await mesh?.close();
   rmSync(directory, { recursive: true, force: true });
-}, 90_000);
+});
 
 const statusOf = ({ status }: Answer): number => status;
 
@@ -58,9 +54,7 @@ test(
     const tls = { ca: root.certificate, servername: secureHost };
     const [port, plain] = [mesh.gatewayPort(443), { perSecond: 120, timeoutMs: 15_000 }];
     await expect
-      .poll(() => call(port, '/hello', { host: secureHost }, { tls: true, ...tls }).then(statusOf, String), {
-        timeout: 30_000,
-      })
+      .poll(() => call(port, '/hello', { host: secureHost }, { tls: true, ...tls }).then(statusOf, String))
       .toBe(200);
     const copies = await startCopies(mesh);
     const loads = [
@@ -82,7 +76,7 @@ test(
       await applyLastServer(mesh);
       // No route leads on from there.
       const beside = () => call(mesh.gatewayPort(8080), '/', { host: 'beside-0.example.com' });
-      await expect.poll(() => beside().then(statusOf, String), { timeout: 30_000 }).toBe(404);
+      await expect.poll(() => beside().then(statusOf, String)).toBe(404);
       await Promise.all(loads.map((load) => load.goesOn(10)));
       const results = await Promise.all(loads.map((load) => load.stop()));
       const requests = results.map((result) => result.requests);
@@ -103,9 +97,7 @@ test(
 );
 
 test('copies come and go under load: no request fails', async () => {
-  const loads = [mesh.ingress, mesh.helloFromSleep].map((url) =>
-    startLoad(url, { perSecond: 150, timeoutMs: 15_000 }),
-  );
+  const loads = [mesh.ingress, mesh.helloFromSleep].map((url) => startLoad(url, { perSecond: 150 }));
   await mesh.scale(3);
   await Promise.all(loads.map((load) => load.goesOn(20)));
   await mesh.scale(1);
@@ -116,4 +108,4 @@ test('copies come and go under load: no request fails', async () => {
   const bodies = results.flatMap(({ bodies }) => [...bodies.keys()]).join();
   for (const copy of ['helloworld-v1-1', 'helloworld-v1-2', 'helloworld-v2-0'])
     expect(bodies).toContain(copy);
-}, 120_000);
+});

@@ -5,14 +5,11 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../../support/bookinfo.ts';
 import { call } from '../../support/http-echo.ts';
 import { type Ostria, type Outcome, openOstria } from '../../support/ostria.ts';
 import { takePortBase } from '../../support/port-base.ts';
-
-// A machine that does many things at once is slow, not wrong.
-vi.setConfig({ testTimeout: 90_000 });
 
 let ostria: Ostria;
 let directory: string;
@@ -51,14 +48,14 @@ services:
 `,
   );
   await ok(ostria.run(['up', '-f', file, '-d', '--port-base', String(base.base)]));
-}, 180_000);
+});
 
 afterAll(async () => {
   await ostria?.close();
   base?.release();
   outside?.close();
   rmSync(directory, { recursive: true, force: true });
-}, 90_000);
+});
 
 const instance = async (name: string) =>
   (await ostria.status()).instances.find((candidate) => candidate.name === name);
@@ -105,7 +102,7 @@ test('a Gateway starts an Envoy of its own, says where it listens, and ends it w
   await eventually(async () => expect(ostria.processes('edge').length).toBeLessThanOrEqual(pids - 2));
   const { code } = await ostria.run(['get', 'service', 'front-istio']);
   expect(code).not.toBe(0);
-}, 180_000);
+});
 
 test('an Ingress is served by the ingress gateway, and has its address', async () => {
   await apply(`apiVersion: networking.k8s.io/v1
@@ -185,4 +182,4 @@ spec:
     const { stdout } = await ostria.run(ask);
     expect(stdout).toContain('URI=spiffe://cluster.local/ns/default/sa/asker');
   }, 60_000);
-}, 120_000);
+});

@@ -1,22 +1,19 @@
 // kill -9 of one thing at a time, under load: the others' traffic goes on, all comes back, nothing acknowledged is lost.
 import { readFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ProcessState } from '../../../src/cli/supervisor/managed-process.ts';
 import type { ConfigObject } from '../../../src/config/object.ts';
 import { eventually } from '../../support/bookinfo.ts';
 import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
 import { type LoadResult, startLoad } from '../../support/load.ts';
 
-// A machine that does many things at once is slow, not wrong.
-vi.setConfig({ testTimeout: 90_000 });
-
 const rounds = process.env.OSTRIA_NIGHTLY === '1' ? 8 : 1;
 
 let mesh: HelloMesh;
 beforeAll(async () => {
   mesh = await openHelloMesh();
-}, 300_000);
-afterAll(() => mesh?.close(), 90_000);
+});
+afterAll(() => mesh?.close());
 
 /** Calls by three ways, 300 a second in all. */
 const ways = { ingress: '', hello: '', httpbin: '' };
@@ -24,7 +21,7 @@ let loads: [keyof typeof ways, ReturnType<typeof startLoad>][] = [];
 beforeEach(() => {
   Object.assign(ways, { ingress: mesh.ingress, hello: mesh.helloFromSleep, httpbin: mesh.httpbinFromSleep });
   const names = Object.keys(ways) as (keyof typeof ways)[];
-  loads = names.map((name) => [name, startLoad(ways[name], { perSecond: 100, timeoutMs: 15_000 })]);
+  loads = names.map((name) => [name, startLoad(ways[name], { perSecond: 100 })]);
 });
 afterEach(async () => {
   await endLoads();
@@ -85,7 +82,7 @@ async function expectConverged(mark: string): Promise<void> {
   );
   await eventually(async () => {
     for (const url of [ways.ingress, ways.hello]) {
-      const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+      const answer = await fetch(url, { signal: AbortSignal.timeout(30_000) });
       await answer.text();
       expect([url, answer.headers.get('x-mark')]).toEqual([url, mark]);
     }
@@ -109,7 +106,7 @@ describe.each(numbers)('round %i', (round) => {
       const before = await agent();
       process.kill(before, 'SIGKILL');
       await expectTraffic('ingress', 'hello', 'httpbin');
-      await eventually(async () => expect(await agent()).not.toBe(before), 20_000);
+      await eventually(async () => expect(await agent()).not.toBe(before));
     }
     await allReady();
     expect(readFileSync(mesh.state('workloads', 'helloworld-v1-0', 'envoy-process.json'), 'utf8')).toBe(
@@ -117,7 +114,7 @@ describe.each(numbers)('round %i', (round) => {
     );
     await expectConverged(`agent-${round}`);
     await expectNoFailure('ingress', 'hello', 'httpbin');
-  }, 90_000);
+  });
 
   test('an Envoy: others serve on, and its own path recovers', async () => {
     const note = mesh.state('workloads', 'helloworld-v2-0', 'envoy-process.json');
@@ -125,13 +122,13 @@ describe.each(numbers)('round %i', (round) => {
     const before = envoy();
     process.kill(before, 'SIGKILL');
     await expectTraffic('httpbin');
-    await eventually(async () => expect(envoy()).not.toBe(before), 20_000);
+    await eventually(async () => expect(envoy()).not.toBe(before));
     await allReady();
     // Both copies of helloworld answer again.
     for (const url of [ways.ingress, ways.hello]) {
       const seen = new Set<string>();
       await eventually(async () => {
-        const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+        const answer = await fetch(url, { signal: AbortSignal.timeout(30_000) });
         expect(answer.status).toBe(200);
         seen.add(/version: (v\d)/.exec(await answer.text())?.[1] ?? '');
         expect([...seen].sort()).toEqual(['v1', 'v2']);
@@ -142,7 +139,7 @@ describe.each(numbers)('round %i', (round) => {
     // What was under way in the killed Envoy may be lost, and nothing else: each caller tries another copy.
     for (const name of ['ingress', 'hello'])
       expect([name, (results[name]?.failures.length ?? 0) < 20]).toEqual([name, true]);
-  }, 90_000);
+  });
 
   test('the control plane with its store: nobody notices, and what it acknowledged is there', async () => {
     const acknowledged = new Map<string, string>();
@@ -176,16 +173,15 @@ describe.each(numbers)('round %i', (round) => {
     killed = true;
     await expectTraffic('ingress', 'hello', 'httpbin');
     await Promise.all(writers);
-    await eventually(
-      async () => expect(pidOf((await mesh.ostria.status()).controlPlane.state)).not.toBe(before),
-      20_000,
+    await eventually(async () =>
+      expect(pidOf((await mesh.ostria.status()).controlPlane.state)).not.toBe(before),
     );
     await allReady();
     // The process is new before it listens.
     let items: ConfigObject[] = [];
     await eventually(async () => {
       ({ items } = await mesh.client.get<{ items: ConfigObject[] }>('/api/v1/namespaces/default/configmaps'));
-    }, 20_000);
+    });
     const kept = new Map(items.map(({ metadata }) => [metadata.name, metadata.resourceVersion]));
     const lost = [...acknowledged].filter(([name, version]) => kept.get(name) !== version);
     expect(lost).toEqual([]);
@@ -195,7 +191,7 @@ describe.each(numbers)('round %i', (round) => {
     expect(Number(acknowledged.get(`after-${round}`))).toBeGreaterThan(newest);
     await expectConverged(`control-plane-${round}`);
     await expectNoFailure('ingress', 'hello', 'httpbin');
-  }, 90_000);
+  });
 
   test('the supervisor: nobody notices, and the next one adopts what runs', async () => {
     const before = await mesh.ostria.status();
@@ -217,7 +213,7 @@ describe.each(numbers)('round %i', (round) => {
     expect(answer.headers.get('x-mark')).toBe(mark);
     await expectConverged(`${mark}-after`);
     await expectNoFailure('ingress', 'hello', 'httpbin');
-  }, 90_000);
+  });
 
   test('the supervisor, and meanwhile an application and the control plane', async () => {
     const before = await mesh.ostria.status();
@@ -230,5 +226,5 @@ describe.each(numbers)('round %i', (round) => {
     await allReady();
     await expectConverged(`all-${round}`);
     await expectNoFailure('httpbin');
-  }, 90_000);
+  });
 });

@@ -4,12 +4,10 @@ import { createServer, request } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Ostria, openOstria } from '../../support/ostria.ts';
 import { takePortBase } from '../../support/port-base.ts';
 import { waitFor } from '../../support/wait-for.ts';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 const application = `
 const { PORT } = process.env;
@@ -76,12 +74,12 @@ beforeAll(async () => {
   );
   if (code !== 0) throw new Error(`${stderr}${stdout}`);
   ({ ports } = JSON.parse(readFileSync(join(ostria.home, 'metrics', 'ports.json'), 'utf8')));
-}, 150_000);
+});
 
 afterAll(async () => {
   await ostria?.close();
   release?.();
-}, 90_000);
+});
 
 interface Series {
   readonly labels: Labels;

@@ -6,13 +6,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openssl, opensslCertificate } from '../../support/authority.ts';
 import { type Bookinfo, eventually, openBookinfo } from '../../support/bookinfo.ts';
 import { type Answer, call } from '../../support/http-echo.ts';
-
-// A machine that does many things at once is slow, not wrong.
-vi.setConfig({ testTimeout: 90_000 });
 
 let mesh: Bookinfo;
 let directory: string;
@@ -20,11 +17,11 @@ let directory: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'ostria-mtls-'));
   mesh = await openBookinfo();
-}, 300_000);
+});
 afterAll(async () => {
   await mesh?.close();
   rmSync(directory, { recursive: true, force: true });
-}, 90_000);
+});
 
 interface Identity {
   readonly key: string;
@@ -54,7 +51,7 @@ function callWith(port: number, identity: Partial<Identity>): Promise<Answer> {
     {
       tls: true,
       rejectUnauthorized: false,
-      timeout: 5_000,
+      timeout: 30_000,
       ...identity,
     },
   );
@@ -192,7 +189,7 @@ spec:
 
   const reviews = async () => {
     const answer = await fetch(`${mesh.url}/api/v1/products/0/reviews`, {
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(30_000),
     });
     return `${answer.status} ${await answer.text()}`;
   };
@@ -263,7 +260,7 @@ spec:
           headers: { host: 'bookinfo.example.com' },
           ca,
           agent: false,
-          timeout: 5_000,
+          timeout: 30_000,
         },
         (answer) => {
           let body = '';
@@ -328,7 +325,7 @@ spec:
     expect(
       await mesh.ok('proxy-config', 'secret', 'istio-ingressgateway.istio-system', '-o', 'json'),
     ).not.toContain('PRIVATE KEY');
-  }, 60_000);
+  });
 
   test('a secret that goes missing keeps plain HTTP and the other hosts alive', async () => {
     await mesh.kubectl().ok(['delete', 'secret', 'bookinfo-credential', '-n', 'istio-system']);

@@ -1,19 +1,16 @@
 // Nothing is silently ignored: what is not acted on, and what proxies refuse, stands in the object's status.
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createBuiltInRegistry } from '../../../src/config/kinds/built-in-kinds.ts';
 import type { ConfigObject, StatusCondition } from '../../../src/config/object.ts';
 import { eventually } from '../../support/bookinfo.ts';
 import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
 
-// A machine that does many things at once is slow, not wrong.
-vi.setConfig({ testTimeout: 90_000 });
-
 let mesh: HelloMesh;
 beforeAll(async () => {
   mesh = await openHelloMesh();
-}, 300_000);
-afterAll(() => mesh?.close(), 90_000);
+});
+afterAll(() => mesh?.close());
 
 async function conditions(type: string, name: string): Promise<readonly StatusCondition[]> {
   const { code, stdout, stderr } = await mesh.ostria.run(['get', type, name, '-o', 'json']);
@@ -26,7 +23,7 @@ async function conditions(type: string, name: string): Promise<readonly StatusCo
 const answers = async () =>
   Promise.all(
     [mesh.ingress, mesh.helloFromSleep].map(async (url) => {
-      const answer = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+      const answer = await fetch(url, { signal: AbortSignal.timeout(30_000) });
       await answer.text();
       return answer.status;
     }),
@@ -290,7 +287,7 @@ describe('settings of proxies', () => {
     let calling = true;
     const calls = (async () => {
       while (calling) {
-        const answer = await fetch(mesh.helloFromSleep, { signal: AbortSignal.timeout(10_000) });
+        const answer = await fetch(mesh.helloFromSleep, { signal: AbortSignal.timeout(30_000) });
         await answer.text();
         seen.add(answer.status);
       }

@@ -64,7 +64,7 @@ test('Bookinfo keeps its promises on Envoy', async () => {
   expect(code).toBe(0);
   expect(envoys()).toEqual([]);
   expect(readdirSync(temporary)).toEqual([]);
-}, 60_000);
+});
 
 const services = ['name: reviews, app: reviews', 'name: ledger, app: ledger'].map((text) => {
   const name = /name: (\w+)/.exec(text)?.[1];
@@ -193,11 +193,11 @@ test('routes, headers and policies are seen; what the prediction cannot know is 
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-}, 60_000);
+});
 
 test('an interrupt ends every Envoy', async () => {
   const { code } = await run(['samples/bookinfo'], () => envoys().length > 2);
   expect(code).toBe(130);
   expect(envoys()).toEqual([]);
   expect(readdirSync(temporary)).toEqual([]);
-}, 60_000);
+});

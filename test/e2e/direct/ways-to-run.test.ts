@@ -13,15 +13,12 @@ import {
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findOurs } from '../../../src/cli/supervisor/ours.ts';
 import { eventually } from '../../support/bookinfo.ts';
 import { envoyPath } from '../../support/envoy.ts';
 import { type Ostria, type Outcome, openOstria, root } from '../../support/ostria.ts';
 import { takePortBase } from '../../support/port-base.ts';
-
-// A machine that does many things at once is slow, not wrong.
-vi.setConfig({ testTimeout: 90_000 });
 
 let ostria: Ostria;
 let directory: string;
@@ -35,12 +32,12 @@ async function portBase(): Promise<number> {
 beforeAll(async () => {
   ostria = await openOstria();
   directory = mkdtempSync(join(tmpdir(), 'ostria-ways-'));
-}, 120_000);
+});
 afterAll(async () => {
   await ostria?.close();
   for (const { release } of bases) release();
   rmSync(directory, { recursive: true, force: true });
-}, 90_000);
+});
 
 /** A mesh of one program that says its name. */
 function meshFile(name: string): string {
@@ -74,7 +71,7 @@ spec:
 `;
 
 async function get(port: number): Promise<string> {
-  const answer = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5_000) });
+  const answer = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(30_000) });
   return `${answer.status} ${await answer.text()}`;
 }
 
@@ -119,7 +116,7 @@ describe('two meshes side by side', () => {
     expect(await ok(ostria.run(['get', 'services']))).toContain('web');
     await ok(ostria.run(['down']));
     expect(ostria.processes('right')).toEqual([]);
-  }, 180_000);
+  });
 });
 
 describe('a directory of files as the source', () => {
@@ -162,7 +159,7 @@ describe('a directory of files as the source', () => {
     await eventually(async () => expect(await get(port)).toMatch(/^404/));
     await ok(ostria.run(['down']));
     expect(ostria.processes('files')).toEqual([]);
-  }, 180_000);
+  });
 });
 
 describe('the control plane alone, on a directory', () => {
@@ -199,7 +196,7 @@ describe('the control plane alone, on a directory', () => {
       child.kill('SIGTERM');
     }
     expect(await ended).toBe(0);
-  }, 90_000);
+  });
 });
 
 /** The account that every system has for what may do nothing special. */
@@ -275,5 +272,5 @@ describe.skipIf(skipped)(`an ordinary user${skipped ? ` SKIPPED: ${skipped}` : '
       await run('down', '--all');
       rmSync(dirname(programs), { recursive: true, force: true });
     }
-  }, 180_000);
+  });
 });

@@ -6,8 +6,6 @@ import { parseYamlDocuments } from '../../../src/config/yaml-documents.ts';
 import type { AuthorizationPolicy } from '../../../src/features/security/authorization-policy/schema.ts';
 import { type HelloMesh, openHelloMesh } from '../../support/hello-mesh.ts';
 
-vi.setConfig({ testTimeout: 60_000 });
-
 let mesh: HelloMesh;
 let file: string;
 let httpbin: string;
@@ -16,11 +14,11 @@ beforeAll(async () => {
   mesh = await openHelloMesh();
   file = join(mesh.ostria.home, 'suggested.yaml');
   httpbin = new URL(mesh.httpbinFromSleep).origin;
-}, 120_000);
-afterAll(() => mesh?.close(), 90_000);
+});
+afterAll(() => mesh?.close());
 
 const status = async (url: string, method = 'GET') =>
-  (await fetch(url, { method, signal: AbortSignal.timeout(5_000) })).status;
+  (await fetch(url, { method, signal: AbortSignal.timeout(30_000) })).status;
 const run = (...args: string[]) => mesh.ostria.run(args);
 const json = async (...args: string[]) => {
   const { stdout, stderr } = await run(...args, '-o', 'json');
@@ -79,7 +77,7 @@ test('tried: nothing is refused, and what would have been is told', async () => 
       const { code, stdout } = await run('policy', 'check');
       expect([code, stdout]).toEqual([3, expect.stringContaining('wants methods GET; the call has POST')]);
     },
-    { timeout: 15_000, interval: 500 },
+    { timeout: 30_000, interval: 500 },
   );
 });
 
@@ -89,7 +87,7 @@ test('enforced: the refusal names the policy in force, what it misses and the li
   writeFileSync(file, stdout.replace(/ +- POST\n/, ''));
   expect((await run('apply', '-f', file, '--wait')).code).toBe(0);
   expect(await status(`${httpbin}/anything/1`)).toBe(200);
-  await vi.waitFor(async () => expect(await status(`${httpbin}/headers`)).toBe(403), { timeout: 10_000 });
+  await vi.waitFor(async () => expect(await status(`${httpbin}/headers`)).toBe(403), { timeout: 30_000 });
   await vi.waitFor(
     async () => {
       const groups = await json('logs', '--failed', 'httpbin');
@@ -104,6 +102,6 @@ test('enforced: the refusal names the policy in force, what it misses and the li
         { wanted: 'paths /anything/{*}', found: '/headers', position: { file } },
       ]);
     },
-    { timeout: 15_000, interval: 500 },
+    { timeout: 30_000, interval: 500 },
   );
 });

@@ -1,7 +1,7 @@
 // `ostria apply --wait` and what goes with it: when it returns, the mesh answers the new way, or says who does not, or is as it was.
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { followDelivery } from '../../../src/cli/apply/wait/follow-delivery.ts';
 import { statePaths } from '../../../src/cli/state/state-directory.ts';
@@ -10,15 +10,13 @@ import type { HistoryListing } from '../../../src/control-plane/history/history-
 import type { RolloutReport } from '../../../src/control-plane/rollout/rollout-report.ts';
 import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
 
-vi.setConfig({ testTimeout: 90_000 });
-
 let mesh: HelloMesh;
 beforeAll(async () => {
   mesh = await openHelloMesh();
-}, 300_000);
+});
 afterAll(async () => {
   await mesh?.close();
-}, 90_000);
+});
 
 const subsets = networkingObject('DestinationRule', 'helloworld', {
   host: 'helloworld',
@@ -46,7 +44,7 @@ function callOn(url: string, callers: number) {
   const agent = new Agent({ keepAlive: true, maxSockets: callers });
   const once = (): Promise<string> =>
     new Promise((resolve) => {
-      const sent = request(url, { agent, timeout: 10_000 }, (response) => {
+      const sent = request(url, { agent, timeout: 30_000 }, (response) => {
         let body = '';
         response.setEncoding('utf8').on('data', (chunk: string) => {
           body += chunk;
@@ -94,7 +92,7 @@ test('under load, no request that begins after the wait is answered the old way'
       expect(state).toMatchObject({ done: true, warming: { warming: [], unasked: [] } });
       expect(state.report.concerned).toBeGreaterThan(0);
       const before = calls.seen.length;
-      await expect.poll(() => calls.seen.length, { timeout: 20_000 }).toBeGreaterThan(before + 12);
+      await expect.poll(() => calls.seen.length).toBeGreaterThan(before + 12);
       edits.push({ version, waited, ended: performance.now() });
     }
   } finally {
@@ -200,7 +198,7 @@ test('a change that makes requests fail is taken back, and what failed before do
     expect(back.stderr).toMatch(/errors: \d\d\.\d % .* 0\.0 % \(0 of \d+\) before/);
     expect(back.code).toBe(10);
     const restored = calls.seen.length;
-    await expect.poll(() => calls.seen.length, { timeout: 20_000 }).toBeGreaterThan(restored + 20);
+    await expect.poll(() => calls.seen.length).toBeGreaterThan(restored + 20);
     expect(new Set(calls.seen.slice(restored + 4).map(({ answer }) => answer))).toEqual(new Set(['v1']));
   } finally {
     await calls.stop();
@@ -216,7 +214,7 @@ const answerOf = async (): Promise<string | undefined> =>
 
 test('a change is tried by the share of proxies that it is given to, and by nobody else', async () => {
   await mesh.apply(subsets, routeTo('v1'));
-  await expect.poll(answerOf, { timeout: 20_000 }).toBe('v1');
+  await expect.poll(answerOf).toBe('v1');
   const stored = (await mesh.read(routeTo('v1'))).spec;
   const begun = await post('/debug/rollout', { objects: [routeTo('v2')], share: 0.01 });
   const id = `id=${begun.id}`;
@@ -226,19 +224,19 @@ test('a change is tried by the share of proxies that it is given to, and by nobo
     // Gateways do not read routes of the mesh.
     expect(begun.concerned).toBe(4);
     await expect
-      .poll(() => post(`/debug/rollout/report?${id}&timeout=2000`), { timeout: 20_000 })
+      .poll(() => post(`/debug/rollout/report?${id}&timeout=2000`))
       .toMatchObject({ delivery: { done: true, concerned: 1, acknowledged: 1 } });
     const triedBySleep = begun.members.some((member) => member.includes('~sleep-0.'));
     expect(await answerOf()).toBe(triedBySleep ? 'v2' : 'v1');
     const all = await post(`/debug/rollout/step?${id}&share=1`);
     expect(all.members).toHaveLength(4);
     expect(all.members[0]).toBe(begun.members[0]);
-    await expect.poll(answerOf, { timeout: 20_000 }).toBe('v2');
+    await expect.poll(answerOf).toBe('v2');
     expect((await mesh.read(routeTo('v1'))).spec).toEqual(stored);
   } finally {
     await post(`/debug/rollout/end?${id}`);
   }
-  await expect.poll(answerOf, { timeout: 20_000 }).toBe('v1');
+  await expect.poll(answerOf).toBe('v1');
   const canary = await mesh.ostria.run(['apply', '-f', '-', '--canary', '10%,50%'], {
     input: file(routeTo('v2')),
   });
@@ -253,14 +251,12 @@ test('a change is tried by the share of proxies that it is given to, and by nobo
 test('a control plane that is started anew in the middle is back to what was, and says so', async () => {
   await mesh.apply(subsets, routeTo('v1'));
   const begun = await post('/debug/rollout', { objects: [routeTo('v2')], share: 1 });
-  await expect.poll(answerOf, { timeout: 20_000 }).toBe('v2');
+  await expect.poll(answerOf).toBe('v2');
   const { controlPlane } = await mesh.ostria.status();
   process.kill((controlPlane.state as { pid: number }).pid, 'SIGKILL');
   await expect.poll(answerOf, { timeout: 60_000 }).toBe('v1');
   await expect
-    .poll(() => post(`/debug/rollout/report?id=${begun.id}`).catch((error: Error) => error.message), {
-      timeout: 30_000,
-    })
+    .poll(() => post(`/debug/rollout/report?id=${begun.id}`).catch((error: Error) => error.message))
     .toContain('there is no such rollout: it has ended, or the control plane was started anew');
 });
 
@@ -289,7 +285,7 @@ test('the past survives the control plane: history, diff, get --at and rollback'
   expect(back.stdout).toContain('virtualservice.networking.istio.io/hello-sleep restored');
   expect((await mesh.read(routeTo('v1'))).spec).toEqual(was);
   expect((await ok('rollback', from)).stdout).toContain('Nothing differs from');
-  await expect.poll(answerOf, { timeout: 20_000 }).toBe('v1');
+  await expect.poll(answerOf).toBe('v1');
   const files = await mesh.ostria.run(['diff', '-f', '-'], { input: file(routeTo('v1'), subsets) });
   expect(files).toMatchObject({ code: 0, stdout: '' });
   const others = await mesh.ostria.run(['diff', '-f', '-'], { input: file(routeTo('v2')) });

@@ -1,12 +1,10 @@
 // `ostria explain` in a running mesh: what it predicts is what real sidecars do, and who decided is who it says.
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LiveCheck } from '../../../src/cli/explain/live.ts';
 import type { ConfigObject } from '../../../src/config/object.ts';
 import type { Explanation } from '../../../src/explain/explanation.ts';
 import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 let mesh: HelloMesh;
 beforeAll(async () => {
@@ -14,10 +12,10 @@ beforeAll(async () => {
   await mesh.apply(routes, subsets, readers, noSecrets);
   const { code, stderr } = await mesh.ostria.run(['explain', '--from', 'sleep', 'http://httpbin:8000/get']);
   if (code !== 0) throw new Error(stderr);
-}, 300_000);
+});
 afterAll(async () => {
   await mesh?.close();
-}, 90_000);
+});
 
 const subsets = networkingObject('DestinationRule', 'helloworld', {
   host: 'helloworld',

@@ -15,10 +15,10 @@ const up = (...more: string[]) =>
 
 beforeAll(async () => {
   ostria = await openOstria();
-}, 120_000);
+});
 afterAll(async () => {
   await ostria?.close();
-}, 90_000);
+});
 
 async function ingress(): Promise<string> {
   const status = await ostria.status();
@@ -28,7 +28,7 @@ async function ingress(): Promise<string> {
 }
 
 async function hello(url: string): Promise<string> {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+  const answer = await fetch(url, { signal: AbortSignal.timeout(30_000) });
   return `${answer.status} ${(await answer.text()).trim()}`;
 }
 
@@ -46,7 +46,7 @@ async function allReady(): Promise<void> {
       expect(controlPlane.ready).toBe(true);
       expect(instances.filter(({ ready }) => !ready).map(({ name, why }) => `${name}: ${why}`)).toEqual([]);
     },
-    { timeout: 40_000, interval: 300 },
+    { timeout: 60_000, interval: 300 },
   );
 }
 
@@ -60,7 +60,7 @@ describe('a mesh on this machine', () => {
     const [url = ''] = /http:\/\/localhost:\d+\S*/.exec(stdout) ?? [];
     expect((await fetch(url)).status).toBe(200);
     expect(await hello(await ingress())).toMatch(/^200 Hello version: v[12], instance: helloworld-v[12]-0$/);
-  }, 120_000);
+  });
 
   test('up again changes nothing and says so', async () => {
     const before = ostria
@@ -76,7 +76,7 @@ describe('a mesh on this machine', () => {
         .map(({ pid }) => pid)
         .sort(),
     ).toEqual(before);
-  }, 60_000);
+  });
 
   test('keys, kubeconfig and state are private', () => {
     const state = join(ostria.home, 'helloworld');
@@ -100,7 +100,7 @@ describe('a mesh on this machine', () => {
     expect(stdout).toContain('"origin"');
     // The server's sidecar proved who calls.
     expect(stdout).toContain('spiffe://cluster.local/ns/default/sa/shell');
-  }, 60_000);
+  });
 
   test('a BOOTSTRAP patch reaches Envoy; with one that breaks its start the proxy runs without, and the object says so', async () => {
     const file = join(ostria.home, 'bootstrap.yaml');
@@ -125,7 +125,7 @@ describe('a mesh on this machine', () => {
       readFileSync(join(ostria.home, 'helloworld', 'workloads', 'httpbin-0', 'envoy-bootstrap.json'), 'utf8');
     expect((await ostria.run(['apply', '-f', file])).code).toBe(0);
     await vi.waitFor(() => expect(running()).toContain('"stats_flush_interval": "2s"'), {
-      timeout: 20_000,
+      timeout: 30_000,
       interval: 300,
     });
     await vi.waitFor(
@@ -141,11 +141,11 @@ describe('a mesh on this machine', () => {
     await allReady();
     expect((await ostria.run(['delete', '-f', file])).code).toBe(0);
     await vi.waitFor(() => expect(running()).toContain('"stats_flush_interval": "5s"'), {
-      timeout: 20_000,
+      timeout: 30_000,
       interval: 300,
     });
     await allReady();
-  }, 120_000);
+  });
 
   test('a process that joins serves while it runs', async () => {
     const script = `require('http').createServer((q, s) => s.end('Hello version: v9')).listen(process.env.PORT, '127.0.0.1')`;
@@ -184,36 +184,32 @@ describe('a mesh on this machine', () => {
       child.kill('SIGKILL');
     }
     for (let call = 0; call < 30; call++) expect(await hello(url)).toMatch(/^200 Hello version: v[12]/);
-  }, 90_000);
+  });
 
   test.each([
     ['helloworld-v1-0', 'app'],
     ['helloworld-v1-0', 'agent'],
     ['istio-ingressgateway', 'agent'],
-  ] as const)(
-    'kill -9 of %s %s: it comes again',
-    async (name, part) => {
-      const pid = await pidOf(name, part);
-      process.kill(pid, 'SIGKILL');
-      await vi.waitFor(async () => expect(await pidOf(name, part)).not.toBe(pid), {
-        timeout: 20_000,
-        interval: 100,
-      });
-      await allReady();
-      expect(await hello(await ingress())).toMatch(/^200/);
-    },
-    60_000,
-  );
+  ] as const)('kill -9 of %s %s: it comes again', async (name, part) => {
+    const pid = await pidOf(name, part);
+    process.kill(pid, 'SIGKILL');
+    await vi.waitFor(async () => expect(await pidOf(name, part)).not.toBe(pid), {
+      timeout: 30_000,
+      interval: 100,
+    });
+    await allReady();
+    expect(await hello(await ingress())).toMatch(/^200/);
+  });
 
   test('kill -9 of an Envoy: it comes again', async () => {
     const note = join(ostria.home, 'helloworld', 'workloads', 'helloworld-v2-0', 'envoy-process.json');
     const pid = (): number => JSON.parse(readFileSync(note, 'utf8')).pid;
     const before = pid();
     process.kill(before, 'SIGKILL');
-    await vi.waitFor(() => expect(existsSync(note) ? pid() : before).not.toBe(before), { timeout: 20_000 });
+    await vi.waitFor(() => expect(existsSync(note) ? pid() : before).not.toBe(before), { timeout: 30_000 });
     await allReady();
     for (let call = 0; call < 10; call++) expect(await hello(await ingress())).toMatch(/^200/);
-  }, 60_000);
+  });
 
   test('kill -9 of the control plane and of the supervisor: traffic goes on, up adopts what runs', async () => {
     const url = await ingress();
@@ -233,7 +229,7 @@ describe('a mesh on this machine', () => {
       applications,
     );
     expect(await hello(url)).toMatch(/^200/);
-  }, 120_000);
+  });
 
   test('logs show what applications and sidecars wrote', async () => {
     const { stdout } = await ostria.run(['logs', 'helloworld-v1']);
@@ -253,7 +249,7 @@ describe('a mesh on this machine', () => {
     // The control plane was killed a moment ago; Envoys come back to it after a pause of random length.
     await vi.waitFor(
       async () => expect(await show('proxy-status')).toMatch(/helloworld-v1-0\.default\s+SYNCED\s+SYNCED/),
-      { timeout: 40_000, interval: 500 },
+      { timeout: 60_000, interval: 500 },
     );
     expect(await show('proxy-config', 'cluster', 'sleep-0')).toMatch(
       /helloworld\.default\.svc\.cluster\.local\s+5000\s+-\s+outbound\s+EDS/,
@@ -267,7 +263,7 @@ describe('a mesh on this machine', () => {
     expect(secrets).toContain('"ROOTCA"');
     expect(secrets).not.toContain('PRIVATE KEY');
     expect(JSON.parse(await show('pc', 'bootstrap', 'sleep-0', '-o', 'json'))).toHaveProperty('admin');
-  }, 60_000);
+  });
 
   test('down leaves no process, and a second down is no failure', async () => {
     const running = ostria.processes('helloworld');
@@ -277,7 +273,7 @@ describe('a mesh on this machine', () => {
     expect(running.filter(isAlive)).toEqual([]);
     expect(ostria.processes('helloworld')).toEqual([]);
     expect((await ostria.run(['down'])).stdout).toContain('was not running');
-  }, 60_000);
+  });
 
   test('down after kill -9 of the supervisor sweeps everything', async () => {
     expect((await up()).code).toBe(0);
@@ -286,7 +282,7 @@ describe('a mesh on this machine', () => {
     expect((await ostria.run(['down'])).code).toBe(0);
     expect(ostria.processes('helloworld')).toEqual([]);
     expect(processId(pid)).toBeUndefined();
-  }, 120_000);
+  });
 });
 
 describe('what keeps a mesh from starting is named', () => {
@@ -303,7 +299,7 @@ describe('what keeps a mesh from starting is named', () => {
     expect(stderr).toContain(`port ${port} (httpbin-0/inbound/8000) is in use by process ${process.pid}`);
     expect(stderr).toContain('--port-base');
     expect(ostria.processes('helloworld')).toEqual([]);
-  }, 60_000);
+  });
 
   test('a program that ends at once, with the end of its log', async () => {
     const directory = join(ostria.home, 'projects', 'broken');
@@ -318,7 +314,7 @@ describe('what keeps a mesh from starting is named', () => {
     expect(stderr).toContain('bad-0: the application ended with exit code 3');
     expect(stderr).toContain('| no luck today');
     expect((await ostria.run(['down', '--mesh', 'broken'])).code).toBe(0);
-  }, 90_000);
+  });
 });
 
 test('up --watch restarts a program when its file changes', async () => {
@@ -351,7 +347,7 @@ test('up --watch restarts a program when its file changes', async () => {
   writeFileSync(join(directory, 'web.cjs'), program('second'));
   await vi.waitFor(async () => expect(await say()).toBe('second'), { timeout: 30_000, interval: 500 });
   expect((await ostria.run(['down', '--mesh', 'watched'])).code).toBe(0);
-}, 120_000);
+});
 
 test('in the foreground a killed supervisor is replaced, and Ctrl-C ends everything', async () => {
   const directory = join(ostria.home, 'projects', 'front');
@@ -377,7 +373,7 @@ test('in the foreground a killed supervisor is replaced, and Ctrl-C ends everyth
     const { pid } = await status();
     process.kill(pid, 'SIGKILL');
     await vi.waitFor(async () => expect((await status()).pid).not.toBe(pid), {
-      timeout: 20_000,
+      timeout: 30_000,
       interval: 300,
     });
     child.kill('SIGINT');
@@ -386,7 +382,7 @@ test('in the foreground a killed supervisor is replaced, and Ctrl-C ends everyth
   } finally {
     child.kill('SIGKILL');
   }
-}, 120_000);
+});
 
 test('a stranger on the control plane’s port is named, whenever it came', async () => {
   const directory = join(ostria.home, 'projects', 'rival');
@@ -405,7 +401,7 @@ test('a stranger on the control plane’s port is named, whenever it came', asyn
   try {
     const rival = ostria.processes('rival').map(({ pid }) => pid);
     for (const pid of rival) process.kill(pid, 'SIGKILL');
-    await vi.waitFor(() => expect(ostria.processes('rival')).toEqual([]), { timeout: 5_000 });
+    await vi.waitFor(() => expect(ostria.processes('rival')).toEqual([]), { timeout: 30_000 });
     const starting = ostria.run(args, { cwd: directory });
     await vi.waitFor(
       () =>
@@ -413,7 +409,7 @@ test('a stranger on the control plane’s port is named, whenever it came', asyn
           stranger.once('error', reject);
           stranger.listen(ports.monitoring, '127.0.0.1', resolve);
         }),
-      { timeout: 2_000, interval: 5 },
+      { timeout: 30_000, interval: 5 },
     );
     const { code, stderr } = await starting;
     expect([5, 8]).toContain(code);
@@ -423,4 +419,4 @@ test('a stranger on the control plane’s port is named, whenever it came', asyn
     stranger.close();
     await ostria.run(['down', '--mesh', 'rival']);
   }
-}, 120_000);
+});

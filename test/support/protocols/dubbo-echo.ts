@@ -80,7 +80,7 @@ export function callDubbo(port: number, argument: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(frame(request | twoWay, 0, 7n, body)));
     let rest: Buffer = Buffer.alloc(0);
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer within 10 s')));
+    socket.setTimeout(30_000, () => socket.destroy(new Error('no answer within 30 s')));
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('closed without an answer')));
     socket.on('data', (data: Buffer) => {

@@ -36,7 +36,7 @@ export function callRedis(port: number, ...commands: readonly (readonly string[]
     );
     const socket = connect(port, '127.0.0.1', () => socket.write(wire.join('')));
     let got = '';
-    socket.setTimeout(10_000, () => socket.destroy(new Error(`no answer within 10 s: ${got}`)));
+    socket.setTimeout(30_000, () => socket.destroy(new Error(`no answer within 30 s: ${got}`)));
     socket.on('error', reject);
     socket.on('close', () => reject(new Error(`closed after ${JSON.stringify(got)}`)));
     socket.on('data', (data) => {

@@ -97,7 +97,7 @@ export function createThriftEcho(): Server {
 
 /** Makes calls on one connection and closes it. */
 export async function callThrift(port: number, texts: readonly string[]): Promise<string[]> {
-  const connection = thrift.createConnection('127.0.0.1', port, { ...wire, timeout: 10_000 });
+  const connection = thrift.createConnection('127.0.0.1', port, { ...wire, timeout: 30_000 });
   const failed = new Promise<never>((_, reject) => connection.on('error', reject));
   try {
     const client = thrift.createClient(Client as never, connection) as unknown as Client;

@@ -75,7 +75,7 @@ export function openSession(port: number): Promise<number> {
     const socket = connect(port, '127.0.0.1', () => socket.write(framed(ask)));
     let got: Buffer = Buffer.alloc(0);
     let session = 0;
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer within 10 s')));
+    socket.setTimeout(30_000, () => socket.destroy(new Error('no answer within 30 s')));
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('closed without an answer')));
     socket.on('data', (data: Buffer) => {

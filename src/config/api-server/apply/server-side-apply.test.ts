@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '../../../../test/support/properties.ts';
 import type { ConfigObject } from '../../object.ts';
 import { rootProperties } from '../../schema/metadata-schema.ts';
 import type { SchemaNode } from '../../schema/schema-node.ts';

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fc } from '../../../../test/support/properties.ts';
 import { createBuiltInRegistry } from '../../kinds/built-in-kinds.ts';
 import { equalJson } from '../json.ts';
 import { defaultLimits } from '../limits.ts';

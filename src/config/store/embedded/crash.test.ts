@@ -49,9 +49,7 @@ async function eventsAfter(store: ReturnType<typeof openEmbeddedStore>, from: nu
   return events;
 }
 
-test('kill -9 under load loses no acknowledged write and repeats no revision; a watch resumes without a gap', {
-  timeout: 60_000,
-}, async () => {
+test('kill -9 under load loses no acknowledged write and repeats no revision; a watch resumes without a gap', async () => {
   const path = join(directory, 'store.db');
   const mirror = new Map<string, string>();
   let position = 1;

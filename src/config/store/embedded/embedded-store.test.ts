@@ -11,7 +11,7 @@ import { lockStore } from './lock.ts';
 import { migrate, migrations } from './schema.ts';
 
 /** Patient, because the machine may be busy. */
-const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 15_000);
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 30_000);
 
 const eager = { progressMs: 20 };
 

@@ -10,7 +10,7 @@ import type { StoreEvent } from '../store.ts';
 import { EtcdStore, type EtcdStoreOptions } from './etcd-store.ts';
 
 /** Patient, because the machine may be busy. */
-const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 15_000);
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, 30_000);
 
 const available = findEtcd() !== undefined;
 let etcd: RunningEtcd;
@@ -104,9 +104,7 @@ describe.skipIf(!available)('etcd (needs etcd on PATH, or apt as root)', () => {
     await store.close();
   });
 
-  test('a watch resumes after etcd was killed, without a gap and without a repetition', {
-    timeout: 30_000,
-  }, async () => {
+  test('a watch resumes after etcd was killed, without a gap and without a repetition', async () => {
     const own = await startEtcd();
     const store = open({ endpoints: [own.endpoint] });
     try {
@@ -135,9 +133,7 @@ describe.skipIf(!available)('etcd (needs etcd on PATH, or apt as root)', () => {
     }
   });
 
-  test('mutual TLS: with our certificate it works, without one it is refused', {
-    timeout: 30_000,
-  }, async () => {
+  test('mutual TLS: with our certificate it works, without one it is refused', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'ostria-etcd-tls-'));
     const times = { lifetimeMs: 3_600_000, now: Date.now() };
     const authority = await createAuthority({ commonName: 'test' }, times.lifetimeMs, times.now);
