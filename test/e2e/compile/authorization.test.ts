@@ -42,7 +42,8 @@ spec: {host: reviews, trafficPolicy: {connectionPool: {http: {maxRequestsPerConn
       defaultMtlsMode: 'PERMISSIVE',
       trustDomainAliases: ['old.example'],
       accessLogFile: log,
-      accessLogFormat: '%RESPONSE_CODE_DETAILS%\n',
+      accessLogFormat:
+        '%RESPONSE_CODE_DETAILS% %REQ(:PATH)% audit=%DYNAMIC_METADATA(envoy.common:access_log_hint)%\n',
     },
   );
   app = await startEcho('v1', application);
@@ -122,6 +123,18 @@ test('a refusal names its rule in the access log', async () => {
   expect((await call(caller, '/', {}, { method: 'DELETE' })).status).toBe(403);
   const name = `rbac_access_denied_matched_policy[ns[shop]-policy[deny-${generation}]-rule[0]]`;
   await expect.poll(() => readFile(log, 'utf8')).toContain(name);
+});
+
+test('AUDIT marks what it matches for the access log, and refuses nothing', async () => {
+  const audit: PolicyObject = {
+    metadata: { name: 'audit', namespace: 'shop' },
+    spec: { action: 'AUDIT', rules: [{ to: [{ operation: { paths: ['/audited'] } }] }] },
+  };
+  await use([audit]);
+  for (const path of ['/audited', '/other']) expect((await call(caller, path)).status).toBe(200);
+  const lines = async () => (await readFile(log, 'utf8')).split('\n').filter((line) => line.includes(' /'));
+  await expect.poll(lines, { timeout: 30_000 }).toContain('via_upstream /audited audit=true');
+  await expect.poll(lines, { timeout: 30_000 }).toContain('via_upstream /other audit=false');
 });
 
 /** As it is written, without a client's own normalisation. */
