@@ -72,6 +72,7 @@ Runs the control plane in the foreground.
   --allow-fetch RANGE[,…]    fetch keys of tokens from these ranges too (public addresses only by default)
   --history MIB[,DAYS[,CHANGES]]   how much of the past is kept (default 64,7,100000; 0: nothing)
   --lazy                     sidecars load clusters and virtual hosts on the first request
+  --explain-refusals         refusals tell callers inside the mesh who decided
   --kubeconfig FILE          write the admin's kubeconfig here (0600)
   --workloads DIR            workloads of this machine, whose Envoys the API's port forwarding reaches
   --settings FILE            the same settings as JSON; flags win
@@ -103,6 +104,7 @@ const flags = {
   settings: { type: 'string' },
   'log-level': { type: 'string' },
   lazy: { type: 'boolean' },
+  'explain-refusals': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -125,7 +127,7 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
       (etcd ? 'etcd' : api ? 'embedded' : 'none'),
     meshConfig: {
       ...settings.meshConfig,
-      ...(values.lazy ? lazyMesh : {}),
+      ...proxyDefaults(settings.meshConfig ?? {}, values),
       ...(values['trust-domain'] === undefined ? {} : { trustDomain: values['trust-domain'] }),
     },
     defaultMtlsMode:
@@ -157,7 +159,18 @@ export function parseControlPlaneOptions(args: readonly string[]): ControlPlaneO
   return options;
 }
 
-const lazyMesh = { defaultConfig: { proxyMetadata: { OSTRIA_LAZY: 'true' } } };
+type Json = Readonly<Record<string, unknown>>;
+
+/** What flags say about every proxy lies over what the settings file says. */
+function proxyDefaults(given: Json, flags: ReturnType<typeof parse>['values']): Json {
+  const { defaultConfig = {} } = given as { defaultConfig?: { proxyMetadata?: Json } };
+  const proxyMetadata = {
+    ...defaultConfig.proxyMetadata,
+    ...(flags.lazy ? { OSTRIA_LAZY: 'true' } : {}),
+    ...(flags['explain-refusals'] ? { OSTRIA_EXPLAIN_REFUSALS: 'true' } : {}),
+  };
+  return Object.keys(proxyMetadata).length > 0 ? { defaultConfig: { ...defaultConfig, proxyMetadata } } : {};
+}
 
 function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false });

@@ -62,6 +62,7 @@ export function encodeRouteConfiguration(plan: RouteConfigurationPlan, vhds: boo
           appendAction: AppendAction.ADD_IF_ABSENT,
         }),
       ),
+      responseHeadersToRemove: [...(plan.hiddenResponseHeaders ?? [])],
       ...(vhds ? { vhds: { configSource: adsSource() } } : {}),
     }),
   );

@@ -6,6 +6,7 @@ import { peerAuthentication } from './security/peer-authentication/feature.ts';
 import { requestAuthentication } from './security/request-authentication/feature.ts';
 import { accessLog } from './telemetry/access-log/feature.ts';
 import { metrics } from './telemetry/metrics/feature.ts';
+import { refusals } from './telemetry/refusals/feature.ts';
 import { connectionSettings } from './traffic/connection-settings/feature.ts';
 import { cors } from './traffic/cors/feature.ts';
 import { destinationRule } from './traffic/destination-rule/feature.ts';
@@ -56,5 +57,6 @@ export const features: readonly Feature[] = [
   metrics,
   connectionSettings,
   accessLog,
+  refusals,
   envoyFilter,
 ];

@@ -146,6 +146,8 @@ export interface RouteConfigurationPlan extends Slotted {
   readonly policyPort?: number;
   /** Added to every response that has none of the name. */
   readonly responseHeaders?: readonly (readonly [name: string, value: string])[];
+  /** Taken off every response. */
+  readonly hiddenResponseHeaders?: readonly string[];
   readonly origin: Origin;
 }
 

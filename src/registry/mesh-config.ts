@@ -50,6 +50,8 @@ export interface MeshConfig {
   readonly extensionProviders: readonly ExtensionProvider[];
   /** Sidecars load clusters and virtual hosts on the first request: `defaultConfig.proxyMetadata.OSTRIA_LAZY`. */
   readonly lazy: boolean;
+  /** Refusals tell callers inside the mesh who decided: `defaultConfig.proxyMetadata.OSTRIA_EXPLAIN_REFUSALS`. */
+  readonly explainRefusals: boolean;
   /** Everything else of MeshConfig as given, for features that read it whole. */
   readonly extra: Readonly<Record<string, unknown>>;
 }
@@ -97,6 +99,7 @@ export const defaultMeshConfig: MeshConfig = Object.freeze({
   http10: false,
   extensionProviders: [],
   lazy: false,
+  explainRefusals: false,
   extra: {},
 });
 
@@ -163,9 +166,14 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
     extensionProviders: Array.isArray(overlay.extensionProviders)
       ? overlay.extensionProviders.filter(isProvider)
       : base.extensionProviders,
-    lazy: /^(true|1)$/i.test(proxyMetadata(overlay, 'OSTRIA_LAZY') || String(base.lazy)),
+    lazy: isOn(proxyMetadata(overlay, 'OSTRIA_LAZY'), base.lazy),
+    explainRefusals: isOn(proxyMetadata(overlay, 'OSTRIA_EXPLAIN_REFUSALS'), base.explainRefusals),
     extra,
   });
+}
+
+function isOn(text: string, fallback: boolean): boolean {
+  return text === '' ? fallback : /^(true|1)$/i.test(text);
 }
 
 /** What `defaultConfig.proxyMetadata` says under a name, '' for nothing. */

@@ -11,6 +11,7 @@ import { worldKind } from '../../src/config/world-kind.ts';
 import { parseYamlDocuments } from '../../src/config/yaml-documents.ts';
 import { LazyMemory } from '../../src/control-plane/lazy-memory.ts';
 import { lazySource } from '../../src/control-plane/lazy-source.ts';
+import { adsBootstrap } from '../../src/kit/ads-bootstrap.ts';
 import { roots } from '../../src/pipeline/roots.ts';
 import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
 import { Registry } from '../../src/registry/registry.ts';
@@ -253,61 +254,31 @@ function bootstrap(
   sdsSocket: string,
   delta: boolean,
 ): Record<string, unknown> {
-  const http2 = {
-    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-      '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-      explicit_http_config: { http2_protocol_options: {} },
-    },
+  const { locality } = spec;
+  const node = {
+    id: nodeId(spec),
+    cluster: spec.name ?? 'client',
+    metadata: nodeMetadata(spec),
+    ...(locality
+      ? {
+          locality: {
+            region: locality.region ?? '',
+            zone: locality.zone ?? '',
+            sub_zone: locality.subZone ?? '',
+          },
+        }
+      : {}),
   };
-  const cluster = (name: string, address: unknown) => ({
-    name,
-    type: 'STATIC',
-    connect_timeout: '1s',
-    typed_extension_protocol_options: http2,
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
-  });
-  const selfDiscovery = spec.metadata?.ENABLE_SELF_DISCOVERY === 'true';
-  const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
-  return {
-    node: {
-      id: nodeId(spec),
-      cluster: spec.name ?? 'client',
-      metadata: nodeMetadata(spec),
-      ...(spec.locality
-        ? {
-            locality: {
-              region: spec.locality.region ?? '',
-              zone: spec.locality.zone ?? '',
-              sub_zone: spec.locality.subZone ?? '',
-            },
-          }
-        : {}),
-    },
-    dynamic_resources: {
-      ads_config: {
-        api_type: delta ? 'DELTA_GRPC' : 'GRPC',
-        transport_api_version: 'V3',
-        set_node_on_first_message_only: true,
-        grpc_services: [{ envoy_grpc: { cluster_name: 'xds-grpc' } }],
-      },
-      cds_config: ads,
-      lds_config: ads,
-    },
-    static_resources: {
-      clusters: [
-        cluster(
-          'xds-grpc',
-          typeof xds === 'string'
-            ? { pipe: { path: xds } }
-            : { socket_address: { address: '127.0.0.1', port_value: xds } },
-        ),
-        cluster('sds-grpc', { pipe: { path: sdsSocket } }),
-        ...(selfDiscovery ? [localCluster] : []),
-      ],
-    },
-    ...(selfDiscovery ? { cluster_manager: { local_cluster_name: localCluster.name } } : {}),
+  const made: Record<string, unknown> = {
+    ...adsBootstrap({ node, xds, sdsSocket, delta }),
     stats_flush_interval: '1s',
-    layered_runtime: { layers: [{ name: 'admin', admin_layer: {} }] },
+  };
+  if (spec.metadata?.ENABLE_SELF_DISCOVERY !== 'true') return made;
+  const { clusters } = made.static_resources as { clusters: object[] };
+  return {
+    ...made,
+    static_resources: { clusters: [...clusters, localCluster] },
+    cluster_manager: { local_cluster_name: localCluster.name },
   };
 }
 

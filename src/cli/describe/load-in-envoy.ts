@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { AddressSchema } from '../../../gen/proto/envoy/config/core/v3/address_pb.js';
 import { ListenerSchema } from '../../../gen/proto/envoy/config/listener/v3/listener_pb.js';
+import { adsBootstrap } from '../../kit/ads-bootstrap.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import type { MeshProxy } from '../../snapshot/proxy.ts';
 import type { ResourceSource } from '../../snapshot/push.ts';
@@ -44,9 +45,12 @@ export async function loadInEnvoy(
   await server.start();
   const directory = mkdtempSync(join(tmpdir(), 'ostria-check-'));
   const file = join(directory, 'bootstrap.json');
-  writeFileSync(file, JSON.stringify(bootstrap(proxy, server.ports.get('plaintext') ?? 0, directory)), {
-    mode: 0o600,
+  const bootstrap = adsBootstrap({
+    node: { id: proxy.id, cluster: `${proxy.name}.${proxy.namespace}`, metadata: proxy.metadata },
+    xds: server.ports.get('plaintext') ?? 0,
+    sdsSocket: join(directory, 'sds.sock'),
   });
+  writeFileSync(file, JSON.stringify(bootstrap), { mode: 0o600 });
   const child = spawn(
     envoy,
     ['-c', file, '--disable-hot-restart', '--concurrency', '1', '--log-level', 'error'],
@@ -123,39 +127,4 @@ function onLoopback(resources: Resources): Resources {
     },
   );
   return new Map([...resources, [typeUrls.listener, new Map(listeners)]]);
-}
-
-function bootstrap(proxy: MeshProxy, port: number, directory: string): unknown {
-  const http2 = {
-    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-      '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-      explicit_http_config: { http2_protocol_options: {} },
-    },
-  };
-  const cluster = (name: string, address: unknown) => ({
-    name,
-    type: 'STATIC',
-    connect_timeout: '5s',
-    typed_extension_protocol_options: http2,
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
-  });
-  const ads = { ads: {}, resource_api_version: 'V3' };
-  return {
-    node: { id: proxy.id, cluster: `${proxy.name}.${proxy.namespace}`, metadata: proxy.metadata },
-    dynamic_resources: {
-      ads_config: {
-        api_type: 'DELTA_GRPC',
-        transport_api_version: 'V3',
-        grpc_services: [{ envoy_grpc: { cluster_name: 'xds-grpc' } }],
-      },
-      cds_config: ads,
-      lds_config: ads,
-    },
-    static_resources: {
-      clusters: [
-        cluster('xds-grpc', { socket_address: { address: '127.0.0.1', port_value: port } }),
-        cluster('sds-grpc', { pipe: { path: join(directory, 'sds.sock') } }),
-      ],
-    },
-  };
 }

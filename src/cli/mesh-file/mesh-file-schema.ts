@@ -130,6 +130,10 @@ export const meshFileSchema = {
         items: { type: 'string' },
       }),
       ipFamilies: { type: 'array', minItems: 1, uniqueItems: true, items: { enum: ['IPv4', 'IPv6'] } },
+      explainRefusals: described(
+        'Refusals tell callers inside the mesh who decided, in the header x-ostria-decided-by.',
+        { type: 'boolean', default: true },
+      ),
       lazy: described('Sidecars load what they need on the first request.', { type: 'boolean' }),
       trustDomain: described('Trust domain of the identities. Default cluster.local.', { type: 'string' }),
       version: true,

@@ -125,6 +125,13 @@ services:
   });
 });
 
+test('refusals explain themselves unless told not to', () => {
+  const text = 'services: { a: { command: run } }\n';
+  expect(mesh(text).explainRefusals).toBe(true);
+  expect(mesh(`explainRefusals: false\n${text}`).explainRefusals).toBe(false);
+  expect(problems(`explainRefusals: perhaps\n${text}`)).toHaveLength(1);
+});
+
 test('sidecars may be lazy', () => {
   const text = 'services: {web: {command: a}}';
   expect(mesh(text).lazy).toBe(false);
@@ -160,7 +167,7 @@ describe('what is wrong is named with its place, and how to mend it', () => {
     ['services: [', /^1:12 is not YAML/],
     [
       'a: 1',
-      /^1:1 the key a is unknown; known are allowFetch, apply, gateways, ipFamilies, lazy, name, services, trustDomain/,
+      /^1:1 the key a is unknown; known are allowFetch, apply, explainRefusals, gateways, ipFamilies, lazy, name, services, trustDomain/,
     ],
     ['name: x', /^1:1 a mesh file needs services/],
     [

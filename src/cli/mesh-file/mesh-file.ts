@@ -12,6 +12,8 @@ export interface MeshFile {
   readonly ipFamilies: readonly IpFamily[];
   /** Sidecars load what they need on the first request. Default false. */
   readonly lazy: boolean;
+  /** Refusals tell callers inside the mesh who decided. Default true. */
+  readonly explainRefusals: boolean;
   readonly workloads: readonly MeshWorkload[];
   readonly gateways: readonly MeshGateway[];
   /** Files and directories of configuration that are applied before the workloads start; absolute. */

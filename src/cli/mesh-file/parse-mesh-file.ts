@@ -80,6 +80,7 @@ function parseTop(
   let allowFetch: string[] = [];
   let ipFamilies: readonly IpFamily[] = ['IPv4'];
   let lazy = false;
+  let explainRefusals = true;
   let trustDomain = 'cluster.local';
   for (const { key, keyNode, value } of reader.entries(root, 'a mesh file') ?? []) {
     if (key === 'name') name = reader.label(value, 'name');
@@ -94,6 +95,8 @@ function parseTop(
         parseGateway(reader, entry.key, entry.value),
       );
     else if (key === 'lazy') lazy = reader.oneOf(value, 'lazy', ['true', 'false'] as const) === 'true';
+    else if (key === 'explainRefusals')
+      explainRefusals = reader.oneOf(value, 'explainRefusals', ['true', 'false'] as const) !== 'false';
     else if (key === 'trustDomain') trustDomain = parseTrustDomain(reader, value) ?? trustDomain;
     else if (key === 'apply') apply = parseApply(reader, value, context);
     else if (key === 'allowFetch') allowFetch = parseRanges(reader, value);
@@ -102,7 +105,7 @@ function parseTop(
     else if (key !== 'version' && !key.startsWith('x-'))
       reader.problem(
         keyNode,
-        `the key ${key} is unknown; known are allowFetch, apply, gateways, ipFamilies, lazy, name, services, trustDomain, and x-…`,
+        `the key ${key} is unknown; known are allowFetch, apply, explainRefusals, gateways, ipFamilies, lazy, name, services, trustDomain, and x-…`,
       );
   }
   if (workloads === undefined) {
@@ -116,6 +119,7 @@ function parseTop(
     path,
     name: name ?? directoryName(context.directory),
     lazy,
+    explainRefusals,
     trustDomain,
     workloads,
     gateways,

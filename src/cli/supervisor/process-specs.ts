@@ -61,6 +61,7 @@ export function controlPlaneSpec(plan: MeshPlan, paths: StatePaths, config: Supe
       ...(plan.mesh.allowFetch.length > 0 ? ['--allow-fetch', plan.mesh.allowFetch.join()] : []),
       ...['--trust-domain', plan.mesh.trustDomain],
       ...(plan.mesh.lazy ? ['--lazy'] : []),
+      ...(plan.mesh.explainRefusals ? ['--explain-refusals'] : []),
       ...config.controlPlaneFlags,
     ],
     ...ownProgram(paths),

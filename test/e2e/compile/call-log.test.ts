@@ -22,6 +22,7 @@ const local = {} as Record<(typeof names)[number], number>;
 let mesh: CompiledMesh;
 let client: TestEnvoy;
 let server: TestEnvoy;
+let edge: number;
 let app: Server;
 let inbound: number;
 
@@ -62,10 +63,11 @@ spec: {hosts: [${host(name)}], resolution: STATIC, ports: [{number: 80, name: ht
 ---`;
 
 beforeAll(async () => {
-  const ports = await freePorts(names.length + 3);
+  const ports = await freePorts(names.length + 4);
   for (const name of names) local[name] = ports.shift() as number;
-  const [application, listen, dead] = ports as [number, number, number];
+  const [application, listen, dead, front] = ports as [number, number, number, number];
   inbound = listen;
+  edge = front;
   app = createServer((incoming, response) => {
     response.statusCode = incoming.url?.startsWith('/broken') ? 500 : 200;
     setTimeout(() => response.end('here'), incoming.url?.startsWith('/late') ? 1_000 : 0);
@@ -110,8 +112,18 @@ kind: VirtualService
 metadata: {name: narrow}
 spec: {hosts: [${host('strayed')}], http: [{match: [{uri: {prefix: /known}}], route: [{destination: {host: ${host('strayed')}}}]}]}
 ---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec: {selector: {istio: edge}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: front}
+spec: {hosts: ['*'], gateways: [front], http: [{route: [{destination: {host: ${host('app')}}}]}]}
+---
 ${policies}`,
-    { defaultMtlsMode: 'STRICT' },
+    { defaultMtlsMode: 'STRICT', explainRefusals: true },
   );
   const outbound = Object.fromEntries(names.map((name) => [`${host(name)}:80`, local[name]]));
   client = await mesh.envoy(
@@ -127,6 +139,12 @@ ${policies}`,
     },
     { serviceAccount: 'app' },
   );
+  await mesh.envoy({
+    type: 'router',
+    name: 'edge',
+    labels: { istio: 'edge' },
+    metadata: { OSTRIA_CAPTURE: { outbound: {}, inbound: [], httpProxy: 0, gateway: { '80': front } } },
+  });
   await waitFor('the first answer', async () => (await asked('app', '/open/a')) === 200);
 });
 
@@ -219,6 +237,26 @@ test('where nothing matched: the ALLOW policies in force, and the first conditio
   ]);
 });
 
+test('a refusal says who decided, to callers inside the mesh alone', async () => {
+  const decidedBy = async (port: number, name: (typeof names)[number], path: string) => {
+    const { status, headers } = await call(port, path, { host: host(name) });
+    return [status, headers['x-ostria-decided-by']];
+  };
+  expect(await decidedBy(local.app, 'app', '/elsewhere')).toEqual([
+    403,
+    'AuthorizationPolicy/default/shut#spec.rules[0]',
+  ]);
+  expect(await decidedBy(local.app, 'app', '/nothing')).toEqual([
+    403,
+    'no rule of AuthorizationPolicy default/readers',
+  ]);
+  expect(await decidedBy(local.faulty, 'faulty', '/')).toEqual([
+    418,
+    'VirtualService/default/fault#spec.http[0] fault_filter_abort',
+  ]);
+  expect(await decidedBy(edge, 'app', '/elsewhere')).toEqual([403, undefined]);
+});
+
 test('what a policy in dry run would have refused is told, and was not refused', async () => {
   expect(await asked('app', '/open/b')).toBe(200);
   const group = await groupOf(toPath('/open/b', 'would be refused'));
@@ -229,7 +267,8 @@ test('what a policy in dry run would have refused is told, and was not refused',
 });
 
 test('an application’s own error is one call, seen from both sides', async () => {
-  expect(await asked('app', '/broken')).toBe(500);
+  const { status, headers } = await call(local.app, '/broken', { host: host('app') });
+  expect([status, headers['x-ostria-decided-by']]).toEqual([500, undefined]);
   const group = await groupOf(toPath('/broken'));
   expect(group.what).toBe('the application itself answered 500');
   expect(group.example.records.map(({ workload, side }) => [workload, side])).toEqual([

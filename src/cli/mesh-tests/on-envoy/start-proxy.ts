@@ -7,6 +7,7 @@ import { createAgentLog } from '../../../agent/agent-log.ts';
 import { startSdsServer } from '../../../agent/sds-server.ts';
 import type { CertificateAuthority } from '../../../ca/authority.ts';
 import { createKey } from '../../../ca/certificate-signing-request.ts';
+import { adsBootstrap } from '../../../kit/ads-bootstrap.ts';
 import { systemClock } from '../../../kit/clock.ts';
 import { CodedError, messageOf } from '../../../kit/coded-error.ts';
 import { http } from '../../../kit/node-http.ts';
@@ -109,52 +110,17 @@ function readyStatus(socketPath: string): Promise<number> {
 }
 
 function bootstrapOf({ proxy, xds }: ProxyOptions, sdsSocket: string, adminSocket: string): object {
-  const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
   const { region, zone, subZone } = proxy.locality;
-  return {
+  return adsBootstrap({
     node: {
       id: proxy.id,
       cluster: proxy.name,
       locality: { region, zone, sub_zone: subZone },
       metadata: proxy.metadata,
     },
-    admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
-    dynamic_resources: {
-      ads_config: {
-        api_type: 'DELTA_GRPC',
-        transport_api_version: 'V3',
-        set_node_on_first_message_only: true,
-        grpc_services: [
-          {
-            envoy_grpc: { cluster_name: 'xds-grpc' },
-            initial_metadata: [{ key: 'authorization', value: `Bearer ${xds.token}` }],
-          },
-        ],
-      },
-      cds_config: ads,
-      lds_config: ads,
-    },
-    static_resources: {
-      clusters: [
-        grpcCluster('xds-grpc', { socket_address: { address: '127.0.0.1', port_value: xds.port } }),
-        grpcCluster('sds-grpc', { pipe: { path: sdsSocket } }),
-      ],
-    },
-    layered_runtime: { layers: [{ name: 'admin', admin_layer: {} }] },
-  };
-}
-
-function grpcCluster(name: string, address: object): object {
-  return {
-    name,
-    type: 'STATIC',
-    connect_timeout: '1s',
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-        explicit_http_config: { http2_protocol_options: {} },
-      },
-    },
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
-  };
+    xds: xds.port,
+    token: xds.token,
+    sdsSocket,
+    adminSocket,
+  });
 }

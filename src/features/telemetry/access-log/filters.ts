@@ -1,60 +1,29 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import {
-  type AccessLogFilter,
-  AccessLogFilterSchema,
-  ComparisonFilter_Op,
-} from '../../../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
+import type { AccessLogFilter } from '../../../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
 import { AccessLogType } from '../../../../gen/proto/envoy/data/accesslog/v3/accesslog_pb.js';
-import { ExpressionFilterSchema } from '../../../../gen/proto/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js';
+import { accessFilter, atLeast, expression } from '../../../envoy/access-filter.ts';
 import { stringMatcher } from '../../../envoy/matcher.ts';
-import { pack } from '../../../envoy/pack.ts';
 import { metadataMatcher, textValue } from '../../../envoy/value-matcher.ts';
 import { observeKey } from './call-log.ts';
 
-type Specifier = MessageInitShape<typeof AccessLogFilterSchema>['filterSpecifier'];
-
-function filter(filterSpecifier: Specifier): AccessLogFilter {
-  return create(AccessLogFilterSchema, { filterSpecifier } as MessageInitShape<typeof AccessLogFilterSchema>);
-}
-
-function atLeast(code: number): AccessLogFilter {
-  const value = { defaultValue: code, runtimeKey: `ostria.access_log.status_${code}` };
-  return filter({
-    case: 'statusCodeFilter',
-    value: { comparison: { op: ComparisonFilter_Op.GE, value } },
-  });
-}
-
 function anyOf(filters: AccessLogFilter[]): AccessLogFilter {
-  return filter({ case: 'orFilter', value: { filters } });
+  return accessFilter({ case: 'orFilter', value: { filters } });
 }
 
 function allOf(filters: AccessLogFilter[]): AccessLogFilter {
-  return filter({ case: 'andFilter', value: { filters } });
+  return accessFilter({ case: 'andFilter', value: { filters } });
 }
 
 function flagged(...flags: string[]): AccessLogFilter {
-  return filter({ case: 'responseFlagFilter', value: { flags } });
+  return accessFilter({ case: 'responseFlagFilter', value: { flags } });
 }
 
-function expression(text: string): AccessLogFilter {
-  const config = pack(ExpressionFilterSchema, { expression: text });
-  return filter({
-    case: 'extensionFilter',
-    value: {
-      name: 'envoy.access_loggers.extension_filters.cel',
-      configType: { case: 'typedConfig', value: config },
-    },
-  });
-}
-
-export const connectionEnd = filter({
+export const connectionEnd = accessFilter({
   case: 'logTypeFilter',
   value: { types: [AccessLogType.TcpConnectionEnd] },
 });
 
 /** As many percent as the runtime key says, which is none until somebody observes. */
-const observed = filter({
+const observed = accessFilter({
   case: 'runtimeFilter',
   value: { runtimeKey: observeKey, percentSampled: { numerator: 0 }, useIndependentRandomness: true },
 });
@@ -72,7 +41,7 @@ const failedConnection = [flagged(), expression("connection.termination_details 
 
 function triedRefusal(filterName: string, key: string): AccessLogFilter {
   const matcher = metadataMatcher(filterName, [key], textValue(stringMatcher({ exact: 'denied' })));
-  return filter({ case: 'metadataFilter', value: { matcher, matchIfKeyNotFound: false } });
+  return accessFilter({ case: 'metadataFilter', value: { matcher, matchIfKeyNotFound: false } });
 }
 
 /** Requests that the mesh's own record tells of. `shadowResults`: see `AccessLogPlan`. */

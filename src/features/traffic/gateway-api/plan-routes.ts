@@ -10,6 +10,7 @@ import {
 } from '../../../plan/route-plan.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { hiddenAtEdges } from '../../telemetry/refusals/schema.ts';
 import { type BoundRoutes, boundRoutes } from './bound.ts';
 import { type DomainSources, domainsOf } from './domains.ts';
 import { planRules } from './http-rules.ts';
@@ -103,7 +104,14 @@ function planRoutes(
       : star === ''
         ? [virtualHostPlan({ name: `blackhole:${port}`, domains: ['*'], routes: [], origin })]
         : [planHost(view, '*', star, port, tls)];
-  return routeConfigurationPlan({ name, inlineHosts, allowVhds: true, ignorePort: true, origin });
+  return routeConfigurationPlan({
+    name,
+    inlineHosts,
+    allowVhds: true,
+    ignorePort: true,
+    ...hiddenAtEdges(view),
+    origin,
+  });
 }
 
 export const gatewayApiRoutes: RouteShaper = {

@@ -10,6 +10,7 @@ import {
 } from '../../../plan/route-plan.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { hiddenAtEdges } from '../../telemetry/refusals/schema.ts';
 import { planIngressRoutes } from '../ingress/schema.ts';
 import { planHttpRoutes } from '../virtual-service/schema.ts';
 import { gatewayAt, serverOrigin } from './gateways.ts';
@@ -146,6 +147,7 @@ function planRoutes(
     ignorePort: true,
     policyPort: Number(port),
     ...(responseHeaders.length > 0 ? { responseHeaders } : {}),
+    ...hiddenAtEdges(view),
     origin,
   });
 }
