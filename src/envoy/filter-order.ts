@@ -1,3 +1,7 @@
+/** The filters that ask whom a route names for a rule, and for a backend. */
+export const ruleAuthorizer = 'envoy.filters.http.composite.authorizer.rule';
+export const backendAuthorizer = 'envoy.filters.http.composite.authorizer.backend';
+
 /**
  * The order of HTTP filters, first to last, with the reason for each place. The only authority on order: features name a filter,
  * this table places it.
@@ -42,6 +46,8 @@ export const httpFilterOrder: readonly { readonly name: string; readonly reason:
     name: 'envoy.filters.http.rbac.allow',
     reason: 'last of the policies, and before anything is done for the caller',
   },
+  { name: ruleAuthorizer, reason: 'an authorization server is asked only about what no policy refuses' },
+  { name: backendAuthorizer, reason: 'the backend’s own server after the rule’s' },
   { name: 'envoy.filters.http.fault', reason: 'injects as early as a real network fault would show' },
   {
     name: 'envoy.filters.http.ext_proc',

@@ -1,6 +1,7 @@
 import type { Feature } from '../plan/feature.ts';
 import { envoyFilter } from './extensibility/envoy-filter/feature.ts';
 import { authorizationPolicy } from './security/authorization-policy/feature.ts';
+import { externalAuthorization } from './security/external-authorization/feature.ts';
 import { mutualTls } from './security/mutual-tls/feature.ts';
 import { peerAuthentication } from './security/peer-authentication/feature.ts';
 import { requestAuthentication } from './security/request-authentication/feature.ts';
@@ -46,6 +47,7 @@ export const features: readonly Feature[] = [
   mutualTls,
   requestAuthentication,
   authorizationPolicy,
+  externalAuthorization,
   fault,
   cors,
   mirror,

@@ -106,6 +106,31 @@ test('Gateways say what each listener lacks; those of other controllers are left
   expect(found['Gateway|default/foreign']).toBeUndefined();
 });
 
+test('filters that cannot be carried out are told, of backends too', () => {
+  const strange = 'filters: [{type: ExtensionRef, extensionRef: {group: x.example, kind: Magic, name: one}}]';
+  const ask = (name: string) =>
+    `{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: ${name}, port: 80}, http: {}}}`;
+  const parent = '{name: front, sectionName: http}';
+  const found = statusesOf(
+    base +
+      route('strange', parent, `rules: [{${strange}, backendRefs: [{name: web, port: 80}]}]`) +
+      route('strange-backend', parent, `rules: [{backendRefs: [{name: web, port: 80, ${strange}}]}]`) +
+      route('asks', parent, `rules: [{filters: [${ask('web')}], backendRefs: [{name: web, port: 80}]}]`) +
+      route(
+        'nobody',
+        parent,
+        `rules: [{backendRefs: [{name: web, port: 80, filters: [${ask('nobody')}]}]}]`,
+      ) +
+      route('twice', parent, `rules: [{filters: [${ask('web')}, ${ask('web')}]}]`),
+  );
+  const of = (name: string) => found[`HTTPRoute|default/${name}`];
+  expect(of('strange')).toEqual(['front#http ResolvedRefs=False/InvalidKind']);
+  expect(of('strange-backend')).toEqual(['front#http ResolvedRefs=False/InvalidKind']);
+  expect(of('asks')).toEqual(['front#http well']);
+  expect(of('nobody')).toEqual(['front#http ResolvedRefs=False/BackendNotFound']);
+  expect(of('twice')).toEqual(['front#http Accepted=False/UnsupportedValue']);
+});
+
 test('routes say of each parent why it did not take them, and where references lead nowhere', () => {
   const found = statusesOf(
     base +

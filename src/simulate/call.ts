@@ -49,7 +49,7 @@ export interface SimulationOptions {
   readonly now?: number;
   /** Default: every signature by a key of the issuer's is taken for good, and `assumed` says so. */
   readonly verify?: SignatureVerifier;
-  /** What external authorizers answer, by provider. Default: they allow. */
+  /** What external authorizers answer, by provider, or by host where a route asks. Default: they allow. */
   readonly verdicts?: Readonly<Record<string, 'allow' | 'deny'>>;
   /** True: certificates count as delivered, though the resources hold no secrets. Default: connections that need them are closed. */
   readonly withoutSecrets?: boolean;

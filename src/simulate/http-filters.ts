@@ -1,4 +1,9 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
+import {
+  CompositePerRouteSchema,
+  CompositeSchema,
+  ExecuteFilterActionSchema,
+} from '../../gen/proto/envoy/extensions/filters/http/composite/v3/composite_pb.js';
 import { CorsSchema } from '../../gen/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { ExtAuthzSchema } from '../../gen/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HTTPFaultSchema } from '../../gen/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js';
@@ -16,7 +21,7 @@ import { judge } from './authorization.ts';
 import { type ChosenRoute, type FilterSetting, filterSetting, type NoRoute } from './choose-route.ts';
 import { preflightAnswer } from './cors.ts';
 import { unpack } from './decoded-resources.ts';
-import { isAsked, verdictOf } from './external-authorization.ts';
+import { isAsked, routeVerdict, verdictOf } from './external-authorization.ts';
 import { faultFor } from './fault.ts';
 import { answer, assume, decide, originIn, type Walk } from './walk.ts';
 
@@ -32,6 +37,7 @@ const handlers: Readonly<Record<string, FilterWalk>> = {
   [JwtAuthenticationSchema.typeName]: tokens,
   [RBACSchema.typeName]: policies,
   [ExtAuthzSchema.typeName]: externalAuthorizer,
+  [CompositeSchema.typeName]: routesAuthorizer,
   [HTTPFaultSchema.typeName]: fault,
   [HeaderToMetadataSchema.typeName]: headersToMetadata,
   [LocalRateLimitSchema.typeName]: localRateLimit,
@@ -96,6 +102,23 @@ function externalAuthorizer(walk: Walk, any: Any): boolean {
   const config = unpack(any, ExtAuthzSchema);
   if (!config || !isAsked(walk, config.filterEnabledMetadata)) return true;
   const refusedBy = verdictOf(walk, config.filterEnabledMetadata);
+  if (refusedBy === undefined) return true;
+  walk.result.refusedBy = refusedBy;
+  answer(walk, 403, 'ext_authz_denied');
+  return false;
+}
+
+/** A filter that becomes the authorizer that the route names. */
+function routesAuthorizer(walk: Walk, _: Any, setting: FilterSetting | undefined): boolean {
+  const outcome = unpack(setting?.config, CompositePerRouteSchema)?.matcher?.onNoMatch?.onMatch;
+  const action = outcome?.case === 'action' ? outcome.value.typedConfig : undefined;
+  const filter = unpack(action, ExecuteFilterActionSchema)?.typedConfig;
+  const config = unpack(filter?.typedConfig, ExtAuthzSchema);
+  if (!filter || !config) {
+    assume(walk, 'a composite filter that asks no authorizer lets the request pass');
+    return true;
+  }
+  const refusedBy = routeVerdict(walk, filter.name, config);
   if (refusedBy === undefined) return true;
   walk.result.refusedBy = refusedBy;
   answer(walk, 403, 'ext_authz_denied');

@@ -22,12 +22,13 @@ import {
   askedProviders,
   authorizationFilters,
 } from '../../src/features/security/authorization-policy/envoy.ts';
-import { type Authorizer, providerOf } from '../../src/features/security/authorization-policy/providers.ts';
+import { providerOf } from '../../src/features/security/authorization-policy/providers.ts';
 import {
   type AuthorizationPlan,
   type AuthorizationPolicy,
   appliedPolicy,
 } from '../../src/features/security/authorization-policy/schema.ts';
+import type { Authorizer } from '../../src/plan/authorizer.ts';
 import { defaultMeshConfig, overlayMeshConfig } from '../../src/registry/mesh-config.ts';
 import { matchedPolicies, type RbacFacts } from '../../src/simulate/rbac.ts';
 import { defineCollection, defineQuery } from '../../src/snapshot/query.ts';

@@ -34,9 +34,9 @@ export function call(
   port: number,
   path = '/',
   headers: Record<string, string> = {},
-  options: RequestOptions & Pick<ConnectionOptions, 'ALPNProtocols'> & { tls?: boolean } = {},
+  options: RequestOptions & Pick<ConnectionOptions, 'ALPNProtocols'> & { tls?: boolean; body?: string } = {},
 ): Promise<Answer> {
-  const { tls, ...rest } = options;
+  const { tls, body: sent, ...rest } = options;
   return new Promise((resolve, reject) => {
     const outgoing = (tls ? requestTls : request)(
       { host: '127.0.0.1', port, path, headers, agent: false, ...rest },
@@ -51,7 +51,7 @@ export function call(
       },
     );
     outgoing.on('error', reject);
-    outgoing.end();
+    outgoing.end(sent);
   });
 }
 

@@ -1,12 +1,6 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Server as GrpcServer, ServerCredentials, status } from '@grpc/grpc-js';
+import type { Server } from 'node:http';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import {
-  CheckRequestSchema,
-  CheckResponseSchema,
-} from '../../../gen/proto/envoy/service/auth/v3/external_auth_pb.js';
+import { type AuthorizationServers, startAuthorizationServers } from '../../support/authorization-servers.ts';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, parseEcho, startEcho } from '../../support/http-echo.ts';
@@ -15,23 +9,12 @@ import { freePorts } from '../../support/ports.ts';
 let mesh: CompiledMesh;
 let server: TestEnvoy;
 let app: Server | undefined;
-let checker: Server;
-let engine: GrpcServer;
+let authorizers: AuthorizationServers;
 let listen: number;
-/** What the authorizers were asked. */
-let asked: { by: 'http' | 'grpc'; path: string; headers: Record<string, unknown> }[] = [];
 
 beforeAll(async () => {
-  checker = createServer((request, response) => {
-    asked.push({ by: 'http', path: request.url ?? '', headers: request.headers });
-    const allowed = request.headers['x-ext-authz'] === 'allow';
-    response.setHeader('x-user', 'from-checker');
-    response.setHeader('x-reason', allowed ? 'fine' : 'not allowed');
-    response.writeHead(allowed ? 200 : 401).end(allowed ? '' : 'denied by the checker');
-  });
-  await new Promise<void>((resolve) => checker.listen(0, '127.0.0.1', resolve));
-  const [inbound, application, grpcPort] = (await freePorts(3)) as [number, number, number];
-  engine = await startEngine(grpcPort);
+  authorizers = await startAuthorizationServers();
+  const [inbound, application] = (await freePorts(2)) as [number, number];
   listen = inbound;
   app = await startEcho('v1', application);
   const entry = (name: string, protocol: string, port: number) => `
@@ -56,8 +39,8 @@ apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: reviews-v1, namespace: default}
 spec: {address: 127.0.0.1, ports: {http: ${inbound}}, labels: {app: reviews}, serviceAccount: reviews}
-${entry('checker', 'http', (checker.address() as AddressInfo).port)}
-${entry('engine', 'grpc', grpcPort)}
+${entry('checker', 'http', authorizers.httpPort)}
+${entry('engine', 'grpc', authorizers.grpcPort)}
 ${entry('dead', 'grpc', 1)}
 `,
     {
@@ -105,15 +88,12 @@ ${entry('dead', 'grpc', 1)}
   });
 });
 
-beforeEach(() => {
-  asked = [];
-});
+beforeEach(() => authorizers.forget());
 
 afterAll(async () => {
   await mesh?.stop();
   app?.close();
-  checker?.close();
-  engine?.forceShutdown();
+  authorizers?.close();
 });
 
 let policies = 0;
@@ -131,52 +111,15 @@ function policy(provider: string, path: string): string {
   });
 }
 
-/** A gRPC authorizer that lets in who brings `x-ext-authz: allow`. */
-async function startEngine(port: number): Promise<GrpcServer> {
-  const grpc = new GrpcServer();
-  const method = {
-    path: '/envoy.service.auth.v3.Authorization/Check',
-    requestStream: false,
-    responseStream: false,
-    requestDeserialize: (bytes: Buffer) => fromBinary(CheckRequestSchema, bytes),
-    requestSerialize: () => Buffer.alloc(0),
-    responseSerialize: (message: Uint8Array) => Buffer.from(message),
-    responseDeserialize: (bytes: Buffer) => bytes,
-  } as const;
-  grpc.addService(
-    { check: method },
-    {
-      check: ((
-        incoming: { request: ReturnType<typeof method.requestDeserialize> },
-        done: (error: null, answer: Uint8Array) => void,
-      ) => {
-        const http = incoming.request.attributes?.request?.http;
-        asked.push({ by: 'grpc', path: http?.path ?? '', headers: http?.headers ?? {} });
-        const code = http?.headers['x-ext-authz'] === 'allow' ? status.OK : status.PERMISSION_DENIED;
-        done(null, toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code } })));
-      }) as never,
-    },
-  );
-  await new Promise<void>((resolve, reject) => {
-    grpc.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error) =>
-      error ? reject(error) : resolve(),
-    );
-  });
-  return grpc;
-}
-
 const allow = { 'x-ext-authz': 'allow' };
 
 test('an HTTP authorizer is asked with what its provider says, and its answer decides', async () => {
   const admitted = await call(listen, '/http/x', { ...allow, 'x-secret': '1', 'x-user': 'forged' });
   expect(admitted.status).toBe(200);
   expect(parseEcho(admitted).headers['x-user']).toBe('from-checker');
-  expect(asked).toEqual([
-    {
-      by: 'http',
-      path: '/check/http/x',
-      headers: expect.objectContaining({ 'x-ext-authz': 'allow', 'x-mesh': 'one' }),
-    },
+  const { asked } = authorizers;
+  expect(asked).toMatchObject([
+    { by: 'http', path: '/check/http/x', headers: { 'x-ext-authz': 'allow', 'x-mesh': 'one' } },
   ]);
   expect(asked[0]?.headers).not.toHaveProperty('x-secret');
   const refused = await call(listen, '/http/x');
@@ -190,15 +133,15 @@ test('an HTTP authorizer is asked with what its provider says, and its answer de
 test('a gRPC authorizer likewise; what no CUSTOM policy matches asks nobody', async () => {
   expect((await call(listen, '/grpc', allow)).status).toBe(200);
   expect((await call(listen, '/grpc')).status).toBe(403);
-  expect(asked.map(({ by, path }) => `${by} ${path}`)).toEqual(['grpc /grpc', 'grpc /grpc']);
-  asked = [];
+  expect(authorizers.asked.map(({ by, path }) => `${by} ${path}`)).toEqual(['grpc /grpc', 'grpc /grpc']);
+  authorizers.forget();
   expect((await call(listen, '/free')).status).toBe(200);
-  expect(asked).toEqual([]);
+  expect(authorizers.asked).toEqual([]);
 });
 
 test('each of two providers must agree', async () => {
   expect((await call(listen, '/http/both', allow)).status).toBe(200);
-  expect(asked.map(({ by }) => by).sort()).toEqual(['grpc', 'http']);
+  expect(authorizers.asked.map(({ by }) => by).sort()).toEqual(['grpc', 'http']);
 });
 
 test('an authorizer that cannot be asked refuses, unless it was told to let pass', async () => {

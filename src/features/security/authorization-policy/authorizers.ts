@@ -1,26 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { ApiVersion } from '../../../../gen/proto/envoy/config/core/v3/config_source_pb.js';
-import {
-  type GrpcService,
-  GrpcServiceSchema,
-} from '../../../../gen/proto/envoy/config/core/v3/grpc_service_pb.js';
-import {
-  ExtAuthzSchema,
-  type HttpService,
-  HttpServiceSchema,
-} from '../../../../gen/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
+import { ExtAuthzSchema } from '../../../../gen/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { ExtAuthzSchema as NetworkExtAuthzSchema } from '../../../../gen/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import type { MetadataMatcher } from '../../../../gen/proto/envoy/type/matcher/v3/metadata_pb.js';
-import {
-  type ListStringMatcher,
-  ListStringMatcherSchema,
-  type StringMatcher,
-  StringMatcherSchema,
-} from '../../../../gen/proto/envoy/type/matcher/v3/string_pb.js';
-import { duration, pack } from '../../../envoy/pack.ts';
+import { StringMatcherSchema } from '../../../../gen/proto/envoy/type/matcher/v3/string_pb.js';
+import { authorizerCall, externalAuthorizer } from '../../../envoy/external-authorizer.ts';
+import { pack } from '../../../envoy/pack.ts';
 import { metadataMatcher, textValue } from '../../../envoy/value-matcher.ts';
-import type { Authorizer } from './providers.ts';
+import type { Authorizer } from '../../../plan/authorizer.ts';
 
 /** Before the names of rules that a provider is asked about. */
 export function askedRulePrefix(provider: string): string {
@@ -45,27 +33,9 @@ function whenMatched(filter: string, provider: string): MetadataMatcher {
 }
 
 export function httpAuthorizer(provider: string, authorizer: Authorizer): Any {
-  const { body, failOpen, clearRouteCache, statusOnError, requestHeaders, protocol } = authorizer;
   return pack(ExtAuthzSchema, {
-    services:
-      protocol === 'grpc'
-        ? { case: 'grpcService', value: grpcService(authorizer) }
-        : { case: 'httpService', value: httpService(authorizer) },
-    transportApiVersion: ApiVersion.V3,
-    failureModeAllow: failOpen,
-    clearRouteCache,
+    ...externalAuthorizer(authorizer),
     filterEnabledMetadata: whenMatched('envoy.filters.http.rbac', provider),
-    ...(statusOnError > 0 ? { statusOnError: { code: statusOnError } } : {}),
-    ...(protocol === 'http' && requestHeaders.length > 0 ? { allowedHeaders: patterns(requestHeaders) } : {}),
-    ...(body
-      ? {
-          withRequestBody: {
-            maxRequestBytes: body.maxBytes,
-            allowPartialMessage: body.partial,
-            packAsBytes: body.asBytes,
-          },
-        }
-      : {}),
   });
 }
 
@@ -73,53 +43,9 @@ export function httpAuthorizer(provider: string, authorizer: Authorizer): Any {
 export function networkAuthorizer(provider: string, authorizer: Authorizer): Any {
   return pack(NetworkExtAuthzSchema, {
     statPrefix: 'tcp.',
-    grpcService: grpcService(authorizer),
+    grpcService: authorizerCall(authorizer),
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: authorizer.failOpen,
     filterEnabledMetadata: whenMatched('envoy.filters.network.rbac', provider),
   });
-}
-
-function grpcService({ cluster, host, timeoutMs }: Authorizer): GrpcService {
-  return create(GrpcServiceSchema, {
-    targetSpecifier: { case: 'envoyGrpc', value: { clusterName: cluster, authority: host } },
-    timeout: duration(timeoutMs),
-  });
-}
-
-function httpService(authorizer: Authorizer): HttpService {
-  return create(HttpServiceSchema, {
-    serverUri: {
-      uri: `http://${authorizer.host}`,
-      httpUpstreamType: { case: 'cluster', value: authorizer.cluster },
-      timeout: duration(authorizer.timeoutMs),
-    },
-    pathPrefix: authorizer.pathPrefix,
-    authorizationRequest: {
-      headersToAdd: authorizer.addedHeaders.map(([key, value]) => ({ key, value })),
-    },
-    authorizationResponse: {
-      ...listed('allowedUpstreamHeaders', authorizer.toUpstreamOnAllow),
-      ...listed('allowedClientHeadersOnSuccess', authorizer.toClientOnAllow),
-      ...listed('allowedClientHeaders', authorizer.toClientOnDeny),
-    },
-  });
-}
-
-function listed<N extends string>(name: N, values: readonly string[]): { [K in N]?: ListStringMatcher } {
-  return values.length === 0 ? {} : ({ [name]: patterns(values) } as { [K in N]: ListStringMatcher });
-}
-
-function patterns(values: readonly string[]): ListStringMatcher {
-  return create(ListStringMatcherSchema, { patterns: values.map(headerPattern) });
-}
-
-/** `name`, `prefix*`, `*suffix` or `*`; header names ignore case. */
-function headerPattern(value: string): StringMatcher {
-  const matchPattern: StringMatcher['matchPattern'] = value.startsWith('*')
-    ? { case: 'suffix', value: value.slice(1) }
-    : value.endsWith('*')
-      ? { case: 'prefix', value: value.slice(0, -1) }
-      : { case: 'exact', value };
-  return create(StringMatcherSchema, { matchPattern, ignoreCase: true });
 }

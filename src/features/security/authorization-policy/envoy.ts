@@ -9,11 +9,11 @@ import {
 import { RBACSchema as HttpRbacSchema } from '../../../../gen/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '../../../../gen/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { addMetadata, pack } from '../../../envoy/pack.ts';
+import type { Authorizer } from '../../../plan/authorizer.ts';
 import type { HttpFilterFragment, NetworkFilterFragment } from '../../../plan/feature.ts';
 import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
 import { read } from '../../../plan/slot.ts';
 import { askedRulePrefix, authorizerPrefix, httpAuthorizer, networkAuthorizer } from './authorizers.ts';
-import type { Authorizer } from './providers.ts';
 import { buildRule, type RuleContext } from './rules.ts';
 import {
   type Action,

@@ -1,8 +1,9 @@
+import type { Authorizer } from '../../../plan/authorizer.ts';
 import { type FilterChainPlan, type ListenerPlan, serverNameSlot } from '../../../plan/listener-plan.ts';
 import { blackHoleCluster } from '../../../plan/names.ts';
 import { fill, read } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { type Authorizer, providerOf } from './providers.ts';
+import { providerOf } from './providers.ts';
 import {
   type AppliedPolicy,
   type AuthorizationPlan,

@@ -1,36 +1,13 @@
 import { rootPath } from '../../../config/field-path.ts';
 import { checkExtensionProviders } from '../../../config/kinds/istio/extension-providers.ts';
 import { createReport } from '../../../config/report.ts';
+import type { Authorizer } from '../../../plan/authorizer.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import { outboundCluster } from '../../../plan/names.ts';
 import type { ExtensionProvider } from '../../../registry/mesh-config.ts';
 import { servicesByHost } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-
-/**
- * Who is asked about what CUSTOM policies match, as meshConfig.extensionProviders says (`envoyExtAuthzHttp`, `envoyExtAuthzGrpc`).
- * @see https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshConfig-ExtensionProvider
- */
-export interface Authorizer {
-  readonly protocol: 'http' | 'grpc';
-  readonly host: string;
-  readonly cluster: string;
-  readonly timeoutMs: number;
-  /** Calls go through where the authorizer cannot be asked. */
-  readonly failOpen: boolean;
-  /** Answered where it cannot be asked; 0: Envoy's default (403). */
-  readonly statusOnError: number;
-  readonly clearRouteCache: boolean;
-  readonly body?: { readonly maxBytes: number; readonly partial: boolean; readonly asBytes: boolean };
-  /** HTTP only. Header names are patterns: exact, `prefix*` or `*suffix`. */
-  readonly pathPrefix: string;
-  readonly requestHeaders: readonly string[];
-  readonly addedHeaders: readonly (readonly [name: string, value: string])[];
-  readonly toUpstreamOnAllow: readonly string[];
-  readonly toClientOnAllow: readonly string[];
-  readonly toClientOnDeny: readonly string[];
-}
 
 export type ProviderLookup =
   | { readonly ok: true; readonly authorizer: Authorizer }

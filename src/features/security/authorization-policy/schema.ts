@@ -5,10 +5,10 @@ import type {
 import type { ConfigObject } from '../../../config/object.ts';
 import type { Origin } from '../../../config/origin.ts';
 import { boundedList } from '../../../kit/bounded-list.ts';
+import type { Authorizer } from '../../../plan/authorizer.ts';
 import { definePolicyScope } from '../../../plan/policy-scope.ts';
 import { defineSlot } from '../../../plan/slot.ts';
 import { configKind } from '../../../snapshot/kinds.ts';
-import type { Authorizer } from './providers.ts';
 
 export type AuthorizationPolicy = ConfigObject<AuthorizationPolicySpec>;
 export type Rule = AuthorizationPolicyRules;

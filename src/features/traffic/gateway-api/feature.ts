@@ -1,4 +1,5 @@
 import type { Feature } from '../../../plan/feature.ts';
+import { decorateChainWithAuthorizers } from './authorizers.ts';
 import { decorateCluster } from './backend-tls.ts';
 import { explain } from './explain.ts';
 import { gatewayApiListeners } from './plan-listeners.ts';
@@ -18,6 +19,7 @@ export const gatewayApi: Feature = {
   routes: [gatewayApiRoutes],
   secrets: [gatewayApiSecrets],
   decorate: {
+    chain: decorateChainWithAuthorizers,
     cluster(view, plan) {
       decorateCluster(view, plan);
       decorateWithBudget(view, plan);

@@ -1,5 +1,6 @@
 import type {
   HTTPRouteRulesBackendRefsFiltersCors as CorsFilter,
+  HTTPRouteRulesBackendRefsFiltersExternalAuth as ExternalAuthFilter,
   HTTPRouteRulesBackendRefsFilters as Filter,
   HTTPRouteRulesBackendRefsFiltersRequestHeaderModifier as HeaderFilter,
   HTTPRouteRulesBackendRefsFiltersRequestMirror as MirrorFilter,
@@ -33,6 +34,8 @@ export interface Filters {
   readonly rewrite?: RewriteFilter;
   readonly mirrors: readonly MirrorFilter[];
   readonly cors?: CorsFilter;
+  /** Who is asked first, with the place of the filter among the others. */
+  readonly authorizers: readonly { readonly at: number; readonly filter: ExternalAuthFilter }[];
   /** A filter that cannot be carried out: requests must not pass as if it were not there. */
   readonly unsupported?: Fault;
 }
@@ -46,27 +49,23 @@ export function readFilters(filters: readonly Filter[] | undefined): Filters {
   const redirect = find('RequestRedirect', 'requestRedirect');
   const rewrite = find('URLRewrite', 'urlRewrite');
   const cors = find('CORS', 'cors');
-  const strange = all.find(({ type }) => type === 'ExtensionRef' || type === 'ExternalAuth');
+  const strange = all.find(({ type }) => type === 'ExtensionRef');
   return {
     ...(request || response ? { headers: messageHeaders(request, response) } : {}),
     ...(redirect ? { redirect } : {}),
     ...(rewrite ? { rewrite } : {}),
     mirrors: all.flatMap((filter) => (filter.requestMirror ? [filter.requestMirror] : [])),
     ...(cors ? { cors } : {}),
+    authorizers: all.flatMap(({ externalAuth }, at) => (externalAuth ? [{ at, filter: externalAuth }] : [])),
     ...(strange ? { unsupported: whyUnsupported(strange) } : {}),
   };
 }
 
-function whyUnsupported({ type, extensionRef }: Filter): Fault {
-  return type === 'ExtensionRef'
-    ? {
-        reason: 'InvalidKind',
-        message: `filter ${extensionRef?.group}/${extensionRef?.kind}/${extensionRef?.name}: no extension of that kind is known`,
-      }
-    : {
-        reason: 'UnsupportedValue',
-        message: 'filter ExternalAuth is not built yet: use an AuthorizationPolicy of action CUSTOM',
-      };
+function whyUnsupported({ extensionRef }: Filter): Fault {
+  return {
+    reason: 'InvalidKind',
+    message: `filter ${extensionRef?.group}/${extensionRef?.kind}/${extensionRef?.name}: no extension of that kind is known`,
+  };
 }
 
 export function messageHeaders(

@@ -23,11 +23,13 @@ import {
 } from '../../../plan/route-plan.ts';
 import { fill } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { routeAuthorizersSlot } from '../../security/external-authorization/schema.ts';
 import { corsSlot } from '../cors/schema.ts';
 import { type PickerPlan, pickersSlot } from '../inference/schema.ts';
 import { mirrorSlot } from '../mirror/schema.ts';
 import { type RetryPlan, retrySlot } from '../retry/schema.ts';
 import { sessionSlot } from '../session-persistence/schema.ts';
+import { authorizerAt, authorizerFault } from './authorizers.ts';
 import { clusterOf, invalidBackend, resolveBackend } from './backends.ts';
 import {
   type Filters,
@@ -216,7 +218,22 @@ function planEntry(
     origin: originIn(id, rule.matches.length > 1 ? `${path}.matches[${at}]` : path),
   });
   decorate(view, id, plan, rule, filters, path, `${kind}/${namespace}/${name}/${rule.name || index}`);
+  if (action.type !== 'direct-response') fillAuthorizers(view, id, plan, rule, path);
   return plan;
+}
+
+/** Redirects are asked about too: a filter of a rule concerns whatever the rule does. */
+function fillAuthorizers(view: View, id: RouteId, plan: RoutePlan, rule: Rule, path: string): void {
+  const own = authorizerAt(view, id, rule.filters, path);
+  const weighted = [...rule.backends.entries()].filter(([, { weight }]) => weight !== 0);
+  const asked = weighted.map(([at, ref]) =>
+    authorizerAt(view, id, readFilters(ref.filters), `${path}.backendRefs[${at}]`),
+  );
+  const backends = Object.fromEntries(
+    [...asked.entries()].flatMap(([index, one]) => (one ? [[index, one]] : [])),
+  );
+  if (own || asked.some((one) => one))
+    fill(plan, routeAuthorizersSlot, { ...(own ? { rule: own } : {}), backends }, originIn(id, path));
 }
 
 /** What siblings' slots can say of the entry. */
@@ -284,7 +301,7 @@ function onlyBackend({ backends }: Rule): HTTPRouteRulesBackendRefs | undefined 
 }
 
 function merged(rule: Filters, backend: Filters): Filters {
-  const { headers: _, ...others } = backend;
+  const { headers: _, authorizers: __, ...others } = backend;
   return {
     ...rule,
     ...others,
@@ -304,7 +321,10 @@ function planAction(
   match: RouteMatch,
   context: RouteContext,
 ): RouteAction {
-  if (filters.unsupported) return refusal(filters.unsupported.message);
+  const single = readFilters(onlyBackend(rule)?.filters);
+  const fault =
+    filters.unsupported ?? authorizerFault(view, id, filters) ?? authorizerFault(view, id, single);
+  if (fault) return refusal(fault.message);
   if (filters.redirect) return planRedirect(filters.redirect, match.path, context);
   const destinations = planDestinations(view, id, rule, path, context);
   if (destinations.every(({ cluster }) => cluster === invalidBackend))
@@ -334,7 +354,7 @@ function planDestinations(
     const backend = resolveBackend(view, id, ref);
     const filters = readFilters(ref.filters);
     const isLost = context.mesh === true && backend.ok && backend.value.picker !== undefined;
-    const usable = backendError(rule, ref) === undefined && !isLost;
+    const usable = backendError(rule, ref) === undefined && !authorizerFault(view, id, filters) && !isLost;
     const absent = !backend.ok && backend.reason === 'BackendNotFound';
     const cluster = backend.ok ? backend.value.cluster : absent ? clusterOf(view, id, ref) : invalidBackend;
     return [

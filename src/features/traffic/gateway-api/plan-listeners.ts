@@ -12,6 +12,7 @@ import { usesDynamicDns } from '../../../plan/service-scope.ts';
 import { fill } from '../../../plan/slot.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { mayAskSlot } from '../../security/external-authorization/schema.ts';
 import { type GatewayTopology, gatewayTopology } from '../gateway/schema.ts';
 import { hasPickersSlot } from '../inference/schema.ts';
 import { keepsSessionsSlot } from '../session-persistence/schema.ts';
@@ -174,6 +175,8 @@ function httpChain(
   const id = listener.protocol === 'HTTP' ? '' : listenerId(listener);
   const route = view.call(sessionRoute, port.gateways.join(','), id);
   if (route !== '') fill(chain, keepsSessionsSlot, true, originIn(route, 'spec.rules'));
+  // Always there, so that a route that begins to ask does so on connections that are open too.
+  fill(chain, mayAskSlot, true, originOf(listener));
   const pooled = view.call(poolRoute, port.gateways.join(','), id);
   if (pooled !== '') fill(chain, hasPickersSlot, true, originIn(pooled, 'spec.rules'));
   return chain;

@@ -2,8 +2,10 @@ import type { ObjectStatusPlan, PlannedCondition } from '../../../../plan/object
 import { defineQuery, type Key } from '../../../../snapshot/query.ts';
 import type { View } from '../../../../snapshot/view.ts';
 import { attachmentsOf } from '../attachments.ts';
+import { authorizerFault } from '../authorizers.ts';
 import { type BackendRef, resolveBackend, worst } from '../backends.ts';
 import { connectionBackends } from '../connections.ts';
+import { type Filters, readFilters } from '../filters.ts';
 import { backendError, type Rule, rulesOf } from '../http-rules.ts';
 import { controllerName, type ParentId, type RouteId, routeObject, splitId } from '../kinds.ts';
 import type { Fault } from '../references.ts';
@@ -28,7 +30,9 @@ const problemsOf = defineQuery('gateway-api.route-problems', (view, id: Key): Ro
   const error = worst(rules.flatMap((rule) => ruleErrors(view, id, rule)));
   return {
     ...(error ? { unresolved: error } : {}),
-    invalid: rules.flatMap((rule, index) => invalidity(rule).map((why) => `spec.rules[${index}]: ${why}`)),
+    invalid: rules.flatMap((rule, index) =>
+      invalidity(view, id, rule).map((why) => `spec.rules[${index}]: ${why}`),
+    ),
     rules: rules.length,
   };
 });
@@ -48,23 +52,33 @@ function errorOf(view: View, id: RouteId, ref: BackendRef): Fault | undefined {
   return backend.ok ? undefined : backend;
 }
 
+/** The filters of a rule and of each of its backends. */
+function allFilters(rule: Rule): Filters[] {
+  return [rule.filters, ...rule.backends.map(({ filters }) => readFilters(filters))];
+}
+
 function ruleErrors(view: View, id: RouteId, rule: Rule): (Fault | undefined)[] {
-  const { unsupported } = rule.filters;
+  const faults = allFilters(rule).flatMap((filters) => [
+    ...filters.mirrors.map(({ backendRef }) => errorOf(view, id, backendRef)),
+    authorizerFault(view, id, filters),
+    filters.unsupported,
+  ]);
   return [
     ...rule.backends.map((ref) => errorOf(view, id, ref)),
-    ...rule.filters.mirrors.map(({ backendRef }) => errorOf(view, id, backendRef)),
-    unsupported?.reason === 'InvalidKind' ? unsupported : undefined,
+    ...faults.filter((fault) => fault?.reason !== 'UnsupportedValue'),
   ];
 }
 
 /** What Envoy cannot do: such rules answer 500. */
-function invalidity(rule: Rule): string[] {
-  const { unsupported } = rule.filters;
+function invalidity(view: View, id: RouteId, rule: Rule): string[] {
   return [
+    ...allFilters(rule).flatMap((filters) => {
+      const fault = authorizerFault(view, id, filters);
+      return fault?.reason === 'UnsupportedValue' ? [fault.message] : [];
+    }),
     ...rule.matches.flatMap(({ badRegex }) =>
       badRegex === undefined ? [] : [`${JSON.stringify(badRegex)} is not an RE2 expression`],
     ),
-    ...(unsupported?.reason === 'UnsupportedValue' ? [unsupported.message] : []),
     ...rule.backends.flatMap((ref) => backendError(rule, ref)?.message ?? []),
   ];
 }
