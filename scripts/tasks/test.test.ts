@@ -2,26 +2,45 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { tasks } from './run-task.ts';
-import { addTallies, closingLine, suites, tallyConformance, tallyVitest } from './test.ts';
+import { addTallies, closingLine, tallyConformance } from './tally.ts';
+import { suites } from './test.ts';
+import { failedFiles, onlyAtSecond, replaceFiles, tallyVitest } from './vitest-report.ts';
 
 test('the closing line is plain, and names skipped tests only where there are some', () => {
   expect(closingLine({ passed: 12, failed: 0, skipped: 0 })).toBe('12 passed, 0 failed');
   expect(closingLine({ passed: 3, failed: 1, skipped: 2 })).toBe('3 passed, 1 failed, 2 skipped');
 });
 
-test('a file that does not load counts as a failed test', () => {
-  const report = {
-    numPassedTests: 4,
-    numFailedTests: 1,
-    numPendingTests: 2,
-    numTodoTests: 1,
-    testResults: [
-      { status: 'failed', assertionResults: [] },
-      { status: 'failed', assertionResults: [{}] },
-      { status: 'passed', assertionResults: [{}] },
-    ],
-  };
-  expect(tallyVitest(report)).toEqual({ passed: 4, failed: 2, skipped: 3 });
+const ran = (name: string, ...statuses: string[]) => ({
+  name: `/repo/${name}`,
+  status: statuses.includes('failed') ? 'failed' : 'passed',
+  assertionResults: statuses.map((status, index) => ({
+    status,
+    fullName: `${name} ${index}`,
+    failureMessages: status === 'failed' ? ['Error: 3 requests were lost\n    at somewhere'] : [],
+  })),
+});
+const broken = (name: string, ...statuses: string[]) => ({ ...ran(name, ...statuses), status: 'failed' });
+
+test('a file that does not load, or whose set-up fails, counts as a failed test', () => {
+  const testResults = [
+    ran('a', 'passed', 'passed', 'failed', 'pending'),
+    ran('b', 'passed', 'todo'),
+    broken('c'),
+    broken('d', 'pending', 'pending'),
+  ];
+  expect(tallyVitest({ testResults })).toEqual({ passed: 3, failed: 3, skipped: 4 });
+  expect(failedFiles({ testResults })).toEqual(['/repo/a', '/repo/c', '/repo/d']);
+});
+
+test('files that are run again count as they ended then, and what passed only then is named with what it had said', () => {
+  const first = { testResults: [ran('a', 'passed', 'failed', 'failed'), ran('b', 'passed'), broken('c')] };
+  const second = { testResults: [ran('a', 'passed', 'passed', 'failed'), ran('c', 'passed')] };
+  expect(tallyVitest(replaceFiles(first, second))).toEqual({ passed: 4, failed: 1, skipped: 0 });
+  expect(onlyAtSecond(first, second, '/repo')).toEqual([
+    'a: a 1: Error: 3 requests were lost',
+    'c: it did not come so far as its tests',
+  ]);
 });
 
 test('suites and conformance groups are summed', () => {

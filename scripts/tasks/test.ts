@@ -1,57 +1,11 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { runChecks } from './check.ts';
+import { addTallies, closingLine, noTests, type Tally, tallyConformance } from './tally.ts';
 import { runNode, type Task, tools } from './task.ts';
 import { setUpTestMachine } from './test-machine.ts';
-
-/** How many tests ended how. */
-export interface Tally {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-}
-
-const none: Tally = { passed: 0, failed: 0, skipped: 0 };
-
-export function addTallies(tallies: readonly Tally[]): Tally {
-  return tallies.reduce(
-    (sum, { passed, failed, skipped }) => ({
-      passed: sum.passed + passed,
-      failed: sum.failed + failed,
-      skipped: sum.skipped + skipped,
-    }),
-    none,
-  );
-}
-
-/** The last line of a whole run: `12 passed, 0 failed`, with `, 3 skipped` behind it where some were. */
-export function closingLine({ passed, failed, skipped }: Tally): string {
-  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
-}
-
-/** Reads vitest's JSON report. A file that could not be loaded has no tests: it counts as one failed test. */
-export function tallyVitest(report: {
-  numPassedTests: number;
-  numFailedTests: number;
-  numPendingTests: number;
-  numTodoTests?: number;
-  testResults: readonly { status: string; assertionResults: readonly unknown[] }[];
-}): Tally {
-  const unloadable = report.testResults.filter(
-    ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
-  );
-  return {
-    passed: report.numPassedTests,
-    failed: report.numFailedTests + unloadable.length,
-    skipped: report.numPendingTests + (report.numTodoTests ?? 0),
-  };
-}
-
-/** Reads what the conformance runner wrote with `--json`. */
-export function tallyConformance(report: { groups: Readonly<Record<string, Tally>> }): Tally {
-  return addTallies(Object.values(report.groups));
-}
+import { failedFiles, onlyAtSecond, replaceFiles, tallyVitest, type VitestReport } from './vitest-report.ts';
 
 interface Suite {
   readonly name: string;
@@ -59,38 +13,78 @@ interface Suite {
   readonly paths: readonly string[];
   /** Not these, which another suite has. */
   readonly without?: readonly string[];
-  /** Run these test files one after the other: they start processes and measure time. */
-  readonly serial?: boolean;
+  /**
+   * Its tests start meshes of many processes: files that fail are run once more, alone, and what passes then is named at the end.
+   * Never at night.
+   */
+  readonly again?: boolean;
 }
 
 const xdsPaths = ['test/xds/'];
-const e2ePaths = ['test/e2e/', 'test/bench/'];
+const e2ePaths = ['test/e2e/', 'test/guides/', 'test/bench/'];
 
 /** Every test file belongs to exactly one suite (a test asserts it). */
 export const suites: readonly Suite[] = [
   { name: 'unit', paths: ['src/', 'scripts/', 'samples/', 'tools/', 'bin/'], without: ['test/'] },
   { name: 'xds', paths: xdsPaths },
   { name: 'goldens, properties and integration', paths: ['test/'], without: [...xdsPaths, ...e2ePaths] },
-  { name: 'e2e', paths: e2ePaths, serial: true },
+  { name: 'e2e', paths: e2ePaths, again: true },
 ];
+
+/** More failed files than these are no bad luck. */
+const mostAgain = 5;
 
 /** What vitest is told of a suite's files: filters (a part of the path) and globs to leave out. */
 function selection({ paths, without = [] }: Suite): string[] {
   return [...paths, ...without.map((path) => `--exclude=${path}**`)];
 }
 
-async function runSuite(root: string, suite: Suite, scratch: string): Promise<Tally> {
+/** How a suite ended, and what passed only when it was run again. */
+interface SuiteResult {
+  readonly tally: Tally;
+  readonly again: readonly string[];
+}
+
+async function runSuite(root: string, suite: Suite, scratch: string): Promise<SuiteResult> {
   process.stdout.write(`\nsuite: ${suite.name}\n`);
   const output = join(scratch, `${suite.name.replace(/\W+/g, '-')}.json`);
+  const first = await runVitest(root, selection(suite), output);
+  const failed = first.report ? failedFiles(first.report) : [];
+  const worthwhile = failed.length > 0 && failed.length <= mostAgain;
+  if (!first.report || !suite.again || !worthwhile || process.env.OSTRIA_NIGHTLY === '1')
+    return { tally: tallyRun(first), again: [] };
+  process.stdout.write(
+    `\nsuite: ${suite.name}: ${failed.length} failed files once more, one after the other\n`,
+  );
+  const files = failed.map((file) => relative(root, file));
+  const second = await runVitest(root, [...files, '--no-file-parallelism'], `${output}.again`);
+  if (!second.report) return { tally: tallyRun(first), again: [] };
+  const report = replaceFiles(first.report, second.report);
+  return {
+    tally: tallyRun({ code: second.code, report }),
+    again: onlyAtSecond(first.report, second.report, root),
+  };
+}
+
+/** One run of vitest: its exit code, and its report where there is one. */
+interface VitestRun {
+  readonly code: number;
+  readonly report: VitestReport | undefined;
+}
+
+async function runVitest(root: string, args: readonly string[], output: string): Promise<VitestRun> {
   const code = await runNode(root, tools.vitest, [
     'run',
-    ...selection(suite),
+    ...args,
     '--passWithNoTests',
-    ...(suite.serial ? ['--no-file-parallelism'] : []),
     ...['--reporter=default', '--reporter=json', `--outputFile.json=${output}`],
   ]);
-  if (!existsSync(output)) return code === 0 ? none : { ...none, failed: 1 };
-  const tally = tallyVitest(JSON.parse(readFileSync(output, 'utf8')));
+  const report = existsSync(output) ? (JSON.parse(readFileSync(output, 'utf8')) as VitestReport) : undefined;
+  return { code, report };
+}
+
+function tallyRun({ code, report }: VitestRun): Tally {
+  const tally = report ? tallyVitest(report) : noTests;
   // Unhandled errors fail a run whose tests all passed.
   return code !== 0 && tally.failed === 0 ? { ...tally, failed: 1 } : tally;
 }
@@ -101,30 +95,40 @@ async function runConformance(root: string, scratch: string): Promise<Tally> {
   process.stdout.write('\nsuite: conformance\n');
   const output = join(scratch, 'conformance.json');
   const code = await runNode(root, conformanceRunner, ['--json', output]);
-  if (!existsSync(output)) return code === 0 ? none : { ...none, failed: 1 };
+  if (!existsSync(output)) return code === 0 ? noTests : { ...noTests, failed: 1 };
   return tallyConformance(JSON.parse(readFileSync(output, 'utf8')));
+}
+
+async function runStaticChecks(root: string): Promise<Tally> {
+  const results = await runChecks(root);
+  const passed = results.filter(({ ok }) => ok).length;
+  return { passed, failed: results.length - passed, skipped: 0 };
 }
 
 async function runEverything(root: string): Promise<number> {
   await setUpTestMachine(root);
   const scratch = mkdtempSync(join(tmpdir(), 'ostria-test-'));
   try {
-    const results = await runChecks(root);
-    const tallies: [string, Tally][] = [
-      [
-        'checks',
-        {
-          passed: results.filter(({ ok }) => ok).length,
-          failed: results.filter(({ ok }) => !ok).length,
-          skipped: 0,
-        },
-      ],
-    ];
-    for (const suite of suites) tallies.push([suite.name, await runSuite(root, suite, scratch)]);
-    tallies.push(['conformance', await runConformance(root, scratch)]);
+    const results: { name: string; seconds: number; tally: Tally }[] = [];
+    const again: string[] = [];
+    const part = async (name: string, run: () => Promise<Tally>): Promise<void> => {
+      const begun = performance.now();
+      const tally = await run();
+      results.push({ name, tally, seconds: Math.round((performance.now() - begun) / 1000) });
+    };
+    await part('checks', () => runStaticChecks(root));
+    for (const suite of suites)
+      await part(suite.name, async () => {
+        const result = await runSuite(root, suite, scratch);
+        again.push(...result.again);
+        return result.tally;
+      });
+    await part('conformance', () => runConformance(root, scratch));
     process.stdout.write('\n');
-    for (const [name, tally] of tallies) process.stdout.write(`${name}: ${closingLine(tally)}\n`);
-    const sum = addTallies(tallies.map(([, tally]) => tally));
+    for (const { name, tally, seconds } of results)
+      process.stdout.write(`${name}: ${closingLine(tally)} (${seconds} s)\n`);
+    for (const line of again) process.stdout.write(`passed only when run again: ${line}\n`);
+    const sum = addTallies(results.map(({ tally }) => tally));
     process.stdout.write(`${closingLine(sum)}\n`);
     return sum.failed === 0 && sum.passed > 0 ? 0 : 1;
   } finally {
@@ -132,11 +136,11 @@ async function runEverything(root: string): Promise<number> {
   }
 }
 
-function vitestTask(summary: string, paths: readonly string[], flags: readonly string[] = []): Task {
+function vitestTask(summary: string, paths: readonly string[], build = false): Task {
   return {
     summary,
-    build: flags.includes('--no-file-parallelism'),
-    run: ({ root, args }) => runNode(root, tools.vitest, ['run', ...paths, ...flags, ...args]),
+    build,
+    run: ({ root, args }) => runNode(root, tools.vitest, ['run', ...paths, ...args]),
   };
 }
 
@@ -148,7 +152,7 @@ export const testTasks: Readonly<Record<string, Task>> = {
   },
   'test:unit': vitestTask('the tests beside the code', suites[0] ? selection(suites[0]) : []),
   'test:xds': vitestTask('the fake Envoy client against the xDS server', [...xdsPaths, 'src/xds/']),
-  'test:e2e': vitestTask('real Envoy, real kubectl', e2ePaths, ['--no-file-parallelism']),
+  'test:e2e': vitestTask('real Envoy, real kubectl', e2ePaths, true),
   'test:conformance': {
     summary: 'the peers’ own cases (--group G, --json FILE)',
     run: ({ root, args }) => runNode(root, conformanceRunner, args),

@@ -1,8 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { freePorts } from './ports.ts';
 
 export interface RunningEtcd {
   /** `host:port` for clients. */
@@ -56,7 +57,7 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<RunningEtcd>
   const program = findEtcd();
   if (!program) throw new Error('etcd is not on PATH; install Debian’s etcd-server');
   const directory = mkdtempSync(join(tmpdir(), 'ostria-etcd-'));
-  const [client, peer] = await Promise.all([freePort(), freePort()]);
+  const [client = 0, peer = 0] = await freePorts(2);
   const scheme = options.scheme ?? 'http';
   const args = [
     ...['--data-dir', directory, '--name', 'test', '--log-level', 'error', '--logger', 'zap'],
@@ -123,16 +124,5 @@ function answers(port: number): Promise<boolean> {
       resolve(true);
     });
     socket.once('error', () => resolve(false));
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
   });
 }

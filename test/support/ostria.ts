@@ -66,11 +66,3 @@ export async function openOstria(): Promise<Ostria> {
     },
   };
 }
-
-/**
- * A base for a mesh's ports, by the process that runs the test, so that two test runs rarely meet. Below the ports that the system
- * gives to outgoing connections: one of those could hold a port of the mesh for a while.
- */
-export function freePortBase(): number {
-  return 10_000 + (process.pid % 9) * 1_000;
-}

@@ -1,7 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { isAlive, processId } from '../../src/kit/process-id.ts';
+import { releaseNumber, takeNumber } from './machine-lock.ts';
 import { waitFor } from './wait-for.ts';
 
 /**
@@ -17,31 +14,24 @@ const bases = [24, 26, 28].flatMap((thousand) =>
  * it back; so does the end of this process.
  */
 export async function takePortBase(): Promise<{ base: number; release(): void }> {
-  const base = await waitFor('a free port base', () => bases.find(take), {
+  const base = await waitFor('a free port base', () => takeNumber('ports', bases), {
     timeoutMs: 120_000,
     intervalMs: 200,
   });
-  return { base, release: () => rmSync(lockOf(base), { recursive: true, force: true }) };
+  return { base, release: () => releaseNumber('ports', base) };
 }
 
-const lockOf = (base: number): string => join(tmpdir(), `ostria-test-ports-${base}`);
+/** Bases for several meshes of one test file. */
+export class PortBases {
+  readonly #taken: { release(): void }[] = [];
 
-function take(base: number): boolean {
-  const lock = lockOf(base);
-  const owner = join(lock, 'owner.json');
-  for (let attempt = 0; attempt < 2; attempt++)
-    try {
-      mkdirSync(lock);
-      writeFileSync(owner, JSON.stringify(processId(process.pid)));
-      return true;
-    } catch {
-      try {
-        if (isAlive(JSON.parse(readFileSync(owner, 'utf8')))) return false;
-      } catch {
-        // Somebody is between the two steps, or died there: leave it alone.
-        return false;
-      }
-      rmSync(lock, { recursive: true, force: true });
-    }
-  return false;
+  async take(): Promise<number> {
+    const taken = await takePortBase();
+    this.#taken.push(taken);
+    return taken.base;
+  }
+
+  release(): void {
+    for (const { release } of this.#taken.splice(0)) release();
+  }
 }

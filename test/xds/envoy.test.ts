@@ -1,8 +1,8 @@
 import { Agent, createServer, get, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createServer as createTcpServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { typeUrls } from '../../src/snapshot/resource.ts';
+import { freePort } from '../support/ports.ts';
 import { until } from './fake-envoy.ts';
 import { type Harness, startHarness } from './harness.ts';
 import { type RealEnvoy, real, startEnvoy } from './real-envoy.ts';
@@ -25,14 +25,6 @@ afterAll(() => {
   agent.destroy();
   for (const server of backends) server.close();
 });
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 interface Answer {
   readonly status: number;

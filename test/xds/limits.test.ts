@@ -221,12 +221,13 @@ describe('limits', () => {
   it('ends a connection that has reached its age, and one that answers no ping', async () => {
     const old = await start({
       resources: [fake.cluster('a')],
-      limits: { maxConnectionAgeMs: 200, connectionAgeJitter: 0.1, keepaliveMs: 60, keepaliveTimeoutMs: 100 },
+      limits: { maxConnectionAgeMs: 1_000, connectionAgeJitter: 0.1 },
     });
     old.request(cluster, { node: sidecarNode });
-    await old.take();
     expect((await old.trailers).status).toBe('14');
     await until(() => old.session.closed);
+    await harness.server.stop(100);
+    harness = await startHarness({ limits: { keepaliveMs: 60, keepaliveTimeoutMs: 100 } });
     const deaf = connectTcp(harness.port, '127.0.0.1');
     deaf.on('error', () => undefined);
     deaf.resume();

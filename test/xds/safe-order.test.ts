@@ -213,7 +213,7 @@ describe('the safe order', () => {
   });
 
   it('does not remove a cluster that comes back within the grace', async () => {
-    await start({ grace: 500 });
+    await start({ grace: 2_000 });
     harness.source.edit({ removed: { [cluster]: ['old'], [endpoints]: ['old'] } });
     await sleep(50);
     harness.source.edit({ upserts: [fake.cluster('old'), fake.endpoints('old', 'moved')] });
@@ -222,7 +222,7 @@ describe('the safe order', () => {
       names: ['old'],
       removed: [],
     });
-    await client.silence(800);
+    await client.silence(2_400);
   });
 
   it('sends a move of endpoints at once, whatever else waits', async () => {

@@ -1,11 +1,11 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:http2';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openAuthority } from '../../../src/ca/authority-files.ts';
 import { issueWithNewKey } from '../../../src/ca/server-certificate.ts';
+import { freePort } from '../../support/ports.ts';
 import type { LoadType } from './load-client.ts';
 import type { ProbeAnswer } from './loop-probe.ts';
 import { MeshApi } from './mesh-api.ts';
@@ -210,14 +210,6 @@ function answers(url: string): Promise<boolean> {
     });
     session.once('error', () => resolve(false));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 async function end(child: ChildProcess): Promise<void> {

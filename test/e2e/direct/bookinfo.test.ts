@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Bookinfo, eventually, networking, noNetworking, openBookinfo } from '../../support/bookinfo.ts';
 
 const nightly = process.env.OSTRIA_NIGHTLY === '1';
-/** Calls per distribution: enough to tell 80/20 from 90/10 when 6 standard deviations are allowed. */
+/** Calls per distribution: enough to tell 80/20 from 90/10 when 5 standard deviations are allowed. */
 const sample = nightly ? 10_000 : 500;
 
 let mesh: Bookinfo;
@@ -20,11 +20,11 @@ const file = (name: string): string => {
 const apply = (name: string) => mesh.ok('apply', '-f', file(name));
 const remove = (name: string) => mesh.ok('delete', '-f', join(networking, name));
 
-/** Version that most of `total` calls must have, within 6 standard deviations of the binomial distribution. */
-function expectShare(counts: Map<string, number>, version: string, share: number): void {
+/** Whether the version has its share of calls, within 5 standard deviations of the binomial distribution. */
+function hasShare(counts: Map<string, number>, version: string, share: number): boolean {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  const tolerance = 6 * Math.sqrt(total * share * (1 - share));
-  expect(Math.abs((counts.get(version) ?? 0) - total * share)).toBeLessThanOrEqual(tolerance);
+  const tolerance = 5 * Math.sqrt(total * share * (1 - share));
+  return Math.abs((counts.get(version) ?? 0) - total * share) <= tolerance;
 }
 
 async function eventuallyShares(shares: Record<string, number>): Promise<void> {
@@ -33,9 +33,15 @@ async function eventuallyShares(shares: Record<string, number>): Promise<void> {
     const seen = await mesh.countReviews(30);
     expect([...seen.keys()].sort()).toEqual(Object.keys(shares).sort());
   });
-  const counts = await mesh.countReviews(sample);
-  expect([...counts.keys()].sort()).toEqual(Object.keys(shares).sort());
-  for (const [version, share] of Object.entries(shares)) expectShare(counts, version, share);
+  // One count may hold answers from before the edit, and is off by chance once in 100,000 times: three are not.
+  const counted: [string, number][][] = [];
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const counts = await mesh.countReviews(sample);
+    expect([...counts.keys()].sort()).toEqual(Object.keys(shares).sort());
+    if (Object.entries(shares).every(([version, share]) => hasShare(counts, version, share))) return;
+    counted.push([...counts]);
+  }
+  expect.fail(`shares ${JSON.stringify(shares)}, counted ${JSON.stringify(counted)}`);
 }
 
 const page = (cookie?: string) => mesh.page(cookie);
@@ -102,7 +108,7 @@ describe.skipIf(noNetworking)(`Bookinfo with Istio's own files ${noNetworking ??
       await apply(name);
       await eventuallyShares(shares);
     },
-    nightly ? 300_000 : 90_000,
+    300_000,
   );
 
   test('virtual-service-reviews-v3.yaml: red stars in the page', async () => {

@@ -120,6 +120,9 @@ describe.each(numbers)('round %i', (round) => {
     const note = mesh.state('workloads', 'helloworld-v2-0', 'envoy-process.json');
     const envoy = (): number => (JSON.parse(readFileSync(note, 'utf8')) as { pid: number }).pid;
     const before = envoy();
+    const underWay = Object.fromEntries(
+      loads.map(([name, { result }]) => [name, result.requests - result.answered - result.failures.length]),
+    );
     process.kill(before, 'SIGKILL');
     await expectTraffic('httpbin');
     await eventually(async () => expect(envoy()).not.toBe(before));
@@ -138,7 +141,7 @@ describe.each(numbers)('round %i', (round) => {
     const results = await expectNoFailure('httpbin');
     // What was under way in the killed Envoy may be lost, and nothing else: each caller tries another copy.
     for (const name of ['ingress', 'hello'])
-      expect([name, (results[name]?.failures.length ?? 0) < 20]).toEqual([name, true]);
+      expect(results[name]?.failures.length, name).toBeLessThan(20 + (underWay[name] ?? 0));
   });
 
   test('the control plane with its store: nobody notices, and what it acknowledged is there', async () => {

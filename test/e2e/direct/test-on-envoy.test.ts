@@ -186,7 +186,7 @@ test('routes, headers and policies are seen; what the prediction cannot know is 
     expect([...results.values()].filter(({ ok }) => !ok)).toEqual([tea]);
     expect(tea?.mismatches).toMatchObject([{ field: 'allowed', expected: 'true', actual: 'false' }]);
     expect(tea?.envoy?.differences).toEqual(['status 418 on Envoy, reaches ledger.default predicted']);
-    expect(results.get('split')?.envoy).toEqual({ requests: 400, notChecked: [], differences: [] });
+    expect(results.get('split')?.envoy).toMatchObject({ notChecked: [], differences: [] });
     expect(results.get('rewritten')?.envoy).toMatchObject({ requests: 1, notChecked: ['timeout'] });
     expect(results.get('token')?.envoy?.skipped).toContain('needs a token of an issuer');
     expect(code).toBe(1);

@@ -18,24 +18,18 @@ import { findOurs } from '../../../src/cli/supervisor/ours.ts';
 import { eventually } from '../../support/bookinfo.ts';
 import { envoyPath } from '../../support/envoy.ts';
 import { type Ostria, type Outcome, openOstria, root } from '../../support/ostria.ts';
-import { takePortBase } from '../../support/port-base.ts';
+import { PortBases } from '../../support/port-base.ts';
 
 let ostria: Ostria;
 let directory: string;
-const bases: Awaited<ReturnType<typeof takePortBase>>[] = [];
-/** A port base for one more mesh. */
-async function portBase(): Promise<number> {
-  const taken = await takePortBase();
-  bases.push(taken);
-  return taken.base;
-}
+const bases = new PortBases();
 beforeAll(async () => {
   ostria = await openOstria();
   directory = mkdtempSync(join(tmpdir(), 'ostria-ways-'));
 });
 afterAll(async () => {
   await ostria?.close();
-  for (const { release } of bases) release();
+  bases.release();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -93,7 +87,7 @@ async function ingressPort(mesh: string, servicePort: number): Promise<number> {
 describe('two meshes side by side', () => {
   test('each has its ports, from its base; commands ask which one is meant; each ends alone', async () => {
     for (const name of ['left', 'right']) {
-      const base = await portBase();
+      const base = await bases.take();
       const stdout = await ok(ostria.run(['up', '-f', meshFile(name), '-d', '--port-base', String(base)]));
       // Commands that are proposed work as they stand, whichever meshes run.
       expect(stdout.includes('ostria down --mesh right')).toBe(name === 'right');
@@ -133,7 +127,7 @@ describe('a directory of files as the source', () => {
         meshFile('files'),
         '-d',
         '--port-base',
-        String(await portBase()),
+        String(await bases.take()),
         '--config',
         files,
       ]),
@@ -167,7 +161,7 @@ describe('the control plane alone, on a directory', () => {
     const files = join(directory, 'alone');
     mkdirSync(files);
     writeFileSync(join(files, 'gateway.yaml'), `${gateway}  more: [\n`);
-    const base = await portBase();
+    const base = await bases.take();
     const child = spawn(
       process.execPath,
       [join(root, 'bin', 'ostria.mjs'), 'control-plane', '--config', files].concat(
@@ -213,7 +207,7 @@ const skipped = whyNot();
 
 describe.skipIf(skipped)(`an ordinary user${skipped ? ` SKIPPED: ${skipped}` : ''}`, () => {
   test('starts, uses and ends a mesh', async () => {
-    const base = await portBase();
+    const base = await bases.take();
     const home = mkdtempSync(join(tmpdir(), 'ostria-user-'));
     // Programs that the user can read: root's caches are closed to others.
     const programs = join(home, 'programs');

@@ -195,7 +195,7 @@ test('a change that makes requests fail is taken back, and what failed before do
     });
     const flags = ['--auto-rollback', '--max-error-rate', '10%', '--observe', '20s'];
     const back = await mesh.ostria.run(['apply', '-f', '-', ...flags], { input: file(failing) });
-    expect(back.stderr).toMatch(/errors: \d\d\.\d % .* 0\.0 % \(0 of \d+\) before/);
+    expect(back.stderr).toMatch(/errors: \d+\.\d % .* 0\.0 % \(0 of \d+\) before/);
     expect(back.code).toBe(10);
     const restored = calls.seen.length;
     await expect.poll(() => calls.seen.length).toBeGreaterThan(restored + 20);

@@ -5,19 +5,23 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { isAlive, processId } from '../../../src/kit/process-id.ts';
-import { freePortBase, type Ostria, openOstria, root } from '../../support/ostria.ts';
+import { type Ostria, openOstria, root } from '../../support/ostria.ts';
+import { PortBases } from '../../support/port-base.ts';
 
 let ostria: Ostria;
-const base = freePortBase();
+let base: number;
+const bases = new PortBases();
 const meshFile = join(root, 'samples', 'helloworld', 'mesh.yaml');
 const up = (...more: string[]) =>
   ostria.run(['up', '-f', meshFile, '--detach', '--port-base', String(base), ...more]);
 
 beforeAll(async () => {
   ostria = await openOstria();
+  base = await bases.take();
 });
 afterAll(async () => {
   await ostria?.close();
+  bases.release();
 });
 
 async function ingress(): Promise<string> {
@@ -308,7 +312,7 @@ describe('what keeps a mesh from starting is named', () => {
       join(directory, 'mesh.yaml'),
       'name: broken\ngateways: {}\nservices:\n  bad:\n    command: sh -c "echo no luck today; exit 3"\n    restart: "no"\n',
     );
-    const args = ['up', '-d', '--port-base', String(base + 400)];
+    const args = ['up', '-d', '--port-base', String(await bases.take())];
     const { code, stderr } = await ostria.run(args, { cwd: directory });
     expect(code).toBe(8);
     expect(stderr).toContain('bad-0: the application ended with exit code 3');
@@ -327,7 +331,7 @@ test('up --watch restarts a program when its file changes', async () => {
     join(directory, 'mesh.yaml'),
     'name: watched\ngateways: {}\nservices:\n  web: { command: node web.cjs, ports: [80] }\n',
   );
-  const args = ['up', '-d', '--watch', '--port-base', String(base + 700)];
+  const args = ['up', '-d', '--watch', '--port-base', String(await bases.take())];
   expect((await ostria.run(args, { cwd: directory })).code).toBe(0);
   const say = async (): Promise<string> => {
     const { stdout } = await ostria.run([
@@ -358,7 +362,7 @@ test('in the foreground a killed supervisor is replaced, and Ctrl-C ends everyth
   );
   const child = spawn(
     process.execPath,
-    [join(root, 'bin', 'ostria.mjs'), 'up', '--port-base', String(base + 900)],
+    [join(root, 'bin', 'ostria.mjs'), 'up', '--port-base', String(await bases.take())],
     { cwd: directory, env: ostria.env, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let text = '';
@@ -391,7 +395,7 @@ test('a stranger on the control plane’s port is named, whenever it came', asyn
     join(directory, 'mesh.yaml'),
     'name: rival\ngateways: {}\nservices:\n  idle: { command: sleep 1000 }\n',
   );
-  const args = ['up', '-d', '--port-base', String(base + 950), '--wait-timeout', '6'];
+  const args = ['up', '-d', '--port-base', String(await bases.take())];
   expect((await ostria.run(args, { cwd: directory })).code).toBe(0);
   const { ports } = JSON.parse((await ostria.run(['ps', '--mesh', 'rival', '-o', 'json'])).stdout) as {
     ports: { monitoring: number };
@@ -402,7 +406,7 @@ test('a stranger on the control plane’s port is named, whenever it came', asyn
     const rival = ostria.processes('rival').map(({ pid }) => pid);
     for (const pid of rival) process.kill(pid, 'SIGKILL');
     await vi.waitFor(() => expect(ostria.processes('rival')).toEqual([]), { timeout: 30_000 });
-    const starting = ostria.run(args, { cwd: directory });
+    const starting = ostria.run([...args, '--wait-timeout', '10'], { cwd: directory });
     await vi.waitFor(
       () =>
         new Promise<void>((resolve, reject) => {

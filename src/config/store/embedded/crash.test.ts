@@ -17,7 +17,7 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true }));
 
 /** Lets a process write until it is killed; returns the lines it acknowledged. */
-async function writeUntilKilled(path: string, round: number, afterMs: number): Promise<string[]> {
+async function writeUntilKilled(path: string, round: number, afterBytes: number): Promise<string[]> {
   // A file, not a pipe: the child never waits for this process to read.
   const said = join(directory, `round-${round}`);
   const file = openSync(said, 'w');
@@ -29,8 +29,10 @@ async function writeUntilKilled(path: string, round: number, afterMs: number): P
     complaint += chunk.toString();
   });
   const closed = new Promise((resolve) => child.once('close', (_code, signal) => resolve(signal)));
-  await vi.waitUntil(() => statSync(said).size > 0 || complaint !== '', { timeout: 20_000, interval: 5 });
-  await new Promise((resolve) => setTimeout(resolve, afterMs));
+  await vi.waitUntil(() => statSync(said).size >= afterBytes || complaint !== '', {
+    timeout: 60_000,
+    interval: 2,
+  });
   child.kill('SIGKILL');
   expect(await closed).toBe('SIGKILL');
   expect(complaint).toBe('');
@@ -55,7 +57,7 @@ test('kill -9 under load loses no acknowledged write and repeats no revision; a 
   let position = 1;
   let acknowledgedInAll = 0;
   for (let round = 0; round < rounds; round++) {
-    const acknowledged = await writeUntilKilled(path, round, 20 + Math.random() * 200);
+    const acknowledged = await writeUntilKilled(path, round, Math.floor(500 + Math.random() * 10_000));
     acknowledgedInAll += acknowledged.length;
     const store = openEmbeddedStore({ path });
     const events = await eventsAfter(store, position);
@@ -77,5 +79,5 @@ test('kill -9 under load loses no acknowledged write and repeats no revision; a 
     expect(new Map(items.map((item) => [item.ref.name, String(item.revision)]))).toEqual(mirror);
     await store.close();
   }
-  expect(acknowledgedInAll).toBeGreaterThan(rounds * 16);
+  expect(acknowledgedInAll).toBeGreaterThan(rounds * 10);
 });
