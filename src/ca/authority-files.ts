@@ -73,14 +73,29 @@ export async function readMaterial(directory: string): Promise<AuthorityMaterial
   };
 }
 
-/** Puts an authority into a directory in place of what is there. A crash leaves the old one, the new one, or none. */
+/**
+ * Puts an authority into a directory in place of what is there. Whoever reads it meanwhile, or after a crash, finds the old one, the
+ * new one, or (between two renames) none, never some files of one.
+ */
 export async function writeMaterial(directory: string, material: AuthorityMaterial): Promise<void> {
-  await rm(directory, { recursive: true, force: true });
-  await writeNew(directory, material);
+  const old = `${directory}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await writeNew(directory, material, async () => {
+      await rename(directory, old).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+      });
+    });
+  } finally {
+    await rm(old, { recursive: true, force: true });
+  }
 }
 
 /** All four or none: the files are made beside and the directory is renamed into place. */
-async function writeNew(directory: string, material: AuthorityMaterial): Promise<void> {
+async function writeNew(
+  directory: string,
+  material: AuthorityMaterial,
+  makeRoom: () => Promise<void> = async () => {},
+): Promise<void> {
   await mkdir(dirname(directory), { recursive: true, mode: 0o700 });
   const temporary = `${directory}.${randomBytes(6).toString('hex')}.tmp`;
   try {
@@ -92,6 +107,7 @@ async function writeNew(directory: string, material: AuthorityMaterial): Promise
       if (material.crl !== undefined) await writeFileAtomic(join(temporary, FILES.crl), material.crl, 0o644);
     }
     await writeFileAtomic(join(temporary, FILES.root), material.root, 0o644);
+    await makeRoom();
     await rename(temporary, directory);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
