@@ -31,7 +31,10 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import { cipherSuites as knownSuites } from '../config/kinds/istio/cipher-suites.ts';
+import {
+  ecdhCurves as knownCurves,
+  cipherSuites as knownSuites,
+} from '../config/kinds/istio/cipher-suites.ts';
 import type { CertificateSource, TrustSource, UpstreamTls } from '../plan/cluster-plan.ts';
 import type { DownstreamTls } from '../plan/listener-plan.ts';
 import { agentSecret, deliveredSecret } from './config-source.ts';
@@ -121,7 +124,16 @@ const upstreamSocketName = 'envoy.transport_sockets.tls';
 /** The TLS of connections to a cluster. `alpn` is what is offered besides. */
 export function upstreamTls(tls: UpstreamTls, alpn: readonly string[]): TransportSocket {
   if (tls.type === 'mesh') return meshUpstreamTls(tls, alpn);
-  const context = create(CommonTlsContextSchema, { alpnProtocols: [...alpn] });
+  const context = create(CommonTlsContextSchema, {
+    alpnProtocols: [...alpn],
+    tlsParams: tlsParameters({
+      minimum: 'TLSV1_2',
+      // By itself Envoy stops at 1.2 as a client, and servers that have 1.3 alone could not be called.
+      maximum: 'TLSV1_3',
+      cipherSuites: tls.cipherSuites,
+      ecdhCurves: tls.ecdhCurves,
+    }),
+  });
   if (tls.client) addCertificate(context, tls.client);
   if (tls.trust)
     setTrust(
@@ -138,11 +150,11 @@ export function upstreamTls(tls: UpstreamTls, alpn: readonly string[]): Transpor
 }
 
 /** What every cluster's mesh TLS has in common, encoded once per protocol: TLS between sidecars never needs less than 1.2. */
-function meshContextHead(alpn: string | undefined): Uint8Array {
+function meshContextHead(alpn: string | undefined, newest = false): Uint8Array {
   return toBinary(
     CommonTlsContextSchema,
     create(CommonTlsContextSchema, {
-      tlsParams: tlsParameters('TLSV1_2', undefined, undefined),
+      tlsParams: tlsParameters({ minimum: 'TLSV1_2', ...(newest ? { maximum: 'TLSV1_3' } : {}) }),
       // Envoy takes the first offer that a filter chain of the server names: recognised HTTP must come before the mesh's own.
       alpnProtocols:
         alpn === undefined ? [meshAlpn] : alpn === httpAlpn ? [alpn, meshAlpn] : [meshAlpn, alpn],
@@ -175,7 +187,8 @@ function meshUpstreamTls(tls: UpstreamTls & { type: 'mesh' }, alpn: readonly str
     create(CertificateValidationContextSchema, { matchTypedSubjectAltNames: names }),
   );
   const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).fork();
-  writer.raw(meshContextHeads[alpn[0] ?? ''] ?? meshContextHead(alpn[0]));
+  const usual = tls.newest ? undefined : meshContextHeads[alpn[0] ?? ''];
+  writer.raw(usual ?? meshContextHead(alpn[0], tls.newest));
   writer.tag(8, WireType.LengthDelimited).fork();
   writer.tag(1, WireType.LengthDelimited).bytes(validation).raw(trustBundle);
   writer.join().join();
@@ -189,15 +202,19 @@ function meshUpstreamTls(tls: UpstreamTls & { type: 'mesh' }, alpn: readonly str
   );
 }
 
-function tlsParameters(
-  minimum: string | undefined,
-  maximum: string | undefined,
-  cipherSuites: readonly string[] | undefined,
-): TlsParameters {
+interface TlsLimits {
+  readonly minimum?: string | undefined;
+  readonly maximum?: string | undefined;
+  readonly cipherSuites?: readonly string[] | undefined;
+  readonly ecdhCurves?: readonly string[] | undefined;
+}
+
+function tlsParameters({ minimum, maximum, cipherSuites = [], ecdhCurves = [] }: TlsLimits): TlsParameters {
   return create(TlsParametersSchema, {
     tlsMinimumProtocolVersion: protocolVersion(minimum),
     tlsMaximumProtocolVersion: protocolVersion(maximum),
-    cipherSuites: (cipherSuites ?? []).filter((name) => knownSuites.has(name)),
+    cipherSuites: cipherSuites.filter((name) => knownSuites.has(name)),
+    ecdhCurves: ecdhCurves.filter((name) => knownCurves.has(name)),
   });
 }
 
@@ -253,7 +270,12 @@ function downstreamContext(tls: DownstreamTls): DownstreamTlsContext {
   if (tls.trust) setTrust(context, tls.trust, validation);
   else if (validation.verifyCertificateHash.length + validation.verifyCertificateSpki.length > 0)
     context.validationContextType = { case: 'validationContext', value: validation };
-  context.tlsParams = tlsParameters(leastVersion(tls), tls.maxVersion, tls.cipherSuites);
+  context.tlsParams = tlsParameters({
+    minimum: leastVersion(tls),
+    maximum: tls.maxVersion,
+    cipherSuites: tls.cipherSuites,
+    ecdhCurves: tls.ecdhCurves,
+  });
   return create(DownstreamTlsContextSchema, {
     commonTlsContext: context,
     requireClientCertificate: tls.requireClientCertificate,

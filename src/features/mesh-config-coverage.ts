@@ -51,8 +51,8 @@ export const meshConfigCoverage: Readonly<Record<string, Coverage>> = {
   discoverySelectors: true,
   pathNormalization: true,
   defaultHttpRetryPolicy: true,
-  meshMTLS: 'mutual TLS has Envoy’s default versions and cipher suites',
-  tlsDefaults: 'TLS has Envoy’s default versions and cipher suites',
+  meshMTLS: true,
+  tlsDefaults: true,
   defaultTrafficPolicy: true,
   serviceEntryVisibility: 'exportTo alone decides who sees a ServiceEntry',
 };

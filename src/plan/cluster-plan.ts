@@ -63,6 +63,8 @@ export type UpstreamTls =
       /** SPIFFE identities that the peer may have; empty: any of the trust domains. */
       readonly identities: readonly string[];
       readonly trustDomains: readonly string[];
+      /** TLS 1.3 is spoken where the other end has it; otherwise Envoy's clients go up to 1.2. */
+      readonly newest?: true;
     }
   | {
       readonly type: 'origination';
@@ -75,6 +77,8 @@ export type UpstreamTls =
       readonly client?: CertificateSource;
       /** Trust anchors; absent: the server's certificate is not verified. */
       readonly trust?: TrustSource;
+      readonly cipherSuites?: readonly string[];
+      readonly ecdhCurves?: readonly string[];
     };
 
 export type CertificateSource =

@@ -33,6 +33,7 @@ export interface DownstreamTls {
   readonly minVersion?: string;
   readonly maxVersion?: string;
   readonly cipherSuites?: readonly string[];
+  readonly ecdhCurves?: readonly string[];
   /** Client certificates that no anchor vouches for are taken too, and told on. */
   readonly acceptUntrusted?: boolean;
 }
@@ -92,7 +93,7 @@ export interface FilterChainPlan extends Slotted {
   /** Unique in its listener. */
   readonly name: string;
   readonly match: ChainMatch;
-  readonly tls?: DownstreamTls;
+  tls?: DownstreamTls;
   readonly network: HttpChain | TcpChain;
   readonly direction: 'inbound' | 'outbound' | 'gateway';
   /** The port that users know the chain by, where it listens on an allocated one. */

@@ -40,6 +40,10 @@ export interface MeshConfig {
   readonly defaultTrafficPolicy: Readonly<Record<string, unknown>> | null;
   /** `tcpKeepalive` as given. */
   readonly tcpKeepalive: Readonly<Record<string, unknown>> | null;
+  /** `meshMTLS` as given: `minProtocolVersion` and `cipherSuites` of what workloads accept from each other. */
+  readonly meshMTLS: Readonly<Record<string, unknown>> | null;
+  /** `tlsDefaults` as given: `ecdhCurves` and `cipherSuites` of all other TLS. */
+  readonly tlsDefaults: Readonly<Record<string, unknown>> | null;
   /** LOCALHOST: what comes for the workload goes to its loopback address. */
   readonly inboundTrafficPolicy: 'PASSTHROUGH' | 'LOCALHOST';
   /** Namespaces that the mesh is made of, by label selectors; empty: all. */
@@ -93,6 +97,8 @@ export const defaultMeshConfig: MeshConfig = Object.freeze({
   zoneAwareLbSetting: null,
   defaultTrafficPolicy: null,
   tcpKeepalive: null,
+  meshMTLS: null,
+  tlsDefaults: null,
   inboundTrafficPolicy: 'PASSTHROUGH',
   discoverySelectors: [],
   domainSuffix: 'cluster.local',
@@ -156,6 +162,8 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
     zoneAwareLbSetting: inner('zoneAwareLbSetting') ?? base.zoneAwareLbSetting,
     defaultTrafficPolicy: inner('defaultTrafficPolicy') ?? base.defaultTrafficPolicy,
     tcpKeepalive: inner('tcpKeepalive') ?? base.tcpKeepalive,
+    meshMTLS: inner('meshMTLS') ?? base.meshMTLS,
+    tlsDefaults: inner('tlsDefaults') ?? base.tlsDefaults,
     inboundTrafficPolicy:
       inner('inboundTrafficPolicy')?.mode === 'LOCALHOST' ? 'LOCALHOST' : base.inboundTrafficPolicy,
     discoverySelectors: Array.isArray(overlay.discoverySelectors)

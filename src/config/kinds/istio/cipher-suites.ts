@@ -20,3 +20,12 @@ export const cipherSuites: ReadonlySet<string> = new Set([
   'PSK-AES128-CBC-SHA',
   'PSK-AES256-CBC-SHA',
 ]);
+
+/** Likewise of the key exchange (tried with 1.40). */
+export const ecdhCurves: ReadonlySet<string> = new Set([
+  'X25519',
+  'P-256',
+  'P-384',
+  'P-521',
+  'X25519MLKEM768',
+]);

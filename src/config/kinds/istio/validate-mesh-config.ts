@@ -3,6 +3,7 @@ import { type FieldPath, rootPath } from '../../field-path.ts';
 import type { Issue } from '../../kind.ts';
 import { createReport, quote, type Report } from '../../report.ts';
 import { isRecord } from '../../schema/check-value.ts';
+import { cipherSuites, ecdhCurves } from './cipher-suites.ts';
 import { checkRange, each } from './common.ts';
 import {
   connectTimeoutProblem,
@@ -40,6 +41,7 @@ export function validateMeshConfig(config: Json): Issue[] {
       checkWildcardDomain(report, at, host),
     ),
   );
+  for (const field of ['meshMTLS', 'tlsDefaults']) warnOfUnknownTls(report, config, field);
   if (isRecord(config.defaultConfig))
     checkProxyConfig(report, rootPath.field('defaultConfig'), config.defaultConfig);
   return report.issues;
@@ -53,6 +55,25 @@ function checkTypes(report: Report, config: Json): void {
 
 function list(config: Json, name: string): Json[] | undefined {
   return config[name] as Json[] | undefined;
+}
+
+function warnOfUnknownTls(report: Report, config: Json, field: string): void {
+  if (!isRecord(config[field])) return;
+  const settings = config[field];
+  const path = rootPath.field(field);
+  const useless: readonly (readonly [string, ReadonlySet<string>, string])[] = [
+    ['cipherSuites', cipherSuites, 'cipher suite'],
+    ['ecdhCurves', ecdhCurves, 'curve'],
+  ];
+  for (const [name, known, what] of useless)
+    each(settings[name] as string[] | undefined, path.field(name), (one, place) => {
+      if (!known.has(one)) report.warn(place, `${quote(one)} is no ${what} of Envoy and is ignored`);
+    });
+  const { minProtocolVersion, ecdhCurves: curves } = settings;
+  if (field === 'meshMTLS' && Array.isArray(curves) && curves.length > 0)
+    report.warn(path.field('ecdhCurves'), 'is not acted on: mutual TLS between workloads has Envoy’s curves');
+  if (field === 'tlsDefaults' && minProtocolVersion !== undefined && minProtocolVersion !== 'TLS_AUTO')
+    report.warn(path.field('minProtocolVersion'), 'is not acted on: each server says its own');
 }
 
 function checkTrust(report: Report, config: Json): void {
