@@ -88,6 +88,25 @@ test('MUTUAL needs authorities; another namespace is not read', () => {
   ]);
 });
 
+test('credentials are looked for where the selected gateways run', () => {
+  const pair = { 'tls.crt': good.certificate, 'tls.key': good.key };
+  const workload = (kind: string, spec: object) => ({
+    apiVersion: kind === 'Pod' ? 'v1' : 'networking.istio.io/v1',
+    kind,
+    metadata: { name: 'front', namespace: 'edge', labels: { istio: 'ingressgateway', more: 'x' } },
+    spec,
+  });
+  for (const one of [workload('Pod', {}), workload('WorkloadEntry', { address: '10.0.0.1' })])
+    expect(problemsOf(front(), secret(pair), one).filter(({ from, until }) => !from && !until)).toMatchObject(
+      [
+        {
+          code: 'CredentialNotFound',
+          message: /no Secret edge\/cert.*; Secret default\/cert is out of its reach/,
+        },
+      ],
+    );
+});
+
 test('of two Gateways for the same workloads the older one has the host', () => {
   const tls = { mode: 'ISTIO_MUTUAL' };
   const older = gatewayNamed('older', tls, '2025-01-01T00:00:00Z');

@@ -5,30 +5,40 @@ import { selectorId } from '../../../snapshot/attribute.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { defineIndex } from '../../../snapshot/world.ts';
 import { credentialObject, parseCredential, readCertificate, readTrust, secretName } from './credentials.ts';
+import { gatewayNamespaces } from './gateway-places.ts';
 import { type Gateway, gatewayKind, gatewayOrigin, type Server } from './kinds.ts';
 import { certificateCredentials, trustCredential } from './server-tls.ts';
 import { splitServerHost } from './servers.ts';
 
-/** Credentials that the gateway could not use if it runs in the Gateway's own namespace, and names taken twice. */
+/** Credentials that the selected gateways cannot use, and names taken twice. */
 export function gatewayProblems(view: View, object: ConfigObject): Problem[] {
   if (object.kind !== 'Gateway') return [];
   const gateway = object as Gateway;
+  const secured = gateway.spec?.servers?.some(({ tls }) => tls) ?? false;
+  const places = secured ? gatewayNamespaces(view, gateway) : [];
   return [
     ...(gateway.spec?.servers ?? []).flatMap((server, index) =>
-      credentialProblems(view, gateway, server, index),
+      places.flatMap((place) => credentialProblems(view, { gateway, place }, server, index)),
     ),
     ...conflictProblems(gateway),
     ...conflictsWithOthers(view, gateway),
   ];
 }
 
-function credentialProblems(view: View, gateway: Gateway, { tls, port }: Server, index: number): Problem[] {
+/** A Gateway and a namespace in which its gateways run. */
+interface Placed {
+  readonly gateway: Gateway;
+  readonly place: string;
+}
+
+function credentialProblems(view: View, placed: Placed, { tls, port }: Server, index: number): Problem[] {
   if (!tls) return [];
+  const { gateway } = placed;
   const at = (field: string) => gatewayOrigin(gateway, `spec.servers[${index}].tls.${field}`);
   const closed = `port ${port.number} takes no connection for it`;
   const many = (tls.credentialNames?.length ?? 0) > 0;
   const certificates = certificateCredentials(tls).flatMap((credential, item) =>
-    certificateProblems(view, gateway, credential, closed).map((problem) => ({
+    certificateProblems(view, placed, credential, closed).map((problem) => ({
       origin: at(many ? `credentialNames[${item}]` : 'credentialName'),
       ...problem,
     })),
@@ -41,7 +51,7 @@ function credentialProblems(view: View, gateway: Gateway, { tls, port }: Server,
       : 'credentialName';
   return [
     ...certificates,
-    ...(anchors === undefined ? [] : trustProblems(view, gateway, anchors, closed)).map((problem) => ({
+    ...(anchors === undefined ? [] : trustProblems(view, placed, anchors, closed)).map((problem) => ({
       origin: at(named),
       ...problem,
     })),
@@ -50,8 +60,8 @@ function credentialProblems(view: View, gateway: Gateway, { tls, port }: Server,
 
 type Finding = Omit<Problem, 'origin'>;
 
-function certificateProblems(view: View, gateway: Gateway, credential: string, closed: string): Finding[] {
-  const found = lookUp(view, gateway, credential);
+function certificateProblems(view: View, placed: Placed, credential: string, closed: string): Finding[] {
+  const found = lookUp(view, placed, credential);
   if (typeof found === 'string') return [{ code: 'CredentialNotFound', message: `${found}: ${closed}` }];
   const reading = readCertificate(found.object);
   if (!reading.ok)
@@ -61,8 +71,8 @@ function certificateProblems(view: View, gateway: Gateway, credential: string, c
   return validity(reading.value.facts, `the certificate in ${found.name}`, 'clients refuse it');
 }
 
-function trustProblems(view: View, gateway: Gateway, credential: string, closed: string): Finding[] {
-  const found = lookUp(view, gateway, credential);
+function trustProblems(view: View, placed: Placed, credential: string, closed: string): Finding[] {
+  const found = lookUp(view, placed, credential);
   if (typeof found === 'string')
     return [{ code: 'CredentialNotFound', message: `${found} (for client certificates): ${closed}` }];
   const reading = readTrust(found.object);
@@ -81,17 +91,21 @@ function trustProblems(view: View, gateway: Gateway, credential: string, closed:
 /** The object, or why there is none. */
 function lookUp(
   view: View,
-  gateway: Gateway,
+  { gateway, place: namespace }: Placed,
   credential: string,
 ): { readonly object: ConfigObject; readonly name: string } | string {
-  const namespace = gateway.metadata.namespace ?? 'default';
   const object = credentialObject(view, credential, namespace);
   if (object) return { object, name: `${object.kind} ${namespace}/${object.metadata.name}` };
   const place = parseCredential(credential);
   if (!place) return `${secretName(credential)} names no object`;
   const from = place.namespace || namespace;
+  const own = gateway.metadata.namespace ?? 'default';
+  const misplaced =
+    own !== namespace && credentialObject(view, credential, own)
+      ? `; ${place.kind} ${own}/${place.name} is out of its reach`
+      : '';
   return from === namespace
-    ? `there is no ${place.kind} ${namespace}/${place.name}, where a gateway that runs in ${namespace} looks`
+    ? `there is no ${place.kind} ${namespace}/${place.name}, where a gateway that runs in ${namespace} looks${misplaced}`
     : `a gateway that runs in ${namespace} may not read ${place.kind} ${from}/${place.name}`;
 }
 
