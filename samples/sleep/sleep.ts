@@ -128,6 +128,7 @@ const server = createServer(async (message, response) => {
     answer(400, { error: error instanceof Error ? error.message : String(error) });
   }
 });
+server.keepAliveTimeout = 3_700_000;
 server.listen(Number(process.env.PORT ?? 8080), process.env.HOST ?? '127.0.0.1', () => {
   console.log(`sleep listens on http://127.0.0.1:${(server.address() as AddressInfo).port}`);
 });

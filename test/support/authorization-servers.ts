@@ -30,7 +30,7 @@ export interface AuthorizationServers {
  */
 export async function startAuthorizationServers(): Promise<AuthorizationServers> {
   const asked: Asked[] = [];
-  const checker = createServer((request, response) => {
+  const checker = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     let body = '';
     request.on('data', (chunk) => {
       body += chunk;

@@ -299,7 +299,7 @@ async function startTlsEcho({
   certificate,
   key,
 }: OpensslAuthority): Promise<{ server: Server; port: number }> {
-  const server = createServer({ cert: certificate, key }, (incoming, response) => {
+  const server = createServer({ keepAliveTimeout: 0, cert: certificate, key }, (incoming, response) => {
     const { url: path = '', method, httpVersion, headers } = incoming;
     const port = (server.address() as { port: number }).port;
     response.end(

@@ -18,9 +18,12 @@ export interface Echo {
   headers: Record<string, string>;
 }
 
-/** An HTTP server on a loopback port that answers with what it got. */
+/**
+ * An HTTP server on a loopback port that answers with what it got. Like every server of these tests behind an Envoy it keeps idle
+ * connections (`keepAliveTimeout: 0`): one that ends them by its own clock may meet a request on its way, which is then lost.
+ */
 export async function startEcho(version: string, port: number): Promise<Server> {
-  const server = createServer((incoming, response) => {
+  const server = createServer({ keepAliveTimeout: 0 }, (incoming, response) => {
     const { url: path = '', method, httpVersion, headers } = incoming;
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify({ version, method, host: headers.host, path, httpVersion, headers }));

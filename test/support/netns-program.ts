@@ -9,12 +9,15 @@ const print = (outcome: object): void => void process.stdout.write(`${JSON.strin
 
 function serve(http: number, banner: number, udp: number): void {
   const say = ({ remoteAddress }: { remoteAddress?: string | undefined }) => remoteAddress ?? '';
-  const server = createServer((incoming, response) => {
+  const server = createServer({ keepAliveTimeout: 0 }, (incoming, response) => {
     const { headers, url } = incoming;
     response.end(JSON.stringify({ path: url, host: headers.host, headers, from: say(incoming.socket) }));
   });
   server.listen(http, '0.0.0.0');
-  createServer((_, response) => response.end('undeclared')).listen(http + 1, '0.0.0.0');
+  createServer({ keepAliveTimeout: 0 }, (_, response) => response.end('undeclared')).listen(
+    http + 1,
+    '0.0.0.0',
+  );
   createTcp((socket) => socket.on('error', () => undefined).end('220 hello\r\n')).listen(banner, '0.0.0.0');
   const answers = createSocket('udp4', (message, { port, address }) => answers.send(message, port, address));
   answers.bind(udp, () => print({ serves: true }));

@@ -14,7 +14,9 @@ let ports: number[] = [];
 
 beforeAll(async () => {
   for (let i = 0; i < 3; i++) {
-    const server = createServer((_request, response) => response.end(`backend ${i}`));
+    const server = createServer({ keepAliveTimeout: 0 }, (_request, response) =>
+      response.end(`backend ${i}`),
+    );
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     backends.push(server);
   }

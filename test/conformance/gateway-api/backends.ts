@@ -106,13 +106,15 @@ export async function startPod(spec: PodSpec, tls: Pair): Promise<Pod> {
     );
   } else {
     const advanced = spec.image.startsWith('echo-advanced');
-    const plain = createHttp(http).on('upgrade', (request, socket) => acceptWebSocket(request, socket));
+    const plain = createHttp({ keepAliveTimeout: 0 }, http).on('upgrade', (request, socket) =>
+      acceptWebSocket(request, socket),
+    );
     await listen(advanced ? 8080 : 3000, plain);
     await listen(
       advanced ? 7070 : 3001,
       onStream(createHttp2(), (stream, headers) => answerStream(who, stream, headers)),
     );
-    await listen(8443, createHttps(pair, http));
+    await listen(8443, createHttps({ keepAliveTimeout: 0, ...pair }, http));
     if (advanced)
       await listen(
         9090,

@@ -18,7 +18,7 @@ const servers: Server[] = [];
 const workloads: TestWorkload[] = [];
 
 async function serve(handler: Parameters<typeof createServer>[1]): Promise<number> {
-  const server = createServer(handler);
+  const server = createServer({ keepAliveTimeout: 0 }, handler);
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;

@@ -17,7 +17,7 @@ const workloads: TestWorkload[] = [];
 
 beforeAll(async () => {
   controlPlane = await startFakeControlPlane();
-  application = createServer((_request, response) => response.end('hello'));
+  application = createServer({ keepAliveTimeout: 0 }, (_request, response) => response.end('hello'));
   await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
 });
 

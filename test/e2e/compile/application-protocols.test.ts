@@ -76,7 +76,7 @@ beforeAll(async () => {
   for (const name of names) local[name] = take();
 
   for (const index of [0, 1] as const) {
-    const http = createServer((incoming, response) => {
+    const http = createServer({ keepAliveTimeout: 0 }, (incoming, response) => {
       response.setHeader('content-type', 'text/plain');
       response.end(`HTTP/${incoming.httpVersion} ${incoming.url}`);
     });

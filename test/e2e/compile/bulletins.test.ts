@@ -19,7 +19,7 @@ let seen: NodeJS.Dict<string | string[]> = {};
 beforeAll(async () => {
   const [application, listen, door] = (await freePorts(3)) as [number, number, number];
   [inbound, edge] = [listen, door];
-  app = createServer((incoming, response) => {
+  app = createServer({ keepAliveTimeout: 0 }, (incoming, response) => {
     seen = incoming.headers;
     setTimeout(() => response.end('here'), incoming.url?.startsWith('/slow') ? 300 : 0);
   });

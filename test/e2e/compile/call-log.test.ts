@@ -68,7 +68,7 @@ beforeAll(async () => {
   const [application, listen, dead, front] = ports as [number, number, number, number];
   inbound = listen;
   edge = front;
-  app = createServer((incoming, response) => {
+  app = createServer({ keepAliveTimeout: 0 }, (incoming, response) => {
     response.statusCode = incoming.url?.startsWith('/broken') ? 500 : 200;
     setTimeout(() => response.end('here'), incoming.url?.startsWith('/late') ? 1_000 : 0);
   });

@@ -122,7 +122,7 @@ beforeAll(async () => {
   });
   const announcedHttp = await listening(raw);
   const failing = await listening(
-    createHttpServer((_, response) => {
+    createHttpServer({ keepAliveTimeout: 0 }, (_, response) => {
       response.statusCode = 404;
       response.end('{"version":"failing"}');
     }),
@@ -134,7 +134,7 @@ beforeAll(async () => {
   });
   const upgraded = await listening(http2 as unknown as TcpServer);
   const slow = await listening(
-    createHttpServer((_, response) => {
+    createHttpServer({ keepAliveTimeout: 0 }, (_, response) => {
       setTimeout(() => response.end('slow'), 300);
     }),
   );

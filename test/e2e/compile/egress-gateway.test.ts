@@ -123,10 +123,13 @@ beforeAll(async () => {
   });
   const ports = (await freePorts(4)) as [number, number, number, number];
   [proxyPort, gatewayPort, strangerProxy] = ports;
-  outside = createServer({ cert: own.certificate, key: own.key }, (request, response) => {
-    const { servername } = request.socket as TLSSocket & { servername: string };
-    response.end(JSON.stringify({ servername, url: request.url, headers: request.headers }));
-  });
+  outside = createServer(
+    { keepAliveTimeout: 0, cert: own.certificate, key: own.key },
+    (request, response) => {
+      const { servername } = request.socket as TLSSocket & { servername: string };
+      response.end(JSON.stringify({ servername, url: request.url, headers: request.headers }));
+    },
+  );
   await new Promise<void>((resolve) => outside.listen(ports[3], '127.0.0.1', resolve));
   mesh = await startCompiledMesh(documented(gatewayPort, ports[3], root.certificate));
   egress = await mesh.envoy(

@@ -24,7 +24,7 @@ const applied = new Set<string>();
 
 /** The application: says what it got, names as they came. */
 function startApp(port: number): Promise<Server> {
-  const server = createServer(({ rawHeaders, url, headers }, response) => {
+  const server = createServer({ keepAliveTimeout: 0 }, ({ rawHeaders, url, headers }, response) => {
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify({ url, headers, rawHeaders, padding: 'x'.repeat(2_000) }));
   });
@@ -35,7 +35,7 @@ beforeAll(async () => {
   ports = await freePorts(6);
   const [outbound, listen, appPort, limiter, guardPort] = ports as [number, number, number, number, number];
   app = await startApp(appPort);
-  guard = createServer((request, response) => {
+  guard = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     response.statusCode = request.headers['x-pass'] === 'yes' ? 200 : 403;
     response.end();
   });

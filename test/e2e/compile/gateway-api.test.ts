@@ -51,7 +51,9 @@ async function startServers(): Promise<{ one: number; two: number; tls: number; 
   const [one = 0, two = 0] = await freePorts(2);
   servers.push(await startEcho('one', one), await startEcho('two', two));
   const { certificate: cert, key } = certificates.checks;
-  const tls = createHttps({ cert, key }, (_, response) => response.end('secured')).listen(0, '127.0.0.1');
+  const tls = createHttps({ keepAliveTimeout: 0, cert, key }, (_, response) =>
+    response.end('secured'),
+  ).listen(0, '127.0.0.1');
   const tcp = createTcp((socket) =>
     socket.on('error', () => undefined).on('data', (chunk) => socket.write(chunk)),
   ).listen(0, '127.0.0.1');

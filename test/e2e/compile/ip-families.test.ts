@@ -13,7 +13,9 @@ const closers: (() => unknown)[] = [];
 
 /** An application on one address; resolves with its port. */
 async function application(address: string): Promise<number> {
-  const server = createServer((incoming, response) => response.end(`${address} ${incoming.headers.host}`));
+  const server = createServer({ keepAliveTimeout: 0 }, (incoming, response) =>
+    response.end(`${address} ${incoming.headers.host}`),
+  );
   await new Promise<void>((resolve) => server.listen(0, address, resolve));
   closers.push(() => server.close());
   return (server.address() as AddressInfo).port;

@@ -112,7 +112,7 @@ describe.each(['STRICT', 'PERMISSIVE', 'DISABLE'] as const)('between two sidecar
       inboundPort[name] = take();
       app[name] = take();
     }
-    const websocket = createServer();
+    const websocket = createServer({ keepAliveTimeout: 0 });
     websocket.on('upgrade', (_, socket) => {
       socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
       socket.pipe(socket);

@@ -31,7 +31,7 @@ beforeAll(async () => {
       { ...(await exportJWK(ec.publicKey)), kid: 'ec' },
     ],
   });
-  keyServer = createServer((_, response) => response.end(keySet));
+  keyServer = createServer({ keepAliveTimeout: 0 }, (_, response) => response.end(keySet));
   await new Promise<void>((resolve) => keyServer.listen(0, '127.0.0.1', resolve));
   const [inbound, application] = (await freePorts(2)) as [number, number];
   listen = inbound;

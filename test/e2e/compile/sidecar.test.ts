@@ -83,7 +83,9 @@ beforeAll(async () => {
   servers.push(await startEcho('cart', at.cartApp), await startEcho('other', at.otherApp));
   const db = createTcpServer((socket) => socket.end('database'));
   await new Promise<void>((resolve) => db.listen(at.dbApp, '127.0.0.1', resolve));
-  const app = createServer((incoming, response) => response.end(`app ${incoming.url}`));
+  const app = createServer({ keepAliveTimeout: 0 }, (incoming, response) =>
+    response.end(`app ${incoming.url}`),
+  );
   await new Promise<void>((resolve) => app.listen(join(directory, 'app.sock'), resolve));
   servers.push(db, app);
   mesh = await startCompiledMesh(

@@ -54,7 +54,7 @@ beforeAll(async () => {
   const app = await startEcho('app', echo);
   closers.push(() => app.close());
   const noting = (name: string, status: number, delayMs = 0) =>
-    createHttpServer((incoming, response) => {
+    createHttpServer({ keepAliveTimeout: 0 }, (incoming, response) => {
       note(name, `${incoming.method} ${incoming.url} ${incoming.headers.host}`);
       response.statusCode = status;
       setTimeout(() => response.end('{}'), delayMs);

@@ -32,11 +32,13 @@ beforeAll(async () => {
   ostria = await openOstria();
   base = await takePortBase();
   directory = mkdtempSync(join(tmpdir(), 'ostria-gateways-'));
-  outside = createServer((request, response) => response.end(JSON.stringify(request.headers)));
+  outside = createServer({ keepAliveTimeout: 0 }, (request, response) =>
+    response.end(JSON.stringify(request.headers)),
+  );
   await new Promise<void>((resolve) => outside.listen(0, '127.0.0.1', resolve));
   const file = join(directory, 'mesh.yaml');
   const program =
-    'require("http").createServer((q, s) => s.end("web")).listen(process.env.PORT, "127.0.0.1")';
+    'require("http").createServer({ keepAliveTimeout: 0 }, (q, s) => s.end("web")).listen(process.env.PORT, "127.0.0.1")';
   writeFileSync(
     file,
     `name: edge

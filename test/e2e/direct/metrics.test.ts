@@ -17,7 +17,7 @@ const grpc = (status) => (stream) => {
   stream.end();
 };
 const modes = {
-  web: () => require('http').createServer((q, s) => s.end(JSON.stringify(q.headers))),
+  web: () => require('http').createServer({ keepAliveTimeout: 0 }, (q, s) => s.end(JSON.stringify(q.headers))),
   echo: () => require('net').createServer((socket) => socket.pipe(socket)),
   greeter: () => require('http2').createServer().on('stream', grpc('5')),
 };
@@ -281,7 +281,9 @@ test('from outside: the gateway is the source, whatever a client claims; without
 });
 
 test('what leaves the mesh tells nobody who sent it', async () => {
-  const outside = createServer((incoming, response) => response.end(JSON.stringify(incoming.headers)));
+  const outside = createServer({ keepAliveTimeout: 0 }, (incoming, response) =>
+    response.end(JSON.stringify(incoming.headers)),
+  );
   await new Promise<void>((resolve) => outside.listen(0, '127.0.0.1', resolve));
   try {
     const target = `127.0.0.1:${(outside.address() as AddressInfo).port}`;

@@ -173,7 +173,7 @@ describe('what the control plane writes itself', () => {
     });
     await mesh.apply(group);
     const application = `let status = 500;
-      require('node:http').createServer((request, response) => {
+      require('node:http').createServer({ keepAliveTimeout: 0 }, (request, response) => {
         if (request.url === '/quit') process.exit();
         if (request.url === '/well') status = 200;
         response.statusCode = request.url === '/health' ? status : 200;

@@ -36,7 +36,7 @@ afterAll(async () => {
 /** A mesh of one program that says its name. */
 function meshFile(name: string): string {
   const file = join(directory, `${name}.yaml`);
-  const program = `require("http").createServer((q, s) => s.end("${name}")).listen(process.env.PORT, "127.0.0.1")`;
+  const program = `require("http").createServer({ keepAliveTimeout: 0 }, (q, s) => s.end("${name}")).listen(process.env.PORT, "127.0.0.1")`;
   writeFileSync(
     file,
     `name: ${name}

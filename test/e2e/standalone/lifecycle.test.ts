@@ -152,7 +152,7 @@ describe('a mesh on this machine', () => {
   });
 
   test('a process that joins serves while it runs', async () => {
-    const script = `require('http').createServer((q, s) => s.end('Hello version: v9')).listen(process.env.PORT, '127.0.0.1')`;
+    const script = `require('http').createServer({ keepAliveTimeout: 0 }, (q, s) => s.end('Hello version: v9')).listen(process.env.PORT, '127.0.0.1')`;
     const child = spawn(
       process.execPath,
       [
@@ -325,7 +325,7 @@ test('up --watch restarts a program when its file changes', async () => {
   const directory = join(ostria.home, 'projects', 'watched');
   mkdirSync(directory, { recursive: true });
   const program = (word: string): string =>
-    `require('http').createServer((q, s) => s.end('${word}')).listen(process.env.PORT, '127.0.0.1')\n`;
+    `require('http').createServer({ keepAliveTimeout: 0 }, (q, s) => s.end('${word}')).listen(process.env.PORT, '127.0.0.1')\n`;
   writeFileSync(join(directory, 'web.cjs'), program('first'));
   writeFileSync(
     join(directory, 'mesh.yaml'),
@@ -401,7 +401,7 @@ test('a stranger on the control plane’s port is named, whenever it came', asyn
     ports: { monitoring: number };
   };
   // Everything is killed, and a stranger takes the port before or while the mesh starts again.
-  const stranger = createHttpServer((_, response) => response.end('ok'));
+  const stranger = createHttpServer({ keepAliveTimeout: 0 }, (_, response) => response.end('ok'));
   try {
     const rival = ostria.processes('rival').map(({ pid }) => pid);
     for (const pid of rival) process.kill(pid, 'SIGKILL');
