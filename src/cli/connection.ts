@@ -15,14 +15,18 @@ export interface ConnectionFlags {
 }
 
 export function addConnectionFlags(command: Command): Command {
+  return addAccessFlags(command, '-c, ').option('-n, --namespace <name>', 'namespace');
+}
+
+/** The same without a namespace; `short`: the short form of `--kubeconfig`, where nothing else has it. */
+export function addAccessFlags(command: Command, short: '-c, ' | '' = ''): Command {
   return command
     .option(
-      '-c, --kubeconfig <file>',
+      `${short}--kubeconfig <file>`,
       'kubeconfig of the API server (default: that of the running mesh, else $KUBECONFIG)',
     )
     .option('--context <name>', 'context of the kubeconfig')
-    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
-    .option('-n, --namespace <name>', 'namespace');
+    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)');
 }
 
 /**

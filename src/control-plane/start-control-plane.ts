@@ -23,12 +23,14 @@ import { AutoRegistration } from './auto-registration.ts';
 import { openStore, startConfigApi } from './config-api.ts';
 import { createDebug, type Debug } from './debug/create-debug.ts';
 import { publishIstiodPod, publishMeshSettings } from './debug/istiod-pod.ts';
+import { workloadActions, workloadPaths } from './debug/workload-paths.ts';
 import { controlActions, debugPaths } from './debug-paths.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { FlushLog } from './delivery/flush-log.ts';
 import { RevisionBook } from './delivery/revision-book.ts';
 import { FilterQuarantine } from './filter-quarantine.ts';
 import { Flusher } from './flusher.ts';
+import { Deletions } from './history/deletions.ts';
 import { historyPaths } from './history/history-paths.ts';
 import { keepHistory } from './history/keep-history.ts';
 import { keepTrustDomain } from './home-trust-domain.ts';
@@ -114,7 +116,8 @@ async function start(
   stops.push(() => keys.close());
   const revisions = new RevisionBook();
   let rollouts: Rollouts | undefined;
-  const history = keepHistory(options, () => state.merge.all(), log);
+  const deletions = new Deletions();
+  const history = keepHistory(options, () => state.merge.all(), deletions, log);
   if (history) stops.push(() => history.close());
   const trust = identity && (await followTrustDomains(options, identity, log));
   if (trust) stops.push(() => trust.close());
@@ -204,6 +207,11 @@ async function start(
     const trials = new Rollouts({ engine, flusher, state, delivery, kinds, hasTaken, log });
     rollouts = trials;
     stops.push(() => trials.close());
+    const workloads = {
+      workloads: options.workloads,
+      proxies: () => engine.proxies,
+      rootNamespace: () => state.mesh.rootNamespace,
+    };
     const api = await startConfigApi(options, {
       store,
       kinds,
@@ -222,9 +230,15 @@ async function start(
           listeners: listenersOf(options),
         }),
         ...(history ? historyPaths(history) : {}),
+        ...workloadPaths(workloads),
       },
-      actions: { ...controlActions(identity?.ring), ...rolloutActions(trials) },
+      actions: {
+        ...controlActions(identity?.ring),
+        ...rolloutActions(trials),
+        ...workloadActions(workloads),
+      },
       hooks: [
+        deletions.hook,
         ...(identity ? [keepTrustDomain(mesh, parseMeshSettings)] : []),
         admissionWarnings({
           world: engine.world,

@@ -19,7 +19,10 @@ export interface Ostria {
   /** Holds the state of its meshes. */
   readonly home: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  run(args: readonly string[], options?: { input?: string; cwd?: string }): Promise<Outcome>;
+  run(
+    args: readonly string[],
+    options?: { input?: string; cwd?: string; env?: Readonly<Record<string, string>> },
+  ): Promise<Outcome>;
   /** `ostria ps -o json`. */
   status(): Promise<MeshStatus>;
   /** Processes of a mesh that run now. */
@@ -33,9 +36,12 @@ export async function openOstria(): Promise<Ostria> {
   await ensureBuilt(root, process.execPath);
   const home = mkdtempSync(join(tmpdir(), 'ostria-e2e-'));
   const env = { ...process.env, OSTRIA_HOME: home, NO_COLOR: '1', OSTRIA_MESH: undefined };
-  const run: Ostria['run'] = (args, { input = '', cwd = root } = {}) =>
+  const run: Ostria['run'] = (args, { input = '', cwd = root, env: more = {} } = {}) =>
     new Promise((resolve) => {
-      const child = spawn(process.execPath, [join(root, 'bin', 'ostria.mjs'), ...args], { cwd, env });
+      const child = spawn(process.execPath, [join(root, 'bin', 'ostria.mjs'), ...args], {
+        cwd,
+        env: { ...env, ...more },
+      });
       let stdout = '';
       let stderr = '';
       child.stdout.on('data', (chunk) => {

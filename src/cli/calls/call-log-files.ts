@@ -13,18 +13,18 @@ export interface CallLogFile {
 /** Most bytes read of one file: its end is what matters. The agent keeps its own within 10 MiB, and one older part. */
 const mostBytes = 32 << 20;
 
-/** The proxies' logs of a mesh of this machine, oldest part first. Throws `WorkloadUnknown` for a name without any. */
-export function callLogFiles(paths: StatePaths, names: readonly string[]): CallLogFile[] {
+/** The proxies' logs of a mesh of this machine, oldest part first. */
+export function callLogFiles(paths: StatePaths): CallLogFile[] {
   const known = existsSync(paths.workloads) ? readdirSync(paths.workloads).sort() : [];
-  const chosen = names.length === 0 ? known : names.flatMap((name) => matching(known, name));
-  return [...new Set(chosen)].flatMap((workload) =>
+  return known.flatMap((workload) =>
     ['envoy.log.1', 'envoy.log']
       .map((file) => ({ workload, path: join(paths.workload(workload), file) }))
       .filter(({ path }) => existsSync(path)),
   );
 }
 
-function matching(known: readonly string[], name: string): string[] {
+/** The workloads that a name means. Throws `WorkloadUnknown`. */
+export function workloadsOfName(known: readonly string[], name: string): string[] {
   const found = known.filter((one) => one === name || one.startsWith(`${name}-`));
   if (found.length > 0) return found;
   throw new CodedError(

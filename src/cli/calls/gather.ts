@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallRecord } from '../../observe/call-record.ts';
 import { err } from '../output/style.ts';
-import type { StatePaths } from '../state/state-directory.ts';
-import { CallLogReader, callLogFiles } from './call-log-files.ts';
+import type { MeshProxies } from '../proxy/mesh-proxies.ts';
 import { whileObserving } from './observe-proxies.ts';
 
 export interface GatherOptions {
@@ -14,9 +13,9 @@ export interface GatherOptions {
   readonly sample?: number;
 }
 
-/** What the proxies of a mesh of this machine recorded. */
+/** What the proxies of a mesh recorded. */
 export async function gatherRecords(
-  paths: StatePaths,
+  proxies: MeshProxies,
   { since, observeMs, sample = 100 }: GatherOptions,
 ): Promise<CallRecord[]> {
   if (observeMs > 0) {
@@ -27,14 +26,12 @@ export async function gatherRecords(
     const end = () => ending.abort();
     process.once('SIGINT', end);
     try {
-      await whileObserving(paths, sample, () =>
+      await whileObserving(proxies, sample, () =>
         sleep(observeMs, undefined, { signal: ending.signal }).catch(() => {}),
       );
     } finally {
       process.removeListener('SIGINT', end);
     }
   }
-  return callLogFiles(paths, [])
-    .flatMap((file) => new CallLogReader(file).read())
-    .filter(({ start }) => start >= since);
+  return (await proxies.newCalls()).filter(({ start }) => start >= since);
 }

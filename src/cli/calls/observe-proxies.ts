@@ -1,10 +1,7 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { socketPaths } from '../../agent/socket-paths.ts';
 import { observeKey } from '../../features/telemetry/access-log/call-log.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { pooled } from '../../kit/pooled.ts';
-import { askEnvoy } from '../proxy/envoy-admin-client.ts';
-import type { StatePaths } from '../state/state-directory.ts';
+import type { MeshProxies } from '../proxy/mesh-proxies.ts';
 
 const inFlight = 8;
 const timeoutMs = 5_000;
@@ -12,22 +9,17 @@ const timeoutMs = 5_000;
 const flushMs = 1_500;
 
 /**
- * Has every proxy of a mesh of this machine record so many percent of its calls while something lasts, and stops it whatever comes. Throws
+ * Has every proxy of a mesh record so many percent of its calls while something lasts, and stops it whatever comes. Throws
  * `MeshNotRunning` where no proxy answers.
  */
 export async function whileObserving(
-  paths: StatePaths,
+  proxies: MeshProxies,
   percent: number,
   lasts: () => Promise<void>,
 ): Promise<void> {
-  const names = existsSync(paths.workloads) ? readdirSync(paths.workloads) : [];
+  const names = await proxies.names();
   const setRuntime = (name: string, value: string) =>
-    askEnvoy(
-      socketPaths(paths.workload(name)).admin,
-      `/runtime_modify?${observeKey}=${value}`,
-      timeoutMs,
-      'POST',
-    );
+    proxies.ask(name, `/runtime_modify?${observeKey}=${value}`, { method: 'POST', timeoutMs });
   const set = async (value: string): Promise<number> => {
     const answers = await pooled(names, inFlight, (name) =>
       setRuntime(name, value).then(

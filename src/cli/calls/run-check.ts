@@ -7,7 +7,7 @@ import {
   appliedPolicy,
 } from '../../features/security/authorization-policy/schema.ts';
 import { CodedError } from '../../kit/coded-error.ts';
-import { readKubeconfig } from '../../kit/kubeconfig.ts';
+import type { ApiAccess } from '../../kit/kubeconfig.ts';
 import { holdsLabels } from '../../kit/labels.ts';
 import type { CallRecord } from '../../observe/call-record.ts';
 import { checkPolicies, type PolicyCheck, type WouldRefuse } from '../../observe/check-policies.ts';
@@ -15,11 +15,12 @@ import { groupFailures } from '../../observe/group-failures.ts';
 import { ApiClient } from '../api/api-client.ts';
 import { formatProblem } from '../apply/apply-objects.ts';
 import { collectObjects } from '../apply/collect-objects.ts';
+import { localMeshOf } from '../apply/wait/local-mesh.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { createLocator, formatPosition } from '../origins/locate.ts';
 import { formatStructured, type StructuredFormat } from '../output/structured.ts';
 import { out } from '../output/style.ts';
-import type { StatePaths } from '../state/state-directory.ts';
+import { proxiesOf } from '../proxy/mesh-proxies.ts';
 import { structuredGroup } from './failure-data.ts';
 import { describeCall, formatGroups, originsOfGroup } from './failure-text.ts';
 import { type GatherOptions, gatherRecords } from './gather.ts';
@@ -32,11 +33,10 @@ interface CheckRun extends GatherOptions {
 }
 
 /** `ostria policy check`. */
-export async function check(paths: StatePaths, run: CheckRun): Promise<void> {
-  const access = readKubeconfig(paths.kubeconfig);
+export async function check(access: ApiAccess, run: CheckRun): Promise<void> {
   const client = new ApiClient(access);
   try {
-    const records = await gatherRecords(paths, run);
+    const records = await gatherRecords(proxiesOf(access, client), run);
     const known = await readKnownMesh(client);
     if (run.files.length > 0) {
       const policies = policiesIn(run.files);
@@ -53,7 +53,7 @@ export async function check(paths: StatePaths, run: CheckRun): Promise<void> {
       return;
     }
     const groups = groupFailures(records, known).filter(({ kind }) => kind === 'would be refused');
-    const locator = createLocator({ paths, server: access.server, client });
+    const locator = createLocator({ paths: localMeshOf(access), server: access.server, client });
     const positions = await locator.locate(groups.flatMap(originsOfGroup));
     if (run.output)
       process.stdout.write(

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { CodedError } from '../../kit/coded-error.ts';
-import { readKubeconfig } from '../../kit/kubeconfig.ts';
+import type { ApiAccess } from '../../kit/kubeconfig.ts';
 import type { CallRecord } from '../../observe/call-record.ts';
 import { type Suggestion, suggestPolicies } from '../../observe/suggest-policies.ts';
 import { type PeerAuthentication, strictWherePossible } from '../../observe/suggest-strict.ts';
@@ -9,7 +9,7 @@ import { readMesh } from '../analyze/read-mesh.ts';
 import { ApiClient } from '../api/api-client.ts';
 import { formatStructured, type StructuredFormat } from '../output/structured.ts';
 import { err } from '../output/style.ts';
-import type { StatePaths } from '../state/state-directory.ts';
+import { proxiesOf } from '../proxy/mesh-proxies.ts';
 import { type GatherOptions, gatherRecords } from './gather.ts';
 import { readWorkloadBook, type WorkloadBook } from './observed-workloads.ts';
 
@@ -23,10 +23,10 @@ interface SuggestRun extends GatherOptions {
 const mostTold = 5;
 
 /** `ostria policy suggest`. */
-export async function suggest(paths: StatePaths, run: SuggestRun): Promise<void> {
-  const client = new ApiClient(readKubeconfig(paths.kubeconfig));
+export async function suggest(access: ApiAccess, run: SuggestRun): Promise<void> {
+  const client = new ApiClient(access);
   try {
-    const records = await gatherRecords(paths, run);
+    const records = await gatherRecords(proxiesOf(access, client), run);
     const [book, settings, authentications] = await Promise.all([
       readWorkloadBook(client),
       client.get<{ readonly inForce: MeshConfig }>('/debug/mesh-config'),

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readKubeconfig } from '../../kit/kubeconfig.ts';
+import { type ApiAccess, readKubeconfig } from '../../kit/kubeconfig.ts';
 import type { CallRecord } from '../../observe/call-record.ts';
 import {
   type FailureGroup,
@@ -9,10 +9,12 @@ import {
   wouldBeRefused,
 } from '../../observe/group-failures.ts';
 import { ApiClient } from '../api/api-client.ts';
+import { localMeshOf } from '../apply/wait/local-mesh.ts';
 import { createLocator, type Locator } from '../origins/locate.ts';
 import { formatStructured, type StructuredFormat } from '../output/structured.ts';
+import { localProxies, type MeshProxies, proxiesOf } from '../proxy/mesh-proxies.ts';
 import type { StatePaths } from '../state/state-directory.ts';
-import { type CallLogFile, CallLogReader, callLogFiles } from './call-log-files.ts';
+import { workloadsOfName } from './call-log-files.ts';
 import { structuredGroup } from './failure-data.ts';
 import { formatGroups, originsOfGroup } from './failure-text.ts';
 import { readKnownMesh } from './known-mesh.ts';
@@ -29,25 +31,22 @@ export interface FailureFlags {
 const lookMs = 1_500;
 
 /** `ostria logs --failed`. Returns the number of calls that failed. */
-export async function showFailures(paths: StatePaths, flags: FailureFlags): Promise<number> {
-  const { client, server } = openClient(paths);
+export async function showFailures(mesh: LoggedMesh, flags: FailureFlags): Promise<number> {
+  const { paths, client, server, proxies } = openMesh(mesh);
   try {
     const locator = createLocator({ paths, server, client });
     const known = async (): Promise<KnownMesh> =>
       client ? readKnownMesh(client) : { trustDomains: ['cluster.local'] };
     // A call's cause may be in another workload's log than the one that is asked about: all are read.
-    const readers = new Map<string, CallLogReader>();
-    const read = (): CallRecord[] => {
-      for (const file of callLogFiles(paths, []))
-        readers.set(file.path, readers.get(file.path) ?? reader(file));
-      return [...readers.values()].flatMap((one) => one.read()).filter(({ start }) => start >= flags.since);
-    };
-    const wanted = new Set(callLogFiles(paths, flags.names).map(({ workload }) => workload));
+    const read = async (): Promise<CallRecord[]> =>
+      (await proxies.newCalls()).filter(({ start }) => start >= flags.since);
+    const all = await proxies.names();
+    const wanted = new Set(flags.names.flatMap((name) => workloadsOfName(all, name)));
     const concerns = ({ example, workloads }: FailureGroup) =>
       flags.names.length === 0 ||
       workloads.some((one) => wanted.has(one)) ||
       example.records.some(({ workload }) => wanted.has(workload));
-    const groups = groupFailures(read(), await known()).filter(concerns);
+    const groups = groupFailures(await read(), await known()).filter(concerns);
     await print(groups, locator, flags);
     if (flags.follow) await follow(read, known, concerns, locator, flags);
     return groups.reduce((sum, { count, kind }) => sum + (kind === 'failed' ? count : 0), 0);
@@ -56,23 +55,34 @@ export async function showFailures(paths: StatePaths, flags: FailureFlags): Prom
   }
 }
 
-function reader(file: CallLogFile): CallLogReader {
-  return new CallLogReader(file);
-}
+/** One of this machine, whether it runs or not, or one behind an API server. */
+export type LoggedMesh = { readonly paths: StatePaths } | { readonly access: ApiAccess };
 
-function openClient(paths: StatePaths): { client?: ApiClient; server?: string } {
+function openMesh(mesh: LoggedMesh): {
+  paths: StatePaths | undefined;
+  client?: ApiClient;
+  server?: string;
+  proxies: MeshProxies;
+} {
+  if ('access' in mesh) {
+    const client = new ApiClient(mesh.access);
+    const proxies = proxiesOf(mesh.access, client);
+    return { paths: localMeshOf(mesh.access), client, server: mesh.access.server, proxies };
+  }
+  const { paths } = mesh;
+  const proxies = localProxies(paths);
   try {
     const access = readKubeconfig(paths.kubeconfig);
-    return { client: new ApiClient(access), server: access.server };
+    return { paths, client: new ApiClient(access), server: access.server, proxies };
   } catch {
     // The mesh does not run: its logs can be read all the same.
-    return {};
+    return { paths, proxies };
   }
 }
 
 /** Until Ctrl-C. Records are held for one look, since the other side of a call is written a moment later. */
 async function follow(
-  read: () => CallRecord[],
+  read: () => Promise<CallRecord[]>,
   known: () => Promise<KnownMesh>,
   concerns: (group: FailureGroup) => boolean,
   locator: Locator,
@@ -86,7 +96,7 @@ async function follow(
   try {
     while (!ending.signal.aborted) {
       await sleep(lookMs, undefined, { signal: ending.signal }).catch(() => {});
-      const fresh = read().filter((record) => hasFailed(record) || wouldBeRefused(record).length > 0);
+      const fresh = (await read()).filter((record) => hasFailed(record) || wouldBeRefused(record).length > 0);
       const now = Date.now();
       const ready = [...held, ...fresh].filter(({ start, durationMs }) => now - start - durationMs >= lookMs);
       held = [...held, ...fresh].filter((record) => !ready.includes(record));

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import type { Colors } from 'picocolors/types.js';
-import type { Check } from '../doctor/check.ts';
+import type { Check, ReportedChecks } from '../doctor/check.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
-import { knownMeshes } from '../state/state-directory.ts';
+import { readJsonFile } from '../state/json-file.ts';
+import { knownMeshes, stateDirectory, statePaths } from '../state/state-directory.ts';
 
 interface DoctorFlags {
   readonly mesh?: string;
@@ -35,10 +36,22 @@ Ends with 0 if nothing is wrong (warnings are told), and with 11 if something is
       const { machineChecks } = await import('../doctor/machine-checks.ts');
       const { meshChecks } = await import('../doctor/mesh-checks.ts');
       const meshes = flags.mesh === undefined ? knownMeshes() : [flags.mesh];
-      const checks = [...(await machineChecks()), ...(await Promise.all(meshes.map(meshChecks))).flat()];
+      const reported = meshes.map(reportedChecks).find((found) => found !== undefined);
+      const checks = reported ?? [
+        ...(await machineChecks()),
+        ...(await Promise.all(meshes.map(meshChecks))).flat(),
+      ];
       process.stdout.write(output ? formatStructured(checks, output) : formatChecks(checks, out));
       if (checks.some(({ state }) => state === 'error')) process.exitCode = exitCodes.negative;
     });
+}
+
+/** Of a report that was opened: what was found where and when it was made, not on this machine. */
+function reportedChecks(mesh: string): Check[] | undefined {
+  const found = readJsonFile<ReportedChecks>(statePaths(stateDirectory(mesh)).reportedChecks);
+  if (!found || found.checks.length === 0) return undefined;
+  const when = `of the report (${found.platform}, ${found.made.slice(0, 19)})`;
+  return found.checks.map((check) => ({ ...check, area: `${check.area} ${when}` }));
 }
 
 /** One line per check, with what to do below what is wrong, and a verdict. */

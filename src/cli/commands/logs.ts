@@ -2,14 +2,15 @@ import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, stat
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { CodedError } from '../../kit/coded-error.ts';
+import type { LoggedMesh } from '../calls/show-failures.ts';
+import { addAccessFlags, type ConnectionFlags, chooseAccess } from '../connection.ts';
 import { parseDuration } from '../mesh-file/duration.ts';
 import { chooseMesh } from '../meshes.ts';
 import { parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
-import { type StatePaths, stateDirectory, statePaths } from '../state/state-directory.ts';
+import { knownMeshes, type StatePaths, stateDirectory, statePaths } from '../state/state-directory.ts';
 
-interface LogsFlags {
-  readonly mesh?: string;
+interface LogsFlags extends Pick<ConnectionFlags, 'kubeconfig' | 'context' | 'mesh'> {
   readonly follow?: boolean;
   readonly tail?: number;
   readonly container?: string;
@@ -22,7 +23,7 @@ const parts = ['app', 'agent', 'envoy', 'all'] as const;
 type Part = (typeof parts)[number];
 
 export function registerLogs(program: Command): void {
-  program
+  const command = program
     .command('logs')
     .summary('show the logs of workloads, sidecars and the control plane')
     .argument(
@@ -34,8 +35,8 @@ export function registerLogs(program: Command): void {
     .option('-c, --container <part>', 'app, agent, envoy or all (default: app, for those that have one)')
     .option('--failed', 'calls that failed, by cause: why, which object decided and how to mend it')
     .option('--since <duration>', 'with --failed: no older calls than 10m, 1h …')
-    .option('-o, --output <format>', 'with --failed: json or yaml')
-    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
+    .option('-o, --output <format>', 'with --failed: json or yaml');
+  addAccessFlags(command)
     .addHelpText(
       'after',
       `
@@ -47,20 +48,22 @@ Examples:
   ostria logs --failed
   ostria logs --failed -f --since 5m reviews
 
---failed reads the logs of all proxies of the mesh, of the callers and of those whom they call. It also tells of calls that a policy in
+--failed reads the logs of all proxies of the mesh (of one elsewhere through its API server), of the callers and of those whom they call. It also tells of calls that a policy in
 dry run would have refused. Paths are told without their queries.`,
     )
     .action(async (names: string[], flags: LogsFlags) => {
-      const paths = statePaths(stateDirectory(chooseMesh(flags.mesh)));
       if (flags.failed) {
-        await failures(paths, names, flags);
+        await failures(loggedMesh(flags), names, flags);
         return;
       }
       for (const [flag, value] of [
         ['--since', flags.since],
         ['-o', flags.output],
+        ['--kubeconfig', flags.kubeconfig],
+        ['--context', flags.context],
       ])
         if (value !== undefined) throw new CodedError('UsageInvalid', `${flag} goes with --failed`);
+      const paths = statePaths(stateDirectory(chooseMesh(flags.mesh)));
       const part = parsePart(flags.container);
       const logs = findLogs(paths, names, part);
       const followers = logs.map((log) => new LogReader(log, logs));
@@ -69,14 +72,22 @@ dry run would have refused. Paths are told without their queries.`,
     });
 }
 
-async function failures(paths: StatePaths, names: readonly string[], flags: LogsFlags): Promise<void> {
+/** A mesh of this machine, running or not, else the one whose API server is named. */
+function loggedMesh(flags: LogsFlags): LoggedMesh {
+  const isElsewhere =
+    flags.kubeconfig !== undefined || flags.context !== undefined || knownMeshes().length === 0;
+  if (isElsewhere) return { access: chooseAccess(flags) };
+  return { paths: statePaths(stateDirectory(chooseMesh(flags.mesh))) };
+}
+
+async function failures(mesh: LoggedMesh, names: readonly string[], flags: LogsFlags): Promise<void> {
   const sinceMs = flags.since === undefined ? undefined : parseDuration(flags.since);
   if (flags.since !== undefined && sinceMs === undefined)
     throw new CodedError('UsageInvalid', `--since ${flags.since} is no duration such as 10m or 1h`);
   const output = parseOutput(flags.output, ['json', 'yaml']);
   // Loaded where it is needed only: policies are judged with the matchers of the compile.
   const { showFailures } = await import('../calls/show-failures.ts');
-  await showFailures(paths, {
+  await showFailures(mesh, {
     names,
     follow: flags.follow ?? false,
     since: sinceMs === undefined ? 0 : Date.now() - sinceMs,

@@ -1,11 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { CodedError } from '../../kit/coded-error.ts';
+import { addAccessFlags, type ConnectionFlags, chooseAccess } from '../connection.ts';
 import { parseDuration } from '../mesh-file/duration.ts';
-import { requireRunning } from '../meshes.ts';
 import { parseOutput } from '../output/structured.ts';
 
-interface CommonFlags {
-  readonly mesh?: string;
+interface CommonFlags extends ConnectionFlags {
   readonly since?: string;
   readonly observe?: string;
   readonly output?: string;
@@ -34,7 +33,7 @@ Examples:
   ostria apply -f suggested.yaml          # in dry run
   ostria policy check                     # what they would have refused since`,
     );
-  group
+  const suggesting = group
     .command('suggest')
     .summary('propose AuthorizationPolicies of least privilege')
     .description(
@@ -48,8 +47,8 @@ Examples:
     .option('--sample <percent>', 'of the calls while observing', percent, 100)
     .option('--since <duration>', 'look at no older records than 10m, 1h …')
     .option('--enforce', 'without dry run')
-    .option('-o, --output <format>', 'json or yaml (the default)')
-    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
+    .option('-o, --output <format>', 'json or yaml (the default)');
+  addAccessFlags(suggesting, '-c, ')
     .addHelpText(
       'after',
       `
@@ -61,9 +60,9 @@ Callers without an identity, and calls that were answered 404 or 405, get no rul
     )
     .action(async (names: string[], flags: SuggestFlags) => {
       const output = parseOutput(flags.output, ['json', 'yaml']) ?? 'yaml';
-      const { paths } = requireRunning(flags.mesh);
+      const access = chooseAccess(flags);
       const { suggest } = await import('../calls/run-suggest.ts');
-      await suggest(paths, {
+      await suggest(access, {
         ...timesOf(flags),
         names,
         sample: flags.sample,
@@ -71,7 +70,7 @@ Callers without an identity, and calls that were answered 404 or 405, get no rul
         output,
       });
     });
-  group
+  const checking = group
     .command('check')
     .summary('tell which recorded calls policies would refuse')
     .description(
@@ -80,8 +79,8 @@ Callers without an identity, and calls that were answered 404 or 405, get no rul
     .option('-f, --filename <path...>', 'policies in files or directories, in dry run or not')
     .option('--observe <duration>', 'record all calls for so long first')
     .option('--since <duration>', 'look at no older records than 10m, 1h …')
-    .option('-o, --output <format>', 'json or yaml')
-    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
+    .option('-o, --output <format>', 'json or yaml');
+  addAccessFlags(checking, '-c, ')
     .addHelpText(
       'after',
       `
@@ -93,9 +92,9 @@ Ends with 3 if a call would be refused.`,
     )
     .action(async (flags: CheckFlags) => {
       const output = parseOutput(flags.output, ['json', 'yaml']);
-      const { paths } = requireRunning(flags.mesh);
+      const access = chooseAccess(flags);
       const { check } = await import('../calls/run-check.ts');
-      await check(paths, { ...timesOf(flags), files: flags.filename ?? [], output });
+      await check(access, { ...timesOf(flags), files: flags.filename ?? [], output });
     });
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
-import { requireRunning } from '../meshes.ts';
+import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import {
   bootstrapOf,
@@ -12,8 +12,8 @@ import {
   routesOf,
   secretsOf,
 } from '../proxy/config-dump.ts';
-import { askEnvoy, findProxy } from '../proxy/envoy-admin-client.ts';
 import { logLevels, logTable } from '../proxy/log-levels.ts';
+import { findProxyName, type MeshProxies, proxiesOf } from '../proxy/mesh-proxies.ts';
 import {
   type ClusterFilter,
   type ClusterStatuses,
@@ -30,10 +30,9 @@ import {
   secretTable,
 } from '../proxy/summaries.ts';
 
-interface CommonFlags {
+interface CommonFlags extends ConnectionFlags {
   readonly output?: string;
   readonly file?: string;
-  readonly mesh?: string;
 }
 
 /** What a subcommand shows: as data for -o json and yaml, or as istioctl's table. */
@@ -151,15 +150,14 @@ async function allTables(dump: ConfigDump, source: Source): Promise<string> {
   return tables.join('\n');
 }
 
-interface LogFlags {
+interface LogFlags extends ConnectionFlags {
   readonly level?: string;
   readonly reset?: boolean;
   readonly output?: string;
-  readonly mesh?: string;
 }
 
 function addLog(group: Command): void {
-  group
+  const command = group
     .command('log')
     .aliases(['o'])
     .summary('log levels: what Envoy writes to its log')
@@ -170,8 +168,8 @@ function addLog(group: Command): void {
       'a level for all, or logger:level,…; trace, debug, info, warning, error, critical or off',
     )
     .option('-r, --reset', 'back to warning, as Envoys are started')
-    .option('-o, --output <format>', 'short (default), json or yaml')
-    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
+    .option('-o, --output <format>', 'short (default), json or yaml');
+  addConnectionFlags(command)
     .exitOverride()
     .addHelpText(
       'after',
@@ -184,8 +182,9 @@ Examples:
     )
     .action(async (name: string, flags: LogFlags) => {
       const output = parseOutput(flags.output, ['short', 'json', 'yaml']);
-      const { socket } = findProxy(requireRunning(flags.mesh).paths, name);
-      const levels = await logLevels(socket, flags.reset ? 'warning' : flags.level);
+      const levels = await withEnvoy(flags, name, (ask) =>
+        logLevels(ask, flags.reset ? 'warning' : flags.level),
+      );
       process.stdout.write(
         output === 'json' || output === 'yaml' ? formatStructured(levels, output) : logTable(levels),
       );
@@ -193,15 +192,15 @@ Examples:
 }
 
 function add(group: Command, name: string, aliases: readonly string[], summary: string): Command {
-  return group
+  const command = group
     .command(name)
     .aliases(aliases)
     .summary(summary)
     .description(`Shows the ${summary}.`)
     .argument('[workload]', 'workload or replica: reviews-v1, reviews-v1-0, reviews-v1-0.default')
     .option('-o, --output <format>', 'short (default), json or yaml')
-    .option('--file <path>', 'a config dump in a file instead of a running Envoy')
-    .option('--mesh <name>', 'mesh of this machine (default: the one that runs)')
+    .option('--file <path>', 'a config dump in a file instead of a running Envoy');
+  return addConnectionFlags(command)
     .exitOverride()
     .addHelpText(
       'after',
@@ -220,18 +219,41 @@ async function show(
   view: (source: Source) => Promise<View>,
 ): Promise<void> {
   const output = parseOutput(flags.output, ['short', 'json', 'yaml']);
-  const { data, table } = await view(flags.file === undefined ? ofEnvoy(name, flags) : ofFile(flags.file));
+  const { data, table } = await (flags.file === undefined
+    ? ofEnvoy(name, flags, view)
+    : view(ofFile(flags.file)));
   process.stdout.write(output === 'json' || output === 'yaml' ? formatStructured(data, output) : table);
 }
 
-function ofEnvoy(name: string | undefined, flags: CommonFlags): Source {
+function ofEnvoy(
+  name: string | undefined,
+  flags: CommonFlags,
+  view: (source: Source) => Promise<View>,
+): Promise<View> {
   if (name === undefined)
     throw new CodedError('UsageInvalid', 'which workload? Give its name (ostria ps lists them), or --file');
-  const { socket } = findProxy(requireRunning(flags.mesh).paths, name);
-  return {
-    dump: async (query = '') => JSON.parse(await askEnvoy(socket, `/config_dump${query}`)) as ConfigDump,
-    clusters: async () => JSON.parse(await askEnvoy(socket, '/clusters?format=json')) as ClusterStatuses,
-  };
+  return withEnvoy(flags, name, (ask) =>
+    view({
+      dump: async (query = '') => JSON.parse(await ask(`/config_dump${query}`)) as ConfigDump,
+      clusters: async () => JSON.parse(await ask('/clusters?format=json')) as ClusterStatuses,
+    }),
+  );
+}
+
+/** Asks the Envoy of a workload, on this machine or through the API of its control plane. */
+async function withEnvoy<T>(
+  flags: ConnectionFlags,
+  name: string,
+  work: (ask: (page: string, method?: 'GET' | 'POST') => Promise<string>) => Promise<T>,
+): Promise<T> {
+  const { client, access } = connect(flags);
+  try {
+    const proxies: MeshProxies = proxiesOf(access, client);
+    const found = findProxyName(await proxies.names(), name);
+    return await work((page, method = 'GET') => proxies.ask(found, page, { method }));
+  } finally {
+    client.close();
+  }
 }
 
 function ofFile(path: string): Source {

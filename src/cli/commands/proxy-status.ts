@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CodedError } from '../../kit/coded-error.ts';
 import type { ProxyStatus } from '../../xds/ledger.ts';
+import type { ApiClient } from '../api/api-client.ts';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { requireRunning } from '../meshes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
 import { textTable } from '../output/text-table.ts';
 import type { ConfigDump } from '../proxy/config-dump.ts';
-import { askEnvoy, findProxy } from '../proxy/envoy-admin-client.ts';
+import { findProxyName, proxiesOf } from '../proxy/mesh-proxies.ts';
 import { proxyName } from '../proxy/proxy-name.ts';
 
 interface StatusFlags extends ConnectionFlags {
@@ -58,7 +58,7 @@ async function showOne(
   flags: StatusFlags,
   output: 'json' | 'yaml' | undefined,
 ): Promise<void> {
-  const { statuses, sent } = await withClient(flags, async (client) => {
+  const { statuses, sent, held } = await withClient(flags, async (client) => {
     const all = await client.get<ProxyStatus[]>('/debug/syncz');
     const found = matching(all, workload, flags.namespace);
     const [first] = found;
@@ -68,9 +68,12 @@ async function showOne(
         `no Envoy of ${workload} is connected; connected are ${[...new Set(all.map(({ proxyId }) => proxyName(proxyId)))].join(', ') || 'none'}`,
       );
     const query = new URLSearchParams({ proxyID: first.proxyId, include_eds: '' });
-    return { statuses: found, sent: await client.get<ConfigDump>(`/debug/config_dump?${query}`) };
+    return {
+      statuses: found,
+      sent: await client.get<ConfigDump>(`/debug/config_dump?${query}`),
+      held: await heldConfig(client, first.proxyId, flags),
+    };
   });
-  const held = await heldConfig(workload, statuses[0]?.proxyId ?? '', flags);
   const { compareConfig } = await import('../proxy/compare-config.ts');
   const comparison = compareConfig(sent, held);
   if (output) process.stdout.write(formatStructured({ statuses, ...comparison }, output));
@@ -97,11 +100,11 @@ function matching(
   return exact.length > 0 ? exact : own.filter((one) => names(one)[1]?.replace(/-\d+$/, '') === wanted);
 }
 
-async function heldConfig(workload: string, proxyId: string, flags: StatusFlags): Promise<ConfigDump> {
+async function heldConfig(client: ApiClient, proxyId: string, flags: StatusFlags): Promise<ConfigDump> {
   if (flags.file !== undefined) return JSON.parse(readFileSync(flags.file, 'utf8')) as ConfigDump;
-  const name = proxyName(proxyId).split('.')[0] ?? workload;
-  const { socket } = findProxy(requireRunning(flags.mesh).paths, name);
-  return JSON.parse(await askEnvoy(socket, '/config_dump?include_eds')) as ConfigDump;
+  const proxies = proxiesOf(client.access, client);
+  const name = findProxyName(await proxies.names(), proxyName(proxyId));
+  return JSON.parse(await proxies.ask(name, '/config_dump?include_eds')) as ConfigDump;
 }
 
 const columns = [

@@ -13,15 +13,15 @@ export function registerSchema(program: Command): void {
     .command('schema')
     .summary('print JSON schemas of what Ostria reads')
     .description(
-      'Prints a JSON schema (draft 7): of every object that a mesh takes, of one kind, or of a mesh file. Editors and checkers of YAML read it.',
+      'Prints a JSON schema (draft 7): of every object that a mesh takes, of one kind, of a mesh file (mesh.yaml), or of a file of tests (*.mesh-test.yaml). Editors and checkers of YAML read it.',
     )
     .argument(
       '[kind]',
-      'such as VirtualService or virtualservices.networking.istio.io; mesh for mesh.yaml; default: all',
+      'such as VirtualService or virtualservices.networking.istio.io; mesh for mesh.yaml; mesh-test for *.mesh-test.yaml; default: all',
     )
     .option(
       '-d, --directory <dir>',
-      'write one file a kind and version, group/kind_version.json, with all.json and mesh.json',
+      'write one file a kind and version, group/kind_version.json, with all.json, mesh.json and mesh-test.json',
     )
     .addHelpText(
       'after',
@@ -29,6 +29,7 @@ export function registerSchema(program: Command): void {
 Examples:
   ostria schema > ostria.schema.json      then, at the head of a file:  # yaml-language-server: $schema=ostria.schema.json
   ostria schema VirtualService
+  ostria schema mesh-test > mesh-test.schema.json
   ostria schema -d schemas/
   kubeconform -schema-location 'schemas/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json' routes.yaml`,
     )

@@ -27,3 +27,12 @@ export function trouble(
 ): Check {
   return { area, name, state, found, mend };
 }
+
+/** What was found where a report was made; read by `ostria doctor` where the report is opened. */
+export interface ReportedChecks {
+  /** RFC 3339. */
+  readonly made: string;
+  /** Such as `linux x64`. */
+  readonly platform: string;
+  readonly checks: readonly Check[];
+}

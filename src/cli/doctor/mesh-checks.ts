@@ -166,40 +166,45 @@ interface CompileStatus {
 async function controlPlaneChecks(checks: Check[], area: string, paths: StatePaths): Promise<void> {
   const client = new ApiClient(readKubeconfig(paths.kubeconfig));
   try {
-    const before = Date.now();
-    const statuses = await client.get<ProxyStatus[]>('/debug/syncz');
-    checks.push(...syncChecks(area, statuses));
-    const { failures } = await client.get<CompileStatus>('/debug/compile');
-    checks.push(
-      ...(failures.length === 0
-        ? [ok(area, 'configuration', 'compiles for every proxy')]
-        : failures.map(({ query, error }) =>
-            trouble(
-              'error',
-              area,
-              'configuration',
-              `${query} fails: ${error}; proxies keep what they have`,
-              'this is a fault of Ostria: ostria bug-report collects what is needed to find it',
-            ),
-          )),
-    );
-    const conflicts =
-      await client.get<{ kind: string; key: string; winner: string; loser: string }[]>('/debug/conflicts');
-    checks.push(
-      ...conflicts.map(({ kind, key, winner, loser }) =>
-        trouble(
-          'warning',
-          area,
-          'two sources',
-          `${kind} ${key} is in ${winner} and in ${loser}; ${winner} counts`,
-          'delete one of them',
-        ),
-      ),
-    );
-    checks.push(...authorityChecks(area, await client.get<RingStatus>('/debug/ca'), before));
+    await askControlPlane(checks, area, client);
   } finally {
     client.close();
   }
+}
+
+/** What a control plane tells of itself, wherever it runs; added to the checks as it comes. */
+export async function askControlPlane(checks: Check[], area: string, client: ApiClient): Promise<void> {
+  const before = Date.now();
+  const statuses = await client.get<ProxyStatus[]>('/debug/syncz');
+  checks.push(...syncChecks(area, statuses));
+  const { failures } = await client.get<CompileStatus>('/debug/compile');
+  checks.push(
+    ...(failures.length === 0
+      ? [ok(area, 'configuration', 'compiles for every proxy')]
+      : failures.map(({ query, error }) =>
+          trouble(
+            'error',
+            area,
+            'configuration',
+            `${query} fails: ${error}; proxies keep what they have`,
+            'this is a fault of Ostria: ostria bug-report collects what is needed to find it',
+          ),
+        )),
+  );
+  const conflicts =
+    await client.get<{ kind: string; key: string; winner: string; loser: string }[]>('/debug/conflicts');
+  checks.push(
+    ...conflicts.map(({ kind, key, winner, loser }) =>
+      trouble(
+        'warning',
+        area,
+        'two sources',
+        `${kind} ${key} is in ${winner} and in ${loser}; ${winner} counts`,
+        'delete one of them',
+      ),
+    ),
+  );
+  checks.push(...authorityChecks(area, await client.get<RingStatus>('/debug/ca'), before));
 }
 
 export function syncChecks(area: string, statuses: readonly ProxyStatus[]): Check[] {

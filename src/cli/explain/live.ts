@@ -8,8 +8,8 @@ import type { Model } from '../../model/model.ts';
 import type { CallRecord } from '../../observe/call-record.ts';
 import { answeredByApplication, joinCalls } from '../../observe/join-calls.ts';
 import { policyOrigin } from '../../simulate/policy-names.ts';
-import { CallLogReader, callLogFiles } from '../calls/call-log-files.ts';
 import { whileObserving } from '../calls/observe-proxies.ts';
+import { localProxies } from '../proxy/mesh-proxies.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { type Reply, sendCall } from './send-call.ts';
 
@@ -54,15 +54,13 @@ export async function checkLive(
       '--live sends as the workload itself: --as, --address and claims without a token cannot be sent',
     );
   const requestId = randomUUID();
-  const readers = callLogFiles(paths, [])
-    .filter(({ path }) => path.endsWith('envoy.log'))
-    .map((file) => new CallLogReader(file));
-  for (const reader of readers) reader.read();
+  const proxies = localProxies(paths);
+  await proxies.newCalls();
   let reply: Reply = {};
-  await whileObserving(paths, 100, async () => {
+  await whileObserving(proxies, 100, async () => {
     reply = await sendCall(call, requestId);
   });
-  const records = readers.flatMap((reader) => reader.read());
+  const records = await proxies.newCalls();
   const comparisons = compare(explanation, reply, chainOf(records, requestId));
   return {
     sentTo: `${call.address}:${call.port}`,

@@ -134,6 +134,14 @@ export const meshFileSchema = {
         'Refusals tell callers inside the mesh who decided, in the header x-ostria-decided-by.',
         { type: 'boolean', default: true },
       ),
+      history: described(
+        'How much of the past ostria history, diff and explain --at know. Default 64 MiB, 7 days, 100,000 changes.',
+        closed({
+          maxMiB: described('0: nothing is kept.', { type: 'integer', minimum: 0, maximum: 1_048_576 }),
+          maxDays: { type: 'integer', minimum: 1, maximum: 36_500 },
+          maxChanges: { type: 'integer', minimum: 1, maximum: 1_000_000_000 },
+        }),
+      ),
       lazy: described('Sidecars load what they need on the first request.', { type: 'boolean' }),
       trustDomain: described('Trust domain of the identities. Default cluster.local.', { type: 'string' }),
       version: true,

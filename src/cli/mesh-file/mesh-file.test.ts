@@ -132,6 +132,17 @@ test('refusals explain themselves unless told not to', () => {
   expect(problems(`explainRefusals: perhaps\n${text}`)).toHaveLength(1);
 });
 
+test('how much of the past is kept', () => {
+  const text = 'services: {web: {command: web}}';
+  expect(mesh(text).history).toEqual({});
+  const limits = { maxMiB: 0, maxDays: 30, maxChanges: 5 };
+  expect(mesh(`history: {maxMiB: 0, maxDays: 30, maxChanges: 5}\n${text}`).history).toEqual(limits);
+  expect(problems(`history: {maxDays: 0, days: 3}\n${text}`)).toEqual([
+    expect.stringContaining('history.maxDays must be a whole number from 1 to 36500'),
+    expect.stringContaining('history has the unknown key days; known are maxMiB, maxDays, maxChanges'),
+  ]);
+});
+
 test('sidecars may be lazy', () => {
   const text = 'services: {web: {command: a}}';
   expect(mesh(text).lazy).toBe(false);
@@ -167,7 +178,7 @@ describe('what is wrong is named with its place, and how to mend it', () => {
     ['services: [', /^1:12 is not YAML/],
     [
       'a: 1',
-      /^1:1 the key a is unknown; known are allowFetch, apply, explainRefusals, gateways, ipFamilies, lazy, name, services, trustDomain/,
+      /^1:1 the key a is unknown; known are allowFetch, apply, explainRefusals, gateways, history, ipFamilies, lazy, name, services, trustDomain/,
     ],
     ['name: x', /^1:1 a mesh file needs services/],
     [

@@ -14,12 +14,21 @@ export interface MeshFile {
   readonly lazy: boolean;
   /** Refusals tell callers inside the mesh who decided. Default true. */
   readonly explainRefusals: boolean;
+  /** How much of the past is kept; what is absent is as the control plane has it (64 MiB, 7 days, 100,000 changes). */
+  readonly history: MeshHistory;
   readonly workloads: readonly MeshWorkload[];
   readonly gateways: readonly MeshGateway[];
   /** Files and directories of configuration that are applied before the workloads start; absolute. */
   readonly apply: readonly string[];
   /** Ranges that the control plane may fetch keys of tokens from although they are not public (`127.0.0.0/8`). Default none. */
   readonly allowFetch: readonly string[];
+}
+
+export interface MeshHistory {
+  /** 0: nothing is kept. */
+  readonly maxMiB?: number;
+  readonly maxDays?: number;
+  readonly maxChanges?: number;
 }
 
 export interface MeshWorkload {

@@ -4,7 +4,7 @@ import { isSeq, LineCounter, parseDocument } from 'yaml';
 import { isTrustDomain } from '../../ca/spiffe.ts';
 import { badRange } from '../../kit/guarded-fetch.ts';
 import type { IpFamily } from '../../snapshot/proxy.ts';
-import type { MeshFile, MeshFileProblem, MeshGateway, MeshWorkload } from './mesh-file.ts';
+import type { MeshFile, MeshFileProblem, MeshGateway, MeshHistory, MeshWorkload } from './mesh-file.ts';
 import { NodeReader } from './node-reader.ts';
 import { gatewayPortName, parseGatewayPorts } from './parse-ports.ts';
 import { parseMapping, parseWorkload, type WorkloadContext } from './parse-workload.ts';
@@ -82,6 +82,7 @@ function parseTop(
   let lazy = false;
   let explainRefusals = true;
   let trustDomain = 'cluster.local';
+  let history: MeshHistory = {};
   for (const { key, keyNode, value } of reader.entries(root, 'a mesh file') ?? []) {
     if (key === 'name') name = reader.label(value, 'name');
     else if (key === 'services') {
@@ -98,6 +99,7 @@ function parseTop(
     else if (key === 'explainRefusals')
       explainRefusals = reader.oneOf(value, 'explainRefusals', ['true', 'false'] as const) !== 'false';
     else if (key === 'trustDomain') trustDomain = parseTrustDomain(reader, value) ?? trustDomain;
+    else if (key === 'history') history = parseHistory(reader, value);
     else if (key === 'apply') apply = parseApply(reader, value, context);
     else if (key === 'allowFetch') allowFetch = parseRanges(reader, value);
     else if (key === 'ipFamilies') ipFamilies = parseFamilies(reader, value);
@@ -105,7 +107,7 @@ function parseTop(
     else if (key !== 'version' && !key.startsWith('x-'))
       reader.problem(
         keyNode,
-        `the key ${key} is unknown; known are allowFetch, apply, explainRefusals, gateways, ipFamilies, lazy, name, services, trustDomain, and x-…`,
+        `the key ${key} is unknown; known are allowFetch, apply, explainRefusals, gateways, history, ipFamilies, lazy, name, services, trustDomain, and x-…`,
       );
   }
   if (workloads === undefined) {
@@ -121,6 +123,7 @@ function parseTop(
     lazy,
     explainRefusals,
     trustDomain,
+    history,
     workloads,
     gateways,
     apply,
@@ -137,6 +140,31 @@ function parseTrustDomain(reader: NodeReader, node: unknown): string | undefined
     `trustDomain ${name} is no trust domain: a host name in lower case such as prod.example`,
   );
   return undefined;
+}
+
+/** Largest values: a terabyte, a century, and what is counted exactly in any case. */
+const historyRanges: Readonly<Record<keyof MeshHistory, number>> = {
+  maxMiB: 1024 * 1024,
+  maxDays: 36_500,
+  maxChanges: 1_000_000_000,
+};
+
+function parseHistory(reader: NodeReader, node: unknown): MeshHistory {
+  const found: { -readonly [K in keyof MeshHistory]: MeshHistory[K] } = {};
+  for (const { key, keyNode, value } of reader.entries(node, 'history') ?? []) {
+    if (!Object.hasOwn(historyRanges, key)) {
+      reader.problem(
+        keyNode,
+        `history has the unknown key ${key}; known are ${Object.keys(historyRanges).join(', ')}`,
+      );
+      continue;
+    }
+    const name = key as keyof MeshHistory;
+    const least = name === 'maxMiB' ? 0 : 1;
+    const number = reader.integer(value, `history.${name}`, least, historyRanges[name]);
+    if (number !== undefined) found[name] = number;
+  }
+  return found;
 }
 
 function parseRanges(reader: NodeReader, node: unknown): string[] {

@@ -1,13 +1,21 @@
 import { existsSync } from 'node:fs';
+import type { ConfigObject } from '../../config/object.ts';
 import { originId, parseOriginId } from '../../config/origin.ts';
-import type { Position } from '../../config/source-map.ts';
-import type { ParsedObject } from '../../config/yaml-documents.ts';
+import type { ObjectPositions, Position } from '../../config/source-map.ts';
 import type { ApiClient } from '../api/api-client.ts';
 import { collectObjects, shortPath } from '../apply/collect-objects.ts';
 import { readMeshFile } from '../mesh-file/parse-mesh-file.ts';
+import { parsedPlaces, type ReportedPlace } from '../report/report-positions.ts';
+import { readJsonFile } from '../state/json-file.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { readSupervisorConfig } from '../supervisor/supervisor-config.ts';
 import { appliedFiles } from './applied-files.ts';
+
+/** An object as a file says it, and where. */
+export interface PlacedObject {
+  readonly object: ConfigObject;
+  readonly positions: ObjectPositions;
+}
 
 /** Finds where what origins name stands in files. */
 export interface Locator {
@@ -30,7 +38,7 @@ export interface KnownFiles {
  * a file was edited since, positions are those of now.
  */
 export function createLocator({ paths, server, client }: KnownFiles): Locator {
-  let index: ReadonlyMap<string, ParsedObject> | undefined;
+  let index: ReadonlyMap<string, PlacedObject> | undefined;
   return {
     async locate(ids) {
       const wanted = [...new Set(ids)];
@@ -40,7 +48,8 @@ export function createLocator({ paths, server, client }: KnownFiles): Locator {
         const origin = parseOriginId(id);
         if (!origin) continue;
         const object = index.get(originId({ ...origin, path: '' }));
-        if (object) found.set(id, object.positions.at(origin.path));
+        const position = object?.positions.at(origin.path);
+        if (position) found.set(id, position);
       }
       const missing = wanted.filter((id) => !found.has(id));
       if (client && missing.length > 0)
@@ -51,7 +60,9 @@ export function createLocator({ paths, server, client }: KnownFiles): Locator {
 }
 
 /** What was applied from files of this machine, as the files say it now, by the id of the object's origin. */
-export function appliedObjects({ paths, server }: KnownFiles): ReadonlyMap<string, ParsedObject> {
+export function appliedObjects({ paths, server }: KnownFiles): ReadonlyMap<string, PlacedObject> {
+  const reported = paths && readJsonFile<Record<string, ReportedPlace>>(paths.reportedPlaces);
+  if (reported) return parsedPlaces(reported);
   return indexOf([...meshFiles(paths), ...(server === undefined ? [] : appliedFiles(server))]);
 }
 
@@ -65,8 +76,8 @@ function meshFiles(paths: StatePaths | undefined): readonly string[] {
   }
 }
 
-function indexOf(files: readonly string[]): ReadonlyMap<string, ParsedObject> {
-  const index = new Map<string, ParsedObject>();
+function indexOf(files: readonly string[]): ReadonlyMap<string, PlacedObject> {
+  const index = new Map<string, PlacedObject>();
   for (const file of files) {
     if (!existsSync(file)) continue;
     try {

@@ -1,13 +1,29 @@
 import { CodedError } from '../../kit/coded-error.ts';
 import { textTable } from '../output/text-table.ts';
-import { askEnvoy } from './envoy-admin-client.ts';
 
 const levels = ['trace', 'debug', 'info', 'warning', 'warn', 'error', 'critical', 'off'];
 
 /** Sets what is asked for (`level`, or `logger:level,…`) and reads the level of each logger. Throws `UsageInvalid`. */
-export async function logLevels(socket: string, wanted: string | undefined): Promise<Record<string, string>> {
-  const query = wanted === undefined ? '' : `?${levelQuery(wanted)}`;
-  const answer = await askEnvoy(socket, `/logging${query}`, 15_000, 'POST');
+export async function logLevels(
+  ask: (page: string, method: 'POST') => Promise<string>,
+  wanted: string | undefined,
+): Promise<Record<string, string>> {
+  const query = wanted === undefined ? undefined : levelQuery(wanted);
+  const present = parseLevels(await ask('/logging', 'POST'));
+  if (wanted === undefined || query === undefined) return present;
+  const unknown = wanted
+    .split(',')
+    .flatMap((part) => (part.includes(':') ? [part.slice(0, part.lastIndexOf(':')).trim()] : []))
+    .find((name) => present[name] === undefined);
+  if (unknown !== undefined)
+    throw new CodedError(
+      'UsageInvalid',
+      `--level ${unknown}: Envoy has no logger of that name; it has ${Object.keys(present).sort().join(', ')}`,
+    );
+  return parseLevels(await ask(`/logging?${query}`, 'POST'));
+}
+
+function parseLevels(answer: string): Record<string, string> {
   return Object.fromEntries(
     [...answer.matchAll(/^\s+([\w:./-]+): (\w+)$/gm)].map(([, name = '', level = '']) => [name, level]),
   );

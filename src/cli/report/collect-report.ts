@@ -1,22 +1,26 @@
 import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { socketPaths } from '../../agent/socket-paths.ts';
 import type { ConfigObject } from '../../config/object.ts';
+import type { ExportedHistory } from '../../control-plane/history/export-history.ts';
 import { messageOf } from '../../kit/coded-error.ts';
 import { hashText } from '../../kit/hash.ts';
 import type { ProxyStatus } from '../../xds/ledger.ts';
 import { readMesh } from '../analyze/read-mesh.ts';
 import type { ApiClient } from '../api/api-client.ts';
 import { discover } from '../api/discovery.ts';
+import { type Check, skipped } from '../doctor/check.ts';
 import { machineChecks } from '../doctor/machine-checks.ts';
-import { meshChecks } from '../doctor/mesh-checks.ts';
+import { askControlPlane, meshChecks } from '../doctor/mesh-checks.ts';
+import { appliedObjects, createLocator } from '../origins/locate.ts';
 import { ostriaVersion } from '../programs.ts';
-import { askEnvoy } from '../proxy/envoy-admin-client.ts';
+import { localProxies, proxiesOf } from '../proxy/mesh-proxies.ts';
 import { proxyName } from '../proxy/proxy-name.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { callControl } from '../supervisor/control-socket.ts';
 import { redactObject, redactText, redactValue } from './redact.ts';
 import { type ReportFiles, type ReportHead, reportFormat } from './report-file.ts';
+import { redactHistory } from './report-history.ts';
+import { placesOfServer, reportPlaces } from './report-positions.ts';
 
 /** The end of each log that is taken, bytes. */
 const logBytes = 1024 * 1024;
@@ -27,7 +31,7 @@ const allBytes = 400 * 1024 * 1024;
 
 /** Pages of the API, by their file in the report. */
 export const reportPages = [
-  ...['syncz', 'revision', 'compile', 'proxies', 'mesh-config', 'ca', 'conflicts', 'history'],
+  ...['syncz', 'revision', 'compile', 'proxies', 'mesh-config', 'ca', 'conflicts', 'listeners'],
   ...['adsz', 'authorizationz', 'configz', 'connections', 'endpointShardz', 'instancesz', 'list', 'mesh'],
   ...[
     'push_status',
@@ -81,9 +85,20 @@ export async function collectReport(
   const putJson = (name: string, value: unknown): void => put(name, JSON.stringify(redactValue(value)));
 
   say('objects');
-  await attempt('objects.json', async () =>
-    put('objects.json', JSON.stringify((await allObjects(client)).map(redactObject))),
-  );
+  await attempt('objects.json', async () => {
+    const objects = await allObjects(client);
+    put('objects.json', JSON.stringify(objects.map(redactObject)));
+    await attempt('places.json', async () => {
+      const ofServer = await placesOfServer(objects, createLocator({ client }));
+      const applied = appliedObjects({ paths, server: client.access.server });
+      put('places.json', JSON.stringify({ ...ofServer, ...reportPlaces(applied) }));
+    });
+  });
+  say('the past');
+  await attempt('history.json', async () => {
+    const past = await client.get<ExportedHistory | null>('/debug/history/export', { timeoutMs: 120_000 });
+    if (past) put('history.json', JSON.stringify(redactHistory(past)));
+  });
   say('the control plane');
   for (const page of reportPages)
     await attempt(`debug/${page}.json`, async () =>
@@ -91,6 +106,8 @@ export async function collectReport(
     );
   say('proxies');
   await attempt('proxies', async () => {
+    const envoys = paths ? localProxies(paths) : proxiesOf(client.access, client);
+    const here = await envoys.names();
     for (const { proxyId } of await client.get<ProxyStatus[]>('/debug/syncz')) {
       const name = proxyName(proxyId);
       const folder = folderOf(name);
@@ -99,11 +116,15 @@ export async function collectReport(
         const query = new URLSearchParams({ proxyID: proxyId, include_eds: '' });
         putJson(`${folder}/sent.json`, await client.get(`/debug/config_dump?${query}`));
       });
-      const socket = paths && socketPaths(paths.workload(name.split('.')[0] ?? name)).admin;
-      if (socket === undefined || !existsSync(socket)) continue;
+      const [workload = name] = name.split('.');
+      if (!here.includes(workload)) {
+        leftOut.push(`what the Envoy of ${name} holds: it runs on another machine than its control plane`);
+        continue;
+      }
       for (const [file, page] of Object.entries(envoyPages))
         await attempt(`${folder}/${file}`, async () => {
-          const answer = await askEnvoy(socket, page, 15_000, page === '/logging' ? 'POST' : 'GET');
+          const method = page === '/logging' ? 'POST' : 'GET';
+          const answer = await envoys.ask(workload, page, { method });
           if (file.endsWith('.json')) putJson(`${folder}/${file}`, JSON.parse(answer));
           else put(`${folder}/${file}`, redactText(answer));
         });
@@ -120,6 +141,14 @@ export async function collectReport(
     for (const { name, path } of logFiles(paths))
       await attempt(`logs/${name}`, () => put(`logs/${name}`, redactText(endOf(path, logBytes))));
   }
+  if (!paths)
+    await attempt('doctor.json', async () => {
+      const checks: Check[] = [
+        skipped(`mesh ${mesh}`, 'machine', 'not looked at: the report was made on another one'),
+      ];
+      await askControlPlane(checks, `mesh ${mesh}`, client);
+      putJson('doctor.json', checks);
+    });
   return {
     head: {
       format: reportFormat,
@@ -156,7 +185,12 @@ function logFiles(paths: StatePaths): { name: string; path: string }[] {
     ? readdirSync(paths.logs).map((name) => ({ name, path: join(paths.logs, name) }))
     : [];
   const ofEnvoys = (existsSync(paths.workloads) ? readdirSync(paths.workloads) : [])
-    .map((name) => ({ name: `${name}.envoy.log`, path: join(paths.workload(name), 'envoy.log') }))
+    .flatMap((name) =>
+      ['envoy.log.1', 'envoy.log'].map((file) => ({
+        name: `${name}.${file}`,
+        path: join(paths.workload(name), file),
+      })),
+    )
     .filter(({ path }) => existsSync(path));
   return [...inLogs.filter(({ name }) => name.endsWith('.log')), ...ofEnvoys];
 }

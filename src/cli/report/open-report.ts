@@ -14,14 +14,18 @@ import { createBuiltInRegistry } from '../../config/kinds/built-in-kinds.ts';
 import type { ConfigObject } from '../../config/object.ts';
 import { openEmbeddedStore } from '../../config/store/embedded/embedded-store.ts';
 import type { WriteOp } from '../../config/store/store.ts';
+import { historyPaths } from '../../control-plane/history/history-paths.ts';
+import { makePrivateDirectory, writeFileAtomicSync } from '../../kit/atomic-file.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { http } from '../../kit/node-http.ts';
 import { processId } from '../../kit/process-id.ts';
+import type { ReportedChecks } from '../doctor/check.ts';
 import { writeJsonFile } from '../state/json-file.ts';
-import { openState } from '../state/state-directory.ts';
+import { openState, type StatePaths } from '../state/state-directory.ts';
 import { serveControl } from '../supervisor/control-socket.ts';
 import { envoyPages } from './collect-report.ts';
 import { type ReportFiles, type ReportHead, textOf } from './report-file.ts';
+import { openReportHistory } from './report-history.ts';
 
 export interface OpenReport {
   /** Environment in which `ostria`, kubectl and istioctl see the report as a mesh that runs here. */
@@ -64,14 +68,28 @@ export async function openReport(head: ReportHead, files: ReportFiles): Promise<
     });
     for (let at = 0; at < ops.length; at += batch) await store.commit(ops.slice(at, at + batch));
     const pki = await openApiPki({ directory: join(paths.directory, 'api') });
-    const api = await createApiServer({ store, kinds, pki, paths: pagesOf(head, files), namespaces: [] });
+    const past = textOf(files, 'history.json');
+    makePrivateDirectory(paths.controlPlane);
+    const pages = {
+      ...pagesOf(head, files),
+      ...(past === undefined
+        ? {}
+        : historyPaths(await openReportHistory(paths.controlPlane, JSON.parse(past)))),
+    };
+    const api = await createApiServer({ store, kinds, pki, paths: pages, namespaces: [] });
     stops.push(() => api.close());
     await writeKubeconfig(paths.kubeconfig, {
       server: api.url,
       authorityPem: pki.authorityPem,
       credential: await pki.issueClient({ user: 'admin', groups: [mastersGroup] }),
     });
-    writeLogs(files, paths.logs);
+    writeLogs(files, paths);
+    writeFileAtomicSync(paths.reportedPlaces, textOf(files, 'places.json') ?? '{}');
+    writeJsonFile(paths.reportedChecks, {
+      made: head.made,
+      platform: head.platform,
+      checks: JSON.parse(textOf(files, 'doctor.json') ?? '[]'),
+    } satisfies ReportedChecks);
     for (const [proxy, folder] of Object.entries(head.proxies)) {
       const directory = paths.workload(proxy.split('.')[0] ?? proxy);
       mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -120,6 +138,11 @@ function pagesOf(head: ReportHead, files: ReportFiles): Record<string, SystemPat
 function serveAdmin(path: string, folder: string, files: ReportFiles): Promise<Server> {
   const server = http.createServer((request, response) => {
     const asked = request.url ?? '/';
+    if (isChange(request.method ?? 'GET', asked)) {
+      response.statusCode = 405;
+      response.end('this is a report: what ran cannot be changed by it\n');
+      return;
+    }
     const pathname = asked.split('?')[0];
     const file =
       Object.entries(envoyPages).find(([, page]) => page === asked)?.[0] ??
@@ -134,11 +157,21 @@ function serveAdmin(path: string, folder: string, files: ReportFiles): Promise<S
   });
 }
 
-function writeLogs(files: ReportFiles, directory: string): void {
+/** Envoy's log levels are read by a POST too. */
+function isChange(method: string, asked: string): boolean {
+  return method !== 'GET' && asked !== '/logging';
+}
+
+/** Logs where commands look for them: those of Envoys, which tell of calls, stand beside the state of their workloads. */
+function writeLogs(files: ReportFiles, paths: StatePaths): void {
   for (const [name, data] of files) {
     const log = /^logs\/([^/]+)$/.exec(name)?.[1];
     if (log === undefined) continue;
-    const path = join(directory, log);
+    const [, workload, file] = /^(.+)\.(envoy\.log(?:\.1)?)$/.exec(log) ?? [];
+    const path =
+      workload === undefined || file === undefined
+        ? join(paths.logs, log)
+        : join(paths.workload(workload), file);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeFileSync(path, data, { mode: 0o600 });
   }

@@ -3,6 +3,7 @@ import { builtInKinds } from '../../config/kinds/built-in-kinds.ts';
 import type { JsonSchema } from '../../config/schema/json-schema.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { meshFileSchema } from '../mesh-file/mesh-file-schema.ts';
+import { testFileSchema } from '../mesh-tests/test-file-schema.ts';
 import { anyObjectSchema, kindSchema, schemaPath } from './schema-bundle.ts';
 
 /** The schema that a user asks for. Throws `UsageInvalid` for a kind that is not known. */
@@ -10,6 +11,7 @@ export function schemaOf(name: string | undefined): JsonSchema {
   const kinds = builtInKinds();
   if (name === undefined) return anyObjectSchema(kinds);
   if (name.toLowerCase() === 'mesh') return meshFileSchema;
+  if (name.toLowerCase() === 'mesh-test') return testFileSchema;
   const kind = kinds.find((one) => namesOf(one).includes(name.toLowerCase()));
   const version = kind?.versions.find(({ storage }) => storage);
   if (!kind || !version)
@@ -33,6 +35,7 @@ export function schemaFiles(): [path: string, schema: JsonSchema][] {
   return [
     ['all.json', anyObjectSchema(kinds)],
     ['mesh.json', meshFileSchema],
+    ['mesh-test.json', testFileSchema],
     ...kinds.flatMap((kind) =>
       kind.versions
         .filter(({ served }) => served)

@@ -1,16 +1,20 @@
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { expect, test } from 'vitest';
 import { parseDocument } from 'yaml';
 import { parseYamlDocuments } from '../../config/yaml-documents.ts';
 import { parseMeshFile } from '../mesh-file/parse-mesh-file.ts';
+import { readTestFile } from '../mesh-tests/read-test-file.ts';
 import { schemaFiles, schemaOf } from './print-schema.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const ajv = new Ajv({ strict: false, logger: false, validateFormats: false });
 const all = ajv.compile(schemaOf(undefined));
 const mesh = ajv.compile(schemaOf('mesh'));
+
+const meshTest = ajv.compile(schemaOf('mesh-test'));
 
 const yamlOf = (text: string): unknown => parseDocument(text, { merge: true }).toJS();
 const samples = globSync('samples/**/*.yaml', { cwd: root }).map((file) => ({
@@ -20,7 +24,7 @@ const samples = globSync('samples/**/*.yaml', { cwd: root }).map((file) => ({
 
 test('every sample is as its schema says', () => {
   let objects = 0;
-  for (const { file, text } of samples.filter((one) => !/mesh\.yaml$/.test(one.file)))
+  for (const { file, text } of samples.filter((one) => !/mesh(-test)?\.yaml$/.test(one.file)))
     for (const { object } of parseYamlDocuments(text, file).objects) {
       expect(all(object), `${file}: ${ajv.errorsText(all.errors)}`).toBe(true);
       objects++;
@@ -30,6 +34,10 @@ test('every sample is as its schema says', () => {
   for (const { file, text } of meshFiles)
     expect(mesh(yamlOf(text)), `${file}: ${ajv.errorsText(mesh.errors)}`).toBe(true);
   expect(meshFiles.length).toBeGreaterThan(0);
+  const testFiles = samples.filter((one) => one.file.endsWith('.mesh-test.yaml'));
+  for (const { file, text } of testFiles)
+    expect(meshTest(yamlOf(text)), `${file}: ${ajv.errorsText(meshTest.errors)}`).toBe(true);
+  expect(testFiles.length).toBeGreaterThan(0);
 });
 
 const routes = (spec: unknown) => ({
@@ -81,6 +89,26 @@ test.each<[string, boolean]>([
   expect(parseMeshFile(text, '/nowhere/mesh.yaml', {}).ok).toBe(valid);
 });
 
+test.each<[string, boolean]>([
+  ['tests: [{from: web, request: GET http://api/, expect: {status: 200}}]', true],
+  ['tests: [{unreachable: from anyone to ledger}]', true],
+  ['tests: [{from: web, request: GET http://api/, expect: {stats: 200}}]', false],
+  ['tests: [{from: web, expect: {status: 200}}]', false],
+  ['test: []', false],
+])('file of tests and schema agree: %s', (text, valid) => {
+  expect(meshTest(yamlOf(text)), ajv.errorsText(meshTest.errors)).toBe(valid);
+  const directory = mkdtempSync(join(tmpdir(), 'ostria-schema-'));
+  try {
+    const file = join(directory, 'a.mesh-test.yaml');
+    writeFileSync(file, text);
+    const read = () => readTestFile(file);
+    if (valid) expect(read).not.toThrow();
+    else expect(read).toThrow('a.mesh-test.yaml:1:');
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
 test('the mesh file’s reader and its schema know the same keys', () => {
   const known = (text: string) => {
     const result = parseMeshFile(text, '/nowhere/mesh.yaml', {});
@@ -104,6 +132,7 @@ test('a directory holds every kind in each served version', () => {
     expect.arrayContaining([
       'all.json',
       'mesh.json',
+      'mesh-test.json',
       'core/service_v1.json',
       'networking.istio.io/virtualservice_v1.json',
       'networking.istio.io/virtualservice_v1beta1.json',

@@ -53,6 +53,9 @@ export function statePaths(directory: string) {
     controlPlane: at('control-plane'),
     controlPlaneConfig: at('control-plane.json'),
     logs: at('logs'),
+    /** Of a report that was opened: where objects stood in files, and what was found wrong, when it was made. */
+    reportedPlaces: at('reported-places.json'),
+    reportedChecks: at('reported-checks.json'),
     workloads: at('workloads'),
     workload: (instance: string) => at('workloads', instance),
   };

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { agentEnvironment } from '../../agent/agent-command.ts';
+import type { MeshHistory } from '../mesh-file/mesh-file.ts';
 import { buildId, programCommand } from '../programs.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import type { ProcessSpec } from './managed-process.ts';
@@ -62,6 +63,7 @@ export function controlPlaneSpec(plan: MeshPlan, paths: StatePaths, config: Supe
       ...['--trust-domain', plan.mesh.trustDomain],
       ...(plan.mesh.lazy ? ['--lazy'] : []),
       ...(plan.mesh.explainRefusals ? ['--explain-refusals'] : []),
+      ...historyFlag(plan.mesh.history),
       ...config.controlPlaneFlags,
     ],
     ...ownProgram(paths),
@@ -69,6 +71,13 @@ export function controlPlaneSpec(plan: MeshPlan, paths: StatePaths, config: Supe
     restart: { when: 'always' },
     stopGraceMs: 10_000,
   };
+}
+
+/** Of `--history`, whose parts stand in an order. */
+function historyFlag(history: MeshHistory): string[] {
+  if (Object.keys(history).length === 0) return [];
+  const { maxMiB = 64, maxDays = 7, maxChanges = 100_000 } = history;
+  return ['--history', [maxMiB, maxDays, maxChanges].join()];
 }
 
 const defaultDrainSeconds = 10;

@@ -12,6 +12,8 @@ export interface AdmissionRequest {
   namespace: string;
   name: string;
   user: User;
+  /** The program that asks, by its User-Agent: `kubectl`. */
+  agent: string;
   /** Absent for DELETE. Hooks may change it in place while mutating, and must not while validating. */
   object: ConfigObject | undefined;
   /** Absent for CREATE. Never to be changed. */

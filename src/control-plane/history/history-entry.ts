@@ -16,7 +16,7 @@ export interface HistoryChange {
   readonly replaced?: true;
   /** From the state before. With neither it is gone. */
   readonly delta?: JsonDelta;
-  /** Field manager of the write, where one is known. */
+  /** Field manager of the write, or the program that deleted it, where one is known. */
   readonly by?: string;
   /** Where it stands, of objects from files. */
   readonly file?: string;

@@ -7,13 +7,16 @@ import type { ListQuery, Point, State } from './read-history.ts';
 /** Changes in one answer, at most. */
 const mostListed = 5_000;
 
+/** What can be asked of the past. */
+export type Past = Pick<History, 'list' | 'difference' | 'objectsAt' | 'export'>;
+
 type Handler = (query: URLSearchParams) => Promise<unknown>;
 
 /**
  * What the authenticated API tells of the past. Points are revisions of the history (`revision=17`, `from=17`) or times
  * (`at=2026-11-27T14:00:00Z`, in ms since the epoch too: `at=1795803205354`).
  */
-export function historyPaths(history: History): Readonly<Record<string, Handler>> {
+export function historyPaths(history: Past): Readonly<Record<string, Handler>> {
   return {
     /** `?kinds=group/Kind,…&namespace=&name=&since=&until=&limit=`, newest first. */
     '/debug/history': (query): Promise<HistoryListing> => history.list(listQuery(query)),
@@ -27,6 +30,8 @@ export function historyPaths(history: History): Readonly<Record<string, Handler>
       const point = pointIn(query, query.has('revision') ? 'revision' : 'at');
       return encodeObjects(await history.objectsAt(point));
     },
+    /** The newest part of it, an `ExportedHistory`: for reports. */
+    '/debug/history/export': () => history.export(),
   };
 }
 

@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { makePrivateDirectory } from '../../kit/atomic-file.ts';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { exportHistory } from './export-history.ts';
 import type {
   HistoryChange,
   HistoryDifference,
@@ -65,6 +66,8 @@ export interface HistoryOptions {
   /** Every object in force now. */
   readonly present: () => Iterable<ObservedChange>;
   readonly warn: (message: string) => void;
+  /** Who asked for the deletion of an object (`group/Kind namespace/name`), where that is known. */
+  readonly deletedBy?: (id: string) => string | undefined;
   readonly now?: () => number;
   /** Appends to a log. Default: as a file is appended to. */
   readonly append?: (file: FileHandle, bytes: Buffer) => Promise<void>;
@@ -197,7 +200,8 @@ export class History {
     const old = this.#secrets.get(id);
     if (!object) {
       this.#secrets.delete(id);
-      return previous ? { kind, key } : undefined;
+      const by = this.#options.deletedBy?.(id);
+      return previous ? { kind, key, ...(by === undefined ? {} : { by }) } : undefined;
     }
     if (isSecret(id)) this.#secrets.set(id, nextSecretVersions(old ?? {}, previous, object));
     const before = previous && recordedForm(previous, old);
@@ -335,6 +339,11 @@ export class History {
 
   objectsAt(point: Point): Promise<{ state: State; moment: Moment }> {
     return this.#ask((known) => stateAt(this.#options.directory, known, point));
+  }
+
+  /** The newest part of it; see `exportHistory`. */
+  export(): Promise<Buffer> {
+    return this.#ask((known) => exportHistory(this.#options.directory, known));
   }
 
   /** One question after the other, and after what was recorded before it is written. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { ControlPlaneOptions } from '../options.ts';
+import type { Deletions } from './deletions.ts';
 import { History } from './history.ts';
 import type { ObservedChange } from './observed-change.ts';
 
@@ -7,6 +8,7 @@ import type { ObservedChange } from './observed-change.ts';
 export function keepHistory(
   { state, history: limits }: Pick<ControlPlaneOptions, 'state' | 'history'>,
   present: () => Iterable<ObservedChange>,
+  deletions: Deletions,
   log: { warn(message: string): void },
 ): History | undefined {
   if (state === undefined || limits?.bytes === 0) return undefined;
@@ -14,6 +16,7 @@ export function keepHistory(
     directory: join(state, 'history'),
     ...(limits ? { limits } : {}),
     present,
+    deletedBy: (id) => deletions.take(id),
     warn: (message) => log.warn(message),
   });
 }

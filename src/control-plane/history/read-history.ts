@@ -25,7 +25,7 @@ const isBefore = (moment: Moment, point: Point): boolean =>
   'revision' in point ? moment.revision <= point.revision : moment.at <= point.at;
 
 /** Does a change to a state. Throws where a delta does not fit: a file was damaged. */
-function applyChange(state: State, change: HistoryChange): void {
+export function applyChange(state: State, change: HistoryChange): void {
   const id = idOf(change);
   if (change.object) state.set(id, change.object);
   else if (change.delta) state.set(id, applyDelta(state.get(id), change.delta) as ConfigObject);

@@ -1,5 +1,5 @@
 // Tools around a mesh. What istioctl says on the wire to a mesh, request by request; and, where it is there (at night it is built), the program itself.
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { fromBinary } from '@bufbuild/protobuf';
@@ -298,6 +298,23 @@ describe('a report', () => {
     expect((await open('ps')).stdout).toContain('helloworld-v1-0');
   });
 
+  test('knows the past, where things stood, and what was found on its machine', async () => {
+    const open = (...args: string[]) => mesh.ostria.run(['open', file, '--', ...args]);
+    const [past, difference, explained, doctor, change] = await Promise.all([
+      open('history', 'gateways'),
+      open('diff', '1', '-o', 'json', '--object', 'gateways'),
+      open('explain', '--from', 'ingress', 'http://hello.example/hello', '--at', 'now'),
+      open('doctor'),
+      open('proxy-config', 'log', 'helloworld-v1-0', '--level', 'debug'),
+    ]);
+    expect(past.stdout, past.stderr).toMatch(/created +Gateway default\/helloworld-gateway +ostria/);
+    expect(JSON.parse(difference.stdout)).toMatchObject([{ key: 'default/helloworld-gateway' }]);
+    expect(explained.stdout, explained.stderr).toContain('samples/helloworld/gateway.yaml:');
+    expect(doctor.stdout).toMatch(/^machine of the report \(linux /);
+    expect(change.code).toBe(1);
+    expect(change.stderr).toContain('this is a report');
+  });
+
   test('what is no report is refused', async () => {
     const other = join(mesh.ostria.home, 'other.tar.gz');
     writeFileSync(other, 'nothing of the kind');
@@ -305,6 +322,32 @@ describe('a report', () => {
     expect(code).toBe(3);
     expect(stderr).toContain('is no report of ostria bug-report');
   });
+});
+
+test('a mesh on another machine is asked through its API: Envoys, their logs of calls, and a report', async () => {
+  const elsewhere = mkdtempSync(join(mesh.ostria.home, 'elsewhere-'));
+  const kubeconfig = join(elsewhere, 'kubeconfig');
+  copyFileSync(mesh.state('kubeconfig'), kubeconfig);
+  const ask = (...args: string[]) => mesh.ostria.run(args, { env: { OSTRIA_HOME: elsewhere } });
+  const at = ['--kubeconfig', kubeconfig];
+  await fetch(`${mesh.ingress}/nothing-here`);
+  const [clusters, status, levels, unknown] = await Promise.all([
+    ask('proxy-config', 'clusters', 'helloworld-v1', ...at),
+    ask('proxy-status', 'helloworld-v1', ...at),
+    ask('proxy-config', 'log', 'helloworld-v1-0', '--level', 'http:warning', '-o', 'json', ...at),
+    ask('proxy-config', 'log', 'helloworld-v1-0', '--level', 'nonsense:debug', ...at),
+  ]);
+  expect(clusters.stdout, clusters.stderr).toContain('httpbin.default.svc.cluster.local');
+  expect(status.stdout, status.stderr).toContain('all held as they were sent');
+  expect(JSON.parse(levels.stdout)).toMatchObject({ http: 'warning' });
+  expect(unknown.code).toBe(2);
+  expect(unknown.stderr).toContain('Envoy has no logger of that name');
+  await expect
+    .poll(async () => (await ask('logs', '--failed', ...at)).stdout, { timeout: 30_000, interval: 1_000 })
+    .toContain('/nothing-here → 404');
+  const file = join(elsewhere, 'report.tar.gz');
+  const made = await ask('bug-report', '--file', file, '-o', 'json', ...at);
+  expect(JSON.parse(made.stdout), made.stderr).toMatchObject({ leftOut: [] });
 });
 
 test('doctor finds nothing wrong with a mesh that is well, and says what is', async () => {

@@ -130,6 +130,7 @@ async function runHooks(
       namespace: stored.ref.namespace,
       name: stored.ref.name,
       user: context.user,
+      agent: context.agent,
       object: undefined,
       old: stored.object,
       dryRun: options.dryRun,

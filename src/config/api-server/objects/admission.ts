@@ -37,6 +37,7 @@ export async function admit(context: RequestContext, input: AdmissionInput): Pro
     namespace: input.object.metadata.namespace ?? '',
     name: input.object.metadata.name,
     user: context.user,
+    agent: context.agent,
     object: verdict.object,
     old,
     dryRun: input.dryRun,
