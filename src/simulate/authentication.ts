@@ -117,7 +117,9 @@ function ask(walk: Walk, name: string, provider: JwtProvider | undefined, call: 
     const { iss } = call.claims;
     if (provider.issuer !== '' && iss !== undefined && iss !== provider.issuer)
       return { status: tokenFailures.issuer, provider: name };
-    accept(walk, provider, call.claims, {});
+    // No token without its issuer passes where one is asked for.
+    const issuer = iss === undefined && provider.issuer !== '' ? { iss: provider.issuer } : {};
+    accept(walk, provider, { ...issuer, ...call.claims }, {});
     return { status: 'ok', provider: name };
   }
   const tokens = tokensFor(provider, call);

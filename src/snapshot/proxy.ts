@@ -35,6 +35,8 @@ export interface ExplicitCapture {
   /** Inbound: service port → { listen: the sidecar's port that peers call (mTLS), app: the application's own port }. */
   readonly inbound: readonly {
     readonly servicePort: number;
+    /** What policies call the port. Default: the service's. */
+    readonly workloadPort?: number;
     readonly listen: number;
     readonly app: number;
     readonly protocol?: string;

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type ParsedObject, parseYamlDocuments, type YamlProblem } from '../../config/yaml-documents.ts';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { isTestFile } from '../mesh-tests/is-test-file.ts';
 
 export interface CollectedObjects {
   readonly objects: readonly ParsedObject[];
@@ -45,7 +46,7 @@ function filesOf(path: string, recursive: boolean): string[] {
   }
   if (!isDirectory) return [path];
   const entries = readdirSync(path, { withFileTypes: true, recursive })
-    .filter((entry) => !entry.isDirectory() && configurationFile.test(entry.name))
+    .filter((entry) => !entry.isDirectory() && configurationFile.test(entry.name) && !isTestFile(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
   if (entries.length > mostFiles)

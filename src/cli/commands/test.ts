@@ -45,8 +45,9 @@ Examples:
 
 With --real-envoy each case's request is sent by its caller's sidecar (or to its gateway) through stock Envoys with mutual TLS, on
 loopback ports, to stand-in applications. Nothing leaves this machine, and everything is ended afterwards. At most 24 Envoys run: cases
-that would need more, that need a token, TLS at a gateway, HTTP/2 or TCP, another identity (as), a caller without a sidecar, or a place
-outside the mesh are checked on files alone, and so are timeouts, retries, identities and unreachable: it is said of each.
+that would need more, or a place outside the mesh, an external authorizer, or a fault for a share of the requests, are checked on files alone,
+and so are timeouts, retries and unreachable: it is said of each. Tokens (claims) are signed by a key of the run, identities (as) proved
+by certificates of its own authority.
 
 Ends with 0 if everything is as expected, with 1 if something is not, and with 3 if a file does not read.`,
     )

@@ -9,6 +9,7 @@ import { prove } from '../../prove/prove.ts';
 import { sourceWords } from '../explain/format-explanation.ts';
 import { type ModelSource, modelOf, sourceOfFiles } from '../explain/model-source.ts';
 import { requestWords, sentence } from '../plan/format-impact.ts';
+import { isTestFile } from './is-test-file.ts';
 import type { EnvoyRun, OnEnvoy } from './on-envoy/run-on-envoy.ts';
 import { readTestFile, type TestCase, type TestFile } from './read-test-file.ts';
 
@@ -49,7 +50,6 @@ interface Tested {
   readonly model: Model;
 }
 
-const testFile = /\.mesh-test\.ya?ml$/;
 const mostFiles = 2000;
 
 /** Files named, and every `*.mesh-test.yaml` below directories. */
@@ -64,7 +64,7 @@ export function findTestFiles(paths: readonly string[]): string[] {
     if (!directory) return [path];
     const found = readdirSync(path, { withFileTypes: true, recursive: true })
       .filter(
-        (entry) => entry.isFile() && testFile.test(entry.name) && !entry.parentPath.includes('node_modules'),
+        (entry) => entry.isFile() && isTestFile(entry.name) && !entry.parentPath.includes('node_modules'),
       )
       .map((entry) => join(entry.parentPath, entry.name))
       .sort();

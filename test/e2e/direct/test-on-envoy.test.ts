@@ -1,11 +1,12 @@
 // `ostria test --real-envoy`: the assertions of test files through stock Envoys, and what differs from the prediction is told.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestResult } from '../../../src/cli/mesh-tests/run-tests.ts';
+import { opensslCertificate } from '../../support/authority.ts';
 import { type Ostria, openOstria, root } from '../../support/ostria.ts';
 
 let ostria: Ostria;
@@ -188,8 +189,37 @@ test('routes, headers and policies are seen; what the prediction cannot know is 
     expect(tea?.envoy?.differences).toEqual(['status 418 on Envoy, reaches ledger.default predicted']);
     expect(results.get('split')?.envoy).toMatchObject({ notChecked: [], differences: [] });
     expect(results.get('rewritten')?.envoy).toMatchObject({ requests: 1, notChecked: ['timeout'] });
-    expect(results.get('token')?.envoy?.skipped).toContain('needs a token of an issuer');
+    expect(results.get('token')?.envoy).toEqual({ requests: 1, notChecked: [], differences: [] });
     expect(code).toBe(1);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('gRPC, bytes, TLS, tokens and other identities are sent as well', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ostria-cases-'));
+  try {
+    cpSync(join(root, 'test/support/every-kind'), directory, { recursive: true });
+    const { certificate, key } = opensslCertificate({
+      directory,
+      name: 'shop',
+      ca: false,
+      names: ['shop.example'],
+    });
+    const secret = {
+      ...{ apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls' },
+      metadata: { name: 'shop', namespace: 'istio-system' },
+      stringData: { 'tls.crt': certificate, 'tls.key': key, 'ca.crt': certificate },
+    };
+    writeFileSync(join(directory, 'secret.yaml'), JSON.stringify(secret));
+    const { code, stdout } = await run([directory, '-o', 'json']);
+    const results = JSON.parse(stdout) as TestResult[];
+    const plain = { requests: 1, notChecked: [], differences: [] };
+    expect(results.map(({ name, ok, envoy }) => [name, ok, envoy])).toEqual(
+      results.map(({ name }) => [name, true, plain]),
+    );
+    expect([results.length, code]).toEqual([18, 0]);
+    expect(envoys()).toEqual([]);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -4,30 +4,34 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findEnvoy } from '../../../agent/envoy-binary.ts';
-import { createAuthority, createSelfSigned } from '../../../ca/authority.ts';
+import { type CertificateAuthority, createAuthority, createSelfSigned } from '../../../ca/authority.ts';
 import { identityOf } from '../../../explain/hop.ts';
 import type { Question } from '../../../explain/question.ts';
 import { systemClock } from '../../../kit/clock.ts';
 import { CodedError, messageOf } from '../../../kit/coded-error.ts';
 import { pooled } from '../../../kit/pooled.ts';
 import type { Model } from '../../../model/model.ts';
-import { ask } from '../../../request-space/journey.ts';
+import type { Journey } from '../../../request-space/journey.ts';
 import { createLedger } from '../../../xds/ledger.ts';
 import { createXdsServer } from '../../../xds/server.ts';
 import { type ModelSource, modelOf } from '../../explain/model-source.ts';
 import { type Application, type Arrived, startApplication } from './application.ts';
+import { withTestRoot } from './client-trust.ts';
+import { departures } from './departures.ts';
 import { allocate, type Involved, proxiesAmong } from './involved.ts';
+import { issuePair } from './key-pair.ts';
 import { meshSource } from './mesh-source.ts';
 import type { Answer } from './observe.ts';
+import { startRunningProxies } from './running-proxies.ts';
 import { sendRequest } from './send-request.ts';
-import { startProxy } from './start-proxy.ts';
+import { createTestTokens } from './test-tokens.ts';
 
 /** Workloads of a model with real Envoys beside them, on loopback ports of this machine. */
 export interface EnvoyMesh {
   readonly version: string;
   readonly proxies: number;
-  /** Sends the request of a question through its caller's proxy, `count` times. */
-  send(question: Question, count: number): Promise<Answer[]>;
+  /** Sends the request of a question, whose journey was predicted, through its caller's proxy, `count` times. */
+  send(question: Question, journey: Journey, count: number): Promise<Answer[]>;
   /** Updates that Envoys refused. */
   readonly refusals: readonly string[];
   stop(): Promise<void>;
@@ -37,7 +41,6 @@ export interface EnvoyMesh {
 const sentAtOnce = 16;
 /** After this no further requests of a question begin: a fault that delays each would take for ever. */
 const samplingMs = 15_000;
-const startsAtOnce = 4;
 
 const silent = { info: () => undefined, warn: () => undefined, debug: () => undefined };
 
@@ -78,16 +81,15 @@ async function start(
   const envoy = await findEnvoy({ log });
   const directory = await mkdtemp(join(tmpdir(), 'ostria-test-'));
   stops.push(() => rm(directory, { recursive: true, force: true }));
+  const { trustDomain } = model.mesh;
+  const authority = await createAuthority(await createSelfSigned({ organization: trustDomain }));
   const arrivals = new Map<string, Arrived>();
-  const applications = new Map<string, Application>();
-  for (const key of involved.keys()) {
-    const application = await startApplication(key, (id, request) => arrivals.set(id, request));
-    applications.set(key, application);
-    stops.push(() => application.close());
-  }
+  const applications = await startApplications(model, involved, authority, arrivals, stops);
   const { captures, places } = await allocate(model, involved, applications);
+  const tokens = createTestTokens();
   const captured = modelOf({
     ...source,
+    objects: withTestRoot(tokens.accepted(source.objects), authority.root),
     options: { ...source.options, captures: new Map([...(source.options.captures ?? []), ...captures]) },
   });
   const nowhere = await startNowhere();
@@ -109,45 +111,39 @@ async function start(
   });
   await xds.start();
   stops.push(() => xds.stop(0));
-  const { trustDomain } = captured.mesh;
-  const authority = await createAuthority(await createSelfSigned({ organization: trustDomain }));
-  const beside = [...involved.keys()].flatMap((key) => {
-    const at = captured.workloads.get(key);
-    return at?.proxy ? [{ at, proxy: at.proxy }] : [];
-  });
-  log(`Starting ${beside.length} of Envoy ${envoy.version}`);
-  const failures: unknown[] = [];
-  await pooled(beside, startsAtOnce, async ({ at, proxy }, index) => {
-    if (signal.aborted || failures.length > 0) return;
-    const running = await startProxy({
-      signal,
-      envoy: envoy.path,
-      directory,
-      name: String(index),
-      proxy,
-      identity: identityOf(trustDomain, at),
-      authority,
-      xds: { port: [...xds.ports.values()][0] ?? 0, token },
-    }).catch((error) => void failures.push(error));
-    if (running) stops.push(() => running.stop());
-  });
-  // Thrown only now: all that were started are known, and are ended.
-  if (signal.aborted) throw new CodedError('Interrupted', 'interrupted: all Envoys of the test are ended');
-  if (failures.length > 0) throw failures[0];
+  const running = await startRunningProxies(
+    [...involved.keys()].flatMap((key) => {
+      const at = captured.workloads.get(key);
+      return at?.proxy ? [{ key, proxy: at.proxy, identity: identityOf(trustDomain, at) }] : [];
+    }),
+    { signal, envoy, directory, authority, xds: { port: [...xds.ports.values()][0] ?? 0, token }, log },
+    stops,
+  );
   return {
     version: envoy.version,
     proxies: proxiesAmong(model, involved.keys()),
     refusals,
-    async send(question, count) {
-      const asked = ask(captured, question);
-      const hop = asked.ok ? asked.journey.passed[0]?.hop : undefined;
-      if (!hop) throw new CodedError('RequestNotSent', `nothing takes ${question.url} from ${question.from}`);
-      const absolute = hop.call.port === hop.proxy.explicit?.httpProxy;
+    async send(question, journey, count) {
+      const departing = departures(captured, question, journey, places);
+      if (departing.length === 0)
+        throw new CodedError('RequestNotSent', `nothing takes ${question.url} from ${question.from}`);
+      const {
+        sidecar,
+        identity,
+        workloads,
+        message: bare,
+        ...way
+      } = departing[0] as (typeof departing)[number];
+      if (sidecar !== undefined && identity !== undefined) await running.become(sidecar, identity);
+      const message = question.claims ? tokens.carry(captured, workloads, bare, question.claims) : bare;
+      const pair =
+        sidecar === undefined && identity !== undefined ? await issuePair(authority, identity) : undefined;
       const until = systemClock.now() + samplingMs;
       arrivals.clear();
       const answers = await pooled(Array.from({ length: count }), sentAtOnce, async (_, index) => {
         if (signal.aborted || (index > 0 && systemClock.now() > until)) return undefined;
-        const reply = await sendRequest(hop.call, absolute);
+        const port = departing[index % departing.length]?.port ?? way.port;
+        const reply = await sendRequest({ ...way, port, message, ...(pair ? { pair } : {}) });
         const arrived = arrivals.get(reply.arrival ?? '');
         return { ...reply, ...(arrived ? { arrived } : {}) };
       });
@@ -155,6 +151,25 @@ async function start(
     },
     stop,
   };
+}
+
+async function startApplications(
+  { mesh, workloads }: Model,
+  involved: Involved,
+  authority: CertificateAuthority,
+  arrivals: Map<string, Arrived>,
+  stops: (() => Promise<unknown>)[],
+): Promise<Map<string, Application>> {
+  const applications = new Map<string, Application>();
+  for (const key of involved.keys()) {
+    const at = workloads.get(key);
+    if (!at) continue;
+    const pair = await issuePair(authority, identityOf(mesh.trustDomain, at));
+    const application = await startApplication(key, pair, (id, request) => arrivals.set(id, request));
+    applications.set(key, application);
+    stops.push(() => application.close());
+  }
+  return applications;
 }
 
 /** Where everything leads that has no place in the test: it takes connections and ends them. */

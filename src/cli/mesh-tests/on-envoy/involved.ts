@@ -6,14 +6,14 @@ import { objectsOfKind } from '../../../model/model-objects.ts';
 import type { Endpoint } from '../../../registry/service.ts';
 import type { Journey } from '../../../request-space/journey.ts';
 import { endpointsByWorkload, endpointsKind } from '../../../snapshot/kinds.ts';
-import type { ExplicitCapture } from '../../../snapshot/proxy.ts';
+import type { ExplicitCapture, MeshProxy } from '../../../snapshot/proxy.ts';
 import type { Application } from './application.ts';
 import { loopbackPorts } from './loopback-ports.ts';
 
 /** Envoys of one run at most: each is a process of some 40 MB. */
 export const mostProxies = 24;
 
-/** Workloads that requests need, and the `host:port` that each calls. */
+/** Workloads that requests need, and what each calls: `http host:port`, or `bytes host:port` where no HTTP proxy could be asked. */
 export type Involved = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Who takes part in a request: who sends it, whom it passes, where it may end, and everybody else behind the service it names. */
@@ -31,7 +31,8 @@ export function involvedIn(model: Model, question: Question, { passed, leaves }:
   const calls = add(at.key);
   const { service } = resolveTarget(model, url.value.host, outside ? '' : at.workload.namespace);
   if (service && !outside) {
-    calls.add(`${service.hostname}:${url.value.port}`);
+    const spoken = url.value.scheme === 'http' ? 'http' : 'bytes';
+    calls.add(`${spoken} ${service.hostname}:${url.value.port}`);
     const key = `${service.namespace}/${service.hostname}`;
     for (const one of model.world.get(endpointsKind, key)?.endpoints ?? [])
       if (one.servicePort === url.value.port) add(`${one.namespace}/${one.workload}`);
@@ -84,12 +85,17 @@ export async function allocate(
         places.set(`${one}:${port}`, proxy ? listenFor(servicePort) : app);
     if (!proxy) continue;
     captures.set(key, {
-      // Where the kernel redirects, applications name hosts themselves: as to an HTTP proxy. Ports of their own put the full name.
-      outbound: Object.fromEntries((proxy.explicit ? [...calls] : []).map((call) => [call, take()])),
+      outbound: Object.fromEntries(portsOf(proxy, calls).map((call) => [call, take()])),
       inbound:
         proxy.type === 'router'
           ? []
-          : [...local].map(([servicePort, listen]) => ({ servicePort, listen, app })),
+          : [...local].map(([servicePort, listen]) => ({
+              servicePort,
+              // Where the kernel redirects, policies know the port that the application listens on.
+              ...(proxy.explicit ? {} : workloadPortOf(endpoints, servicePort)),
+              listen,
+              app,
+            })),
       httpProxy: proxy.type === 'router' ? 0 : take(),
       ...(proxy.type === 'router'
         ? { gateway: Object.fromEntries([...local].map(([port, listen]) => [String(port), listen])) }
@@ -97,6 +103,18 @@ export async function allocate(
     });
   }
   return { captures, places };
+}
+
+/** Where the kernel redirects, applications name hosts themselves: as to an HTTP proxy. Ports of their own put the full name. */
+function portsOf(proxy: MeshProxy, calls: ReadonlySet<string>): string[] {
+  const all = [...calls].map((call) => call.split(' ') as [spoken: string, to: string]);
+  const needed = all.filter(([spoken]) => spoken === 'bytes' || proxy.explicit);
+  return [...new Set(needed.map(([, to]) => to))];
+}
+
+function workloadPortOf(endpoints: readonly Endpoint[], servicePort: number): { workloadPort?: number } {
+  const workloadPort = endpoints.find((one) => one.servicePort === servicePort)?.port;
+  return workloadPort === undefined ? {} : { workloadPort };
 }
 
 function endpointsOf({ world }: Model, key: string): Endpoint[] {

@@ -47,7 +47,7 @@ export function observe(predicted: Checked, answers: readonly Answer[]): Observe
   return {
     checked: {
       ...predicted,
-      journey: { ...journey, leaves },
+      journey: { ...journey, leaves, passed: passedAs(predicted, answers) },
       outcome: { ...outcome, arrivals, ...(location === undefined ? {} : { redirect: location }) },
     },
     differences: [
@@ -106,6 +106,36 @@ function seenLeaf([first]: readonly Answer[], percent: number, predicted: Leaf |
     cluster: '',
     end: { outcome, reason: `Envoy answers with ${status}`, flags: [], ...(status > 0 ? { status } : {}) },
   };
+}
+
+/** The servers' side of the journey with the callers whom their sidecars saw. */
+function passedAs(
+  { journey: { passed } }: Checked,
+  answers: readonly Answer[],
+): Checked['journey']['passed'] {
+  const server = passed.find(({ hop }) => hop.role === 'server');
+  const arrived = answers.flatMap((answer) => answer.arrived ?? []);
+  if (!server || arrived.length === 0) return passed;
+  const { identity: _, ...call } = server.hop.call;
+  const seen = new Set(arrived.map(({ headers }) => callerOf(headers)));
+  return [
+    ...passed.filter(({ hop }) => hop.role !== 'server'),
+    ...[...seen].map((identity) => ({
+      ...server,
+      hop: {
+        ...server.hop,
+        call:
+          identity === undefined
+            ? { ...call, tls: 'plaintext' as const }
+            : { ...call, tls: 'mtls' as const, identity },
+      },
+    })),
+  ];
+}
+
+/** Whose certificate the connection was made with: the last element is the server's own sidecar's. */
+function callerOf(headers: Readonly<Record<string, string>>): string | undefined {
+  return [...(headers['x-forwarded-client-cert'] ?? '').matchAll(/\bURI=([^;,]+)/g)].at(-1)?.[1];
 }
 
 function arrivalOf({ question }: Checked, { host, path, headers }: Arrived): Arrival {

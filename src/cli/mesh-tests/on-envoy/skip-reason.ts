@@ -1,19 +1,24 @@
 import { findCaller } from '../../../explain/caller.ts';
 import type { Question } from '../../../explain/question.ts';
-import { parseTarget } from '../../../explain/target.ts';
+import { parseTarget, resolveTarget } from '../../../explain/target.ts';
 import type { Model } from '../../../model/model.ts';
-import { objectsOfKind } from '../../../model/model-objects.ts';
 import type { Journey } from '../../../request-space/journey.ts';
+
+/** Protocols whose filters take nothing but their own words. */
+const ownWords: readonly string[] = ['Mongo', 'Redis', 'Thrift', 'Dubbo', 'ZooKeeper', 'MySQL', 'UDP'];
 
 /** Why a request cannot be sent through real Envoys here; undefined: it can. */
 export function skipReason(model: Model, question: Question, journey: Journey): string | undefined {
   const target = parseTarget(question.url);
   const caller = findCaller(model, question.from);
   if (!target.ok || !caller.ok) return 'it cannot be asked about';
-  if (target.value.scheme !== 'http' || target.value.http2) return 'only http:// is sent';
-  if (question.claims) return `needs a token of ${issuersOf(model)}, whose signing key only they have`;
-  if (question.as !== undefined) return 'only the own identity of a workload is proved';
-  if (!caller.value.at.proxy) return `${question.from} has no sidecar`;
+  const { at, outside } = caller.value;
+  if (question.as !== undefined && !at.proxy) return `${question.from} has no sidecar to prove who it is`;
+  if (question.address !== undefined) return 'every connection of a test comes from this machine';
+  const { service } = resolveTarget(model, target.value.host, outside ? '' : at.workload.namespace);
+  const spoken = service?.ports.find(({ port }) => port === target.value.port)?.protocol;
+  if (target.value.scheme !== 'http' && spoken !== undefined && ownWords.includes(spoken))
+    return `it speaks ${spoken}, which is not sent`;
   const strange = journey.passed.find(
     ({ hop }) => hop.proxy.type !== 'sidecar' && hop.proxy.type !== 'router',
   );
@@ -27,14 +32,4 @@ export function skipReason(model: Model, question: Question, journey: Journey): 
   if (journey.leaves.some(({ end, workload }) => end.outcome === 'delivered' && workload === undefined))
     return 'it leaves the mesh, and no test leaves the machine';
   return undefined;
-}
-
-function issuersOf(model: Model): string {
-  const issuers = [...objectsOfKind(model.objects, 'security.istio.io/RequestAuthentication')].flatMap(
-    ({ spec }) =>
-      ((spec as { jwtRules?: { issuer?: string }[] } | undefined)?.jwtRules ?? []).flatMap(
-        ({ issuer }) => issuer ?? [],
-      ),
-  );
-  return [...new Set(issuers)].join(' or ') || 'an issuer';
 }

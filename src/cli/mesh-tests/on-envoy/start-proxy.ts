@@ -1,18 +1,17 @@
 import { spawn } from 'node:child_process';
-import { createPublicKey, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createAgentLog } from '../../../agent/agent-log.ts';
 import { startSdsServer } from '../../../agent/sds-server.ts';
-import type { CertificateAuthority } from '../../../ca/authority.ts';
-import { createKey } from '../../../ca/certificate-signing-request.ts';
 import { adsBootstrap } from '../../../kit/ads-bootstrap.ts';
 import { systemClock } from '../../../kit/clock.ts';
 import { CodedError, messageOf } from '../../../kit/coded-error.ts';
 import { http } from '../../../kit/node-http.ts';
 import { type ProcessId, processId, signalProcess } from '../../../kit/process-id.ts';
 import type { MeshProxy } from '../../../snapshot/proxy.ts';
+import type { KeyPair } from './key-pair.ts';
 
 export interface ProxyOptions {
   /** Aborted: the wait ends, and so does the proxy. */
@@ -23,9 +22,10 @@ export interface ProxyOptions {
   readonly directory: string;
   readonly name: string;
   readonly proxy: MeshProxy;
-  /** SPIFFE URI that its certificate proves. */
-  readonly identity: string;
-  readonly authority: CertificateAuthority;
+  /** What it proves its identity with. */
+  readonly pair: KeyPair;
+  /** PEM. */
+  readonly trustedRoots: string;
   readonly xds: { readonly port: number; readonly token: string };
 }
 
@@ -38,18 +38,15 @@ const termMs = 2_000;
 
 /** Starts a stock Envoy for a workload and waits until it serves. Throws `EnvoyNotReady` with what its log says. */
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
-  const { envoy, directory, name, authority, identity } = options;
+  const { envoy, directory, name, pair, trustedRoots } = options;
   const file = (suffix: string) => join(directory, `${name}.${suffix}`);
-  const key = await createKey();
-  const publicKey = createPublicKey(key).export({ type: 'spki', format: 'der' });
-  const issued = await authority.issue({ publicKey, uris: [identity] });
   const sds = await startSdsServer(
     file('sds'),
     createAgentLog('error', () => undefined),
   );
   sds.set([
-    { name: 'default', certificateChain: `${issued.certificate}${issued.intermediates}`, key },
-    { name: 'ROOTCA', trustedRoots: authority.root },
+    { name: 'default', certificateChain: pair.certificate, key: pair.key },
+    { name: 'ROOTCA', trustedRoots },
   ]);
   await writeFile(file('json'), JSON.stringify(bootstrapOf(options, file('sds'), file('admin'))), {
     mode: 0o600,

@@ -25,6 +25,8 @@ import { boundTo, captureOf, captureOrigin, loopbacksOf } from './capture.ts';
 
 interface Inbound {
   readonly servicePort: number;
+  /** As policies call it. */
+  readonly port: number;
   readonly listen: number;
   readonly app: number;
   readonly protocol: Protocol;
@@ -48,7 +50,7 @@ const inboundMappings = defineQuery('explicit.inbound', (view): readonly Key[] =
   const sidecar = view.call(sidecarFor);
   const ingress = view.call(ingressListeners, sidecar);
   const seen = new Set<number>();
-  return mappings.flatMap(({ servicePort, listen, app, protocol }) => {
+  return mappings.flatMap(({ servicePort, workloadPort, listen, app, protocol }) => {
     if (seen.has(servicePort)) return [];
     seen.add(servicePort);
     const service = own.find((candidate) => candidate.servicePort === servicePort)?.service ?? '';
@@ -57,6 +59,7 @@ const inboundMappings = defineQuery('explicit.inbound', (view): readonly Key[] =
     const declared = view.call(portsOf, service).find((port) => port.port === servicePort)?.protocol;
     const entry: Inbound = {
       servicePort,
+      port: workloadPort ?? servicePort,
       listen,
       app,
       protocol: said ?? declared ?? parseProtocol(protocol ?? ''),
@@ -77,7 +80,7 @@ function planInboundListener(view: View, text: Key, demand: Key, loopbacks: Key)
   const entry = JSON.parse(text) as Inbound;
   const ingress = ingressOf(view, entry);
   const origin = ingress?.origin ?? view.get(serviceKind, entry.service)?.origin ?? captureOrigin;
-  const { servicePort, protocol } = entry;
+  const { port, protocol } = entry;
   const tls = ingress?.tls ? { tls: ingress.tls } : {};
   return listenerPlan({
     name: `inbound_${on.address}_${entry.listen}`,
@@ -86,12 +89,7 @@ function planInboundListener(view: View, text: Key, demand: Key, loopbacks: Key)
     direction: 'inbound',
     bind: true,
     originalDestination: false,
-    chains: inboundChains(
-      view,
-      { port: servicePort, protocol, origin, allocated: true, ...tls },
-      {},
-      parseDemand(demand),
-    ),
+    chains: inboundChains(view, { port, protocol, origin, allocated: true, ...tls }, {}, parseDemand(demand)),
     detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
     origin,
   });
@@ -113,7 +111,7 @@ function planInboundCluster(view: View, text: Key, loopbacks: Key): ClusterPlan 
   const service = view.get(serviceKind, entry.service);
   const ingress = ingressOf(view, entry);
   const plan = clusterPlan({
-    name: inboundCluster(entry.servicePort),
+    name: inboundCluster(entry.port),
     direction: 'inbound',
     discovery: { type: 'static', localities: targetOf(entry, ingress, loopbacks) },
     protocol: spokenTo(entry),
