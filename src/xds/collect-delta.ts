@@ -23,6 +23,7 @@ export function collectDelta(stream: StreamState, watch: Watch): Draft | undefin
 
 /** The next part of a rejected response, at its present versions and as far as the gate allows. */
 export function takeTrial(stream: StreamState, watch: Watch, gate: RouteGate | undefined): Draft | undefined {
+  if (watch.trials.length === 0) return undefined;
   const map = mapOf(stream, watch.typeUrl);
   const isAllowed = (resource: Resource): boolean =>
     !gate || gate.open || gate.allows(resource, watch.held.get(resource.name) !== undefined);

@@ -182,8 +182,13 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     } else if (first || isCurrent) subscribeSotw(this, watch, request, first);
     if (first && watch.typeUrl === typeUrls.endpoints) this.#takeEarlyEndpoints(watch);
     if (hasWork(this, watch)) watch.oldest ??= this.views.revision;
-    this.#context.queue.add(this);
+    if (this.#mayAdvance) this.#context.queue.add(this);
     this.#context.ledger.progress(this);
+  }
+
+  /** Most requests acknowledge the last thing that there was to send. */
+  get #mayAdvance(): boolean {
+    return this.#order.some((watch) => watch.retiring.size > 0 || (!watch.inFlight && hasWork(this, watch)));
   }
 
   /** Takes out the names that wait for the compile. */

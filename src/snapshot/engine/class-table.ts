@@ -12,7 +12,7 @@ export class ClassTable {
   /** Classes without members, oldest first. */
   readonly #empty = new Set<RootClass>();
   failuresChanged = false;
-  /** Counts the deaths of classes: views over several of them are made anew. */
+  /** Counts the deaths of classes and the types that collections came to make: views over several classes are made anew. */
   epoch = 0;
   readonly #evaluator: Evaluator;
   /** Classes that this round of `compact` has still to look at. */
@@ -92,6 +92,15 @@ export class ClassTable {
     this.#evaluator.garbage.held(entry);
   }
 
+  /** A collection makes resources of these types. */
+  noteTypes(root: Root, typeUrls: Iterable<string>): void {
+    for (const typeUrl of typeUrls) {
+      if (root.types.has(typeUrl)) continue;
+      root.types.add(typeUrl);
+      this.epoch++;
+    }
+  }
+
   register(item: RootClass, mask: Mask, projection: Projection): RootClass {
     const { root } = item;
     item.mask = mask;
@@ -161,7 +170,7 @@ export class ClassTable {
       for (const proxy of [...item.members]) {
         this.exit(item, proxy);
         this.enter(twin, proxy);
-        proxy.visible[item.root.index] = twin;
+        proxy.see(twin);
       }
       this.bury(item, (entry) => this.#evaluator.garbage.unlink(entry, item));
     }

@@ -34,9 +34,8 @@ export class Commit {
       this.#tellStayed(item, deltas);
     }
     for (const item of touched) {
-      for (const proxy of item.movedIn.keys()) proxy.visible[item.root.index] = item;
-      if (item.splitFrom !== undefined)
-        for (const proxy of item.members) proxy.visible[item.root.index] = item;
+      for (const proxy of item.movedIn.keys()) proxy.see(item);
+      if (item.splitFrom !== undefined) for (const proxy of item.members) proxy.see(item);
       item.publish();
     }
     return deltas;

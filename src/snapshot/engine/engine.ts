@@ -1,4 +1,3 @@
-import { getOrMake } from '../../kit/maps.ts';
 import type { MeshConfig } from '../../registry/mesh-config.ts';
 import { deepFreeze } from '../deep-freeze.ts';
 import type { MeshProxy } from '../proxy.ts';
@@ -7,14 +6,13 @@ import type { Collection } from '../query.ts';
 import type { Resource } from '../resource.ts';
 import type { Trial } from '../trial.ts';
 import { World, type WorldChange } from '../world.ts';
+import { ClassViews, noResources } from './class-views.ts';
 import { Commit } from './commit.ts';
 import { Evaluator } from './evaluator.ts';
 import { collectFailures } from './failures.ts';
 import { ProxyState } from './masks.ts';
-import type { RootClass } from './root-class.ts';
 import { Roots, type Steps } from './roots.ts';
 import { type EngineStats, engineStats } from './stats.ts';
-import { UnionMap } from './union-map.ts';
 
 export interface EngineOptions {
   /** Every resource of a proxy comes from these. The names of one type must be unique over all of them. */
@@ -79,8 +77,6 @@ const prepareSliceMs = 10;
 /** Items looked at in one `collect`. */
 const compactionBudget = 50_000;
 
-const noResources: ReadonlyMap<string, Resource> = new Map();
-
 /** The incremental compile: see docs/architecture.md. */
 export function createEngine(options: EngineOptions): Engine {
   return new IncrementalEngine(options);
@@ -91,6 +87,7 @@ class IncrementalEngine implements Engine {
   readonly proxies = new Map<string, MeshProxy>();
   readonly #evaluator = new Evaluator(this.world);
   readonly #roots: Roots;
+  readonly #views: ClassViews;
   readonly #options: EngineOptions;
   readonly #clock: () => number;
   readonly #proxies = new Map<string, ProxyState>();
@@ -106,11 +103,6 @@ class IncrementalEngine implements Engine {
   #lastPush: Push | undefined;
   readonly #pushListeners = new Set<(push: Push) => void>();
   readonly #failureListeners = new Set<(failures: CompileFailure[]) => void>();
-  /** Views over several classes, by type and classes. */
-  readonly #unions = new Map<string, UnionMap<string, Resource>>();
-  readonly #classIds = new WeakMap<RootClass, number>();
-  #nextClassId = 1;
-  #unionEpoch = 0;
   /** The end of the last `prepare` that was asked for; undefined: none is under way. */
   #preparing: Promise<void> | undefined;
   #prepareUntil = 0;
@@ -119,6 +111,7 @@ class IncrementalEngine implements Engine {
     this.#options = options;
     this.#clock = options.clock ?? Date.now;
     this.#roots = new Roots(options.roots, this.#evaluator);
+    this.#views = new ClassViews(this.#roots.classes);
     const rate = options.verify?.sampleRate ?? 0;
     if (rate > 0)
       this.#evaluator.verification = {
@@ -223,27 +216,12 @@ class IncrementalEngine implements Engine {
   resources(proxyId: string, typeUrl: string): ReadonlyMap<string, Resource> {
     const proxy = this.#proxies.get(proxyId);
     if (proxy === undefined) return noResources;
-    const parts = this.#roots.classes.roots.filter((root) => root.types.has(typeUrl));
-    const classes = parts.map((root) => proxy.visible[root.index] as RootClass);
-    if (classes.length < 2) return classes[0]?.byName(typeUrl) ?? noResources;
-    if (this.#unionEpoch !== this.#roots.classes.epoch) this.#unions.clear();
-    this.#unionEpoch = this.#roots.classes.epoch;
-    const id = `${typeUrl} ${classes.map((item) => this.#classId(item)).join(' ')}`;
-    return getOrMake(this.#unions, id, () => new UnionMap(classes.map((item) => item.byName(typeUrl))));
+    return this.#views.view(proxy, typeUrl);
   }
 
   classOf(proxyId: string): string {
-    const visible = this.#proxies.get(proxyId)?.visible ?? [];
-    return visible.map((item) => this.#classId(item)).join(' ');
-  }
-
-  #classId(item: RootClass): number {
-    let id = this.#classIds.get(item);
-    if (id === undefined) {
-      id = this.#nextClassId++;
-      this.#classIds.set(item, id);
-    }
-    return id;
+    const proxy = this.#proxies.get(proxyId);
+    return proxy === undefined ? '' : this.#views.classesOf(proxy);
   }
 
   flush(): Push | undefined {

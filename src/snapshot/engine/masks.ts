@@ -2,6 +2,7 @@ import { holdsLabels } from '../../kit/labels.ts';
 import { getOrMake } from '../../kit/maps.ts';
 import { type Attribute, selectorId } from '../attribute.ts';
 import type { MeshProxy } from '../proxy.ts';
+import type { Resource } from '../resource.ts';
 import type { RootClass } from './root-class.ts';
 
 /** A connected proxy, as the engine keeps it. */
@@ -10,12 +11,28 @@ export class ProxyState {
   /** The class that it belongs to, by index of the root collection. */
   readonly joined: RootClass[] = [];
   /** The class whose published resources it has been given: differs from `joined` only within a flush. */
-  readonly visible: RootClass[] = [];
+  readonly visible: readonly RootClass[] = [];
+  /** What it holds of each type: see ClassViews. */
+  views: Map<string, ReadonlyMap<string, Resource>> | undefined;
+  viewsEpoch = 0;
   /** What it answers to the attributes read so far (selectors are cheap enough to ask again). */
   readonly tokens = new Map<Fact, string>();
 
   constructor(proxy: MeshProxy) {
     this.proxy = proxy;
+  }
+
+  /** It has been given what a class has published. */
+  see(item: RootClass): void {
+    const visible = this.visible as RootClass[];
+    if (visible[item.root.index] === item) return;
+    visible[item.root.index] = item;
+    this.views = undefined;
+  }
+
+  seeNothing(): void {
+    (this.visible as RootClass[]).length = 0;
+    this.views = undefined;
   }
 }
 

@@ -36,7 +36,7 @@ export class Roots {
     for (const root of this.classes.roots) {
       const item = this.#findOrMake(root, proxy);
       this.classes.enter(item, proxy);
-      proxy.visible[root.index] = item;
+      proxy.see(item);
       if (this.#evaluator.verification !== undefined && !item.isStale)
         for (const entry of item.items.values()) this.#evaluator.sample(entry, proxy);
     }
@@ -93,7 +93,7 @@ export class Roots {
   leave(proxy: ProxyState): void {
     for (const item of proxy.joined) this.classes.exit(item, proxy);
     proxy.joined.length = 0;
-    proxy.visible.length = 0;
+    proxy.seeNothing();
   }
 
   #findOrMake(root: Root, proxy: ProxyState): RootClass {
@@ -218,7 +218,7 @@ export class Roots {
     item.stale.clear();
     for (const { key, old } of changes) if (!item.before.has(key)) item.before.set(key, old);
     item.stage(changes);
-    for (const typeUrl of item.staged.keys()) item.root.types.add(typeUrl);
+    this.classes.noteTypes(item.root, item.staged.keys());
   }
 
   #refreshKeys(item: RootClass, entry: Entry, changes: ItemChange[]): void {
