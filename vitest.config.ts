@@ -15,6 +15,7 @@ export default defineConfig({
     hookTimeout: 300_000,
     expect: { poll: { timeout: 30_000, interval: 20 } },
     maxWorkers: 2,
+    globalSetup: ['test/support/reaper.ts'],
     sequence: { sequencer: LongestFirst },
   },
 });

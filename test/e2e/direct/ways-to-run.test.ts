@@ -19,6 +19,7 @@ import { eventually } from '../../support/bookinfo.ts';
 import { envoyPath } from '../../support/envoy.ts';
 import { type Ostria, type Outcome, openOstria, root } from '../../support/ostria.ts';
 import { PortBases } from '../../support/port-base.ts';
+import { runVariable } from '../../support/reaper.ts';
 
 let ostria: Ostria;
 let directory: string;
@@ -224,7 +225,13 @@ describe.skipIf(skipped)(`an ordinary user${skipped ? ` SKIPPED: ${skipped}` : '
     const file = join(user, 'mesh.yaml');
     copyFileSync(meshFile('ordinary'), file);
     chmodSync(file, 0o644);
-    const env = { HOME: user, PATH: `${programs}:/usr/bin:/bin`, OSTRIA_ENVOY: envoy, NO_COLOR: '1' };
+    const env = {
+      [runVariable]: process.env[runVariable],
+      HOME: user,
+      PATH: `${programs}:/usr/bin:/bin`,
+      OSTRIA_ENVOY: envoy,
+      NO_COLOR: '1',
+    };
     const run = (...args: string[]): Promise<Outcome> =>
       new Promise((resolve) => {
         const command = [join(root, 'bin', 'ostria.mjs'), ...args];
