@@ -1,6 +1,7 @@
 import type { Document, Node } from 'yaml';
 import { Composer, isMap, isSeq, LineCounter, Parser, type YAMLParseError } from 'yaml';
 import type { ConfigObject } from './object.ts';
+import { type PlainDocument, readPlainYaml } from './plain-yaml.ts';
 import { describeYamlError } from './yaml-errors.ts';
 import { composeOptions, type TextChunk, YamlPositions } from './yaml-positions.ts';
 import { decodeUtf8, findControlCharacter } from './yaml-text.ts';
@@ -176,6 +177,12 @@ function takeKnown(
 
 function parseChunk(base: TextChunk, limits: YamlLimits): ParsedChunk {
   const chunk: ParsedChunk = { ...base, objects: [], problems: [] };
+  const plain = plainObject(base.text, limits);
+  if (plain) {
+    const slice = { start: plain.start, end: base.text.length, line: plain.line, column: 0 };
+    chunk.objects.push({ object: plain.value as ConfigObject, positions: new YamlPositions(chunk, slice) });
+    return chunk;
+  }
   const counter = new LineCounter();
   const report = (offset: number, code: string, message: string): void => {
     if (chunk.problems.length >= limits.problems) return;
@@ -205,6 +212,16 @@ function parseChunk(base: TextChunk, limits: YamlLimits): ParsedChunk {
     );
   }
   return chunk;
+}
+
+/** A document that is one sound object and plainly written; all others, and every complaint, are the whole parser's. */
+function plainObject(text: string, limits: YamlLimits): PlainDocument | undefined {
+  const plain = readPlainYaml(text, limits.depth);
+  if (!plain || limits.objects < 1) return undefined;
+  const { apiVersion, kind, metadata } = plain.value;
+  if (typeof apiVersion !== 'string' || apiVersion === '') return undefined;
+  if (typeof kind !== 'string' || kind === '' || kind.endsWith('List')) return undefined;
+  return nameProblem(kind, metadata) === undefined ? plain : undefined;
 }
 
 function readDocument(
@@ -319,21 +336,20 @@ function checkType(fields: Record<string, unknown>, node: Node | null, into: Col
 }
 
 function checkName(fields: Record<string, unknown>, node: Node | null, into: Collector): boolean {
-  const metadata = fields.metadata;
-  const report = (message: string): boolean => {
-    into.report(offsetOfField(node, 'metadata'), 'YamlNotAnObject', message);
-    return false;
-  };
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) {
-    return report(`this ${fields.kind} has no metadata; give it at least "metadata: {name: …}"`);
-  }
+  const problem = nameProblem(String(fields.kind), fields.metadata);
+  if (problem !== undefined) into.report(offsetOfField(node, 'metadata'), 'YamlNotAnObject', problem);
+  return problem === undefined;
+}
+
+function nameProblem(kind: string, metadata: unknown): string | undefined {
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
+    return `this ${kind} has no metadata; give it at least "metadata: {name: …}"`;
   const { name, generateName, namespace } = metadata as Record<string, unknown>;
   for (const [field, value] of Object.entries({ name, generateName, namespace })) {
     if (value === undefined || value === null || typeof value === 'string') continue;
-    return report(`metadata.${field} is ${JSON.stringify(value)}, not a text; put it in quotes`);
+    return `metadata.${field} is ${JSON.stringify(value)}, not a text; put it in quotes`;
   }
-  if (name || generateName) return true;
-  return report(`this ${fields.kind} has no metadata.name; give it one`);
+  return name || generateName ? undefined : `this ${kind} has no metadata.name; give it one`;
 }
 
 function offsetOfField(node: Node | null, field: string): number {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { parseYamlDocuments } from '../config/yaml-documents.ts';
 import { roots } from '../pipeline/roots.ts';
 import { serviceKind } from '../snapshot/kinds.ts';
+import { typeUrls } from '../snapshot/resource.ts';
 import { createModel, type Model } from './model.ts';
 
 const reviews = `
@@ -180,4 +181,54 @@ data: {mesh: 'discoverySelectors: [{matchLabels: {mesh: "yes"}}]'}
 `;
   const model = modelOf(reviews, client, settings);
   expect([...model.workloads.keys()]).toEqual(['other/client-0']);
+});
+
+const traffic = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v1}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: EnvoyFilter
+metadata: {name: patches, namespace: istio-system}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    match: {cluster: {service: reviews.default.svc.cluster.local}}
+    patch: {operation: MERGE, value: {connect_timeout: 3s}}
+  - applyTo: CLUSTER
+    patch: {operation: ADD, value: {name: added, type: STATIC}}
+`;
+
+test('resources made on demand are those that are made at once, one by one and altogether', () => {
+  const objects = objectsOf(reviews, client, traffic);
+  const whole = createModel(objects, { roots: roots.collections });
+  for (const key of ['other/client-0', 'default/reviews-v1-0']) {
+    const expected = whole.resources(proxyOf(whole, key)).set;
+    const model = createModel(objects, { roots: roots.collections, onDemand: true });
+    const alone = model.resources(proxyOf(model, key)).set;
+    const versions = (set: typeof expected, typeUrl: string) =>
+      new Map([...(set.get(typeUrl) ?? [])].map(([name, { version }]) => [name, version]));
+    for (const [typeUrl, resources] of expected) {
+      for (const [name, { version }] of resources)
+        expect(alone.get(typeUrl)?.get(name)?.version, name).toBe(version);
+      expect(alone.get(typeUrl)?.get('nobody')).toBeUndefined();
+      expect(versions(alone, typeUrl)).toEqual(versions(expected, typeUrl));
+    }
+    expect(versions(expected, typeUrls.cluster).has('added')).toBe(true);
+  }
+});
+
+test('a model on demand answers as it stood after another of its family was made and asked', () => {
+  const model = createModel(objectsOf(reviews, client), { roots: roots.collections, onDemand: true });
+  const before = model.resources(proxyOf(model, 'other/client-0'));
+  const later = model.update({ remove: ['/Service|default/reviews'] });
+  expect(later.resources(proxyOf(later, 'other/client-0')).cluster(cluster)).toBeUndefined();
+  expect(before.cluster(cluster)).toBeDefined();
 });

@@ -32,6 +32,11 @@ export interface ModelOptions {
    * like, addresses, endpoints, gateway proxies. False: they are a running mesh's, and what is not there is not there.
    */
   readonly fill?: boolean;
+  /**
+   * True: of a proxy's resources only those are made that somebody looks at, for a single question. False (the default): all of them, which
+   * the next proxy of the class and the next model of the family share.
+   */
+  readonly onDemand?: boolean;
 }
 
 /** A workload that can be asked about. */
@@ -125,7 +130,9 @@ class ObjectModel implements Model {
   resources(proxy: MeshProxy): DecodedResources {
     let found = this.#resources.get(proxy);
     if (!found) {
-      found = this.#compile.resources(this.#input, proxy);
+      found = this.#options.onDemand
+        ? this.#compile.resourcesOnDemand(this.#input, proxy)
+        : this.#compile.resources(this.#input, proxy);
       this.#resources.set(proxy, found);
     }
     return found;

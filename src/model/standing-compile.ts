@@ -5,9 +5,11 @@ import type { MeshConfig } from '../registry/mesh-config.ts';
 import { Registry } from '../registry/registry.ts';
 import { DecodedResources } from '../simulate/decoded-resources.ts';
 import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
+import { OnDemandMap, OnDemandResources } from '../snapshot/on-demand.ts';
 import type { MeshProxy } from '../snapshot/proxy.ts';
 import type { Push } from '../snapshot/push.ts';
 import type { Collection } from '../snapshot/query.ts';
+import { Evaluation } from '../snapshot/rebuild.ts';
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
 import type { World } from '../snapshot/world.ts';
 import { worldChanges } from './for-compile.ts';
@@ -34,6 +36,7 @@ const shown = [
  * that a change costs what it costs the control plane, forth and back. What was handed out of a model's resources stays as it is.
  */
 export class StandingCompile {
+  readonly #roots: readonly Collection<Resource>[];
   readonly #engine: Engine;
   readonly #registry: Registry;
   #at: CompileInput | undefined;
@@ -46,6 +49,7 @@ export class StandingCompile {
   #sets = new Map<ReadonlyMap<string, Resource>, DecodedResources[]>();
 
   constructor(roots: readonly Collection<Resource>[], mesh: MeshConfig) {
+    this.#roots = roots;
     this.#engine = createEngine({ roots });
     this.#registry = new Registry({ mesh });
     this.#engine.onPush((push) => this.#forget(push));
@@ -67,8 +71,27 @@ export class StandingCompile {
     return made;
   }
 
-  /** A lazy proxy answers as one that has loaded everything: its first request waits until what it needs is there. */
+  /** The same resources, of which only those are made that are looked at: for who asks once. */
+  resourcesOnDemand(input: CompileInput, proxy: MeshProxy): DecodedResources {
+    this.#moveTo(input);
+    const evaluation = new Evaluation(this.#engine.world, input.mesh, proxy);
+    const resources = new OnDemandResources(this.#roots, () => {
+      this.#moveTo(input);
+      this.#load(proxy);
+      return evaluation;
+    });
+    return new DecodedResources(
+      new Map(shown.map((typeUrl) => [typeUrl, new OnDemandMap(resources, typeUrl)])),
+    );
+  }
+
   #connect(proxy: MeshProxy): void {
+    this.#load(proxy);
+    this.#engine.connect(proxy);
+  }
+
+  /** A lazy proxy answers as one that has loaded everything: its first request waits until what it needs is there. */
+  #load(proxy: MeshProxy): void {
     const key = usageIdentity(proxy);
     if (!this.#loaded.has(key)) {
       this.#loaded.add(key);
@@ -77,7 +100,6 @@ export class StandingCompile {
       ]);
       this.#engine.flush();
     }
-    this.#engine.connect(proxy);
   }
 
   #read(id: string): DecodedResources {

@@ -81,7 +81,7 @@ interface NodeRoot {
 
 /** The collection of a shaper: who applies first (an entry per class), then the node from that alone (shared by all of them). */
 function nodeRoot<P extends Slotted & { readonly origin: Origin }>(
-  type: Planned['type'],
+  type: 'cluster' | 'endpoints' | 'listener' | 'secret',
   shaper: Shaper<P>,
   decorate: (view: View, plan: P) => void,
   emit: (view: View, plan: P) => Resource,
@@ -115,7 +115,7 @@ function nodeRoot<P extends Slotted & { readonly origin: Origin }>(
     { equal: sameResource },
   );
   return {
-    collection: defineCollection(name, shaper.keys, item),
+    collection: defineCollection(name, shaper.keys, item, typeUrls[type]),
     list: (view) =>
       view.call(shaper.keys).flatMap((key) => {
         const ids = idsOf(view, key);

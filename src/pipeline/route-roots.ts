@@ -153,7 +153,7 @@ function routeConfigurations(label: string, shaper: RouteShaper, parts: RoutePar
     },
     { equal: sameResource },
   );
-  return defineCollection(label, shaper.keys, item);
+  return defineCollection(label, shaper.keys, item, typeUrls.route);
 }
 
 function hostsOf(
@@ -228,7 +228,7 @@ function singleHosts(
     },
     { equal: sameResource },
   );
-  return defineCollection(label, keys, item);
+  return defineCollection(label, keys, item, typeUrls.virtualHost);
 }
 
 function listPlans(view: View, shaper: RouteShaper, decorate: Decorate): Planned[] {

@@ -113,6 +113,7 @@ function weight(status: Verdict['status']): number {
 /** All tokens where the provider looks for them must be its own, and good. */
 function ask(walk: Walk, name: string, provider: JwtProvider | undefined, call: Call): Verdict {
   if (!provider) return { status: tokenFailures.issuer, provider: name };
+  withoutClaims(walk, provider);
   if (call.claims) {
     const { iss } = call.claims;
     if (provider.issuer !== '' && iss !== undefined && iss !== provider.issuer)
@@ -131,6 +132,14 @@ function ask(walk: Walk, name: string, provider: JwtProvider | undefined, call: 
     accept(walk, provider, checked.claims ?? {}, token);
   }
   return { status: 'ok', provider: name };
+}
+
+/** What the provider writes into headers comes from tokens alone: whatever a client wrote there is gone. */
+function withoutClaims(walk: Walk, { claimToHeaders, forwardPayloadHeader }: JwtProvider): void {
+  const headers: Record<string, string> = { ...walk.call.headers };
+  for (const { headerName } of claimToHeaders) delete headers[headerName.toLowerCase()];
+  delete headers[forwardPayloadHeader.toLowerCase()];
+  walk.call = { ...walk.call, headers };
 }
 
 interface FoundToken {
@@ -188,11 +197,10 @@ function accept(
     const value = claimName
       .split('.')
       .reduce<unknown>((found, key) => (found as Record<string, unknown> | undefined)?.[key], claims);
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
-      headers[headerName.toLowerCase()] = String(value);
+    addHeader(headers, headerName, claimText(value));
   }
   if (provider.forwardPayloadHeader !== '')
-    headers[provider.forwardPayloadHeader.toLowerCase()] = encoded(claims);
+    addHeader(headers, provider.forwardPayloadHeader, encoded(claims));
   const { path } = walk.call;
   walk.call = {
     ...walk.call,
@@ -202,6 +210,18 @@ function accept(
       : {}),
   };
   if (provider.clearRouteCache) walk.routeIsStale = true;
+}
+
+/** Each good token adds a line of its own. */
+function addHeader(headers: Record<string, string>, name: string, value: string): void {
+  const key = name.toLowerCase();
+  if (value !== '') headers[key] = headers[key] === undefined ? value : `${headers[key]},${value}`;
+}
+
+function claimText(value: unknown): string {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    return String(value);
+  return typeof value === 'object' && value !== null ? base64(value) : '';
 }
 
 /** Envoy writes what is left anew, sorted by name. */
@@ -227,10 +247,10 @@ function normalized(provider: JwtProvider, claims: Readonly<Record<string, unkno
   );
 }
 
+function base64(value: unknown): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value))));
+}
+
 function encoded(claims: unknown): string {
-  const bytes = new TextEncoder().encode(JSON.stringify(claims));
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll('+', '-')
-    .replaceAll('/', '_')
-    .replaceAll('=', '');
+  return base64(claims).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }

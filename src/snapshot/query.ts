@@ -23,6 +23,8 @@ export interface Collection<T = unknown> {
   readonly name: string;
   readonly keys: Query<[], readonly Key[]>;
   readonly item: Query<[Key], T | undefined>;
+  /** Of resources: the type of all of them. Absent: there may be several. */
+  readonly typeUrl?: string;
 }
 
 const names = new Set<string>();
@@ -46,7 +48,8 @@ export function defineCollection<T>(
   name: string,
   keys: Query<[], readonly Key[]>,
   item: Query<[Key], T | undefined>,
+  typeUrl?: string,
 ): Collection<T> {
   claim(name);
-  return Object.freeze({ name, keys, item });
+  return Object.freeze({ name, keys, item, ...(typeUrl === undefined ? {} : { typeUrl }) });
 }

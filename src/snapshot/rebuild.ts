@@ -91,9 +91,9 @@ function file(result: Map<string, Map<string, Resource>>, resource: Resource): b
   return true;
 }
 
-type Outcome<T> = { ok: true; value: T } | { ok: false; error: unknown };
+export type Outcome<T> = { ok: true; value: T } | { ok: false; error: unknown };
 
-function attempt<T>(run: () => T): Outcome<T> {
+export function attempt<T>(run: () => T): Outcome<T> {
   try {
     return { ok: true, value: run() };
   } catch (error) {
@@ -109,11 +109,12 @@ interface Frame {
   reaches: number;
 }
 
-class Evaluation {
+/** Queries of one proxy, each computed once. The world must stand where it stood while this is used. */
+export class Evaluation {
   readonly world: World;
   readonly mesh: MeshConfig;
   readonly proxy: MeshProxy;
-  readonly #memo = new Map<string, Outcome<unknown>>();
+  readonly #memo = new Map<Query<never, unknown>, Map<string, Outcome<unknown>>>();
   readonly #stack: Frame[] = [];
 
   constructor(world: World, mesh: MeshConfig, proxy: MeshProxy) {
@@ -126,10 +127,9 @@ class Evaluation {
     for (const arg of args)
       if (typeof arg !== 'string')
         throw new TypeError(`${query.name} was called with a ${typeof arg}: query arguments are strings`);
-    const text = callText(query.name, args);
-    const memoId = JSON.stringify([query.name, ...args]);
-    const known = this.#memo.get(memoId) as Outcome<T> | undefined;
-    const outcome = known ?? this.#compute(query, args, text, memoId);
+    const memo = getOrMake(this.#memo, query as Query<never, unknown>, () => new Map());
+    const id = args.length === 1 ? ` ${args[0]}` : JSON.stringify(args);
+    const outcome = (memo.get(id) as Outcome<T> | undefined) ?? this.#compute(query, args, memo, id);
     if (outcome.ok) return outcome.value;
     const caller = this.#stack.at(-1);
     if (caller && outcome.error instanceof CycleError && outcome.error.participants.has(caller.text))
@@ -140,9 +140,10 @@ class Evaluation {
   #compute<A extends readonly Key[], T>(
     query: Query<A, T>,
     args: A,
-    text: string,
-    memoId: string,
+    memo: Map<string, Outcome<unknown>>,
+    id: string,
   ): Outcome<T> {
+    const text = callText(query.name, args);
     const running = this.#stack.findIndex((frame) => frame.text === text);
     if (running >= 0) return { ok: false, error: this.#foundCycle(running) };
     const depth = this.#stack.length;
@@ -156,7 +157,7 @@ class Evaluation {
     else if (outcome.ok && outcome.value instanceof Promise)
       outcome = { ok: false, error: new Error(`${text} returned a promise: queries are synchronous`) };
     // Part of a cycle that is still open: its result must not outlive the caller that closes it.
-    if (frame.reaches === depth) this.#memo.set(memoId, outcome);
+    if (frame.reaches === depth) memo.set(id, outcome);
     return outcome;
   }
 

@@ -44,7 +44,7 @@ function write(directory: string): string[] {
 function cold(directory: string): { wallMs: number; cpuMs: number } {
   const walls: number[] = [];
   const cpus: number[] = [];
-  const cli = join(import.meta.dirname, '..', '..', 'dist', 'cli.js');
+  const cli = join(import.meta.dirname, '..', '..', 'bin', 'ostria.mjs');
   for (let run = 0; run < runs; run++) {
     const start = performance.now();
     const text = execFileSync(

@@ -164,6 +164,9 @@ function serverDifference(
     : undefined;
 }
 
+/** Several lines of one header are as good as one with commas. */
+const lines = (value: string | undefined) => value?.split(/ *, */);
+
 /** Headers that configurations change. */
 const watched = ['x-from', 'x-user', 'x-group', 'authorization', 'x-token'];
 
@@ -174,7 +177,13 @@ function arrival({ forwarded, endpoints }: SimulationResult, { echo }: Observed)
     differs('host at the destination', forwarded.authority, echo?.host) ??
     differs('path at the destination', forwarded.path, echo?.path) ??
     watched
-      .map((name) => differs(`${name} at the destination`, forwarded.headers[name], echo?.headers[name]))
+      .map((name) =>
+        differs(
+          `${name} at the destination`,
+          lines(forwarded.headers[name])?.join(),
+          lines(echo?.headers[name])?.join(),
+        ),
+      )
       .find((why) => why !== undefined) ??
     differs('application', true, endpoints === undefined || endpoints.includes(`127.0.0.1:${echo?.port}`))
   );

@@ -36,7 +36,9 @@ export interface ExplainedWorkload {
 
 /** The mesh of a differential test as `explain` knows a running one: its objects and its proxies. */
 export class ExplainedMesh {
-  #model: Model;
+  /** One of each make, asked in turns. */
+  #models: readonly Model[];
+  #asked = 0;
   #present = new Map<string, ConfigObject>();
 
   constructor(
@@ -48,20 +50,24 @@ export class ExplainedMesh {
       ...workloads.map((one) => ({ object: podOf(one) })),
       ...others.flatMap((text) => parseYamlDocuments(text, 'others.yaml').objects),
     ];
-    this.#model = createModel(objects, {
-      roots: roots.collections,
-      mesh: { ...defaultMeshConfig, ...settings },
-      proxies: workloads.filter(({ hasProxy }) => hasProxy).map(({ spec }) => makeProxy(spec)),
-      fill: false,
-    });
+    this.#models = [false, true].map((onDemand) =>
+      createModel(objects, {
+        roots: roots.collections,
+        mesh: { ...defaultMeshConfig, ...settings },
+        proxies: workloads.filter(({ hasProxy }) => hasProxy).map(({ spec }) => makeProxy(spec)),
+        fill: false,
+        onDemand,
+      }),
+    );
   }
 
   use(config: readonly ConfigObject[]): void {
     const next = new Map(config.map((object) => [idOf(object), object]));
-    this.#model = this.#model.update({
+    const change = {
       objects: [...next.values()].map((object) => ({ object })),
       remove: [...this.#present.keys()].filter((id) => !next.has(id)),
-    });
+    };
+    this.#models = this.#models.map((model) => model.update(change));
     this.#present = next;
   }
 
@@ -74,7 +80,8 @@ export class ExplainedMesh {
       address: '127.0.0.1',
       ...(as === undefined ? {} : { as }),
     };
-    const answer = explain(this.#model, question, { now: Date.now(), verify: verifySignature });
+    const model = this.#models[this.#asked++ % this.#models.length] as Model;
+    const answer = explain(model, question, { now: Date.now(), verify: verifySignature });
     if (!answer.ok) throw new Error(`${JSON.stringify(question)}: ${answer.error.message}`);
     return answer.explanation;
   }

@@ -467,7 +467,7 @@ function plain(random: Random): Pick<TrafficRequest, 'method' | 'path' | 'header
   };
 }
 
-const userHeaders = [{}, {}, { 'x-user': 'ann' }, { 'x-user': 'bob' }, { 'x-user': '' }];
+const userHeaders = [{}, {}, { 'x-user': 'ann' }, { 'x-user': 'bob' }, { 'x-user': '', 'x-group': 'admin' }];
 
 /** A request as `curl` makes it. */
 export function randomPlainRequest(

@@ -92,7 +92,7 @@ async function runExplain(request: string[], flags: ExplainFlags): Promise<void>
   const { verifySignature } = await import('../../kit/verify-signature.ts');
   const source = await sourceFor(sources, flags);
   for (const note of source.notes) process.stderr.write(`${note}\n`);
-  const model = sources.modelOf(source);
+  const model = sources.modelOf(source, { onDemand: true });
   const answer = explain(model, question, { now: Date.now(), verify: verifySignature });
   if (!answer.ok) throw new CodedError(answer.error.code, answer.error.message);
   const { explanation: found } = answer;

@@ -27,8 +27,12 @@ export interface ModelSource {
   readonly assumptions: readonly string[];
 }
 
-export function modelOf({ objects, options }: ModelSource): Model {
-  return createModel(objects, { ...options, roots: roots.collections });
+/** `onDemand`: for a single question. */
+export function modelOf(
+  { objects, options }: ModelSource,
+  { onDemand = false }: { readonly onDemand?: boolean } = {},
+): Model {
+  return createModel(objects, { ...options, roots: roots.collections, onDemand });
 }
 
 /** Problems of files that are told before the rest is only counted. */
