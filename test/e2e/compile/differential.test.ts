@@ -35,7 +35,7 @@ async function explain(seed: number, failing: Case, why: string): Promise<string
   const differs = async ({ config, request }: Case): Promise<boolean> => {
     await harness.use(config);
     // The same disagreement: smaller cases may have others.
-    return (await harness.compare([request], 500)).get(0) === why;
+    return (await harness.compare([request], 3000)).get(0) === why;
   };
   const keep = [
     'apiVersion',
