@@ -91,6 +91,14 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
   const xdsPort = [...server.ports.values()][0] ?? 0;
   const authority = opensslCertificate({ directory, name: 'root' });
   const stops: (() => Promise<unknown>)[] = [() => server.stop()];
+  // By identity: workloads that have the same one share a certificate, as making one takes five programs.
+  const secrets = new Map<string, Secret[]>();
+  const secretsOf = (namespace: string, serviceAccount: string): Secret[] => {
+    const identity = `${namespace}/${serviceAccount}`;
+    const made = secrets.get(identity) ?? workloadSecrets(directory, authority, namespace, serviceAccount);
+    secrets.set(identity, made);
+    return made;
+  };
   return {
     ledger,
     authority,
@@ -100,7 +108,7 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
       const id = `${`${spec.namespace ?? 'default'}-${spec.name ?? 'client'}`.slice(0, 40)}-${stops.length}`;
       const socket = join(directory, `${id}.sock`);
       const sds = await startSdsServer(socket, silent as never);
-      sds.set(workloadSecrets(directory, authority, id, spec.namespace ?? 'default', options.serviceAccount));
+      sds.set(secretsOf(spec.namespace ?? 'default', options.serviceAccount ?? 'default'));
       stops.unshift(() => sds.close());
       const relay = options.prefix ? await startRelay(join(directory, `${id}-xds.sock`), xdsPort) : undefined;
       if (relay) stops.unshift(() => relay.close());
@@ -195,11 +203,10 @@ function describe(_key: string, value: unknown): unknown {
 function workloadSecrets(
   directory: string,
   authority: OpensslAuthority,
-  id: string,
   namespace: string,
-  serviceAccount = 'default',
+  serviceAccount: string,
 ): Secret[] {
-  const file = (suffix: string) => join(directory, `${id}${suffix}`);
+  const file = (suffix: string) => join(directory, `${namespace}-${serviceAccount}${suffix}`);
   writeFileSync(file('.ca.pem'), authority.certificate);
   writeFileSync(file('.ca.key'), authority.key, { mode: 0o600 });
   openssl(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', file('.key')]);
