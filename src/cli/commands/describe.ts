@@ -19,7 +19,7 @@ export function registerDescribe(program: Command): void {
     .command('describe')
     .summary('show all that has a say in a service or a workload')
     .description(
-      'Of a service: its ports and endpoints, the routes and rules that name it, and the policies on its workloads. Of a workload: its identity, services, mutual TLS, who may call it, and every object that selects it. With the warnings that concern it. Of the running mesh, or of files (-f).',
+      'Of a service: its ports and endpoints, the routes and rules that name it, and the policies on its workloads. Of a workload: its identity and certificates, services, mutual TLS, who may call it, every object that selects it or is attached to its Gateway, and of a gateway’s what it serves. With the warnings that concern it. Of the running mesh, or of files (-f).',
     )
     .argument('<kind>', 'service (svc), workload or pod (po)')
     .argument('<name>', 'its name; with .NAMESPACE where there are several')
@@ -52,6 +52,7 @@ async function runDescribe(kind: string, name: string, flags: DescribeFlags): Pr
   // Loaded where it is needed only: the compile is most of a control plane.
   const { modelOf, sourceOfFiles, sourceOfMesh } = await import('../explain/model-source.ts');
   const { describeServices, describeWorkloads } = await import('../describe/describe.ts');
+  const { certificatesOf } = await import('../describe/certificates-of.ts');
   const { formatService, formatWarnings, formatWorkload } = await import('../describe/format-description.ts');
   const { runAnalysis } = await import('../analyze/run-analysis.ts');
   const fromFiles = flags.filename.length > 0;
@@ -64,9 +65,21 @@ async function runDescribe(kind: string, name: string, flags: DescribeFlags): Pr
   const model = modelOf(source);
   const services = isService ? describeServices(model, name, flags.namespace) : [];
   const workloads = isService ? [] : describeWorkloads(model, name, flags.namespace);
+  const certificates = fromFiles
+    ? new Map()
+    : await withClient(flags, (client) =>
+        certificatesOf(
+          client,
+          workloads.filter(({ proxy }) => proxy !== undefined).map(({ workload }) => workload),
+        ),
+      );
   const about = new Set(
     [...services, ...workloads]
-      .flatMap((one) => [...('routing' in one ? one.routing : []), ...one.policies])
+      .flatMap((one) => [
+        ...('routing' in one ? one.routing : []),
+        ...('gateways' in one ? (one.gateways ?? []) : []),
+        ...one.policies,
+      ])
       .map((one) => `${one.kind} ${one.namespace}/${one.name}`),
   );
   const own = new Set([
@@ -80,7 +93,13 @@ async function runDescribe(kind: string, name: string, flags: DescribeFlags): Pr
   }).filter(({ resource }) => about.has(resource) || own.has(resource));
   const stateOf = (workload: string) => proxyState(statuses, workload);
   if (output) {
-    const shown = isService ? services : workloads.map((one) => ({ ...one, state: stateOf(one.workload) }));
+    const shown = isService
+      ? services
+      : workloads.map((one) => ({
+          ...one,
+          state: stateOf(one.workload),
+          certificates: certificates.get(one.workload),
+        }));
     process.stdout.write(
       formatStructured({ [isService ? 'services' : 'workloads']: shown, warnings }, output),
     );
@@ -88,7 +107,9 @@ async function runDescribe(kind: string, name: string, flags: DescribeFlags): Pr
   }
   const texts = [
     ...services.map((one) => formatService(one, out)),
-    ...workloads.map((one) => formatWorkload(one, stateOf(one.workload), out)),
+    ...workloads.map((one) =>
+      formatWorkload(one, stateOf(one.workload), certificates.get(one.workload), out),
+    ),
   ];
   process.stdout.write(`${texts.join('\n')}${formatWarnings(warnings, out)}`);
 }

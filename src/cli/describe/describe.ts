@@ -2,12 +2,13 @@ import type { ConfigObject } from '../../config/object.ts';
 import type { Origin } from '../../config/origin.ts';
 import { ownDemand, parseDemand } from '../../features/security/peer-authentication/schema.ts';
 import { CodedError } from '../../kit/coded-error.ts';
-import { holdsLabels } from '../../kit/labels.ts';
 import type { Model, ModelWorkload } from '../../model/model.ts';
 import { objectsOfKind } from '../../model/model-objects.ts';
 import type { MeshService } from '../../registry/service.ts';
 import { allServices, endpointsKind, serviceKind } from '../../snapshot/kinds.ts';
 import { inspect } from '../../snapshot/rebuild.ts';
+import { gatewaysOf } from './gateways-of.ts';
+import { attachedTo, type Chosen, policiesOf, policiesOfKind } from './policies-of.ts';
 
 /** An object that has a say, where it stands, and what it says in a few words. */
 export interface Applies {
@@ -35,6 +36,8 @@ export interface DescribedService {
 export interface DescribedWorkload {
   readonly workload: string;
   readonly serviceAccount: string;
+  /** SPIFFE. */
+  readonly identity: string;
   readonly labels: Readonly<Record<string, string>>;
   /** `sidecar`, `router`, …; absent: it has no proxy. */
   readonly proxy?: string;
@@ -48,6 +51,8 @@ export interface DescribedWorkload {
   /** Who may call, in the order in which it is decided. */
   readonly callers: readonly string[];
   readonly policies: readonly Applies[];
+  /** Of the proxy of a gateway: the Gateways that it serves, and the routes bound to them. */
+  readonly gateways?: readonly Applies[];
 }
 
 type Spec = Readonly<Record<string, never>>;
@@ -58,9 +63,6 @@ interface Destinations {
   readonly gateways?: readonly string[];
   readonly subsets?: readonly { readonly name?: string }[];
   readonly trafficPolicy?: object;
-  readonly selector?: { readonly matchLabels?: Record<string, string> };
-  readonly workloadSelector?: { readonly labels?: Record<string, string> };
-  readonly targetRefs?: readonly { readonly kind?: string; readonly name?: string }[];
   readonly parentRefs?: readonly { readonly name?: string }[];
   readonly action?: string;
   readonly rules?: readonly Rule[];
@@ -96,7 +98,14 @@ export function describeServices(
 function describeService(model: Model, service: MeshService): DescribedService {
   const key = `${service.namespace}/${service.hostname}`;
   const endpoints = model.world.get(endpointsKind, key)?.endpoints ?? [];
-  const labels = endpoints.map((one) => ({ namespace: one.namespace, labels: one.labels }));
+  const workloads = endpoints.map(({ namespace, workload, labels }): Chosen => {
+    const isRouter = model.workloads.get(`${namespace}/${workload}`)?.proxy?.type === 'router';
+    return { namespace, labels, isRouter };
+  });
+  const policies = [
+    ...attachedTo(model, service.namespace, service.name),
+    ...workloads.flatMap((one) => policiesOf(model, one)),
+  ];
   return {
     service: service.hostname,
     ports: service.ports.map(({ name, port, protocol }) => ({ name, port, protocol })),
@@ -107,7 +116,7 @@ function describeService(model: Model, service: MeshService): DescribedService {
       mtls: tlsMode === 'istio',
     })),
     routing: routingOf(model, service),
-    policies: uniquePolicies(labels.flatMap((one) => policiesOf(model, one.namespace, one.labels))),
+    policies: uniquePolicies(policies.map(({ object, says }) => applies(model, object, says))),
   };
 }
 
@@ -201,12 +210,19 @@ function describeWorkload(model: Model, { key, workload, proxy }: ModelWorkload)
       ? [model.world.get(serviceKind, service)?.hostname ?? service]
       : [];
   });
-  const policies = policiesOf(model, workload.namespace, workload.labels);
+  const isRouter = proxy?.type === 'router';
+  const chosen: Chosen = { namespace: workload.namespace, labels: workload.labels, isRouter };
+  const policies = policiesOf(model, chosen).map(({ object, says }) => applies(model, object, says));
+  const gateways = isRouter ? gatewaysOf(model, workload.namespace, workload.labels) : [];
   const demand =
-    proxy && parseDemand(inspect(model.world, model.mesh, proxy, (view) => view.call(ownDemand)));
+    // What a gateway takes from outside its servers say, no PeerAuthentication.
+    proxy &&
+    !isRouter &&
+    parseDemand(inspect(model.world, model.mesh, proxy, (view) => view.call(ownDemand)));
   return {
     workload: key,
     serviceAccount: workload.serviceAccount,
+    identity: `spiffe://${model.mesh.trustDomain}/ns/${workload.namespace}/sa/${workload.serviceAccount}`,
     labels: workload.labels,
     ...(proxy ? { proxy: proxy.type } : {}),
     services: [...new Set(services)],
@@ -219,57 +235,17 @@ function describeWorkload(model: Model, { key, workload, proxy }: ModelWorkload)
           },
         }
       : {}),
-    callers: callersOf(model, workload.namespace, workload.labels),
+    callers: callersOf(model, chosen),
     policies,
+    ...(isRouter ? { gateways: gateways.map(({ object, says }) => applies(model, object, says)) } : {}),
   };
 }
 
-const selecting: readonly string[] = [
-  'security.istio.io/PeerAuthentication',
-  'security.istio.io/RequestAuthentication',
-  'security.istio.io/AuthorizationPolicy',
-  'telemetry.istio.io/Telemetry',
-  'networking.istio.io/Sidecar',
-  'networking.istio.io/EnvoyFilter',
-  'extensions.istio.io/WasmPlugin',
-];
-
-/** Objects that select a workload: by its labels, or everything of its namespace or of the mesh. */
-function policiesOf(model: Model, namespace: string, labels: Readonly<Record<string, string>>): Applies[] {
-  return selecting.flatMap((kind) =>
-    [...selectedOf(model, kind, namespace, labels)].map((object) => {
-      const spec = (object.spec ?? {}) as Destinations;
-      const selector = spec.selector?.matchLabels ?? spec.workloadSelector?.labels;
-      const scope = selector
-        ? `selects ${Object.entries(selector)
-            .map(([name, value]) => `${name}=${value}`)
-            .join(', ')}`
-        : object.metadata.namespace === model.mesh.rootNamespace
-          ? 'the whole mesh'
-          : 'its namespace';
-      return applies(model, object, scope);
-    }),
-  );
-}
-
-function* selectedOf(
-  model: Model,
-  kind: string,
-  namespace: string,
-  labels: Readonly<Record<string, string>>,
-): Generator<ConfigObject> {
-  for (const object of objectsOfKind<ConfigObject>(model.objects, kind)) {
-    const spec = (object.spec ?? {}) as Destinations;
-    if (object.metadata.namespace !== namespace && object.metadata.namespace !== model.mesh.rootNamespace)
-      continue;
-    if ((spec.targetRefs ?? []).length > 0) continue;
-    if (holdsLabels(labels, spec.selector?.matchLabels ?? spec.workloadSelector?.labels ?? {})) yield object;
-  }
-}
-
 /** Istio's order: CUSTOM, DENY, ALLOW. */
-function callersOf(model: Model, namespace: string, labels: Readonly<Record<string, string>>): string[] {
-  const all = [...selectedOf(model, 'security.istio.io/AuthorizationPolicy', namespace, labels)];
+function callersOf(model: Model, workload: Chosen): string[] {
+  const all = policiesOfKind(model, 'security.istio.io/AuthorizationPolicy', workload).map(
+    ({ object }) => object,
+  );
   const of = (action: string) =>
     all.filter(({ spec }) => ((spec as Destinations)?.action ?? 'ALLOW') === action);
   const words = (object: ConfigObject): string[] =>

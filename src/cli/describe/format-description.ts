@@ -1,6 +1,8 @@
 import type { Colors } from 'picocolors/types.js';
 import type { Message } from '../../analyze/message.ts';
+import { formatAge } from '../output/age.ts';
 import { textTable } from '../output/text-table.ts';
+import type { HeldCertificate } from './certificates-of.ts';
 import type { Applies, DescribedService, DescribedWorkload } from './describe.ts';
 
 export function formatService(service: DescribedService, colors: Colors): string {
@@ -26,6 +28,7 @@ export function formatService(service: DescribedService, colors: Colors): string
 export function formatWorkload(
   workload: DescribedWorkload,
   state: string | undefined,
+  certificates: readonly HeldCertificate[] | string | undefined,
   colors: Colors,
 ): string {
   const { bold, dim } = colors;
@@ -34,14 +37,40 @@ export function formatWorkload(
   const by = mtls && (mtls.by.kind === 'MeshConfig' ? 'the mesh’s default' : objectName(mtls.by));
   return [
     `${bold(`Workload ${workload.workload}`)}\n`,
-    `Identity: ns/${workload.workload.split('/')[0]}/sa/${workload.serviceAccount}\n`,
+    `Identity: ${workload.identity}\n`,
     `Proxy: ${workload.proxy ?? 'none: it takes part in no mutual TLS, and no policy holds for it'}${state === undefined ? '' : `, ${state}`}\n`,
     `Services: ${workload.services.join(', ') || 'none: nobody finds it by a name'}\n`,
     ...(mtls ? [`Mutual TLS: ${mtls.mode}${ports.join('')} ${dim(`(${by})`)}\n`] : []),
+    ...(workload.gateways ? [objects('Gateways', workload.gateways, 'none selects it', colors)] : []),
+    ...(certificates === undefined ? [] : [formatCertificates(certificates, Date.now(), colors)]),
     `Callers:\n${workload.callers.map((line) => `  ${line}\n`).join('')}`,
     objects('Objects that select it', workload.policies, 'none', colors),
   ].join('');
 }
+
+/** Its own with their names, then what it trusts; how long each lasts. */
+export function formatCertificates(
+  certificates: readonly HeldCertificate[] | string,
+  now: number,
+  { red, yellow, dim }: Colors,
+): string {
+  if (typeof certificates === 'string') return `Certificates: ${dim(`not known: ${certificates}`)}\n`;
+  if (certificates.length === 0) return 'Certificates: none yet\n';
+  const rows = certificates.map(({ what, names, notAfter, serial }) => {
+    const leftMs = Date.parse(notAfter) - now;
+    const left = leftMs > 0 ? `ends in ${formatAge(leftMs)}` : 'has ended';
+    const color = leftMs <= 0 ? red : leftMs < hourMs ? yellow : (text: string) => text;
+    return [
+      `  ${what === 'own' ? names.join(', ') || 'no name' : 'root'}`,
+      color(left),
+      dim(`${notAfter}  ${serial}`),
+    ];
+  });
+  return `Certificates:\n${textTable([], rows)}`;
+}
+
+/** Certificates of workloads are renewed long before: what has less left is not. */
+const hourMs = 3_600_000;
 
 export function formatWarnings(messages: readonly Message[], { yellow, red }: Colors): string {
   if (messages.length === 0) return '';

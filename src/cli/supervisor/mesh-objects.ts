@@ -130,6 +130,13 @@ function workloadOf({ workload, gateway, name, labels }: InstancePlan): string {
 /** Labels that an instance's Envoy reports: those of its pod. */
 export const podLabels = labelsOf;
 
+/** What Istio's injector notes on a pod: Kiali knows by it which containers are the mesh's. */
+const sidecarStatus = JSON.stringify({
+  initContainers: null,
+  containers: ['istio-proxy'],
+  revision: 'default',
+});
+
 /** The pod and, where it serves something, the WorkloadEntry of an instance. */
 export function instanceObjects(instance: InstancePlan): ConfigObject[] {
   const metadata = {
@@ -140,7 +147,7 @@ export function instanceObjects(instance: InstancePlan): ConfigObject[] {
   const pod: ConfigObject = {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata,
+    metadata: { ...metadata, annotations: { 'sidecar.istio.io/status': sidecarStatus } },
     spec: {
       serviceAccountName: instance.serviceAccount,
       containers: [

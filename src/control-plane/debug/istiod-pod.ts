@@ -61,6 +61,46 @@ export function istiodPodObject(version: string, startedAt: string): ConfigObjec
   };
 }
 
+/**
+ * The Deployment that Kiali looks for: it takes a cluster without one for somebody else's. Nothing follows it: there is no controller of
+ * Deployments here.
+ */
+function istiodDeployment({ metadata, spec }: ConfigObject, startedAt: string): ConfigObject {
+  const labels = metadata.labels ?? {};
+  const containers = (spec as { containers: object[] }).containers.map((container) => ({
+    ...container,
+    env: [
+      { name: 'REVISION', value: labels['istio.io/rev'] },
+      { name: 'CLUSTER_ID', value: 'Kubernetes' },
+    ],
+  }));
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { ...istiodPod, labels },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: { app: 'istiod' } },
+      template: { metadata: { labels }, spec: { ...(spec as object), containers } },
+    },
+    status: {
+      observedGeneration: 1,
+      replicas: 1,
+      readyReplicas: 1,
+      availableReplicas: 1,
+      updatedReplicas: 1,
+      conditions: [
+        {
+          type: 'Available',
+          status: 'True',
+          reason: 'MinimumReplicasAvailable',
+          lastTransitionTime: startedAt,
+        },
+      ],
+    },
+  };
+}
+
 const meshSettings: ConfigObject = {
   apiVersion: 'v1',
   kind: 'ConfigMap',
@@ -89,16 +129,20 @@ export async function publishMeshSettings(store: Store, now = new Date()): Promi
   await store.commit([{ type: 'put', ref, object: { ...meshSettings, metadata }, expect: 0 }]);
 }
 
-/** Writes the pod; one of an earlier run keeps its identity. */
+/** Writes the pod and its Deployment; those of an earlier run keep their identity. */
 export async function publishIstiodPod(store: Store, version: string, now = new Date()): Promise<void> {
-  const ref = { resource: 'pods', ...istiodPod };
   const startedAt = now.toISOString().replace(/\.\d+Z$/, 'Z');
-  const known = (await store.get(ref))?.object.metadata;
   const pod = istiodPodObject(version, startedAt);
-  const metadata = {
-    ...pod.metadata,
-    uid: known?.uid ?? randomUUID(),
-    creationTimestamp: known?.creationTimestamp ?? startedAt,
-  };
-  await store.commit([{ type: 'put', ref, object: { ...pod, metadata } }]);
+  const objects = { pods: pod, 'deployments.apps': istiodDeployment(pod, startedAt) };
+  for (const [resource, object] of Object.entries(objects)) {
+    const ref = { resource, ...istiodPod };
+    const known = (await store.get(ref))?.object.metadata;
+    const metadata = {
+      ...object.metadata,
+      uid: known?.uid ?? randomUUID(),
+      creationTimestamp: known?.creationTimestamp ?? startedAt,
+      ...(resource === 'pods' ? {} : { generation: 1 }),
+    };
+    await store.commit([{ type: 'put', ref, object: { ...object, metadata } }]);
+  }
 }

@@ -80,6 +80,20 @@ test('the control plane is found as a pod, and tells its version there', async (
   });
 });
 
+test('Kiali finds the control plane as a Deployment, and sidecars by what an injector notes', async () => {
+  const query = new URLSearchParams({ labelSelector: 'app=istiod' });
+  const { items } = await mesh.client.get<{ items: { metadata: { name: string }; status: object }[] }>(
+    `/apis/apps/v1/deployments?${query}`,
+  );
+  expect(items).toMatchObject([{ metadata: { name: 'istiod' }, status: { availableReplicas: 1 } }]);
+  const pod = await mesh.client.get<{ metadata: { annotations: Record<string, string> } }>(
+    '/api/v1/namespaces/default/pods/helloworld-v1-0',
+  );
+  expect(JSON.parse(pod.metadata.annotations['sidecar.istio.io/status'] ?? '')).toMatchObject({
+    containers: ['istio-proxy'],
+  });
+});
+
 test('proxy-status: its token is taken on the xDS port, and every proxy is in sync', async () => {
   const client = askXds(await tokenOf('istio-system', ['istio-ca']), 'istio.io/debug/syncz');
   const { resources, controlPlane } = await client.next();
