@@ -2,7 +2,7 @@ import type { Model } from '../model/model.ts';
 import type { Call, SimulationOptions } from '../simulate/call.ts';
 import { type Caller, findCaller, nameOf } from './caller.ts';
 import type { Decision, Explanation } from './explanation.ts';
-import { identityFor, type Start, startOf } from './first-hop.ts';
+import { identityFor, type Start, startDecision, startOf } from './first-hop.ts';
 import { type Following, follow } from './follow.ts';
 import { lazyDecision } from './lazy-decision.ts';
 import type { Question } from './question.ts';
@@ -24,7 +24,7 @@ export function explain(model: Model, question: Question, options: SimulationOpt
   if (!asked.ok) return asked;
   const { url, caller, identity, start } = asked;
   const lazy = start.hop && lazyDecision(model, start.hop);
-  const decisions: Decision[] = [start.decision, ...(lazy ? [lazy] : [])];
+  const decisions: Decision[] = [startDecision(model, caller, url, start), ...(lazy ? [lazy] : [])];
   const following: Following = { model, options, identity, decisions, assumed: new Set() };
   const leaves = start.hop ? follow(following, start.hop, 0, true) : withoutProxy(following, start, url.port);
   const method = url.scheme === 'http' || url.scheme === 'https' ? (question.method ?? 'GET') : undefined;

@@ -32,12 +32,15 @@ export function startOf(model: Model, caller: Caller, url: TargetUrl, question: 
   const namespace = at.workload.namespace;
   const target = resolveTarget(model, url.host, caller.outside ? '' : namespace);
   const call = callFor(url, question, target);
-  const start = begin(model, caller, url, question, target, call);
-  if (caller.outside || target.looked !== 'outside') return start;
-  return { ...start, decision: { ...start.decision, lost: meant(model, url.host, namespace) } };
+  return begin(model, caller, url, question, target, call);
 }
 
-/** Names of services like one that is none. */
+/** How the request began, as it is told: with names of services like one that is none. */
+export function startDecision(model: Model, caller: Caller, url: TargetUrl, start: Start): Decision {
+  if (caller.outside || start.target.looked !== 'outside') return start.decision;
+  return { ...start.decision, lost: meant(model, url.host, caller.at.workload.namespace) };
+}
+
 function meant(model: Model, host: string, namespace: string): Lost[] {
   const { world } = model;
   const services = world.list(allServices, '').flatMap((key) => world.get(serviceKind, key) ?? []);

@@ -6,6 +6,8 @@ export interface End {
   /** HTTP status that the caller gets, where a proxy decides it. */
   readonly status?: number;
   readonly grpcStatus?: number;
+  /** Beside `grpcStatus`: the status that other clients get. */
+  readonly httpStatus?: number;
   /** Half a sentence: what happens. */
   readonly reason: string;
   readonly by?: DecidedBy;

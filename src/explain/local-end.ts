@@ -36,7 +36,7 @@ export function localEnd(
   return undefined;
 }
 
-type Partly = Pick<End, 'by' | 'status' | 'grpcStatus'>;
+type Partly = Pick<End, 'by' | 'status' | 'grpcStatus' | 'httpStatus'>;
 
 /** Status, and what the last step of a stage was decided by. */
 function of(model: Model, result: SimulationResult, stage: Step['stage']): Partly {
@@ -44,10 +44,11 @@ function of(model: Model, result: SimulationResult, stage: Step['stage']): Partl
   return { ...(origin ? { by: decidedBy(model, origin) } : {}), ...statusOf(result) };
 }
 
-function statusOf({ status, grpcStatus }: SimulationResult): Partly {
+function statusOf({ status, grpcStatus, httpStatus }: SimulationResult): Partly {
   return {
     ...(status === undefined ? {} : { status }),
     ...(grpcStatus === undefined ? {} : { grpcStatus }),
+    ...(httpStatus === undefined ? {} : { httpStatus }),
   };
 }
 

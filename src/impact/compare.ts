@@ -13,6 +13,8 @@ export interface Difference {
     | 'retries'
     | 'mirror'
     | 'fault'
+    | 'external authorization'
+    | 'rate limit'
     | 'response headers';
   readonly before: string;
   readonly after: string;
@@ -33,10 +35,18 @@ export function differences(before: RequestOutcome, after: RequestOutcome): Diff
   if (![before, after].every(isDelivered)) return found;
   compare('cluster', clusters(before), clusters(after));
   compare('request', arrivals(before.arrivals), arrivals(after.arrivals));
-  for (const what of ['timeout', 'retries', 'mirror', 'response headers'] as const)
-    compare(what, before.traits[what] ?? '', after.traits[what] ?? '');
+  for (const what of traits) compare(what, before.traits[what] ?? '', after.traits[what] ?? '');
   return found;
 }
+
+const traits = [
+  'timeout',
+  'retries',
+  'mirror',
+  'response headers',
+  'external authorization',
+  'rate limit',
+] as const;
 
 function isDelivered({ ends }: RequestOutcome): boolean {
   return ends.some(({ outcome }) => outcome === 'delivered');

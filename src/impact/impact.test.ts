@@ -2,7 +2,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { parseYamlDocuments } from '../config/yaml-documents.ts';
 import { createModel, type Model } from '../model/model.ts';
 import { roots } from '../pipeline/roots.ts';
-import { impactOf } from './impact.ts';
+import { depart, send } from '../request-space/journey.ts';
+import { outcomeOf } from '../request-space/outcome.ts';
+import { classKey, impactOf } from './impact.ts';
+import { unservedPort } from './target.ts';
 
 const base = `
 apiVersion: v1
@@ -55,10 +58,10 @@ kind: AuthorizationPolicy
 metadata: { name: closed, namespace: pay }
 spec: { action: DENY, rules: [{ to: [{ operation: { paths: [/admin], methods: [POST] } }] }] }
 `);
-    const witnesses = changed.map(({ witness: { method, url, stranger }, after }) => [
+    const witnesses = changed.map(({ witness: { method, url, strangerPort }, after }) => [
       method,
       new URL(url).pathname,
-      stranger,
+      strangerPort !== undefined,
       after.ends.map(({ status }) => status),
     ]);
     expect(witnesses).toContainEqual(['POST', '/api/admin', false, [403]]);
@@ -77,7 +80,140 @@ kind: PeerAuthentication
 metadata: { name: strict, namespace: pay }
 spec: { mtls: { mode: STRICT } }
 `);
-    expect(changed.map(({ witness }) => witness.stranger)).toEqual([true]);
+    // The port of the service, and any other: whoever calls them needs no service for it.
+    expect(changed.map(({ witness }) => witness.strangerPort)).toEqual([8080, unservedPort]);
+  });
+
+  it('reaches the hosts whose routes lead to a server that judges otherwise', () => {
+    const routed = before.update({
+      objects: objects(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: api, namespace: shop }
+spec: { hosts: [api.example.com], resolution: DNS, ports: [{ name: http, number: 80, protocol: HTTP }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: api, namespace: shop }
+spec:
+  hosts: [api.example.com]
+  http: [{ route: [{ destination: { host: ledger.pay.svc.cluster.local, port: { number: 8080 } } }] }]
+`),
+    });
+    const after = routed.update({
+      objects: objects(`
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: tokens, namespace: pay }
+spec: { jwtRules: [{ issuer: login, audiences: [pay], jwks: '{"keys":[]}' }] }
+`),
+    });
+    const refused = impactOf(routed, after).changed.filter(({ witness }) =>
+      witness.url.startsWith('http://api.example.com/'),
+    );
+    expect(
+      refused.map(({ witness: { claims }, after: { ends } }) => [claims?.iss, claims?.aud, ends[0]?.status]),
+    ).toEqual(
+      expect.arrayContaining([
+        ['https://issuer.example', undefined, 401],
+        ['login', 'elsewhere', 403],
+      ]),
+    );
+  });
+
+  it('knows calls of a workload that no service has', () => {
+    const { changed } = impact(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: closed, namespace: shop }
+spec: { selector: { matchLabels: { app: web } }, action: DENY, rules: [{ to: [{ operation: { ports: ['65000'] } }] }] }
+`);
+    expect(changed.map(({ witness, senders }) => [witness.strangerPort, senders])).toEqual([
+      [unservedPort, ['shop/web-0']],
+    ]);
+  });
+
+  it('tells where somebody else is asked', () => {
+    const provider = `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: 'extensionProviders: [{ name: gate, envoyExtAuthzGrpc: { service: ledger.pay.svc.cluster.local, port: 8080 } }]' }
+`;
+    const known = before.update({ objects: objects(provider) });
+    const after = known.update({
+      objects: objects(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: asked, namespace: pay }
+spec: { action: CUSTOM, provider: { name: gate }, rules: [{ to: [{ operation: { methods: [PUT] } }] }] }
+`),
+    });
+    const { changed } = impactOf(known, after);
+    expect(changed.length).toBeGreaterThan(0);
+    for (const { witness, differences } of changed) {
+      // A port that no service names takes connections of any protocol, which have no method.
+      if (witness.strangerPort !== unservedPort) expect(witness.method).toBe('PUT');
+      expect(differences).toEqual([
+        { what: 'external authorization', before: '', after: 'asks provider gate' },
+      ]);
+    }
+  });
+
+  it('says that it cannot foresee what a filter does that is not simulated', () => {
+    const { changed, cuts } = impact(`
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: script, namespace: pay }
+spec:
+  configPatches:
+    - applyTo: HTTP_FILTER
+      match: { context: SIDECAR_INBOUND }
+      patch:
+        operation: INSERT_FIRST
+        value:
+          name: envoy.filters.http.lua
+          typed_config:
+            '@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+            default_source_code: { inline_string: 'function envoy_on_request(h) end' }
+`);
+    expect(changed).toEqual([]);
+    expect(cuts.join('\n')).toMatch(
+      /^EnvoyFilter pay\/script: .* is not foreseen\nthe filter envoy.filters.http.lua is not simulated/,
+    );
+  });
+
+  it('finds a Host that only callers of a server by its address would send', () => {
+    const { changed } = impact(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: named, namespace: pay }
+spec: { action: DENY, rules: [{ to: [{ operation: { hosts: [odd.example] } }] }] }
+`);
+    expect(changed.map(({ witness: { host, strangerPort } }) => [host, strangerPort])).toContainEqual([
+      'odd.example',
+      8080,
+    ]);
+  });
+
+  it('takes an answer in a gRPC status for the one of HTTP that others get', () => {
+    const after = before.update({
+      objects: objects(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: closed, namespace: pay }
+spec: { action: DENY, rules: [{}] }
+`),
+    });
+    const web = 'shop/web-0';
+    const key = (headers: Record<string, string>): string => {
+      const [first, second] = [before, after].map((model) => {
+        const departure = depart(model, model.workloads.get(web) as never, 'http://ledger.pay:8080');
+        return outcomeOf(model, send(departure as never, { method: 'POST', path: '/a', headers }));
+      });
+      return classKey(first as never, second as never);
+    };
+    expect(key({ 'content-type': 'application/grpc' })).toBe(key({}));
   });
 
   it('says where it was not looked', () => {

@@ -3,13 +3,14 @@ import type { DecidedBy } from '../explain/explanation.ts';
 import { decidedBy } from '../explain/words.ts';
 import type { Model } from '../model/model.ts';
 import { Conditions } from '../request-space/conditions.ts';
-import { type Departure, send } from '../request-space/journey.ts';
+import { type Departure, send, strangerAddress } from '../request-space/journey.ts';
 import { outcomeOf, type RequestOutcome } from '../request-space/outcome.ts';
 import { defaultSpaceLimits, requestSpace, type Variant } from '../request-space/space.ts';
 import { type Difference, differences } from './compare.ts';
 import { type Crossing, findCrossings } from './crossings.ts';
-import { targetUrl } from './targets.ts';
+import { targetUrl } from './target.ts';
 import { type Touched, touchedProxies } from './touched.ts';
+import { unforeseen } from './unforeseen.ts';
 
 /** One request that comes out differently, and what it stands for. */
 export interface Witness {
@@ -17,11 +18,13 @@ export interface Witness {
   readonly from: string;
   /** It comes from outside, by that gateway. */
   readonly outside: boolean;
-  /** It goes to the workload's own address, in plaintext and without an identity. */
-  readonly stranger: boolean;
+  /** It goes to this port of the workload's own address, in plaintext and without an identity. */
+  readonly strangerPort?: number;
   readonly url: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** The Host that is sent where it is not the URL's. */
+  readonly host?: string;
   readonly claims?: Readonly<Record<string, unknown>>;
   /** Of the client outside, where it matters. */
   readonly address?: string;
@@ -29,7 +32,7 @@ export interface Witness {
 
 /** Requests that are decided alike, before and after, and whose outcome changes. */
 export interface ChangedClass {
-  /** Equal for two requests of one class: see `classKey`. */
+  /** Equal for two requests of one class from senders of one sort: see `classKey`. */
   readonly key: string;
   /** The simplest one that was found. */
   readonly witness: Witness;
@@ -72,15 +75,17 @@ export interface ImpactOptions extends ImpactLimits {
 export function impactOf(before: Model, after: Model, options: ImpactOptions = {}): Impact {
   const touched = touchedProxies(before, after);
   const search = new Search(before, after, options);
+  for (const what of unforeseen(before, after, touched)) search.cuts.add(what);
   for (const crossing of findCrossings(before, after, touched)) if (!search.examine(crossing)) break;
   return { touched, changed: search.classes(), examined: search.examined, cuts: [...search.cuts] };
 }
 
 /**
  * What requests of one class have in common: the port, the virtual hosts, and the objects that decide before and after, and what
- * changes. Paths, headers and hosts as they are written may differ.
+ * changes. Paths, headers and hosts as they are written may differ, and whether the answer is one of HTTP or in a gRPC status.
  */
-export function classKey(before: RequestOutcome, after: RequestOutcome): string {
+export function classKey(old: RequestOutcome, now: RequestOutcome): string {
+  const [before, after] = [toPlainClients(old), toPlainClients(now)];
   return JSON.stringify([
     before.port,
     after.port,
@@ -92,6 +97,15 @@ export function classKey(before: RequestOutcome, after: RequestOutcome): string 
     after.ends.map(({ outcome, status }) => [outcome, status]),
     differences(before, after).map(({ what }) => what),
   ]);
+}
+
+/** As a client gets it that speaks no gRPC. */
+function toPlainClients(outcome: RequestOutcome): RequestOutcome {
+  if (outcome.ends.every(({ grpcStatus }) => grpcStatus === undefined)) return outcome;
+  const ends = outcome.ends.map(({ grpcStatus: _, httpStatus, ...end }) =>
+    httpStatus === undefined ? end : { ...end, status: httpStatus },
+  );
+  return { ...outcome, ends };
 }
 
 interface Found {
@@ -134,12 +148,19 @@ class Search {
       {
         hosts: crossing.sides.flatMap(({ surroundings }) => surroundings.host ?? []),
         beyond,
-        ...(crossing.outside ? { outside: '198.51.100.1' } : {}),
+        ...(crossing.strangerPort !== undefined
+          ? { outside: strangerAddress }
+          : crossing.outside
+            ? { outside: '198.51.100.1' }
+            : {}),
       },
       defaultSpaceLimits,
     );
     const connection = crossing.target.scheme === 'tcp' || crossing.target.scheme === 'tls';
-    const all = [...(connection ? [plain] : variants)];
+    const { host } = crossing;
+    const all = [...(connection ? [plain] : variants)].map((one) =>
+      host === undefined || connection ? one : { ...one, host },
+    );
     for (const what of cuts) this.cuts.add(`${targetUrl(crossing.target)}: ${what}`);
     const [old, now] = crossing.sides;
     // One model after the other: a sender without a proxy asks for its model's world.
@@ -183,13 +204,15 @@ class Search {
     const changes = differences(before, after);
     if (changes.length === 0) return;
     const key = classKey(before, after);
-    const known = this.#found.get(key);
+    // Those past every proxy, and those from outside, are told apart from the workloads' own.
+    const id = `${key} ${crossing.strangerPort !== undefined} ${crossing.outside}`;
+    const known = this.#found.get(id);
     if (known) {
       known.requests++;
       for (const sender of crossing.senders) known.senders.add(sender);
       return;
     }
-    this.#found.set(key, {
+    this.#found.set(id, {
       first: {
         key,
         witness: witnessOf(crossing, variant),
@@ -207,16 +230,18 @@ class Search {
 
 const plain: Variant = { path: '/', method: 'GET', headers: {} };
 
-function witnessOf({ target, url, from, outside, stranger }: Crossing, variant: Variant): Witness {
-  const { path, method, headers, claims, address } = variant;
+function witnessOf(crossing: Crossing, variant: Variant): Witness {
+  const { target, url, from, outside, strangerPort } = crossing;
+  const { path, method, headers, host, claims, address } = variant;
   const connection = target.scheme === 'tcp' || target.scheme === 'tls';
   return {
     from,
     outside,
-    stranger,
+    ...(strangerPort === undefined ? {} : { strangerPort }),
     url: `${url}${connection ? '' : path}`,
     method,
     headers,
+    ...(host === undefined ? {} : { host }),
     ...(claims ? { claims } : {}),
     ...(address === undefined ? {} : { address }),
   };

@@ -6,16 +6,16 @@ import type { Variant } from '../request-space/space.ts';
 import { surroundingsOf } from '../request-space/surroundings.ts';
 import { type TextCondition, textCondition } from '../request-space/text-condition.ts';
 import type { Crossing, CrossingSide } from './crossings.ts';
-import { hostNames } from './targets.ts';
+import { hostNames } from './target.ts';
 
 const first: Variant = { path: '/', method: 'GET', headers: {} };
 
 /**
- * The same requests under other names of the host, one for each set of conditions on names that some name meets. Undefined: nothing tells
- * names apart.
+ * The same requests under other names of the host, one for each set of conditions on names that some name meets: names that lead to the same
+ * place where there are some, else the same URL with another Host. Undefined: nothing tells names apart.
  */
 export function otherNames(before: Model, after: Model, crossing: Crossing): Crossing[] | undefined {
-  const { target, sides, stranger, url } = crossing;
+  const { target, sides, strangerPort, url } = crossing;
   const asked = new Conditions();
   const domains = new Set<string>();
   for (const { surroundings } of sides) {
@@ -24,18 +24,20 @@ export function otherNames(before: Model, after: Model, crossing: Crossing): Cro
     for (const domain of surroundings.host?.domains ?? resolvableNames(target.host)) domains.add(domain);
   }
   const http = target.scheme === 'http' || target.scheme === 'https';
-  if (stranger || !http || asked.authorities.size === 0) return undefined;
+  if (!http || asked.authorities.size === 0) return undefined;
   const conditions = [...asked.authorities.values()];
   const seen = new Set([answersTo(conditions, url.slice(url.indexOf('//') + 2))]);
   const found: Crossing[] = [];
-  for (const authority of candidates(target.port, [...domains], conditions)) {
-    const answers = answersTo(conditions, authority);
-    if (seen.has(answers)) continue;
-    const other = underName(before, after, crossing, `${target.scheme}://${authority}`);
-    if (!other) continue;
-    seen.add(answers);
+  const add = (authority: string, other: Crossing | undefined): void => {
+    if (!other) return;
+    seen.add(answersTo(conditions, authority));
     found.push(other);
-  }
+  };
+  for (const authority of strangerPort === undefined ? candidates(target.port, [...domains], conditions) : [])
+    if (!seen.has(answersTo(conditions, authority)))
+      add(authority, underName(before, after, crossing, `${target.scheme}://${authority}`));
+  for (const host of hostsToSend(crossing, conditions))
+    if (!seen.has(answersTo(conditions, host))) add(host, withHost(before, after, crossing, host));
   return found;
 }
 
@@ -61,21 +63,29 @@ function* candidates(
   for (const name of names) yield* written(name.toUpperCase());
   const patterns = domains.filter((domain) => domain.startsWith('*') || domain.endsWith('*'));
   if (patterns.length === 0) return;
-  const own = patterns.flatMap(
-    (pattern) =>
-      textCondition(
-        pattern.startsWith('*')
-          ? { case: 'suffix', value: pattern.slice(1) }
-          : { case: 'prefix', value: pattern.slice(0, -1) },
-        false,
-      ) ?? [],
-  );
+  const own = patterns.flatMap((pattern) => domainCondition(pattern) ?? []);
   for (const text of authorityValues([...conditions, ...own], []).values) {
     const colon = text.indexOf(':');
     const given = colon < 0 ? undefined : Number(text.slice(colon + 1));
     if (given === undefined ? usual : given === port) yield text;
     else if (colon < 0) yield `${text}:${port}`;
   }
+}
+
+function domainCondition(domain: string): TextCondition | undefined {
+  if (domain.startsWith('*')) return textCondition({ case: 'suffix', value: domain.slice(1) }, true);
+  if (domain.endsWith('*')) return textCondition({ case: 'prefix', value: domain.slice(0, -1) }, true);
+  return textCondition({ case: 'exact', value: domain }, true);
+}
+
+/** What clients may send as Host: what the first proxy takes for the same virtual host; where there is none, anything. */
+function hostsToSend({ sides }: Crossing, conditions: readonly TextCondition[]): readonly string[] {
+  const domains = new Set(sides.flatMap(({ surroundings }) => surroundings.host?.domains ?? []));
+  if (domains.size === 0) return authorityValues(conditions, []).values;
+  const known = [...domains].flatMap((domain) => domainCondition(domain) ?? []);
+  return authorityValues([...conditions, ...known], [...domains]).values.filter((text) =>
+    answersTo(known, text).includes('1'),
+  );
 }
 
 function addressOf(departure: Departure | undefined): string | undefined {
@@ -96,4 +106,15 @@ function underName(before: Model, after: Model, crossing: Crossing, url: string)
   }
   const [old, now] = sides;
   return old && now ? { ...crossing, url, sides: [old, now] } : undefined;
+}
+
+/** Undefined: with this Host another virtual host takes it. */
+function withHost(before: Model, after: Model, crossing: Crossing, host: string): Crossing | undefined {
+  for (const [index, model] of [before, after].entries()) {
+    const side = crossing.sides[index] as CrossingSide;
+    if (!side.surroundings.host) continue;
+    const { host: found } = surroundingsOf(model, send(side.departure, { ...first, host }));
+    if (found?.name !== side.surroundings.host?.name) return undefined;
+  }
+  return { ...crossing, host };
 }

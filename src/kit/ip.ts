@@ -98,6 +98,8 @@ export function formatIp({ version, bytes }: IpAddress): string {
 
 /** An address or range in its one form; any other text as it is. */
 export function canonicalAddress(text: string): string {
+  // A dotted address has one form only.
+  if (!text.includes(':') && !text.includes('/')) return text;
   const ip = parseIp(text);
   if (ip) return formatIp(ip);
   const cidr = parseCidr(text);

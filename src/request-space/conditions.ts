@@ -58,6 +58,8 @@ export class Conditions {
   /** Of tokens, by the way to the claim, joined with dots. */
   readonly claims = new Map<string, Map<string, TextCondition>>();
   readonly issuers = new Set<string>();
+  /** That some issuer's rule accepts. */
+  readonly audiences = new Set<string>();
   readonly identities = new Map<string, TextCondition>();
   /** Ranges of addresses. */
   readonly sources = new Map<string, CidrRange>();
@@ -73,6 +75,7 @@ export class Conditions {
     for (const kind of ['headers', 'parameters', 'claims'] as const)
       for (const [name, conditions] of other[kind]) merge(named(this[kind], name), conditions);
     for (const issuer of other.issuers) this.issuers.add(issuer);
+    for (const audience of other.audiences) this.audiences.add(audience);
     for (const what of other.unknown) this.unknown.add(what);
   }
 }
@@ -233,7 +236,10 @@ function visitPrincipal({ identifier }: Principal, into: Conditions): void {
 }
 
 function visitTokens({ providers }: JwtAuthentication, into: Conditions): void {
-  for (const { issuer } of Object.values(providers)) into.issuers.add(issuer);
+  for (const { issuer, audiences } of Object.values(providers)) {
+    into.issuers.add(issuer);
+    for (const audience of audiences) into.audiences.add(audience);
+  }
 }
 
 /** A browser's question before the request. */

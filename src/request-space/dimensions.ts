@@ -21,6 +21,8 @@ const commonMethods = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS
 const mostTokens = 64;
 /** Issued by somebody whom no rule names. */
 export const strangeIssuer = 'https://issuer.example';
+/** An audience that no rule names. */
+const strangeAudience = 'elsewhere';
 
 function classes(
   conditions: Iterable<TextCondition>,
@@ -66,12 +68,13 @@ export function optionalValues(conditions: ReadonlyMap<string, TextCondition>): 
 
 export type Claims = Readonly<Record<string, unknown>>;
 
-/** Tokens: none, of each issuer with each combination of claims, and of a stranger. */
-export function tokenValues({ issuers, claims }: Conditions): Values<Claims | undefined> {
+/** Tokens: none, of each issuer with each audience and combination of claims, and of a stranger. */
+export function tokenValues({ issuers, audiences, claims }: Conditions): Values<Claims | undefined> {
   if (issuers.size === 0) return { values: [undefined], cut: false };
   let cut = false;
-  let tokens: Claims[] = [{}];
-  const asked = [...claims].filter(([name]) => name !== 'iss');
+  let tokens: Claims[] =
+    audiences.size === 0 ? [{}] : [...audiences, strangeAudience].map((aud) => ({ aud }));
+  const asked = [...claims].filter(([name]) => name !== 'iss' && (name !== 'aud' || audiences.size === 0));
   if (!claims.has('sub')) asked.push(['sub', new Map()]);
   for (const [name, conditions] of asked) {
     const found = classes(conditions.values(), valueAlphabet, [name === 'sub' ? 'someone' : 'x']);

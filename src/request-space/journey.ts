@@ -16,7 +16,8 @@ import type { Variant } from './space.ts';
 /** A request that is ready to be sent in many variants: who sends it, and to what host and port. */
 export interface Departure {
   readonly model: Model;
-  readonly url: string;
+  /** The port that the sender writes; of strangers, the workload's own. */
+  readonly port: number;
   /** Where it starts. */
   readonly start: Start | StrangerStart;
 }
@@ -35,20 +36,23 @@ export interface Passed {
 
 /** A request's way through the mesh. */
 export interface Journey {
+  /** The port that the sender writes, where it is known: sidecars may stand at another. */
+  readonly port?: number;
   readonly passed: readonly Passed[];
   readonly leaves: readonly Leaf[];
   readonly assumed: ReadonlySet<string>;
 }
 
 /** Reserved for documentation (RFC 5737). */
-const strangerAddress = '203.0.113.7';
+export const strangerAddress = '203.0.113.7';
 
 /** Asks for the model's world. Undefined: the URL does not read. */
 export function depart(model: Model, at: ModelWorkload, url: string): Departure | undefined {
   const parsed = parseTarget(url);
   if (!parsed.ok) return undefined;
   const outside = at.proxy?.type === 'router';
-  return { model, url, start: startOf(model, { outside, at }, parsed.value, { from: at.key, url }) };
+  const start = startOf(model, { outside, at }, parsed.value, { from: at.key, url });
+  return { model, port: parsed.value.port, start };
 }
 
 /** A call in plaintext to a port of a workload, past every proxy but its own. Undefined: it has none. */
@@ -72,7 +76,7 @@ export function departAsStranger(
     host: authority,
     path,
   };
-  return { model, url, start: { hop: { at: server, proxy: server.proxy, role: 'server', call } } };
+  return { model, port, start: { hop: { at: server, proxy: server.proxy, role: 'server', call } } };
 }
 
 export type Asked =
@@ -119,7 +123,7 @@ export function arriveAt(
 }
 
 /** Sends one variant. */
-export function send({ model, start, url }: Departure, variant: Variant): Journey {
+export function send({ model, start, port }: Departure, variant: Variant): Journey {
   const passed: Passed[] = [];
   const assumed = new Set<string>();
   const identity = start.hop ? identityFor(model, start.hop.at, undefined) : undefined;
@@ -133,20 +137,19 @@ export function send({ model, start, url }: Departure, variant: Variant): Journe
   };
   if (start.hop) {
     const hop = { ...start.hop, call: withVariant(start.hop.call, variant) };
-    return { passed, leaves: follow(following, hop, 0, false), assumed };
+    return { port, passed, leaves: follow(following, hop, 0, false), assumed };
   }
   const begun = start as Start;
-  const parsed = parseTarget(url);
-  const port = parsed.ok ? parsed.value.port : begun.port;
   const leaves = withoutProxy(following, { ...begun, call: withVariant(begun.call, variant) }, port);
-  return { passed, leaves, assumed };
+  return { port, passed, leaves, assumed };
 }
 
-function withVariant(call: Call, { path, method, headers, claims, address }: Variant): Call {
+function withVariant(call: Call, { path, method, headers, host, claims, address }: Variant): Call {
   return {
     ...call,
     ...(address === undefined ? {} : { sourceAddress: address }),
     ...(call.protocol === 'tcp' ? {} : { path, method, headers: { ...call.headers, ...headers } }),
+    ...(host === undefined || call.protocol === 'tcp' ? {} : { host }),
     ...(claims ? { claims } : {}),
   };
 }

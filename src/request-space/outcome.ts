@@ -14,6 +14,8 @@ export interface OutcomeEnd {
   /** HTTP status, where a proxy decides it. */
   readonly status?: number;
   readonly grpcStatus?: number;
+  /** Beside `grpcStatus`: the status that other clients get. */
+  readonly httpStatus?: number;
   /** `name.namespace` of what gets it (all replicas alike), or the address outside. */
   readonly destination?: string;
   /** Share of the requests, percent. */
@@ -44,17 +46,20 @@ export interface RequestOutcome {
   readonly traits: Readonly<Record<string, string>>;
   /** The objects that decided, in order: virtual host, route, policy. Ids of origins. */
   readonly deciders: readonly string[];
-  /** Port of the first proxy that it comes to. */
+  /** Port that the sender wrote, or, where it is not known, of the first proxy. Absent: no proxy has a say. */
   readonly port?: number;
   /** Virtual host that took it at the first proxy. */
   readonly virtualHost?: string;
 }
 
-export function outcomeOf(model: Model, { passed, leaves }: Journey): RequestOutcome {
+export function outcomeOf(model: Model, { port, passed, leaves }: Journey): RequestOutcome {
   const [first] = passed;
   const redirect = first?.result.redirect?.location;
   const traits: Record<string, string> = {};
-  for (const one of passed) if (one.hop.role !== 'server') Object.assign(traits, traitsAt(one));
+  for (const one of passed) {
+    if (one.hop.role !== 'server') Object.assign(traits, traitsAt(one));
+    for (const [what, words] of asksAt(one)) traits[what] = words;
+  }
   return {
     ends: endsOf(model, leaves),
     clusters: clustersOf(first),
@@ -62,7 +67,7 @@ export function outcomeOf(model: Model, { passed, leaves }: Journey): RequestOut
     arrivals: arrivalsOf(passed),
     traits,
     deciders: decidersOf(passed, leaves),
-    ...(first ? { port: first.hop.call.port } : {}),
+    ...(first ? { port: port ?? first.hop.call.port } : {}),
     ...(first?.result.virtualHost === undefined ? {} : { virtualHost: first.result.virtualHost }),
   };
 }
@@ -86,6 +91,7 @@ function endsOf(model: Model, leaves: readonly Leaf[]): OutcomeEnd[] {
       outcome: end.outcome,
       ...(end.status === undefined ? {} : { status: end.status }),
       ...(end.grpcStatus === undefined ? {} : { grpcStatus: end.grpcStatus }),
+      ...(end.httpStatus === undefined ? {} : { httpStatus: end.httpStatus }),
       ...(destination === undefined ? {} : { destination }),
       percent: percent + (before?.percent ?? 0),
       reason: end.reason,
@@ -138,6 +144,16 @@ function traitsAt(passed: Passed): Readonly<Record<string, string>> {
     ...(route ? routeTraits(route) : {}),
     ...(fault ? { fault: JSON.stringify(fault) } : {}),
   };
+}
+
+/** What is left to others, or to what was before. */
+function asksAt({ result }: Passed): [what: string, words: string][] {
+  return result.steps.flatMap(({ stage, decision }): [string, string][] => {
+    if (stage === 'rate-limit') return [['rate limit', decision?.why ?? '']];
+    if (stage === 'authorization' && decision?.verdict === 'asks')
+      return [['external authorization', decision.why ?? '']];
+    return [];
+  });
 }
 
 export function routeAt({ resources, result }: Passed): Route | undefined {

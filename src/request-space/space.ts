@@ -18,6 +18,8 @@ export interface Variant {
   readonly path: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** The Host that is sent where it is not the URL's. */
+  readonly host?: string;
   readonly claims?: Claims;
   /** Of a client outside. */
   readonly address?: string;

@@ -8,7 +8,7 @@ import type { Call } from './call.ts';
 import { isPreflight } from './cors.ts';
 import { issuerOrigin } from './policy-names.ts';
 import { routeMatches } from './route.ts';
-import { checkToken, type TokenFailure, tokenFailures } from './token.ts';
+import { checkToken, isForAudience, type TokenFailure, tokenFailures } from './token.ts';
 import { answer, assume, decide, type Walk } from './walk.ts';
 
 export const jwtFilter = 'envoy.filters.http.jwt_authn';
@@ -118,6 +118,8 @@ function ask(walk: Walk, name: string, provider: JwtProvider | undefined, call: 
     const { iss } = call.claims;
     if (provider.issuer !== '' && iss !== undefined && iss !== provider.issuer)
       return { status: tokenFailures.issuer, provider: name };
+    if (call.claims.aud !== undefined && !isForAudience(call.claims.aud, provider.audiences))
+      return { status: tokenFailures.audience, provider: name };
     // No token without its issuer passes where one is asked for.
     const issuer = iss === undefined && provider.issuer !== '' ? { iss: provider.issuer } : {};
     accept(walk, provider, { ...issuer, ...call.claims }, {});

@@ -28,7 +28,7 @@ export interface Call {
   headers?: Readonly<Record<string, string>>;
   /** Which of a route's destinations of positive weight is taken, where there are several. Default 0. */
   destination?: number;
-  /** Claims of the token that the request carries, once it was verified: stands for a token that any issuer's rule accepts. */
+  /** Claims of the token that the request carries, once it was verified. Without `iss` and `aud`, any issuer's rule accepts it. */
   claims?: Readonly<Record<string, unknown>>;
 }
 
@@ -127,6 +127,8 @@ export interface SimulationResult {
   status?: number;
   /** Of answers to gRPC calls that are decided here: the code, with which `status` is 200. */
   grpcStatus?: number;
+  /** Beside `grpcStatus`: the status that other clients get. */
+  httpStatus?: number;
   /** Envoy's response code details of an answer by a filter, such as `rbac_access_denied_matched_policy[none]`. */
   details?: string;
   /** TCP: the connection is closed by a filter. */

@@ -17,6 +17,7 @@ import {
   type RouteConfiguration,
   RouteConfigurationSchema,
 } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
+import { canonicalAddress } from '../kit/ip.ts';
 import { getOrMake } from '../kit/maps.ts';
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
 
@@ -34,6 +35,7 @@ const hostsOf = new WeakMap<ReadonlyMap<string, Resource>, Map<RouteConfiguratio
 export class DecodedResources {
   readonly set: ResourceSet;
   #listeners: Listener[] | undefined;
+  #bySocket: ReadonlyMap<string, Listener> | undefined;
 
   constructor(set: ResourceSet) {
     this.set = set;
@@ -42,6 +44,12 @@ export class DecodedResources {
   listeners(): Listener[] {
     this.#listeners ??= this.#all(typeUrls.listener, ListenerSchema);
     return this.#listeners;
+  }
+
+  /** The first listener that is bound to an address and port of TCP: QUIC's are others. */
+  listenerAt(address: string, port: number): Listener | undefined {
+    this.#bySocket ??= listenersBySocket(this.listeners());
+    return this.#bySocket.get(socketKey(address, port));
   }
 
   clusters(): Cluster[] {
@@ -100,6 +108,24 @@ export class DecodedResources {
     }
     return message as T;
   }
+}
+
+function listenersBySocket(listeners: readonly Listener[]): ReadonlyMap<string, Listener> {
+  const found = new Map<string, Listener>();
+  for (const listener of listeners) {
+    if (listener.udpListenerConfig !== undefined) continue;
+    for (const one of [listener.address, ...listener.additionalAddresses.map((extra) => extra.address)]) {
+      const socket = one?.address.case === 'socketAddress' ? one.address.value : undefined;
+      if (socket?.portSpecifier.case !== 'portValue') continue;
+      const key = socketKey(socket.address, socket.portSpecifier.value);
+      if (!found.has(key)) found.set(key, listener);
+    }
+  }
+  return found;
+}
+
+function socketKey(address: string, port: number): string {
+  return `${canonicalAddress(address)} ${port}`;
 }
 
 const unpacked = new WeakMap<Any, Message>();

@@ -53,6 +53,11 @@ const harmless = new Set(
   ].map((name) => `envoy.extensions.filters.http.${name}`),
 );
 
+/** Whether what a filter does to requests is known; `type`: the name of its configuration's message. */
+export function isSimulatedFilter(type: string): boolean {
+  return type in handlers || harmless.has(type);
+}
+
 /** One HTTP filter of a chain. A filter that is off works where a route says something of it. */
 export function walkFilter(walk: Walk, filter: HttpFilter, place: Place): boolean {
   const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;

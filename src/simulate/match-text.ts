@@ -10,13 +10,18 @@ const maxCompiled = 2000;
 
 /** Envoy's regular expressions are RE2 and match the whole text. */
 export function regexMatches(regex: string, text: string): boolean {
+  return compiledRegex(regex).matches(text);
+}
+
+/** Compiled once, as long as there are not too many. */
+export function compiledRegex(regex: string): RE2JS {
   let re = compiled.get(regex);
   if (!re) {
     if (compiled.size >= maxCompiled) compiled.clear();
     re = RE2JS.compile(regex);
     compiled.set(regex, re);
   }
-  return re.matches(text);
+  return re;
 }
 
 export function stringMatches(matcher: StringMatcher, text: string): boolean {

@@ -1,4 +1,3 @@
-import { RE2JS } from 're2js';
 import type {
   RedirectAction,
   Route,
@@ -9,6 +8,7 @@ import type { RegexMatchAndSubstitute } from '../../gen/proto/envoy/type/matcher
 import type { Call } from './call.ts';
 import type { ChosenRoute } from './choose-route.ts';
 import { withHeaders } from './header-options.ts';
+import { compiledRegex } from './match-text.ts';
 
 /** The request as the destination gets it. */
 export interface Forwarded {
@@ -62,7 +62,7 @@ function endOfPath(path: string): number {
 function replaceByRegex({ pattern, substitution }: RegexMatchAndSubstitute, path: string): string {
   const end = endOfPath(path);
   const text = path.slice(0, end);
-  const found = RE2JS.compile(pattern?.regex ?? '').matcher(text);
+  const found = compiledRegex(pattern?.regex ?? '').matcher(text);
   let result = '';
   let at = 0;
   while (found.find()) {

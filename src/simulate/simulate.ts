@@ -1,7 +1,6 @@
 import type { FilterChain } from '../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import { HttpConnectionManagerSchema } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { canonicalAddress } from '../kit/ip.ts';
 import type { Call, SimulationOptions, SimulationResult } from './call.ts';
 import { hasEndpoint, toClusters } from './clusters.ts';
 import { connectionClusters } from './connection-clusters.ts';
@@ -21,7 +20,7 @@ export function simulate(
 ): SimulationResult {
   const decoded = resources instanceof DecodedResources ? resources : new DecodedResources(resources);
   const walk: Walk = { call, options, resources: decoded, result: { steps: [] }, metadata: {} };
-  const listener = findListener(decoded.listeners(), call);
+  const listener = findListener(decoded, call);
   if (!listener) return fail(walk, 'no listener matched');
   walk.result.listener = listener.name;
   step(walk, 'listener', listener.name, listener.metadata);
@@ -29,34 +28,17 @@ export function simulate(
 }
 
 /** A captured connection goes to the listener of its original destination, where the capture listener hands over; else it stays. */
-function findListener(listeners: readonly Listener[], call: Call): Listener | undefined {
-  if (call.mode === 'inbound') return listeners.find((listener) => listener.name === 'virtualInbound');
+function findListener(resources: DecodedResources, call: Call): Listener | undefined {
+  const named = (wanted: string) => resources.listeners().find(({ name }) => name === wanted);
+  if (call.mode === 'inbound') return named('virtualInbound');
   const direct =
-    listenerAt(listeners, call.address, call.port) ??
-    listenerAt(listeners, wildcardOf(call.address), call.port);
-  if (direct || call.mode === 'direct') return direct;
-  return listeners.find((listener) => listener.name === 'virtualOutbound');
+    resources.listenerAt(call.address, call.port) ??
+    resources.listenerAt(wildcardOf(call.address), call.port);
+  return direct ?? (call.mode === 'direct' ? undefined : named('virtualOutbound'));
 }
 
 function wildcardOf(address: string): string {
   return address.includes(':') ? '::' : '0.0.0.0';
-}
-
-/** QUIC's listeners are UDP ones: no call is simulated there. */
-function listenerAt(listeners: readonly Listener[], address: string, port: number): Listener | undefined {
-  return listeners.find(
-    (listener) =>
-      listener.udpListenerConfig === undefined &&
-      [listener.address, ...listener.additionalAddresses.map((extra) => extra.address)].some((candidate) => {
-        const socket = candidate?.address.case === 'socketAddress' ? candidate.address.value : undefined;
-        return (
-          socket !== undefined &&
-          canonicalAddress(socket.address) === canonicalAddress(address) &&
-          socket.portSpecifier.case === 'portValue' &&
-          socket.portSpecifier.value === port
-        );
-      }),
-  );
 }
 
 function walkListener(walk: Walk, listener: Listener): SimulationResult {

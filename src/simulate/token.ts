@@ -113,7 +113,8 @@ function untimely(claims: Json, seconds: number, skew: number): TokenFailure | u
   return until !== 0 && seconds > until + slack ? tokenFailures.expired : undefined;
 }
 
-function isForAudience(claim: unknown, accepted: readonly string[]): boolean {
+/** Whether one of a token's audiences is accepted; an empty list accepts all. */
+export function isForAudience(claim: unknown, accepted: readonly string[]): boolean {
   if (accepted.length === 0) return true;
   const plain = (audience: string) => audience.replace(/^https?:\/\//, '').replace(/\/$/, '');
   const own = (Array.isArray(claim) ? claim : [claim]).filter((one) => typeof one === 'string').map(plain);

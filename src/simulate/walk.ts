@@ -91,6 +91,7 @@ export function answer(walk: Walk, status: number, details?: string): Simulation
   if (type === 'application/grpc' || type.startsWith('application/grpc+')) {
     walk.result.status = 200;
     walk.result.grpcStatus = grpcCodes[status] ?? unknownCode;
+    walk.result.httpStatus = status;
   } else walk.result.status = status;
   return walk.result;
 }

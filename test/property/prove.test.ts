@@ -8,7 +8,8 @@ import { prove } from '../../src/prove/prove.ts';
 import { serversOf } from '../../src/prove/servers.ts';
 import { depart, departAsStranger, send } from '../../src/request-space/journey.ts';
 import { Random } from '../../src/snapshot/engine/testing/random.ts';
-import { modelObjects, randomObjects, randomQuestion, standing } from '../support/change-arbitrary.ts';
+import { modelObjects, randomObjects, randomQuestion } from '../support/change-arbitrary.ts';
+import { standing } from '../support/change-mesh.ts';
 
 /*
  * What `prove` says against requests that know nothing of it: where it says proved, none of them gets through; where it says refuted, its

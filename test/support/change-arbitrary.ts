@@ -1,74 +1,16 @@
 import type { ConfigObject } from '../../src/config/object.ts';
 import type { ModelObject } from '../../src/model/model-objects.ts';
+import type { Claims } from '../../src/request-space/dimensions.ts';
 import type { Variant } from '../../src/request-space/space.ts';
 import type { Random } from '../../src/snapshot/engine/testing/random.ts';
+import { objectOf, standing, standingOfAllKinds } from './change-mesh.ts';
+import { drawMesh, drawObject } from './change-objects.ts';
 import { randomConfig, randomPlainRequest } from './traffic-arbitrary.ts';
 
 /*
  * Whole meshes, changes of them, and requests, out of the vocabulary of traffic-arbitrary.ts: workloads with and without sidecars behind its
  * services, and policies that judge who calls what.
  */
-
-const apps = [
-  { name: 'web', namespace: 'shop', versions: ['v1', 'v2'] },
-  { name: 'cart', namespace: 'shop', versions: ['v1'] },
-  { name: 'web', namespace: 'bank', versions: ['v1', 'v2'] },
-] as const;
-
-const objectOf = (
-  apiVersion: string,
-  kind: string,
-  name: string,
-  namespace: string,
-  rest: object,
-): ConfigObject => ({ apiVersion, kind, metadata: { name, namespace }, ...rest }) as ConfigObject;
-
-function deployment(
-  name: string,
-  namespace: string,
-  labels: Record<string, string>,
-  account: string,
-  sidecar = true,
-) {
-  const metadata = { labels, annotations: sidecar ? {} : { 'sidecar.istio.io/inject': 'false' } };
-  return objectOf('apps/v1', 'Deployment', name, namespace, {
-    spec: {
-      selector: { matchLabels: labels },
-      template: { metadata, spec: { serviceAccountName: account, containers: [{ name: 'app' }] } },
-    },
-  });
-}
-
-/** Services, workloads and callers: what changes do not touch. */
-export function standing(): ConfigObject[] {
-  return [
-    ...['shop', 'bank'].map(
-      (name) =>
-        ({
-          apiVersion: 'v1',
-          kind: 'Namespace',
-          metadata: { name, labels: { 'istio-injection': 'enabled' } },
-        }) as ConfigObject,
-    ),
-    ...apps.flatMap(({ name, namespace, versions }) => [
-      objectOf('v1', 'Service', name, namespace, {
-        spec: {
-          selector: { app: name },
-          ports: [
-            { name: 'http', port: 80, targetPort: 8000 },
-            { name: 'http-more', port: 8080, targetPort: 8001 },
-          ],
-        },
-      }),
-      ...versions.map((version) =>
-        deployment(`${name}-${version}`, namespace, { app: name, version }, `${name}`),
-      ),
-    ]),
-    deployment('client', 'shop', { app: 'client' }, 'client'),
-    deployment('client', 'bank', { app: 'client' }, 'teller'),
-    deployment('plain', 'shop', { app: 'plain' }, 'plain', false),
-  ];
-}
 
 const some = (random: Random, items: readonly string[]) => [
   random.pick(items),
@@ -178,14 +120,19 @@ export interface RandomChange {
   readonly remove: number[];
 }
 
-/** A mesh, and one to three objects of it that change, come or go. */
+/** A mesh, and one to four objects of it that change, come or go: routes and policies that meet often, or objects of any kind. */
 export function randomChange(random: Random): RandomChange {
-  const base = randomObjects(random);
+  return random.chance(0.35) ? changeOfRoutes(random) : changeOfAnything(random);
+}
+
+function changeOfRoutes(random: Random): RandomChange {
+  const base = [...standing(), ...randomObjects(random)];
+  const own = base.length - standing().length;
   const fresh = randomObjects(random);
   const put: ConfigObject[] = [];
   const remove: number[] = [];
   for (let i = 1 + random.below(3); i > 0; i--) {
-    const at = base.length > 0 ? random.below(base.length) : -1;
+    const at = own > 0 ? base.length - own + random.below(own) : -1;
     const old = base[at];
     const kin = fresh.filter(({ kind }) => kind === old?.kind);
     const kind = random.below(4);
@@ -196,22 +143,43 @@ export function randomChange(random: Random): RandomChange {
   return { base, put, remove };
 }
 
+/** Each kind is as likely as each other, to come and to go. */
+function changeOfAnything(random: Random): RandomChange {
+  const base = [...standingOfAllKinds(), ...drawMesh(random)];
+  const put: ConfigObject[] = [];
+  const remove: number[] = [];
+  const kinds = [...new Set(base.map(({ kind }) => kind))];
+  for (let i = random.pick([1, 1, 2, 4]); i > 0; i--)
+    if (random.chance(0.65)) put.push(random.pick(drawObject)(random));
+    else {
+      const kind = random.pick(kinds);
+      remove.push(random.pick([...base.keys()].filter((at) => base[at]?.kind === kind)));
+    }
+  return { base, put, remove };
+}
+
 export interface RandomQuestion {
   /** `namespace/name`. */
   readonly from: string;
   /** Without path. */
   readonly url: string;
   readonly variant: Variant;
+  /** `from` is called at this port, past every proxy but its own. */
+  readonly stranger?: number;
 }
 
-const claims = [
+const claims: readonly (Claims | undefined)[] = [
   undefined,
   undefined,
   { iss: 'issuer', sub: 'ann', group: 'staff' },
   { iss: 'issuer', sub: 'bob' },
   { iss: 'other', sub: 'ann' },
+  { iss: 'other', sub: 'ann', aud: 'bank', group: 'guest' },
+  { iss: 'issuer', sub: 'ann', aud: 'shop', group: 'admin' },
+  { iss: 'issuer', sub: 'ann', aud: 'elsewhere' },
 ];
 
+/** A request of HTTP, as `curl` makes it. */
 export function randomQuestion(random: Random, from: readonly string[]): RandomQuestion {
   const { host, method, path, headers } = randomPlainRequest(random);
   const token = random.pick(claims.map((value) => [value] as const))[0];
@@ -220,6 +188,114 @@ export function randomQuestion(random: Random, from: readonly string[]): RandomQ
     url: `http://${host.endsWith(':8080') || host.endsWith(':80') || random.chance(0.7) ? host : `${host}:8080`}`,
     variant: { method, path, headers, ...(token ? { claims: token } : {}) },
   };
+}
+
+const moreHosts = [
+  ...[
+    'cart.shop:7070',
+    'cart.shop:9000',
+    'peers.shop:8000',
+    'web-v1-0.peers.shop:8000',
+    'raw.example.net:9000',
+  ],
+  ...[
+    'files.example.net',
+    'x.example.net:443',
+    'shop.test',
+    'fresh.shop',
+    'fresh',
+    'fresh:7070',
+    '192.0.2.7:9000',
+  ],
+  ...['istio-ingressgateway.istio-system', 'nowhere.test:9000'],
+];
+
+/** A request of any protocol to anywhere, by anybody: by name and address, at gateways, with a Host of its own, past the sidecar. */
+export function randomRequestOf(
+  random: Random,
+  workloads: readonly { readonly key: string; readonly address: string; readonly gateway: boolean }[],
+): RandomQuestion {
+  const { from: _, url, variant } = randomQuestion(random, ['']);
+  const from = random.pick(workloads);
+  const plain = `http://${url.slice(7)}`;
+  const varied: Variant = { ...variant, ...manner(random, variant) };
+  const given = random.below(20);
+  if (from.gateway) {
+    const host = random.pick([
+      'api.example.com',
+      'x.example.com',
+      'shop.test',
+      'web.shop.svc.cluster.local',
+      'nowhere.test',
+    ]);
+    const place = random.pick([':80', ':8080', ':81']);
+    const secure = random.pick([':443', ':444']);
+    const at = given < 13 ? `http://${host}${place}` : `https://${host}${secure}`;
+    const address = random.pick(['198.51.100.1', '198.51.100.1', '10.1.2.3', '203.0.113.9']);
+    return { from: from.key, url: at.replace(/:(80|443)$/, ''), variant: { ...varied, address } };
+  }
+  if (given < 10) return { from: from.key, url: plain, variant: varied };
+  if (given < 12) {
+    const stranger = random.pick([8000, 8001, 7070, 9000]);
+    const scheme = stranger === 9000 ? 'tcp' : 'http';
+    return { from: from.key, url: `${scheme}://web.shop:${stranger}`, variant: varied, stranger };
+  }
+  if (given < 14)
+    return {
+      from: from.key,
+      url: `http://${random.pick(workloads).address}:${random.pick([8000, 8001, 80])}`,
+      variant: varied,
+    };
+  const host = random.pick(moreHosts);
+  const scheme = host.endsWith(':9000')
+    ? random.pick(['tcp', 'http'])
+    : host.endsWith('.net') || host.endsWith(':443')
+      ? random.pick(['https', 'tls'])
+      : 'http';
+  const named = scheme === 'https' ? host.replace(':443', '') : host;
+  if (given < 18) return { from: from.key, url: `${scheme}://${named}`, variant: varied };
+  // A Host that is not the one that was looked up.
+  return {
+    from: from.key,
+    url: plain,
+    variant: {
+      ...varied,
+      host:
+        url.slice(7) === ''
+          ? 'web'
+          : random.pick(['web', 'web.bank', 'api.example.com', 'nowhere.test', 'cart.shop:8080']),
+    },
+  };
+}
+
+/** What browsers, gRPC clients and proxies on the way add. */
+function manner(random: Random, { headers }: Variant): Partial<Variant> {
+  switch (random.below(12)) {
+    case 0:
+      return {
+        method: 'OPTIONS',
+        headers: {
+          origin: random.pick(['https://shop.example', 'https://other.example', 'http://plain.example']),
+          ...(random.chance(0.85) ? { 'access-control-request-method': 'GET' } : {}),
+        },
+      };
+    case 1:
+    case 2:
+      return {
+        method: 'POST',
+        path: random.pick(['/shop.Cart/Add', '/shop.Cart/Remove', '/shop.Other/Add', '/a']),
+        headers: { ...headers, 'content-type': 'application/grpc' },
+      };
+    case 3:
+      return {
+        headers: {
+          ...headers,
+          'x-forwarded-for': random.pick(['10.1.2.3', '1.2.3.4, 10.1.2.9', 'nonsense']),
+        },
+      };
+    default:
+      return {};
+  }
 }
 
 export const modelObjects = (objects: readonly ConfigObject[]): ModelObject[] =>

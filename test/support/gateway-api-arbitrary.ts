@@ -22,7 +22,7 @@ function object(random: Random, kind: string, name: string, namespace: string, s
 export const apiGateway = 'api';
 export const apiPorts = [81, 444] as const;
 
-function gateway(random: Random): ConfigObject {
+export function gatewayOfApi(random: Random): ConfigObject {
   return object(random, 'Gateway', apiGateway, 'istio-system', {
     gatewayClassName: 'istio',
     listeners: [
@@ -150,7 +150,7 @@ function filters(random: Random): object[] {
   return [];
 }
 
-function httpRoute(random: Random, index: number): ConfigObject {
+export function httpRoute(random: Random, index: number): ConfigObject {
   return object(random, 'HTTPRoute', `http${index}`, random.pick(['shop', 'shop', 'bank']), {
     parentRefs: parents(random),
     ...maybe(random, 0.5, () => ({
@@ -174,7 +174,7 @@ function httpRoute(random: Random, index: number): ConfigObject {
   });
 }
 
-function grpcRoute(random: Random, index: number): ConfigObject {
+export function grpcRoute(random: Random, index: number): ConfigObject {
   const methods = [{ service: 'shop.Cart' }, { service: 'shop.Cart', method: 'Add' }, { method: 'Add' }];
   return object(random, 'GRPCRoute', `grpc${index}`, 'shop', {
     parentRefs: parents(random),
@@ -197,7 +197,7 @@ function grpcRoute(random: Random, index: number): ConfigObject {
 export function randomGatewayApi(random: Random): ConfigObject[] {
   if (random.chance(0.4)) return [];
   return [
-    gateway(random),
+    gatewayOfApi(random),
     ...Array.from({ length: 1 + random.below(3) }, (_, index) => httpRoute(random, index)),
     ...Array.from({ length: random.below(2) }, (_, index) => grpcRoute(random, index)),
   ];

@@ -32,7 +32,7 @@ const selector = (random: Random) =>
     },
   }));
 
-function peerAuthentication(random: Random, index: number): ConfigObject {
+export function peerAuthentication(random: Random, index: number): ConfigObject {
   const mode = random.pick(['STRICT', 'PERMISSIVE', 'DISABLE', 'UNSET']);
   const chosen = selector(random);
   return object('PeerAuthentication', `peers${index}`, random.pick(namespaces), {
@@ -46,7 +46,7 @@ function peerAuthentication(random: Random, index: number): ConfigObject {
   });
 }
 
-function requestAuthentication(random: Random, index: number, keys: string): ConfigObject {
+export function requestAuthentication(random: Random, index: number, keys: string): ConfigObject {
   const rule = (issuer: string) => ({
     issuer,
     jwks: keys,
@@ -113,7 +113,7 @@ function rule(random: Random): object {
   };
 }
 
-function authorizationPolicy(random: Random, index: number): ConfigObject {
+export function authorizationPolicy(random: Random, index: number): ConfigObject {
   const action = random.pick(['ALLOW', 'ALLOW', 'ALLOW', 'DENY', 'DENY', 'AUDIT', 'CUSTOM']);
   const made = object('AuthorizationPolicy', `policy${index}`, random.pick(namespaces), {
     ...selector(random),

@@ -142,7 +142,7 @@ function service(
   ];
 }
 
-function destinationRule(random: Random, index: number): ConfigObject {
+export function destinationRule(random: Random, index: number): ConfigObject {
   const policies = [
     { loadBalancer: { simple: 'ROUND_ROBIN' } },
     { loadBalancer: { consistentHash: { httpHeaderName: 'x-user' } } },
@@ -326,7 +326,7 @@ function httpRoute(random: Random, delegating: boolean): object {
   };
 }
 
-function virtualService(random: Random, index: number): ConfigObject {
+export function virtualService(random: Random, index: number): ConfigObject {
   return object(random, 'VirtualService', `route${index}`, random.pick(namespaces), {
     hosts: Array.from({ length: 1 + random.below(2) }, () => random.pick(hosts)),
     ...maybe(random, 0.5, () => ({ gateways: some(random, gatewayNames, 0.6) })),
@@ -335,14 +335,14 @@ function virtualService(random: Random, index: number): ConfigObject {
   });
 }
 
-function delegate(random: Random, index: number): ConfigObject {
+export function delegate(random: Random, index: number): ConfigObject {
   return object(random, 'VirtualService', `leaf${index}`, random.pick(namespaces), {
     http: Array.from({ length: 1 + random.below(3) }, () => httpRoute(random, false)),
     ...exportTo(random),
   });
 }
 
-function gateway(random: Random, name: string, namespace: string): ConfigObject {
+export function gateway(random: Random, name: string, namespace: string): ConfigObject {
   const served = [
     '*',
     '*.example.com',
@@ -384,7 +384,7 @@ function tlsServers(random: Random): object[] {
   return some(random, all, 0.7);
 }
 
-function sidecar(random: Random): ConfigObject {
+export function sidecar(random: Random): ConfigObject {
   return object(random, 'Sidecar', 'scope', 'shop', {
     ...maybe(random, 0.5, () => ({
       workloadSelector: { labels: { app: random.pick(['client', 'other']) } },

@@ -8,7 +8,7 @@ import type { Proof } from '../../prove/prove.ts';
 import { prove } from '../../prove/prove.ts';
 import { sourceWords } from '../explain/format-explanation.ts';
 import { type ModelSource, modelOf, sourceOfFiles } from '../explain/model-source.ts';
-import { requestWords, sentence } from '../plan/format-impact.ts';
+import { requestWords, sentence } from '../plan/format-classes.ts';
 import { isTestFile } from './is-test-file.ts';
 import type { EnvoyRun, OnEnvoy } from './on-envoy/run-on-envoy.ts';
 import { readTestFile, type TestCase, type TestFile } from './read-test-file.ts';
@@ -175,6 +175,6 @@ function unreachable(
 function actualWords({ counterExample, unknown }: Proof): string {
   if (!counterExample) return `not known: ${unknown.join('; ')}`;
   const { from, outside, outcome: _, decidedBy: __, ...rest } = counterExample;
-  const words = requestWords({ ...rest, from: from ?? '', outside, stranger: from === undefined });
+  const words = requestWords(rest);
   return `${words} from ${from ?? 'anyone, in plaintext,'} gets through`;
 }

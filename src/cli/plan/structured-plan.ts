@@ -1,5 +1,6 @@
 import type { DecidedBy } from '../../explain/explanation.ts';
-import { type PlanReport, sentBytes, sentence, summarizeTypes } from './format-impact.ts';
+import { sentence } from './format-classes.ts';
+import { type PlanReport, sentBytes, summarizeTypes } from './format-impact.ts';
 
 /** A plan for programs. */
 export function structuredPlan({ objects, impact, after }: PlanReport): unknown {

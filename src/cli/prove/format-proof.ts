@@ -2,7 +2,7 @@ import type { Colors } from 'picocolors/types.js';
 import type { DecidedBy } from '../../explain/explanation.ts';
 import type { CounterExample, Proof } from '../../prove/prove.ts';
 import { sourceWords } from '../explain/format-explanation.ts';
-import { requestWords, sentence } from '../plan/format-impact.ts';
+import { requestWords, sentence } from '../plan/format-classes.ts';
 
 /** Proofs as people read them: the answer first, then what makes it so. */
 export function formatProofs(proofs: readonly Proof[], colors: Colors): string {
@@ -35,7 +35,7 @@ function counterLines(
   const who =
     from === undefined ? 'anyone without a sidecar, in plaintext' : outside ? `outside, by ${from}` : from;
   return [
-    `  ${bold(requestWords({ ...request, from: from ?? '', outside, stranger: from === undefined }))}`,
+    `  ${bold(requestWords(request))}`,
     `    ${dim(`from ${who}`)}`,
     `    ${sentence(outcome)}`,
     ...decidedBy.map((by) => `    ${dim(objectWords(by))}`),

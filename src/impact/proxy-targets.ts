@@ -1,75 +1,61 @@
 import type { VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
-import type { RouteConfiguration } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
-import { deepEqual } from '../kit/deep-equal.ts';
 import { parseIp } from '../kit/ip.ts';
 import type { Model } from '../model/model.ts';
-import { parseClusterName } from '../plan/names.ts';
-import type { MeshService, ServiceEndpoints } from '../registry/service.ts';
+import { inboundPassthroughCluster, parseClusterName } from '../plan/names.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
 import { allServices, endpointsByWorkload, endpointsKind, serviceKind } from '../snapshot/kinds.ts';
 import type { MeshProxy } from '../snapshot/proxy.ts';
-import { typeUrls } from '../snapshot/resource.ts';
+import { type Resource, typeUrls } from '../snapshot/resource.ts';
 import { type ListenerFacts, listenerIndex } from './listener-facts.ts';
+import { hostName, hostNames, type Target, targetUrl, unknownHost } from './target.ts';
 import type { ResourceChange, TouchedProxy } from './touched.ts';
 
-/** A host and port that requests go to, which a change may concern. */
-export interface Target {
-  readonly scheme: 'http' | 'https' | 'tcp' | 'tls';
-  readonly host: string;
-  readonly port: number;
-}
-
-export function targetUrl({ scheme, host, port }: Target): string {
-  const usual = scheme === 'http' ? 80 : scheme === 'https' ? 443 : undefined;
-  const name = host.includes(':') ? `[${host}]` : host;
-  return port === usual ? `${scheme}://${name}` : `${scheme}://${name}:${port}`;
-}
-
-/** Stands for every host that nobody has heard of. */
-export const unknownHost = 'unknown.example';
-
 /** What one side, before or after, says of a proxy. */
-interface Side {
+export interface Side {
   readonly model: Model;
   readonly resources: DecodedResources;
   /** What the other side says. */
   readonly other: DecodedResources;
 }
 
-/** Where requests through a proxy may be concerned; `serves`: those to the workload behind it are. */
-export interface ConcernedTargets {
-  readonly targets: readonly Target[];
-  readonly serves: boolean;
+/** Whether the changes of a proxy concern what comes in to the workload behind it. */
+export function concernsServer({ workload: { proxy }, changes }: TouchedProxy): boolean {
+  if (!proxy) return false;
+  const { explicit, type } = proxy;
+  if (type === 'router') return changes.length > 0;
+  return changes.some(
+    ({ typeUrl, name }) =>
+      name.startsWith('inbound|') ||
+      name === 'virtualInbound' ||
+      name === inboundPassthroughCluster ||
+      typeUrl === typeUrls.secret ||
+      (explicit !== undefined && typeUrl === typeUrls.listener),
+  );
 }
 
-/** Targets that the changes of one proxy's resources concern, as one side knows them. Asks for the model's world. */
-export function concernedTargets(
-  touched: TouchedProxy,
-  when: 'before' | 'after',
-  model: Model,
-): ConcernedTargets {
-  const { proxy } = touched.workload;
-  if (!proxy) return { targets: [], serves: false };
-  const other = touched[when === 'before' ? 'after' : 'before'];
-  const side: Side = { model, resources: touched[when], other };
+/**
+ * Targets of requests through a proxy that changes of its resources concern, or that it may send to some clusters, as one side knows
+ * them. Asks for the model's world.
+ */
+export function proxyTargets(
+  side: Side,
+  proxy: MeshProxy,
+  changes: readonly ResourceChange[],
+  clusters: ReadonlySet<string>,
+): readonly Target[] {
   const found = new Map<string, Target>();
-  for (const change of touched.changes)
-    for (const target of targetsOf(change, side, proxy)) found.set(targetUrl(target), target);
-  return {
-    targets: [...found.values()],
-    serves: touched.changes.some((change) => concernsServer(change, proxy)),
+  const add = (targets: readonly Target[]): void => {
+    for (const target of targets) found.set(targetUrl(target), target);
   };
+  const concerned = new Set(clusters);
+  for (const { typeUrl, name } of changes)
+    if (typeUrl === typeUrls.cluster || typeUrl === typeUrls.endpoints) concerned.add(name);
+    else add(targetsOf(typeUrl, name, side, proxy));
+  if (concerned.size > 0) add(clusterTargets(concerned, side, proxy));
+  return [...found.values()];
 }
 
-function concernsServer({ typeUrl, name }: ResourceChange, { explicit, type }: MeshProxy): boolean {
-  if (type === 'router') return true;
-  if (name.startsWith('inbound|') || name === 'virtualInbound' || name === 'InboundPassthroughCluster')
-    return true;
-  return typeUrl === typeUrls.secret || (explicit !== undefined && typeUrl === typeUrls.listener);
-}
-
-function targetsOf(change: ResourceChange, side: Side, proxy: MeshProxy): Target[] {
-  const { typeUrl, name } = change;
+function targetsOf(typeUrl: string, name: string, side: Side, proxy: MeshProxy): Target[] {
   switch (typeUrl) {
     case typeUrls.virtualHost: {
       const slash = name.indexOf('/');
@@ -77,9 +63,6 @@ function targetsOf(change: ResourceChange, side: Side, proxy: MeshProxy): Target
     }
     case typeUrls.route:
       return configurationTargets(name, side, proxy);
-    case typeUrls.cluster:
-    case typeUrls.endpoints:
-      return clusterTargets(name, side, proxy);
     case typeUrls.listener:
       return listenerTargets(name, side, proxy);
     default:
@@ -97,11 +80,8 @@ function virtualHostTargets(configuration: string, suffix: string, side: Side, p
 
 function configurationTargets(name: string, side: Side, proxy: MeshProxy): Target[] {
   const config = side.resources.routeConfiguration(name);
-  return config ? hostsOf(config, side).flatMap((host) => hostTargets(host, name, side, proxy)) : [];
-}
-
-function hostsOf(config: RouteConfiguration, { resources }: Side): readonly VirtualHost[] {
-  return resources.virtualHosts(config);
+  if (!config) return [];
+  return side.resources.virtualHosts(config).flatMap((host) => hostTargets(host, name, side, proxy));
 }
 
 function hostTargets(host: VirtualHost, configuration: string, side: Side, proxy: MeshProxy): Target[] {
@@ -120,20 +100,6 @@ function tellingNames(host: VirtualHost, configuration: string, { other }: Side)
     .filter((name) => !parseIp(name) && !name.endsWith('.'))
     .sort((a, b) => b.length - a.length);
   return [longest];
-}
-
-/** Names that a client would write: without ports, and one for each pattern. */
-export function hostNames(domains: readonly string[]): string[] {
-  return [...new Set(domains.map(hostName))];
-}
-
-function hostName(domain: string): string {
-  const name = domain.startsWith('[')
-    ? domain.slice(1).replace(/\](:\d+)?$/, '')
-    : domain.replace(/:(\d+|\*)$/, '');
-  if (name === '*') return unknownHost;
-  if (name.startsWith('*')) return `x${name.slice(1)}`;
-  return name.endsWith('*') ? `${name.slice(0, -1)}x` : name;
 }
 
 function atListener(facts: ListenerFacts, hosts: readonly string[], side: Side, proxy: MeshProxy): Target[] {
@@ -181,20 +147,21 @@ function writtenPort(text: string): WrittenPort {
     : { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
 }
 
-/** Hosts whose routes lead to a cluster, and TCP listeners that hand over to it. */
-function clusterTargets(name: string, side: Side, proxy: MeshProxy): Target[] {
+/** Hosts whose routes lead to one of the clusters, and TCP listeners that hand over to it. */
+function clusterTargets(names: ReadonlySet<string>, side: Side, proxy: MeshProxy): Target[] {
   const { resources } = side;
+  const leads = ({ hints }: Resource): boolean => hints?.clusters?.some((name) => names.has(name)) === true;
   const found: Target[] = [];
   for (const [qualified, resource] of resources.set.get(typeUrls.virtualHost) ?? []) {
-    if (!resource.hints?.clusters?.includes(name)) continue;
+    if (!leads(resource)) continue;
     const slash = qualified.indexOf('/');
     found.push(...virtualHostTargets(qualified.slice(0, slash), qualified.slice(slash + 1), side, proxy));
   }
   for (const [configuration, resource] of resources.set.get(typeUrls.route) ?? [])
-    if (resource.hints?.clusters?.includes(name))
-      found.push(...configurationTargets(configuration, side, proxy));
-  for (const facts of listenerIndex(resources).byCluster.get(name) ?? [])
-    found.push(...connectionTargets(facts, side, proxy));
+    if (leads(resource)) found.push(...configurationTargets(configuration, side, proxy));
+  const { byCluster } = listenerIndex(resources);
+  const listeners = new Set([...names].flatMap((name) => byCluster.get(name) ?? []));
+  for (const facts of listeners) found.push(...connectionTargets(facts, side, proxy));
   return found;
 }
 
@@ -240,72 +207,4 @@ function hostsAt(address: string, { world }: Model): string[] {
     .flatMap((key) => world.get(serviceKind, key) ?? [])
     .filter(({ addresses }) => addresses.includes(address))
     .map(({ hostname }) => hostname);
-}
-
-/** The services and ports by which a workload is called. Asks for the model's world. */
-export function servedTargets(
-  workload: string,
-  { world }: Model,
-): (Target & { readonly endpointPort: number })[] {
-  const found: (Target & { readonly endpointPort: number })[] = [];
-  for (const key of world.list(endpointsByWorkload, workload)) {
-    const value = world.get(endpointsKind, key);
-    const service = world.get(serviceKind, key);
-    for (const endpoint of value?.endpoints ?? []) {
-      if (`${endpoint.namespace}/${endpoint.workload}` !== workload || !value) continue;
-      const protocol = service?.ports.find(({ port }) => port === endpoint.servicePort)?.protocol ?? 'TCP';
-      found.push({
-        scheme: connectionProtocols.has(protocol) ? 'tcp' : 'http',
-        host: value.hostname,
-        port: endpoint.servicePort,
-        endpointPort: endpoint.port,
-      });
-    }
-  }
-  return found;
-}
-
-const connectionProtocols: ReadonlySet<string> = new Set([
-  'TCP',
-  'TLS',
-  'HTTPS',
-  'Mongo',
-  'MySQL',
-  'Redis',
-  'UDP',
-]);
-
-/** A service with its endpoints, as the registry has it. */
-type Known = ReadonlyMap<
-  string,
-  { readonly service: MeshService; readonly endpoints: ServiceEndpoints | undefined }
->;
-
-/** Asks for the model's world. */
-export function knownServices({ world }: Model): Known {
-  return new Map(
-    world.list(allServices, '').flatMap((key) => {
-      const service = world.get(serviceKind, key);
-      return service ? [[key, { service, endpoints: world.get(endpointsKind, key) }] as const] : [];
-    }),
-  );
-}
-
-/** Services that are not what they were: whoever looks them up finds another address, whatever its proxy holds. */
-export function changedServices(before: Known, after: Known): Target[] {
-  const found = new Map<string, Target>();
-  for (const key of new Set([...before.keys(), ...after.keys()])) {
-    const [old, now] = [before.get(key), after.get(key)];
-    if (deepEqual(old?.service, now?.service) && deepEqual(old?.endpoints, now?.endpoints)) continue;
-    for (const service of [old?.service, now?.service])
-      for (const { port, protocol } of service?.ports ?? []) {
-        const target: Target = {
-          scheme: connectionProtocols.has(protocol) ? 'tcp' : 'http',
-          host: hostNames([service?.hostname ?? ''])[0] ?? unknownHost,
-          port,
-        };
-        found.set(targetUrl(target), target);
-      }
-  }
-  return [...found.values()];
 }

@@ -1,0 +1,179 @@
+import type { Colors } from 'picocolors/types.js';
+import type { DecidedBy } from '../../explain/explanation.ts';
+import { round } from '../../explain/words.ts';
+import type { ChangedClass } from '../../impact/impact.ts';
+import { unservedPort } from '../../impact/target.ts';
+import type { Model } from '../../model/model.ts';
+import type { OutcomeEnd, RequestOutcome } from '../../request-space/outcome.ts';
+import { workloadName } from '../../request-space/workload-name.ts';
+import { sourceWords } from '../explain/format-explanation.ts';
+
+/** Names told of several. */
+const mostNames = 3;
+/** Further requests told of those that come out alike. */
+const mostAlike = 4;
+
+/** Classes that read alike but for their requests: from the same senders, to the same effect. */
+export interface ClassGroup {
+  readonly who: string;
+  readonly classes: readonly [ChangedClass, ...ChangedClass[]];
+}
+
+export function classGroups(after: Model, changed: readonly ChangedClass[]): ClassGroup[] {
+  const groups = new Map<string, { who: string; classes: [ChangedClass, ...ChangedClass[]] }>();
+  for (const one of changed) {
+    const who = senderWords(after, one);
+    const key = JSON.stringify([who, sentence(one.before), sentence(one.after), extrasOf(one)]);
+    const group = groups.get(key);
+    if (group) group.classes.push(one);
+    else groups.set(key, { who, classes: [one] });
+  }
+  return [...groups.values()];
+}
+
+function senderWords(after: Model, { witness, senders }: ChangedClass): string {
+  const { strangerPort, outside, address } = witness;
+  const client = address === undefined ? '' : ` (client ${address})`;
+  const who = names(after, senders);
+  if (strangerPort === undefined) return outside ? `from outside, by ${who}${client}` : `from ${who}`;
+  const where = strangerPort === unservedPort ? ', at any port that no service names' : '';
+  return `from anyone without a sidecar, in plaintext to ${who}${where}${client}`;
+}
+
+/** `cause`: what is changed, where it is one object alone: told where it is not among the deciders. */
+export function groupLines(
+  { who, classes }: ClassGroup,
+  cause: string | undefined,
+  colors: Colors,
+): string[] {
+  const { bold, dim, red, green, cyan } = colors;
+  const [one, ...alike] = classes;
+  const [was, is] = [sentence(one.before), sentence(one.after)];
+  const worse = badness(one.after) > badness(one.before);
+  const deciders = decidersOf(one);
+  const after = deciders.after.map(sourceWords);
+  const told = [...after, ...deciders.before.map(sourceWords)].some((text) => text.startsWith(`${cause}:`));
+  const because = cause === undefined || told ? after : [...after, cause];
+  const line = (
+    label: string,
+    text: string,
+    by: readonly string[],
+    paint: (text: string) => string,
+  ): string => `    ${dim(label)} ${paint(text)}${by.length > 0 ? `  ${dim(by.join(', '))}` : ''}`;
+  const same = was === is;
+  const more = alike.length - mostAlike;
+  return [
+    `  ${bold(requestWords(one.witness))}`,
+    ...alike.slice(0, mostAlike).map(({ witness }) => `  ${requestWords(witness)}`),
+    ...(more > 0 ? [dim(`  … and ${more} more ${more === 1 ? 'kind' : 'kinds'} that come out alike`)] : []),
+    `    ${dim(who)}`,
+    ...(same
+      ? [line('both  ', was, [], (text) => text)]
+      : [
+          line('before', was, deciders.before.map(sourceWords), (text) => text),
+          line('after ', is, because, worse ? red : green),
+        ]),
+    ...extrasOf(one).map(
+      ({ what, before: old, after: now }) =>
+        `    ${cyan(what)} ${old === '' ? 'none' : old} → ${now === '' ? 'none' : now}${same && because.length > 0 ? `  ${dim(because.join(', '))}` : ''}`,
+    ),
+  ];
+}
+
+/** Differences that the sentences do not tell; clusters where they tell the same. */
+function extrasOf({ before, after, differences }: ChangedClass): ChangedClass['differences'] {
+  const same = sentence(before) === sentence(after);
+  return differences.filter(({ what }) => told.has(what) && (what !== 'cluster' || same));
+}
+
+const told: ReadonlySet<string> = new Set([
+  'cluster',
+  'request',
+  'timeout',
+  'retries',
+  'mirror',
+  'fault',
+  'response headers',
+  'external authorization',
+  'rate limit',
+]);
+
+export function requestWords({
+  method,
+  url,
+  headers,
+  host,
+  claims,
+}: Pick<ChangedClass['witness'], 'method' | 'url' | 'headers' | 'host' | 'claims'>): string {
+  const parts = [
+    ...(/^(tcp|tls):/.test(url) ? [] : [method]),
+    url,
+    ...(host === undefined ? [] : [`-H "host: ${host}"`]),
+    ...Object.entries(headers).map(([name, value]) => `-H "${name}: ${value}"`),
+    ...(claims ? [`token ${JSON.stringify(claims)}`] : []),
+  ];
+  return parts.join(' ');
+}
+
+export function some(names: readonly string[]): string {
+  const more = names.length > mostNames ? `, and ${names.length - mostNames} more` : '';
+  return `${names.slice(0, mostNames).join(', ')}${more}`;
+}
+
+/** What people call some workloads: each controller once. */
+function names({ workloads }: Model, keys: readonly string[]): string {
+  const found = new Set(
+    keys.map((key) => {
+      const workload = workloads.get(key)?.workload;
+      return workload ? workloadName(workload) : key;
+    }),
+  );
+  return some([...found]);
+}
+
+export function sentence(outcome: RequestOutcome): string {
+  const groups = Map.groupBy(outcome.ends, (end) => [end.outcome, end.status, end.reason].join(' '));
+  const parts = [...groups.values()].map((ends) => {
+    const percent = round(ends.reduce((sum, end) => sum + end.percent, 0));
+    return `${groups.size === 1 ? '' : `${percent} %: `}${endWords(ends, outcome)}`;
+  });
+  return parts.join('; ');
+}
+
+function endWords(ends: readonly OutcomeEnd[], { redirect }: RequestOutcome): string {
+  const [first] = ends;
+  const status = first?.status === undefined ? '' : `${first.status} `;
+  switch (first?.outcome) {
+    case 'delivered': {
+      const total = ends.reduce((sum, { percent }) => sum + percent, 0);
+      const shown = ends.map(({ destination, percent }) =>
+        ends.length === 1 ? destination : `${destination} ${Math.round((percent * 100) / total)} %`,
+      );
+      return `reaches ${shown.join(', ')}`;
+    }
+    case 'answered':
+      return `${status}${redirect === undefined ? first.reason : `go to ${redirect}`}`;
+    case 'denied':
+      return `${status}refused: ${first.reason}`;
+    default:
+      return `${status}fails: ${first?.reason ?? 'nothing is decided'}`;
+  }
+}
+
+function badness({ ends }: RequestOutcome): number {
+  const order = ['delivered', 'answered', 'denied', 'fails'];
+  return Math.max(...ends.map(({ outcome }) => order.indexOf(outcome)));
+}
+
+/** Of the objects that decide, those that are new to the other side; where all are the same, the last. */
+function decidersOf({ decidedBefore, decidedAfter }: ChangedClass): {
+  before: DecidedBy[];
+  after: DecidedBy[];
+} {
+  const only = (own: readonly DecidedBy[], others: readonly DecidedBy[]): DecidedBy[] => {
+    const known = new Set(others.map(sourceWords));
+    const fresh = own.filter((one) => !known.has(sourceWords(one)));
+    return fresh.length > 0 ? fresh.slice(-2) : own.slice(-1);
+  };
+  return { before: only(decidedBefore, decidedAfter), after: only(decidedAfter, decidedBefore) };
+}

@@ -1,0 +1,84 @@
+import { deepEqual } from '../kit/deep-equal.ts';
+import type { Model } from '../model/model.ts';
+import type { MeshService, ServiceEndpoints } from '../registry/service.ts';
+import { allServices, endpointsByWorkload, endpointsKind, serviceKind } from '../snapshot/kinds.ts';
+import { hostNames, type Target, targetUrl, unknownHost } from './target.ts';
+
+/** The services and ports by which a workload is called. Asks for the model's world. */
+export function servedTargets(
+  workload: string,
+  { world }: Model,
+): (Target & { readonly endpointPort: number })[] {
+  const found: (Target & { readonly endpointPort: number })[] = [];
+  for (const key of world.list(endpointsByWorkload, workload)) {
+    const value = world.get(endpointsKind, key);
+    const service = world.get(serviceKind, key);
+    for (const endpoint of value?.endpoints ?? []) {
+      if (`${endpoint.namespace}/${endpoint.workload}` !== workload || !value) continue;
+      const protocol = service?.ports.find(({ port }) => port === endpoint.servicePort)?.protocol ?? 'TCP';
+      found.push({
+        scheme: connectionProtocols.has(protocol) ? 'tcp' : 'http',
+        host: value.hostname,
+        port: endpoint.servicePort,
+        endpointPort: endpoint.port,
+      });
+    }
+  }
+  return found;
+}
+
+const connectionProtocols: ReadonlySet<string> = new Set([
+  'TCP',
+  'TLS',
+  'HTTPS',
+  'Mongo',
+  'MySQL',
+  'Redis',
+  'UDP',
+]);
+
+/** A service with its endpoints, as the registry has it. */
+type Known = ReadonlyMap<
+  string,
+  { readonly service: MeshService; readonly endpoints: ServiceEndpoints | undefined }
+>;
+
+/** Asks for the model's world. */
+export function knownServices({ world }: Model): Known {
+  return new Map(
+    world.list(allServices, '').flatMap((key) => {
+      const service = world.get(serviceKind, key);
+      return service ? [[key, { service, endpoints: world.get(endpointsKind, key) }] as const] : [];
+    }),
+  );
+}
+
+/** Services that are not what they were: whoever looks them up finds another address, whatever its proxy holds. */
+export function changedServices(before: Known, after: Known): Target[] {
+  return serviceTargets(before, after, (key) => {
+    const [old, now] = [before.get(key), after.get(key)];
+    return !deepEqual(old?.service, now?.service) || !deepEqual(old?.endpoints, now?.endpoints);
+  });
+}
+
+/** The services of both sides, by every port. */
+export function serviceTargets(
+  before: Known,
+  after: Known,
+  isAsked: (key: string) => boolean = () => true,
+): Target[] {
+  const found = new Map<string, Target>();
+  for (const key of new Set([...before.keys(), ...after.keys()])) {
+    if (!isAsked(key)) continue;
+    for (const service of [before.get(key)?.service, after.get(key)?.service])
+      for (const { port, protocol } of service?.ports ?? []) {
+        const target: Target = {
+          scheme: connectionProtocols.has(protocol) ? 'tcp' : 'http',
+          host: hostNames([service?.hostname ?? ''])[0] ?? unknownHost,
+          port,
+        };
+        found.set(targetUrl(target), target);
+      }
+  }
+  return [...found.values()];
+}
