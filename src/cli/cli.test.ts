@@ -1,58 +1,25 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startTestApi, type TestApi } from '../../test/support/api-server.ts';
+import { type Cli, openCli } from '../../test/support/cli.ts';
 import { completions } from './commands/completion.ts';
 import { createProgram } from './create-program.ts';
 
 let api: TestApi;
-let scratch: string;
+let cli: Cli;
 beforeAll(async () => {
-  scratch = mkdtempSync(join(tmpdir(), 'ostria-cli-'));
+  cli = await openCli();
   api = await startTestApi();
 });
 afterAll(async () => {
-  await api.close();
-  rmSync(scratch, { recursive: true, force: true });
+  await api?.close();
+  cli?.close();
 });
 
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs `ostria` as a user does: a process of its own, on no terminal. */
-function ostria(args: readonly string[], input = ''): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], {
-      cwd: scratch,
-      env: { PATH: process.env.PATH, HOME: scratch, OSTRIA_HOME: join(scratch, 'state'), TERM: 'xterm' },
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk;
-    });
-    child.once('close', (code) => resolve({ code, stdout, stderr }));
-    child.stdin.end(input);
-  });
-}
-
+const ostria = (args: readonly string[], input?: string) => cli.run(args, input);
 const withApi = (args: readonly string[], input?: string) =>
-  ostria([...args, '--kubeconfig', api.kubeconfig], input);
-
-function write(name: string, text: string): string {
-  const path = join(scratch, name);
-  mkdirSync(join(path, '..'), { recursive: true });
-  writeFileSync(path, text);
-  return name;
-}
+  cli.run([...args, '--kubeconfig', api.kubeconfig], input);
+const write = (name: string, text: string): string => cli.write(name, text);
 
 const virtualService = (name: string, weight = '100') => `apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -193,11 +160,9 @@ spec:
   });
 
   test('watch goes on with what changes', async () => {
-    const child = spawn(
-      process.execPath,
-      [join(import.meta.dirname, 'main.ts'), 'get', 'vs', '-w', '--kubeconfig', api.kubeconfig],
-      { cwd: scratch },
-    );
+    const child = spawn(process.execPath, [cli.program, 'get', 'vs', '-w', '--kubeconfig', api.kubeconfig], {
+      cwd: cli.directory,
+    });
     let text = '';
     child.stdout.on('data', (chunk) => {
       text += chunk;
@@ -306,8 +271,7 @@ describe('help', () => {
   });
 
   test('bash completes by its script', () => {
-    const main = join(import.meta.dirname, 'main.ts');
-    const script = `ostria() { '${process.execPath}' '${main}' "$@"; }
+    const script = `ostria() { '${process.execPath}' '${cli.program}' "$@"; }
       source <(ostria completion bash)
       COMP_WORDS=(ostria proxy-config li) COMP_CWORD=2; _ostria; echo "\${COMPREPLY[@]}"
       COMP_WORDS=(ostria up --det) COMP_CWORD=2; _ostria; echo "\${COMPREPLY[@]}"`;

@@ -1,48 +1,19 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestApi, type TestApi } from '../../../test/support/api-server.ts';
-
-// Each call is a process of its own, which takes seconds on a busy machine.
-vi.setConfig({ testTimeout: 240_000 });
+import { type Cli, openCli } from '../../../test/support/cli.ts';
 
 let api: TestApi;
-let scratch: string;
+let cli: Cli;
 beforeAll(async () => {
-  scratch = mkdtempSync(join(tmpdir(), 'ostria-analyze-'));
+  cli = await openCli();
   api = await startTestApi();
 });
 afterAll(async () => {
-  await api.close();
-  rmSync(scratch, { recursive: true, force: true });
+  await api?.close();
+  cli?.close();
 });
 
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function ostria(args: readonly string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, '../main.ts'), ...args], {
-      cwd: scratch,
-      env: { PATH: process.env.PATH, HOME: scratch, OSTRIA_HOME: join(scratch, 'state'), TERM: 'xterm' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk;
-    });
-    child.once('close', (code) => resolve({ code, stdout, stderr }));
-  });
-}
+const ostria = (args: readonly string[]) => cli.run(args);
 
 const service = `apiVersion: v1
 kind: Service
@@ -60,7 +31,7 @@ spec:
 `;
 
 test('files alone: place, mend, thresholds, suppression, formats and exit codes', async () => {
-  writeFileSync(join(scratch, 'shop.yaml'), `${service}---\n${route}`);
+  cli.write('shop.yaml', `${service}---\n${route}`);
   const { code, stdout, stderr } = await ostria(['analyze', 'shop.yaml']);
   expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
   const [first, second] = stdout.split('\n');
@@ -100,13 +71,13 @@ test('files alone: place, mend, thresholds, suppression, formats and exit codes'
 
 test('the running mesh, and files as they would be in it', async () => {
   const connection = ['--kubeconfig', api.kubeconfig];
-  writeFileSync(join(scratch, 'route.yaml'), route);
+  cli.write('route.yaml', route);
   expect((await ostria(['apply', '-f', 'route.yaml', ...connection])).code).toBe(0);
   const live = await ostria(['analyze', ...connection]);
   expect(live.code).toBe(3);
   expect(live.stdout).toMatch(/^Error \[IST0101\] \(VirtualService default\/cart\) [^\n]*\n$/);
 
-  writeFileSync(join(scratch, 'mended.yaml'), `${service}---\n${route.replace('card', 'cart')}`);
+  cli.write('mended.yaml', `${service}---\n${route.replace('card', 'cart')}`);
   const mended = await ostria(['analyze', 'mended.yaml', '--use-kube', 'true', ...connection]);
   expect(mended.stdout).not.toContain('IST0101');
   expect(mended.code).toBe(0);
@@ -114,14 +85,14 @@ test('the running mesh, and files as they would be in it', async () => {
 
 test('a mesh file stands for what it publishes and applies', async () => {
   const mesh = 'services: { cart: { command: node cart.js, ports: [80] } }\napply: [cart.yaml]\n';
-  writeFileSync(join(scratch, 'mesh.yaml'), mesh);
-  writeFileSync(join(scratch, 'cart.yaml'), route.replace('host: card', 'host: cart, subset: v2'));
+  cli.write('mesh.yaml', mesh);
+  cli.write('cart.yaml', route.replace('host: card', 'host: cart, subset: v2'));
   const { code, stdout, stderr } = await ostria(['analyze', 'mesh.yaml']);
   expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
   expect(stdout).toMatch(
     /^Error \[IST0101\] \(VirtualService cart cart\.yaml:8:38\) .* has no subset v2 [^\n]*\n$/,
   );
-  writeFileSync(join(scratch, 'mesh.yaml'), `${mesh}gateway: {}\n`);
+  cli.write('mesh.yaml', `${mesh}gateway: {}\n`);
   const broken = await ostria(['analyze', 'mesh.yaml']);
   expect(broken.code).toBe(3);
   expect(broken.stderr).toMatch(/^mesh\.yaml:3:1: .*gateway/);
