@@ -5,6 +5,7 @@ import { type ConfigObject, objectKey } from '../config/object.ts';
 import { features } from '../features/index.ts';
 import { worldChanges } from '../model/for-compile.ts';
 import { problemsOf } from '../pipeline/problems.ts';
+import { statusProblems } from '../pipeline/status-problems.ts';
 import type { Problem } from '../plan/feature.ts';
 import { configKind } from '../snapshot/kinds.ts';
 import { inspect } from '../snapshot/rebuild.ts';
@@ -86,7 +87,10 @@ function foresee(object: ConfigObject, group: string, { world, now }: AdmissionW
     const [change] = changes;
     const value = change && (world.get(configKind(change.kind), change.key) as ConfigObject | undefined);
     if (!value) return [];
-    const found = inspect(world, world.mesh, observer, (view) => problemsOf(features, view, value));
+    const found = inspect(world, world.mesh, observer, (view) => [
+      ...problemsOf(features, view, value),
+      ...statusProblems(features, view, change.kind, value),
+    ]);
     return found.filter(
       ({ note, from, until }) => !note && now() >= (from ?? 0) && now() < (until ?? Infinity),
     );

@@ -11,6 +11,7 @@ import type { PaceOptions } from '../kit/pace.ts';
 import { createProblems, decodeProblems, problemsType } from '../pipeline/problems.ts';
 import { createStatuses, decodeStatus, statusesType } from '../pipeline/statuses.ts';
 import type { Problem } from '../plan/feature.ts';
+import type { ObjectStatusPlan } from '../plan/object-status.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
 import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
 import type { WorldChange } from '../snapshot/world.ts';
@@ -37,6 +38,13 @@ const statuses = createStatuses(features);
 const statusKinds: ReadonlySet<string> = new Set(
   features.flatMap((feature) => feature.statuses ?? []).map(({ kind }) => kind),
 );
+
+type Passing = Pick<Problem, 'from' | 'until'>;
+
+function conditionsIn({ conditions = [], lists = {}, shared }: ObjectStatusPlan): readonly Passing[] {
+  const entries = [...Object.values(lists).flat(), ...(shared?.entries ?? [])];
+  return [...conditions, ...entries.flatMap((entry) => entry.conditions)];
+}
 
 /**
  * What objects ask for and cannot have, as conditions on them, and the whole status of kinds whose API asks for one. A compile of its own, with one proxy that stands for nobody: the
@@ -109,7 +117,9 @@ export class ProblemReporter implements CompileTarget {
   #reportStatus(id: string): void {
     const resource = this.#engine.resources(observer.id, statusesType).get(id);
     const ref = resource && this.#refOfStatus(id);
-    if (ref) this.#writer.reportStatus(ref, decodeStatus(resource), this.#generations.get(id));
+    const plan = ref && decodeStatus(resource);
+    if (plan) this.#writer.reportStatus(ref, plan, this.#generations.get(id));
+    this.#lookAgain(`status ${id}`, plan ? conditionsIn(plan) : [], () => this.#reportStatus(id));
   }
 
   /** `group/Kind|namespace/name` */
@@ -130,20 +140,21 @@ export class ProblemReporter implements CompileTarget {
     const now = this.#clock.now();
     const holding = all.filter((problem) => holds(problem, now));
     this.#writer.report(ref, acceptedCondition, holding.length > 0 ? describe(holding) : null);
-    this.#lookAgain(id, all, now);
+    this.#lookAgain(id, all, () => this.#report(id));
   }
 
-  #lookAgain(id: string, problems: readonly Problem[], now: number): void {
+  #lookAgain(id: string, passing: readonly Passing[], report: () => void): void {
+    const now = this.#clock.now();
     this.#waiting.get(id)?.abort();
     this.#waiting.delete(id);
-    const changes = problems.flatMap(({ from, until }) => [from, until]).filter((time) => time !== undefined);
+    const changes = passing.flatMap(({ from, until }) => [from, until]).filter((time) => time !== undefined);
     const next = Math.min(...changes.filter((time) => time > now));
     if (!Number.isFinite(next)) return;
     const waiting = new AbortController();
     this.#waiting.set(id, waiting);
     // A wait that is cut short (timers have a longest) only looks once more.
     void this.#clock.sleep(next - now, { signal: waiting.signal, unref: true }).then(() => {
-      if (!waiting.signal.aborted) this.#report(id);
+      if (!waiting.signal.aborted) report();
     });
   }
 }

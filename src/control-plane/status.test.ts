@@ -54,6 +54,75 @@ it('says what an object cannot have, and takes it back', async () => {
   reporter.close();
 });
 
+it('says it of a listener of the Gateway API too, and takes it back', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ostria-status-'));
+  const [old, renewed] = [1, 9].map((days) => opensslCertificate({ directory, name: `front-${days}`, days }));
+  rmSync(directory, { recursive: true });
+  let now = Date.now();
+  let wake = () => {};
+  const clock = {
+    now: () => now,
+    sleep: () =>
+      new Promise<void>((resolve) => {
+        wake = resolve;
+      }),
+  };
+  const later = new StatusWriter({
+    ...{ store, delay: 1, now: () => new Date(now) },
+    onError: (message) => errors.push(message),
+  });
+  const reporter = new ProblemReporter(
+    createBuiltInRegistry(),
+    later,
+    (error) => errors.push(String(error)),
+    clock,
+  );
+  const gateway = {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: { name: 'front', namespace: 'default' },
+    spec: {
+      gatewayClassName: 'istio',
+      listeners: [
+        { name: 'https', port: 443, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'front' }] } },
+      ],
+    },
+  };
+  const secret = (certificate: string, key: string) => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'front', namespace: 'default' },
+    data: { 'tls.crt': btoa(certificate), 'tls.key': btoa(key) },
+  });
+  const at = { resource: 'gateways.gateway.networking.k8s.io', namespace: 'default', name: 'front' };
+  await store.commit([{ type: 'put', ref: at, object: gateway }]);
+  const told = async (): Promise<string> => {
+    await later.flush();
+    const status = (await store.get(at))?.object.status as
+      | { listeners?: { conditions: StatusCondition[] }[] }
+      | undefined;
+    const bad = status?.listeners?.[0]?.conditions.filter(
+      (one) => !/^No|^Pro|^Acc|^Res/.test(one.reason ?? ''),
+    );
+    return bad?.map(({ reason, message }) => `${reason}: ${message}`).join() ?? 'nothing';
+  };
+  const write = (one: ReturnType<typeof secret>, revision: number) =>
+    reporter.apply([{ kind: 'Secret', key: 'default/front', value: one }], revision);
+  reporter.apply([{ kind: 'gateway.networking.k8s.io/Gateway', key: 'default/front', value: gateway }], 1);
+  await expect.poll(told).toMatch(/InvalidCertificateRef: there is no Secret/);
+  write(secret(old?.certificate ?? '', renewed?.key ?? ''), 2);
+  await expect.poll(told).toMatch(/InvalidCertificateRef: .*its tls.key does not belong to its tls.crt/);
+  write(secret(old?.certificate ?? '', old?.key ?? ''), 3);
+  await expect.poll(told).toBe('');
+  now += 2 * 86_400_000;
+  wake();
+  await expect.poll(told).toMatch(/^CertificateExpired: /);
+  write(secret(renewed?.certificate ?? '', renewed?.key ?? ''), 4);
+  await expect.poll(told).toBe('');
+  reporter.close();
+  await later.close();
+});
+
 it('says what time makes of a certificate when it is time', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'ostria-status-'));
   const { certificate, key } = opensslCertificate({ directory, name: 'front', days: 1 });

@@ -69,6 +69,26 @@ test('conditions that are there only while they hold go with their reason', () =
   });
 });
 
+test('a condition that time brings is there while it holds', () => {
+  const expired = {
+    type: 'ostria.io/CertificateValid',
+    status: 'False',
+    reason: 'CertificateExpired',
+    message: 'm',
+    from: now.getTime() + 1_000,
+  } as const;
+  const plan = { conditions: [accepted, expired] };
+  const typesAt = (ms: number) => {
+    const { conditions } = withStatus(object(), plan, 1, new Date(now.getTime() + ms)).status as {
+      conditions: Record<string, unknown>[];
+    };
+    expect(conditions.some((one) => 'from' in one)).toBe(false);
+    return conditions.map(({ type }) => type);
+  };
+  expect(typesAt(0)).toEqual(['Accepted']);
+  expect(typesAt(2_000)).toEqual(['Accepted', 'ostria.io/CertificateValid']);
+});
+
 test('what proxies refused stays said until they take it', () => {
   const rejected = {
     type: 'Programmed',

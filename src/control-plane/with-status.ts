@@ -1,6 +1,11 @@
 import type { ConfigObject, StatusCondition } from '../config/object.ts';
 import { deepEqual } from '../kit/deep-equal.ts';
-import type { ObjectStatusPlan, PlannedCondition, StatusEntry } from '../plan/object-status.ts';
+import {
+  certificateValid,
+  type ObjectStatusPlan,
+  type PlannedCondition,
+  type StatusEntry,
+} from '../plan/object-status.ts';
 
 /** By which a condition says that proxies refused what the object asks for. */
 const rejectedReason = 'RejectedByProxy';
@@ -64,11 +69,19 @@ function withDefaults(reference: unknown, object: ConfigObject): unknown {
 
 /** The planned conditions, each with the time of its last change; those of other types stay as they are. */
 function mergeConditions(
-  planned: readonly PlannedCondition[],
+  all: readonly PlannedCondition[],
   present: Conditions,
   generation: number | undefined,
   now: Date,
 ): StatusCondition[] {
+  const time = now.getTime();
+  const holding = all.flatMap(({ from = time, until = Infinity, ...condition }) =>
+    from <= time && time < until ? [condition] : [],
+  );
+  // Of two certificates that have expired one is told.
+  const planned = holding.filter(
+    ({ type }, index) => holding.findIndex((one) => one.type === type) === index,
+  );
   const others = (present ?? []).filter(
     ({ type }) => !planned.some((one) => one.type === type) && !isPassing(type),
   );
@@ -90,5 +103,7 @@ function mergeConditions(
 
 /** Conditions of ours that are there only while they hold. */
 function isPassing(type: string): boolean {
-  return type === 'PartiallyInvalid' || type === 'InsecureFrontendValidationMode';
+  return (
+    type === 'PartiallyInvalid' || type === 'InsecureFrontendValidationMode' || type === certificateValid
+  );
 }

@@ -106,6 +106,42 @@ test('Gateways say what each listener lacks; those of other controllers are left
   expect(found['Gateway|default/foreign']).toBeUndefined();
 });
 
+test('default Gateways take the routes that ask for one, besides those that name them', () => {
+  const gateway = (name: string, spec: string) => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: ${name}}
+spec: {gatewayClassName: istio, ${spec}}
+---
+`;
+  const open = 'listeners: [{name: http, port: 80, protocol: HTTP}]';
+  const found = statusesOf(
+    base +
+      gateway('any', `defaultScope: All, ${open}`) +
+      gateway('narrow', `defaultScope: All, ${open.replace('HTTP}', 'HTTP, hostname: b.example.org}')}`) +
+      gateway('shy', open) +
+      `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: asks}
+spec: {useDefaultGateways: All, hostnames: [a.example.org], parentRefs: [{name: shy}], ${toWeb}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: asks-not}
+spec: {hostnames: [a.example.org], parentRefs: [{name: shy}], ${toWeb}}
+---
+`,
+  );
+  expect(found['HTTPRoute|default/asks']).toEqual(['shy well', 'any well']);
+  expect(found['HTTPRoute|default/asks-not']).toEqual(['shy well']);
+  expect(['any', 'narrow', 'shy'].map((name) => found[`Gateway|default/${name}`]?.[1])).toEqual([
+    'http/1 well',
+    'http/0 well',
+    'http/2 well',
+  ]);
+});
+
 test('filters that cannot be carried out are told, of backends too', () => {
   const strange = 'filters: [{type: ExtensionRef, extensionRef: {group: x.example, kind: Magic, name: one}}]';
   const ask = (name: string) =>

@@ -1,9 +1,15 @@
+/** A listener's condition that its certificate has expired, or does not hold yet: there while that is so. */
+export const certificateValid = 'ostria.io/CertificateValid';
+
 /** A condition without what only the writer knows: when it changed, and of which generation it speaks. */
 export interface PlannedCondition {
   readonly type: string;
   readonly status: 'True' | 'False' | 'Unknown';
   readonly reason: string;
   readonly message: string;
+  /** Milliseconds since 1970 between which it holds; absent: always. */
+  readonly from?: number;
+  readonly until?: number;
 }
 
 /** A part of a status with conditions of its own: a listener, a route's parent, a policy's ancestor. */

@@ -85,6 +85,7 @@ kind: Gateway
 metadata: {name: front}
 spec:
   gatewayClassName: istio
+  defaultScope: All
   listeners:
   - {name: http, port: 80, protocol: HTTP}
   - {name: https, port: 443, protocol: HTTPS, hostname: shop.example.org, tls: {certificateRefs: [{name: shop}]}}
@@ -127,9 +128,15 @@ ${route(
   {matches: [{path: {value: /moved}}], filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]},
   {matches: [{path: {value: /seat}}], sessionPersistence: {sessionName: seat}, backendRefs: [{name: both, port: 82}]},
   {matches: [{path: {value: /secured}}], backendRefs: [{name: secured, port: 83}]},
+  {matches: [{path: {value: /cors}}], filters: [{type: CORS, cors: {allowOrigins: ['https://*.example.org'], allowMethods: ['*'], allowHeaders: ['*'], exposeHeaders: ['*'], allowCredentials: true, maxAge: 60}}], backendRefs: [{name: one, port: 81}]},
   {matches: [{path: {value: /nowhere}}], backendRefs: [{name: nobody, port: 80}]},
   {backendRefs: [{name: one, port: 81}]}]`,
 )}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: by-default}
+spec: {useDefaultGateways: All, hostnames: [default.example.org], rules: [{backendRefs: [{name: both, port: 82}]}]}
 ${route('TLSRoute', 'raw', '{name: front, sectionName: raw}', 'hostnames: [abc.example.com], rules: [{backendRefs: [{name: raw, port: 84}]}]')}
 ${route('TCPRoute', 'lines', '{name: front, sectionName: tcp}', 'rules: [{backendRefs: [{name: lines, port: 85}]}]')}
 ${route('UDPRoute', 'datagrams', '{name: front, sectionName: udp}', 'rules: [{backendRefs: [{name: datagrams, port: 86}]}]')}
@@ -170,6 +177,36 @@ test('prefixes end at a slash, in matches and in rewrites', async () => {
 
 test('a backend that is not there is answered 500', async () => {
   expect((await get('/nowhere')).status).toBe(500);
+});
+
+test('wildcards of CORS with credentials, which browsers take literally, are answered with what was asked for', async () => {
+  const asked = {
+    origin: 'https://a.example.org',
+    'access-control-request-method': 'PUT',
+    'access-control-request-headers': 'x-one, x-two',
+  };
+  const headers = { host: 'shop.example.org', ...asked };
+  const preflight = await call(ports[0] as number, '/cors', headers, { method: 'OPTIONS' });
+  const allowed = {
+    'access-control-allow-origin': 'https://a.example.org',
+    'access-control-allow-credentials': 'true',
+  };
+  expect(preflight).toMatchObject({
+    status: 200,
+    headers: {
+      ...allowed,
+      'access-control-allow-methods': 'PUT',
+      'access-control-allow-headers': 'x-one, x-two',
+      'access-control-max-age': '60',
+    },
+  });
+  expect((await get('/cors', { origin: 'https://a.example.org' })).headers).toMatchObject(allowed);
+  const foreign = await get('/cors', { origin: 'https://a.example.com' });
+  expect(foreign.headers).not.toHaveProperty('access-control-allow-origin');
+});
+
+test('a default Gateway serves routes that ask for one', async () => {
+  expect((await get('/', { host: 'default.example.org' })).status).toBe(200);
 });
 
 test('a session stays where it began', async () => {

@@ -3,7 +3,9 @@ import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { isForeignClass, isOurs } from './classes.ts';
 import {
+  defaultGateways,
   gatewayKind,
+  group,
   listenerSetKind,
   namespaceOf,
   type ParentId,
@@ -12,6 +14,7 @@ import {
   type RouteId,
   type RouteKind,
   routeObject,
+  routesForDefault,
   routesNaming,
   splitId,
 } from './kinds.ts';
@@ -28,8 +31,10 @@ export interface AttachedListener {
 
 /** What became of one parent reference of a route. */
 export interface Attachment {
-  /** Of the reference, in `spec.parentRefs`. */
+  /** Of the reference, in `spec.parentRefs`; -1: the route asks for default Gateways, and this is one. */
   readonly index: number;
+  /** The reference as written, or as it would be. */
+  readonly ref: ParentRef;
   readonly parent: ParentId;
   /** The Gateway behind a Gateway or ListenerSet. */
   readonly gateway?: Key;
@@ -43,16 +48,37 @@ export const attachmentsOf = defineQuery(
   (view, id: Key): readonly Attachment[] => {
     const route = routeObject(view, id);
     if (!route) return [];
-    return (route.spec?.parentRefs ?? []).flatMap((ref, index) => {
+    const { parentRefs = [], hostnames = [] } = route.spec ?? {};
+    const named = parentRefs.flatMap((ref, index) => {
       const parent = parentOf(ref, namespaceOf(route));
       if (parent === undefined) return [];
       const { kind } = splitId(parent);
       if (kind === 'Service' || kind === 'ServiceEntry')
-        return hasForeignWaypoint(view, parent) ? [] : [toService(view, id, parent, index)];
-      return attach(view, id, ref, parent, index, route.spec?.hostnames ?? []);
+        return hasForeignWaypoint(view, parent) ? [] : [toService(view, id, { parent, ref, index })];
+      return attach(view, id, { parent, ref, index }, hostnames);
     });
+    if (route.spec?.useDefaultGateways !== 'All') return named;
+    return [...named, ...toDefaultGateways(view, id, named, hostnames)];
   },
 );
+
+/** Default Gateways that take the route. One that does not was not asked by name, so there is nothing to complain of. */
+function toDefaultGateways(
+  view: View,
+  id: RouteId,
+  named: readonly Attachment[],
+  hostnames: readonly string[],
+): Attachment[] {
+  return view.list(defaultGateways, '').flatMap((key) => {
+    const parent = `Gateway/${key}`;
+    if (named.some((one) => one.parent === parent)) return [];
+    const { namespace, name } = splitId(parent);
+    const ref = { group, kind: 'Gateway', namespace, name };
+    return attach(view, id, { parent, ref, index: -1 }, hostnames).filter(({ error }) => !error);
+  });
+}
+
+type Reference = Pick<Attachment, 'parent' | 'ref' | 'index'>;
 
 /** Whether a service is bound to a waypoint of another controller: that one carries out what its routes say. */
 function hasForeignWaypoint(view: View, parent: ParentId): boolean {
@@ -67,9 +93,9 @@ function hasForeignWaypoint(view: View, parent: ParentId): boolean {
   return className !== undefined && isForeignClass(view, className);
 }
 
-function toService(view: View, id: RouteId, parent: ParentId, index: number): Attachment {
-  const { kind, key, namespace, name } = splitId(parent);
-  const base = { index, parent, listeners: [] };
+function toService(view: View, id: RouteId, reference: Reference): Attachment {
+  const { kind, key, namespace, name } = splitId(reference.parent);
+  const base = { ...reference, listeners: [] };
   if (splitId(id).kind === 'UDPRoute')
     return {
       ...base,
@@ -91,17 +117,11 @@ function gatewayOf(view: View, parent: ParentId): Key | undefined {
   return set && gatewayOfSet(set);
 }
 
-function attach(
-  view: View,
-  id: RouteId,
-  ref: ParentRef,
-  parent: ParentId,
-  index: number,
-  hostnames: readonly string[],
-): Attachment[] {
+function attach(view: View, id: RouteId, reference: Reference, hostnames: readonly string[]): Attachment[] {
+  const { ref, parent } = reference;
   const gateway = gatewayOf(view, parent);
   if (gateway === undefined || !view.call(isOurs, gateway)) return [];
-  const base = { index, parent, gateway };
+  const base = { ...reference, gateway };
   const fail = (reason: string, message: string): Attachment[] => [
     { ...base, listeners: [], error: { reason, message } },
   ];
@@ -182,7 +202,8 @@ export const attachedRoutes = defineQuery(
   (view, gateway: Key): readonly AttachedRoute[] => {
     const listeners = view.call(gatewayListeners, gateway);
     const parents = [...new Set(listeners.map(({ owner }) => owner))];
-    const routes = new Set(parents.flatMap((parent) => routesNaming(view, parent)));
+    const asking = view.get(gatewayKind, gateway)?.spec?.defaultScope === 'All' ? routesForDefault(view) : [];
+    const routes = new Set([...parents.flatMap((parent) => routesNaming(view, parent)), ...asking]);
     return [...routes].flatMap((route) => {
       const found = new Map<string, readonly string[]>();
       for (const attachment of view.call(attachmentsOf, route))

@@ -130,6 +130,26 @@ export function routesNaming(view: View, parent: ParentId, kinds: readonly strin
   );
 }
 
+/** Gateways that take what asks for a default one, under ''. */
+export const defaultGateways = defineIndex('gateway-api-default-gateways', gatewayKind, ({ spec }) =>
+  spec?.defaultScope === 'All' ? [''] : [],
+);
+
+const askingForDefault = routeKinds.map(
+  (kind) =>
+    [
+      kind,
+      defineIndex(`gateway-api-${kind}-by-default`, routeTokens[kind], ({ spec }) =>
+        spec?.useDefaultGateways === 'All' ? [''] : [],
+      ),
+    ] as const,
+);
+
+/** The routes that every default Gateway is asked to take. */
+export function routesForDefault(view: View): RouteId[] {
+  return askingForDefault.flatMap(([kind, index]) => view.list(index, '').map((key) => `${kind}/${key}`));
+}
+
 /** Every object of a kind, under ''. */
 export const allGatewayApiGateways = defineIndex('gateway-api-gateways', gatewayKind, () => ['']);
 export const allGatewayClasses = defineIndex('gateway-api-classes', gatewayClassKind, () => ['']);
@@ -143,15 +163,19 @@ interface RuleWithBackends {
   readonly backendRefs?: readonly { kind?: string; name: string; namespace?: string }[];
   readonly filters?: readonly {
     requestMirror?: { backendRef: { kind?: string; name: string; namespace?: string } };
+    externalAuth?: { backendRef: { kind?: string; name: string; namespace?: string } };
   }[];
 }
 
-/** Services that a route sends to, `namespace/name`, mirrors included. */
+/** Services that a route sends to, `namespace/name`, mirrors and authorization servers included. */
 function backendsOf(route: ConfigObject<CommonRouteSpec>): string[] {
   const rules = (route.spec as { rules?: readonly RuleWithBackends[] } | undefined)?.rules ?? [];
   const refs = rules.flatMap(({ backendRefs = [], filters = [] }) => [
     ...backendRefs,
-    ...filters.flatMap(({ requestMirror }) => requestMirror?.backendRef ?? []),
+    ...filters.flatMap(({ requestMirror, externalAuth }) => [
+      ...(requestMirror ? [requestMirror.backendRef] : []),
+      ...(externalAuth ? [externalAuth.backendRef] : []),
+    ]),
   ]);
   const services = refs.filter(({ kind = 'Service' }) => kind === 'Service');
   return [...new Set(services.map(({ namespace, name }) => `${namespace ?? namespaceOf(route)}/${name}`))];

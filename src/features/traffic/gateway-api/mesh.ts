@@ -41,10 +41,8 @@ const routesFor = defineQuery(
       .flatMap((route) => {
         const object = routeObject(view, route);
         const here = view.call(attachmentsOf, route).some((attachment) => {
-          const ref = object?.spec?.parentRefs?.[attachment.index];
-          return (
-            attachment.parent === parent && !attachment.error && (!ref?.port || String(ref.port) === port)
-          );
+          const { ref, error } = attachment;
+          return attachment.parent === parent && !error && (!ref.port || String(ref.port) === port);
         });
         return object && here
           ? [{ route, namespace: splitId(route).namespace, order: ageOrder(object) }]

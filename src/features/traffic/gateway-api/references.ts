@@ -3,6 +3,7 @@ import type { ConfigObject } from '../../../config/object.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { defineIndex } from '../../../snapshot/world.ts';
+import { readCertificate } from '../gateway/schema.ts';
 import { configMapKind, group, namespaceOf, referenceGrantKind, secretKind } from './kinds.ts';
 
 const grantsByNamespace = defineIndex('gateway-api-grants', referenceGrantKind, (grant) => [
@@ -78,15 +79,32 @@ export function resolveCertificate(
       'RefNotPermitted',
       `Secret ${key} is not open to ${from.kind}s of ${from.namespace}: a ReferenceGrant in ${namespace} must allow it`,
     );
-  const secret = view.get(secretKind, key);
-  if (!secret) return fail(reason, `there is no Secret ${key}`);
-  if (
-    !isPem(secretText(secret, 'tls.crt'), 'CERTIFICATE') ||
-    !isPem(secretText(secret, 'tls.key'), 'PRIVATE KEY')
-  )
-    return fail(reason, `Secret ${key} holds no certificate and key: it needs PEM under tls.crt and tls.key`);
-  return { ok: true, value: key };
+  const found = view.call(certificateIn, key);
+  if (!found) return fail(reason, `there is no Secret ${key}`);
+  return found.ok ? { ok: true, value: key } : fail(reason, `Secret ${key} cannot be used: ${found.why}`);
 }
+
+export interface Validity {
+  /** Milliseconds since 1970. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** The certificate of a Secret (`namespace/name`) that is there: how long it holds, or what is wrong with it. Envoy would refuse what is wrong. */
+export const certificateIn = defineQuery(
+  'gateway-api.certificate',
+  (
+    view,
+    key: Key,
+  ): ({ readonly ok: true } & Validity) | { readonly ok: false; readonly why: string } | undefined => {
+    const secret = view.get(secretKind, key);
+    if (!secret) return undefined;
+    const reading = readCertificate(secret);
+    if (!reading.ok) return reading;
+    const { notBefore, notAfter } = reading.value.facts;
+    return { ok: true, notBefore, notAfter };
+  },
+);
 
 export interface TrustRef {
   readonly group: string;

@@ -1,5 +1,10 @@
 import { splitKey } from '../../../../config/object.ts';
-import type { ObjectStatusPlan, PlannedCondition, StatusEntry } from '../../../../plan/object-status.ts';
+import {
+  certificateValid,
+  type ObjectStatusPlan,
+  type PlannedCondition,
+  type StatusEntry,
+} from '../../../../plan/object-status.ts';
 import type { Key } from '../../../../snapshot/query.ts';
 import type { View } from '../../../../snapshot/view.ts';
 import { gatewayAddresses } from '../addresses.ts';
@@ -16,7 +21,7 @@ import {
   type Listener,
   listenerId,
 } from '../listeners.ts';
-import type { Fault } from '../references.ts';
+import { certificateIn, type Fault } from '../references.ts';
 import { accepted, condition, resolvedRefs } from './conditions.ts';
 
 export function gatewayClassStatus(view: View, key: Key): ObjectStatusPlan | undefined {
@@ -68,12 +73,7 @@ function gatewayAccepted(
   if (unusable) return accepted(unusable);
   const parameters = badParameters(view, key);
   if (parameters) return accepted(parameters);
-  const scope = view.get(gatewayKind, key)?.spec?.defaultScope;
-  if (bad.length === 0)
-    return accepted(
-      undefined,
-      scope ? 'it is valid; spec.defaultScope is not acted on yet: routes name their parents' : undefined,
-    );
+  if (bad.length === 0) return accepted(undefined);
   const message = `listeners ${bad.map(({ name }) => name).join(', ')} are not valid: their own conditions say why`;
   return {
     type: 'Accepted',
@@ -128,8 +128,34 @@ function listenerEntries(view: View, gateway: Key, listeners: readonly Listener[
     name: listener.name,
     attachedRoutes: counts[listenerId(listener)] ?? 0,
     supportedKinds: listener.kinds.map((kind) => ({ group, kind })),
-    conditions: listenerConditions(listener),
+    conditions: [...listenerConditions(listener), ...certificateConditions(view, listener)],
   }));
+}
+
+/** The API has no condition for a certificate that time makes useless: clients refuse it, and its owner should hear of it. */
+function certificateConditions(view: View, listener: Listener): PlannedCondition[] {
+  if (!isServed(listener)) return [];
+  return listener.certificates.flatMap((key) => {
+    const found = view.call(certificateIn, key);
+    if (!found?.ok) return [];
+    const { notBefore, notAfter } = found;
+    const day = (time: number): string => new Date(time).toISOString();
+    const base = { type: certificateValid, status: 'False' } as const;
+    return [
+      {
+        ...base,
+        reason: 'CertificateExpired',
+        message: `the certificate in Secret ${key} expired at ${day(notAfter)}: clients refuse it; renew it`,
+        from: notAfter,
+      },
+      {
+        ...base,
+        reason: 'CertificateNotYetValid',
+        message: `the certificate in Secret ${key} is not valid before ${day(notBefore)}: clients refuse it until then`,
+        until: notBefore,
+      },
+    ];
+  });
 }
 
 function listenerConditions(listener: Listener): PlannedCondition[] {

@@ -93,24 +93,16 @@ export function routeStatus(view: View, id: RouteId): ObjectStatusPlan | undefin
       field: 'parents',
       by: 'parentRef',
       controllers: [controllerName],
-      entries: attachments.map(({ index, error, parent }) => ({
+      entries: attachments.map(({ ref, error, parent }) => ({
         controllerName,
-        parentRef: route.spec?.parentRefs?.[index] ?? {},
-        conditions: conditionsFor(
-          error ?? poolsInMesh(view, id, parent),
-          problems,
-          route.spec?.useDefaultGateways,
-        ),
+        parentRef: ref,
+        conditions: conditionsFor(error ?? poolsInMesh(view, id, parent), problems),
       })),
     },
   };
 }
 
-function conditionsFor(
-  error: Fault | undefined,
-  problems: RouteProblems | undefined,
-  defaults: string | undefined,
-): PlannedCondition[] {
+function conditionsFor(error: Fault | undefined, problems: RouteProblems | undefined): PlannedCondition[] {
   const { unresolved, invalid = [], rules = 1 } = problems ?? {};
   const message = `${invalid.join('; ')}; what they match is answered 500`.slice(0, 1_000);
   const whole =
@@ -119,8 +111,5 @@ function conditionsFor(
     invalid.length > 0 && !whole
       ? [{ type: 'PartiallyInvalid', status: 'True', reason: 'UnsupportedValue', message }]
       : [];
-  const note = defaults
-    ? 'it is valid; spec.useDefaultGateways is not acted on yet: parentRefs decide'
-    : undefined;
-  return [accepted(error ?? whole, note), resolvedRefs(unresolved), ...partly];
+  return [accepted(error ?? whole), resolvedRefs(unresolved), ...partly];
 }
