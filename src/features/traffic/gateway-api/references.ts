@@ -1,9 +1,9 @@
 import type { GatewayListenersTlsCertificateRefs } from '../../../../gen/crd/types/gateway-api/gateway.ts';
 import type { ConfigObject } from '../../../config/object.ts';
+import { readCertificate } from '../../../plan/read-certificate.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { defineIndex } from '../../../snapshot/world.ts';
-import { readCertificate } from '../gateway/schema.ts';
 import { configMapKind, group, namespaceOf, referenceGrantKind, secretKind } from './kinds.ts';
 
 const grantsByNamespace = defineIndex('gateway-api-grants', referenceGrantKind, (grant) => [

@@ -1,6 +1,7 @@
 import type { StatusShaper } from '../../../plan/feature.ts';
 import { resolveHost } from '../../../plan/hosts.ts';
 import type { ObjectStatusPlan } from '../../../plan/object-status.ts';
+import { readCertificate } from '../../../plan/read-certificate.ts';
 import { portsOf, serviceFor } from '../../../plan/service-scope.ts';
 import { configKind } from '../../../snapshot/kinds.ts';
 import type { Key } from '../../../snapshot/query.ts';
@@ -13,7 +14,7 @@ import {
   ingressSettings,
   isOurIngress,
 } from '../ingress/schema.ts';
-import { credentialObject, readCertificate } from './credentials.ts';
+import { credentialObject } from './credentials.ts';
 
 const serviceObjectKind = configKind<{ readonly externalIPs?: readonly string[] }>('Service');
 

@@ -1,10 +1,11 @@
 import type { ConfigObject } from '../../../config/object.ts';
 import type { CertificateFacts } from '../../../kit/certificate-facts.ts';
 import type { Problem } from '../../../plan/feature.ts';
+import { readCertificate, readTrust } from '../../../plan/read-certificate.ts';
 import { selectorId } from '../../../snapshot/attribute.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { defineIndex } from '../../../snapshot/world.ts';
-import { credentialObject, parseCredential, readCertificate, readTrust, secretName } from './credentials.ts';
+import { credentialObject, parseCredential, secretName } from './credentials.ts';
 import { gatewayNamespaces } from './gateway-places.ts';
 import { type Gateway, gatewayKind, gatewayOrigin, type Server } from './kinds.ts';
 import { certificateCredentials, trustCredential } from './server-tls.ts';

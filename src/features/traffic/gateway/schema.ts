@@ -1,5 +1,4 @@
 /** The public face of the feature. */
-export { readCertificate } from './credentials.ts';
 export { gatewayKind } from './kinds.ts';
 export { bindAddresses, boundServers, listenPorts } from './servers.ts';
 export { type GatewayTopology, gatewayTopology } from './topology.ts';

@@ -2,6 +2,7 @@ import type { Origin } from '../../../config/origin.ts';
 import { inNamespace, proxyNamespace, proxyType } from '../../../plan/attributes.ts';
 import type { Shaper } from '../../../plan/feature.ts';
 import { type SecretPlan, secretPlan } from '../../../plan/listener-plan.ts';
+import { holdsCertificate, readCertificate, readTrust } from '../../../plan/read-certificate.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import {
@@ -10,16 +11,7 @@ import {
   destinationRuleKind,
   rulesWithCredentials,
 } from '../destination-rule/schema.ts';
-import {
-  anchorsOf,
-  credentialObject,
-  holdsCertificate,
-  isAnchors,
-  parseCredential,
-  readCertificate,
-  readTrust,
-  secretName,
-} from './credentials.ts';
+import { anchorsOf, credentialObject, isAnchors, parseCredential, secretName } from './credentials.ts';
 import { gatewayAt } from './gateways.ts';
 import { certificateCredentials, trustCredential } from './server-tls.ts';
 import { boundServers } from './servers.ts';
