@@ -197,8 +197,11 @@ kind: Pod
 metadata: {name: old, labels: {sidecar.istio.io/inject: "false"}}
 spec: {containers: [{name: app}]}
 `;
-  const { verdict } = ask({ from: 'old' }, shop, strict);
-  expect(verdict).toMatchObject({ outcome: 'denied', flags: [{ code: 'UC' }] });
+  const { verdict, decisions } = ask({ from: 'old' }, shop, strict);
+  const by = { kind: 'PeerAuthentication', name: 'default', path: 'spec.mtls', position: { line: 5 } };
+  expect(verdict).toMatchObject({ outcome: 'denied', by, flags: [{ code: 'UC' }] });
+  expect(verdict.summary).toContain('takes mutual TLS only (PeerAuthentication default)');
+  expect(decisions.at(-1)).toMatchObject({ stage: 'filter-chain', by });
   expect(ask({ from: 'web' }, shop, strict).verdict.outcome).toBe('delivered');
 });
 

@@ -230,7 +230,10 @@ function callBehind(
 /** What the client's proxy makes of a connection that the server's refuses. */
 function throughClient(leaf: Leaf, { call }: Hop, { tls }: UpstreamConnection): Leaf {
   const { end } = leaf;
-  const broken = end.status === undefined && end.flags.some(({ code }) => code === 'UC');
+  const broken = end.status === undefined ? end.flags.find(({ code }) => code === 'UC') : undefined;
   if (!broken || call.protocol === 'tcp') return leaf;
-  return { ...leaf, end: { ...end, status: 503, flags: [flag(tls === 'plaintext' ? 'UC' : 'UF')] } };
+  return {
+    ...leaf,
+    end: { ...end, status: 503, flags: [flag(tls === 'plaintext' ? 'UC' : 'UF', broken.mend)] },
+  };
 }

@@ -1,8 +1,8 @@
 import type { Model } from '../model/model.ts';
 import type { SimulationResult, Step } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
-import type { FlagCode } from './flags.ts';
-import { flag } from './flags.ts';
+import { demandedTls, refusesConnection } from './demanded-tls.ts';
+import { type CauseCode, flag } from './flags.ts';
 import type { Hop } from './hop.ts';
 import type { End } from './leaf.ts';
 import { noAllowRule } from './no-allow-rule.ts';
@@ -19,6 +19,7 @@ export function localEnd(
 ): End | undefined {
   const refused = result.steps.findLast(({ decision }) => decision?.verdict === 'refused');
   if (refused) return refusal(model, hop, refused, result);
+  if (refusesConnection(hop, result)) return connectionRefusal(model, hop);
   if (result.error) return mistake(hop, resources, result);
   const answered = result.steps.findLast(({ decision }) => decision?.verdict === 'answered');
   if (answered && result.status !== undefined) return answer(model, answered, result);
@@ -54,7 +55,8 @@ function statusOf({ status, grpcStatus, httpStatus }: SimulationResult): Partly 
 
 function refusal(model: Model, hop: Hop, refused: Step, result: SimulationResult): End {
   const { stage, origin, decision } = refused;
-  const code: FlagCode = stage === 'authentication' ? 'JWT' : decision?.action === 'CUSTOM' ? 'UAEX' : 'RBAC';
+  const code: CauseCode =
+    stage === 'authentication' ? 'JWT' : decision?.action === 'CUSTOM' ? 'UAEX' : 'RBAC';
   const { reason, by } = origin
     ? { reason: `${origin.kind} ${origin.name} refuses it`, by: decidedBy(model, origin) }
     : stage === 'authorization'
@@ -91,7 +93,37 @@ function directEnd(status: number, result: SimulationResult): Omit<End, 'by' | '
   return { outcome: 'answered', reason: `the route answers ${status} by itself`, flags: [] };
 }
 
-function mistake({ role, call }: Hop, resources: DecodedResources, result: SimulationResult): End {
+/** The two ends do not agree on TLS: who made the server want what it wants. */
+function connectionRefusal(model: Model, hop: Hop): End {
+  const { mode, by, who } = demandedTls(model, hop);
+  const { tls } = hop.call;
+  if (mode === 'STRICT' && tls !== 'mtls')
+    return {
+      outcome: 'denied',
+      reason: `the server takes mutual TLS only (${who}), and the connection is ${tls === 'plaintext' ? 'plaintext' : 'TLS without a certificate of the mesh'}`,
+      by,
+      flags: [
+        flag(
+          'UC',
+          'let the client call through a sidecar that speaks mutual TLS, or the server be PERMISSIVE while its clients move',
+        ),
+      ],
+    };
+  if (mode === 'DISABLE' && tls === 'mtls')
+    return {
+      outcome: 'denied',
+      reason: `the server takes plaintext only (${who}), and the connection is mutual TLS`,
+      by,
+      flags: [flag('UC', 'let the DestinationRule use tls mode DISABLE, or the server take mutual TLS')],
+    };
+  return {
+    outcome: 'denied',
+    reason: 'the server cannot read what the client speaks',
+    flags: [flag('UC')],
+  };
+}
+
+function mistake({ call }: Hop, resources: DecodedResources, result: SimulationResult): End {
   const status = statusOf(result);
   switch (result.error) {
     case 'no virtual host matched':
@@ -115,23 +147,14 @@ function mistake({ role, call }: Hop, resources: DecodedResources, result: Simul
     case 'invalid TLS':
     case 'invalid mTLS':
     case 'no filter chains matched':
-      return role === 'server'
-        ? {
-            outcome: 'denied',
-            reason:
-              call.tls === 'plaintext'
-                ? 'the server takes mutual TLS only, and the connection is plaintext'
-                : 'the server cannot read what the client speaks',
-            flags: [flag('UC')],
-          }
-        : {
-            outcome: 'fails',
-            reason:
-              call.tls === 'plaintext'
-                ? `port ${call.port} wants TLS, and the connection is plaintext`
-                : `nothing on port ${call.port} serves ${call.sni ?? 'this name'} by TLS`,
-            flags: [flag('NR', 'add a server (or listener) for the host, with its certificate')],
-          };
+      return {
+        outcome: 'fails',
+        reason:
+          call.tls === 'plaintext'
+            ? `port ${call.port} wants TLS, and the connection is plaintext`
+            : `nothing on port ${call.port} serves ${call.sni ?? 'this name'} by TLS`,
+        flags: [flag('NR', 'add a server (or listener) for the host, with its certificate')],
+      };
     case 'no cluster matched':
       return {
         outcome: 'fails',

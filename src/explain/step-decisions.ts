@@ -1,4 +1,5 @@
 import type { Step } from '../simulate/call.ts';
+import { demandedTls, refusesConnection } from './demanded-tls.ts';
 import type { Decision, Lost, Stage } from './explanation.ts';
 import type { Hop } from './hop.ts';
 import {
@@ -21,7 +22,7 @@ export function stepDecisions(hop: Hop, context: RouteContext): Decision[] {
       case 'listener':
         return [base(context, step, 'listener', listenerWords(hop, step.name))];
       case 'filter-chain':
-        return [base(context, step, 'filter-chain', chainWords(hop, step))];
+        return [chainDecision(hop, context, step)];
       case 'virtual-host':
         return inbound ? [] : [virtualHostDecision(context, step)];
       case 'route':
@@ -56,12 +57,29 @@ function listenerWords({ role }: Hop, name: string): string {
   return `listener ${name} takes it`;
 }
 
-function chainWords({ role, call }: Hop, { name }: Step): string {
+function chainDecision(hop: Hop, context: RouteContext, step: Step): Decision {
+  const { role, call } = hop;
+  const { name } = step;
   const tls = call.tls === 'plaintext' ? 'plaintext' : call.tls === 'mtls' ? 'mutual TLS' : 'TLS';
-  const protocol = call.protocol === 'tcp' ? 'a connection' : 'HTTP';
-  return role === 'server'
-    ? `port ${call.port} takes ${protocol} in ${tls} (${name})`
-    : `${name} takes ${protocol} in ${tls}`;
+  if (!refusesConnection(hop, context.result)) {
+    // What a client wraps in TLS itself is bytes to its sidecar, whatever is in it.
+    const isHttp = call.protocol !== 'tcp' && context.result.routeConfig !== undefined;
+    const what = `takes ${isHttp ? 'HTTP' : 'a connection'} in ${tls}`;
+    const words = role === 'server' ? `port ${call.port} ${what} (${name})` : `${name} ${what}`;
+    return base(context, step, 'filter-chain', words);
+  }
+  const { mode, by } = demandedTls(context.model, hop);
+  const wanted =
+    mode === 'STRICT' ? 'mutual TLS only' : mode === 'DISABLE' ? 'plaintext only' : 'something else';
+  return {
+    ...base(
+      context,
+      step,
+      'filter-chain',
+      `refused: port ${call.port} takes ${wanted}, and this is ${tls} (${name})`,
+    ),
+    by,
+  };
 }
 
 function clusterText({ result }: RouteContext, name: string): string {

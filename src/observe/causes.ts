@@ -1,6 +1,7 @@
 import { originId } from '../config/origin.ts';
 import { parseClusterName } from '../plan/names.ts';
 import { policyOrigin } from '../simulate/policy-names.ts';
+import { type FlagCode, isFlag, responseFlags } from '../simulate/response-flags.ts';
 import type { CallRecord } from './call-record.ts';
 import { answeredByApplication } from './join-calls.ts';
 
@@ -14,7 +15,8 @@ export interface Cause {
   readonly decidedBy?: string;
 }
 
-type Words = (record: CallRecord) => Omit<Cause, 'code'>;
+/** What the flag's own words leave open: of this call, and by whom. */
+type Words = (record: CallRecord) => Partial<Omit<Cause, 'code'>>;
 
 /** The part of a name that people know: `reviews.default.svc.cluster.local:9080, subset v1`. */
 export function targetOf({ upstreamCluster, authority }: CallRecord): string {
@@ -30,40 +32,20 @@ function by(id: string | undefined): Pick<Cause, 'decidedBy'> {
 const routed = ({ route, virtualHost, chain }: CallRecord) => by(route ?? virtualHost ?? chain);
 const destined = ({ upstreamOrigin, route }: CallRecord) => by(upstreamOrigin ?? route);
 
-/**
- * Envoy's response flags. The first of a record that is here is told.
- * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#response-flags
- */
-const byFlag: Readonly<Record<string, Words>> = {
+const authorizerFailed: Partial<Cause> = {
+  what: 'the external authorizer could not be asked, and so the call is refused',
+  mend: 'see that the provider runs and answers in time, or set failOpen for it',
+};
+
+const byFlag: Readonly<Record<FlagCode, Words>> = {
   UAEX: (record) => ({
-    what: record.details?.startsWith('ext_authz_error')
-      ? 'the external authorizer could not be asked, and so the call is refused'
-      : 'an external authorizer refused the call',
-    mend: record.details?.startsWith('ext_authz_error')
-      ? 'see that the provider runs and answers in time, or set failOpen for it'
-      : 'look at what the provider of the CUSTOM policy decides, and why',
+    ...(record.details?.startsWith('ext_authz_error') ? authorizerFailed : {}),
     ...by(askedPolicy(record)),
   }),
-  FI: (record) => ({
-    what: 'a fault is injected on purpose: the call is aborted',
-    mend: 'remove fault.abort from the route',
-    ...routed(record),
-  }),
-  DI: (record) => ({
-    what: 'a fault is injected on purpose: the call is delayed',
-    mend: 'remove fault.delay from the route',
-    ...routed(record),
-  }),
-  RL: (record) => ({
-    what: 'a rate limit refuses the call',
-    mend: 'raise the limit, or send less',
-    ...routed(record),
-  }),
-  RLSE: (record) => ({
-    what: 'the rate limit service could not be asked',
-    mend: 'see that the rate limit service runs',
-    ...routed(record),
-  }),
+  FI: routed,
+  DI: routed,
+  RL: routed,
+  RLSE: routed,
   NR: (record) =>
     record.details === 'filter_chain_not_found'
       ? {
@@ -71,93 +53,35 @@ const byFlag: Readonly<Record<string, Words>> = {
           mend: 'call the host and port that a Gateway server or service declares; in STRICT mode only mutual TLS is taken',
           ...by(record.listener ?? record.chain),
         }
-      : {
-          what: 'no route takes the request',
-          mend: 'add a route that takes this host and path (VirtualService, HTTPRoute), or mend the condition that misses it',
-          ...by(record.missed ?? record.virtualHost ?? record.chain),
-        },
+      : by(record.missed ?? record.virtualHost ?? record.chain),
   NC: (record) => ({
     what: `the route leads to ${targetOf(record)}, which the proxy does not know`,
-    mend: 'define the service, or the subset in a DestinationRule that this proxy sees',
     ...routed(record),
   }),
   UO: (record) => ({
     what: `too many connections or requests to ${targetOf(record)} at a time: the circuit breaker is open`,
-    mend: 'raise trafficPolicy.connectionPool of the DestinationRule, or send less',
     ...by(record.limits ?? record.upstreamOrigin),
   }),
-  UH: (record) => ({
-    what: `${targetOf(record)} has no endpoint that is ready`,
-    mend: 'start its workloads, or mend the labels by which the service or subset selects them (ostria ps; ostria proxy-config endpoint)',
-    ...destined(record),
-  }),
-  UT: (record) => ({
-    what: `no answer from ${targetOf(record)} within the timeout`,
-    mend: 'make the server faster, or raise the timeout of the route',
-    ...routed(record),
-  }),
+  UH: (record) => ({ what: `${targetOf(record)} has no endpoint that is ready`, ...destined(record) }),
+  UT: (record) => ({ what: `no answer from ${targetOf(record)} within the timeout`, ...routed(record) }),
   UF: (record) => ({ ...connectionWords(record), ...destined(record) }),
   UC: (record) => ({
     what: `${targetOf(record)} closed the connection before it had answered`,
-    mend: 'see in the server’s log whether it crashed or closes idle connections; whether it takes mutual TLS that is not offered',
     ...destined(record),
   }),
-  UR: (record) => ({
-    what: `${targetOf(record)} reset the request`,
-    mend: 'look at the server’s log: it gave the request up',
-    ...destined(record),
-  }),
-  UPE: (record) => ({
-    what: `${targetOf(record)} answered in a way that is no HTTP`,
-    mend: 'name the port’s protocol (http2-…, tcp-…, appProtocol) as the server speaks it',
-    ...destined(record),
-  }),
-  UMSDR: (record) => ({
-    what: 'the request was open for longer than the longest time of a stream',
-    mend: 'raise the limit, or end the request earlier',
-    ...routed(record),
-  }),
-  DF: (record) => ({
-    what: `DNS does not know ${record.authority ?? targetOf(record)}`,
-    mend: 'call a service of the mesh by its name, add a ServiceEntry for the host, or mend its spelling',
-    ...routed(record),
-  }),
-  LR: (record) => ({ what: 'the proxy reset the request', mend: 'look at the details', ...routed(record) }),
-  DC: () => ({
-    what: 'the client went away before the answer was there',
-    mend: 'raise the client’s timeout, or make the server faster',
-  }),
-  DPE: () => ({
-    what: 'the client sent what is no HTTP',
-    mend: 'speak HTTP to this port, or name its protocol as clients speak it (tcp-…)',
-  }),
-  SI: (record) => ({
-    what: 'the request was idle for too long',
-    mend: 'send or answer earlier, or raise the idle timeout',
-    ...routed(record),
-  }),
-  DT: () => ({
-    what: 'the connection reached its longest duration',
-    mend: 'raise the duration, or reconnect',
-  }),
-  OM: () => ({
-    what: 'the proxy is overloaded and refuses calls',
-    mend: 'give it more memory, or send less',
-  }),
-  DO: (record) => ({
-    what: `${targetOf(record)} is overloaded: calls are dropped`,
-    mend: 'add endpoints, or send less',
-    ...destined(record),
-  }),
-  IH: () => ({
-    what: 'a header has a value that is not allowed',
-    mend: 'mend the header that the client sends',
-  }),
-  URX: (record) => ({
-    what: `all retries to ${targetOf(record)} failed`,
-    mend: 'mend the server; the retries are those of the route',
-    ...routed(record),
-  }),
+  UR: (record) => ({ what: `${targetOf(record)} reset the request`, ...destined(record) }),
+  UPE: (record) => ({ what: `${targetOf(record)} answered in a way that is no HTTP`, ...destined(record) }),
+  UMSDR: routed,
+  DF: (record) => ({ what: `DNS does not know ${record.authority ?? targetOf(record)}`, ...routed(record) }),
+  LR: routed,
+  DC: () => ({}),
+  DPE: () => ({}),
+  SI: routed,
+  DT: () => ({}),
+  OM: () => ({}),
+  DO: (record) => ({ what: `${targetOf(record)} is overloaded: calls are dropped`, ...destined(record) }),
+  IH: () => ({}),
+  URX: (record) => ({ what: `all retries to ${targetOf(record)} failed`, ...routed(record) }),
 };
 
 /** The cause of what one proxy recorded. */
@@ -165,10 +89,13 @@ export function causeOf(record: CallRecord): Cause {
   const refused = refusal(record);
   if (refused) return refused;
   if (record.type === 'connection' && record.tlsFailure !== undefined) return handshake(record);
-  const flags = record.flags.filter((flag) => byFlag[flag] !== undefined);
+  const flags = record.flags.filter(isFlag);
   // Retries that were used up say less than why each of them failed.
   const [told = flags[0]] = flags.filter((flag) => flag !== 'URX');
-  if (told !== undefined) return { code: record.flags.join(','), ...(byFlag[told] as Words)(record) };
+  if (told !== undefined) {
+    const { meaning, mend } = responseFlags[told];
+    return { code: record.flags.join(','), what: meaning, mend, ...byFlag[told](record) };
+  }
   if (answeredByApplication(record))
     return {
       code: `HTTP ${record.code}`,

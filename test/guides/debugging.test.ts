@@ -24,7 +24,11 @@ const answers: readonly (readonly [text: string, answer: RegExp, code: number])[
     11,
   ],
   ['http://legacy/', /speaks mutual TLS, and legacy has no sidecar[\s\S]*UF/, 11],
-  ['--from legacy', /takes mutual TLS only, and the connection is plaintext[\s\S]*UC/, 11],
+  [
+    '--from legacy',
+    /takes mutual TLS only \(PeerAuthentication \S+\), and the connection is plaintext[\s\S]*UC/,
+    11,
+  ],
   [
     '/basket',
     /path prefix \/orders does not match \/basket {2}gateway.yaml:17[\s\S]*fails with 404[\s\S]*NR/,

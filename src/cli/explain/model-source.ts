@@ -95,7 +95,7 @@ function modeAssumption(objects: readonly ModelObject[], standalone: boolean): s
   const mode = standalone
     ? 'mutual TLS only (STRICT), as in the meshes of ostria up'
     : 'plaintext too (PERMISSIVE), as in Istio';
-  return [`servers take ${mode}: no PeerAuthentication of ${rootNamespace} says otherwise`];
+  return [`where no PeerAuthentication says otherwise, servers take ${mode}`];
 }
 
 /** Objects as the server would store them. Kinds that it does not know are left out: they are other programs'. */

@@ -176,6 +176,7 @@ services: { a: { command: a } }
 describe('what is wrong is named with its place, and how to mend it', () => {
   test.each([
     ['services: [', /^1:12 is not YAML/],
+    ['services: { a: { command: a } }\n---\nkind: Service', /^2:1 describes one mesh, and here a second/],
     [
       'a: 1',
       /^1:1 the key a is unknown; known are allowFetch, apply, explainRefusals, gateways, history, ipFamilies, lazy, name, services, trustDomain/,

@@ -57,7 +57,10 @@ export function parseMeshFile(
         file: path,
         line,
         column: col,
-        message: `is not YAML: ${error.message.replace(/ at line [\s\S]*/, '')}`,
+        message:
+          error.code === 'MULTIPLE_DOCS'
+            ? 'describes one mesh, and here a second document begins; put objects of Istio and Kubernetes into a file of another name'
+            : `is not YAML: ${error.message.replace(/ at line [\s\S]*/, '')}`,
       };
     });
     return { ok: false, problems };
