@@ -1,5 +1,5 @@
 import { findAsked } from '../pipeline/on-demand.ts';
-import { lazyUsageKind, usageIdentity } from '../plan/lazy.ts';
+import { usageChanges, usageIdentity } from '../plan/lazy.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 import type { MeshProxy } from '../snapshot/proxy.ts';
 import type { ResourceSource } from '../snapshot/push.ts';
@@ -19,7 +19,7 @@ export type PushDemand = (change: () => void, isSmall: boolean) => Promise<void>
  */
 export function lazySource(engine: Engine, memory: LazyMemory, push: PushDemand): ResourceSource {
   const apply = (identities: readonly string[]): void =>
-    engine.apply(identities.map((key) => ({ kind: lazyUsageKind.name, key, value: memory.usage(key) })));
+    engine.apply(identities.flatMap((identity) => usageChanges(identity, memory.usage(identity))));
   apply(memory.identities());
   const isConnected = (identity: string): boolean =>
     [...engine.proxies.values()].some((proxy) => usageIdentity(proxy) === identity);

@@ -1,6 +1,6 @@
 import type { ConfigObject } from '../config/object.ts';
 import type { ConfigChange } from '../config/sources/source.ts';
-import { type LazyUsage, lazyUsageKind, usageIdentity } from '../plan/lazy.ts';
+import { usageChanges, usageIdentity } from '../plan/lazy.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
 import { Registry } from '../registry/registry.ts';
 import { DecodedResources } from '../simulate/decoded-resources.ts';
@@ -95,9 +95,7 @@ export class StandingCompile {
     const key = usageIdentity(proxy);
     if (!this.#loaded.has(key)) {
       this.#loaded.add(key);
-      this.#engine.apply([
-        { kind: lazyUsageKind.name, key, value: { hosts: [], unknown: [], full: true } satisfies LazyUsage },
-      ]);
+      this.#engine.apply(usageChanges(key, { hosts: [], unknown: [], full: true }));
       this.#engine.flush();
     }
   }

@@ -3,7 +3,7 @@ import { configKind } from '../snapshot/kinds.ts';
 import type { MeshProxy } from '../snapshot/proxy.ts';
 import { defineQuery, type Key } from '../snapshot/query.ts';
 import type { View } from '../snapshot/view.ts';
-import { defineIndex, defineKindToken } from '../snapshot/world.ts';
+import { defineIndex, defineKindToken, type WorldChange } from '../snapshot/world.ts';
 import { inNamespace, proxyType, usesVhds } from './attributes.ts';
 
 /*
@@ -14,7 +14,7 @@ import { inNamespace, proxyType, usesVhds } from './attributes.ts';
 /** Label of namespaces, label or annotation of workloads: `true` or `false`. The workload's word counts before the namespace's. */
 export const lazyLabel = 'ostria.io/lazy';
 
-/** What the workloads of one identity have asked for. World kind `lazy-usage`, key: see `usageIdentity`. */
+/** What the workloads of one identity have asked for; `usageChanges` brings it into the world. */
 export interface LazyUsage {
   /** Hosts by their full names, sorted: clusters and virtual hosts are loaded for them. */
   readonly hosts: readonly string[];
@@ -24,7 +24,22 @@ export interface LazyUsage {
   readonly full: boolean;
 }
 
-export const lazyUsageKind = defineKindToken<LazyUsage>('lazy-usage');
+type AskedNames = Omit<LazyUsage, 'full'>;
+
+/** Key: see `usageIdentity`. */
+const askedNamesKind = defineKindToken<AskedNames>('lazy-usage');
+
+/** Identities that are served with everything: true. An object of its own, or each name asked for would put in doubt whether its proxies are lazy. */
+const fullKind = defineKindToken<true>('lazy-full');
+
+/** The world as it is once an identity (see `usageIdentity`) has asked for something. undefined: for nothing. */
+export function usageChanges(identity: string, used: LazyUsage | undefined): WorldChange[] {
+  const names: AskedNames | undefined = used && { hosts: used.hosts, unknown: used.unknown };
+  return [
+    { kind: askedNamesKind.name, key: identity, value: names },
+    { kind: fullKind.name, key: identity, value: used?.full ? true : undefined },
+  ];
+}
 
 /** Whose usage counts as one: the workloads of one service account and application. */
 export function usageIdentity(
@@ -58,12 +73,12 @@ const namespaceChoice = defineQuery('lazy.namespace-choice', (view, key: Key) =>
   return { name: namespace?.metadata.name ?? '', lazy: namespace?.metadata.labels?.[lazyLabel] === 'true' };
 });
 
-const nothing: LazyUsage = { hosts: [], unknown: [], full: false };
+const nothing: AskedNames = { hosts: [], unknown: [] };
 
 /** What the asking proxy's application was asked for so far. Call it for lazy proxies only: it is one class per application. */
 export const usage = defineQuery(
   'lazy.usage',
-  (view): LazyUsage => view.get(lazyUsageKind, view.attribute(ownUsage)) ?? nothing,
+  (view): AskedNames => view.get(askedNamesKind, view.attribute(ownUsage)) ?? nothing,
 );
 
 /** Whether the asking proxy loads what it needs on the first request. Only sidecars that take virtual hosts one by one can. */
@@ -72,7 +87,7 @@ export const isLazy = defineQuery('lazy.is-lazy', (view): boolean => {
   if (own === 'false') return false;
   if (own === '' && !chosenForIt(view)) return false;
   if (view.attribute(proxyType) !== 'sidecar' || !view.attribute(usesVhds)) return false;
-  return !view.call(usage).full;
+  return view.get(fullKind, view.attribute(ownUsage)) === undefined;
 });
 
 function chosenForIt(view: View): boolean {

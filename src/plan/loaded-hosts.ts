@@ -47,16 +47,31 @@ const routedFrom = defineQuery('lazy.routed-from', (view, host: Key): readonly s
  */
 export const usedHosts = defineQuery('lazy.used-hosts', (view): readonly string[] => {
   const { hosts, unknown } = view.call(usage);
-  const found = new Set(hosts.filter((host) => isConfigured(view, host)));
+  const found = new Set(hosts.filter((host) => view.call(isConfigured, host)));
   for (const entry of unknown) {
     const { name } = splitAuthority(entry.slice(entry.lastIndexOf('/') + 1));
-    for (const host of meantHosts(view, name)) if (isConfigured(view, host)) found.add(host);
+    for (const host of meantHosts(view, name)) if (view.call(isConfigured, host)) found.add(host);
   }
   return [...found].sort();
 });
 
-function isConfigured(view: View, host: string): boolean {
-  return view.call(serviceFor, host) !== '' || view.call(routedFrom, host).length > 0;
+/*
+ * The lists below are made anew for each host that is asked for, while a request waits: they make one call a host, and a query a host
+ * remembers the rest.
+ */
+
+const isConfigured = defineQuery(
+  'lazy.is-configured',
+  (view, host: Key): boolean => isService(view, host) || view.call(routedFrom, host).length > 0,
+);
+
+/** A used host, and where its routes lead, as far as they are services. */
+const broughtBy = defineQuery('lazy.brought-by', (view, host: Key): readonly string[] =>
+  [...new Set([host, ...view.call(routedFrom, host)])].filter((name) => isService(view, name)),
+);
+
+function isService(view: View, host: string): boolean {
+  return view.call(serviceFor, host) !== '';
 }
 
 /** A host whose clusters a proxy has. */
@@ -71,17 +86,12 @@ export const loadedHosts = defineQuery('lazy.loaded-hosts', (view): readonly Loa
   const loaded = new Map<string, boolean>();
   for (const host of view.call(eagerHosts)) {
     loaded.set(host, loaded.get(host) ?? false);
-    for (const target of view.call(routedFrom, host)) loaded.set(target, true);
+    for (const target of view.call(routedFrom, host)) if (isService(view, target)) loaded.set(target, true);
   }
   const { proxy } = view.call(outboundPolicy);
-  if (proxy) loaded.set(proxy.host, true);
-  for (const host of view.call(pinnedHosts)) loaded.set(host, true);
-  for (const host of view.call(usedHosts)) {
-    loaded.set(host, true);
-    for (const target of view.call(routedFrom, host)) loaded.set(target, true);
-  }
-  return [...loaded]
-    .filter(([host]) => view.call(serviceFor, host) !== '')
-    .map(([host, whole]) => ({ host, whole }))
-    .sort((a, b) => (a.host < b.host ? -1 : 1));
+  for (const host of [...(proxy ? [proxy.host] : []), ...view.call(pinnedHosts)])
+    if (isService(view, host)) loaded.set(host, true);
+  for (const host of view.call(usedHosts))
+    for (const brought of view.call(broughtBy, host)) loaded.set(brought, true);
+  return [...loaded].map(([host, whole]) => ({ host, whole })).sort((a, b) => (a.host < b.host ? -1 : 1));
 });

@@ -23,6 +23,12 @@ it('holds up no part of a rejected response', () => {
   expect(watch.wait(0)).toBe(0);
 });
 
+it('holds up no virtual host that a request waits for', () => {
+  const watch = slow(typeUrls.virtualHost);
+  watch.asked.set('80/asked', '80/name');
+  expect(watch.wait(0)).toBe(0);
+});
+
 it('takes endpoints that came with their cluster as the one list that the push made, and only those', () => {
   const endpoints = (name: string): Resource => testResource(typeUrls.endpoints, name, name);
   const upserts = [endpoints('a'), endpoints('b')];

@@ -153,7 +153,9 @@ export class Watch {
 
   /** ms until the next response may go. Parts of a rejected response are not held up: the client serves something old meanwhile. */
   wait(now: number): number {
-    return this.trials.length > 0 ? 0 : (this.#pace?.wait(now) ?? 0);
+    // A request of the application waits for what was asked for, and what comes meanwhile is answered together.
+    if (this.trials.length > 0 || this.asked.size > 0) return 0;
+    return this.#pace?.wait(now) ?? 0;
   }
 
   /** The client answered the response in flight, `tookMs` after it was sent. */

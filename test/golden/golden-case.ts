@@ -11,7 +11,7 @@ import { SecretSchema } from '../../gen/proto/envoy/extensions/transport_sockets
 import { envoyTypes } from '../../src/config/envoy-value/envoy-types.ts';
 import type { Planned } from '../../src/pipeline/planned.ts';
 import { roots } from '../../src/pipeline/roots.ts';
-import { type LazyUsage, lazyUsageKind } from '../../src/plan/lazy.ts';
+import { type LazyUsage, usageChanges } from '../../src/plan/lazy.ts';
 import { planToData } from '../../src/plan/serialize.ts';
 import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
 import { defineCollection, defineQuery } from '../../src/snapshot/query.ts';
@@ -87,11 +87,9 @@ export interface Compiled {
 export function compileCase(golden: GoldenCase, objects = golden.objects): Map<string, Compiled> {
   const world = worldOfYaml(objects, golden.mesh);
   world.apply(
-    Object.entries(golden.usage).map(([key, used]) => ({
-      kind: lazyUsageKind.name,
-      key,
-      value: { hosts: [], unknown: [], full: false, ...used },
-    })),
+    Object.entries(golden.usage).flatMap(([identity, used]) =>
+      usageChanges(identity, { hosts: [], unknown: [], full: false, ...used }),
+    ),
   );
   const result = new Map<string, Compiled>();
   for (const [name, spec] of Object.entries(golden.proxies)) {

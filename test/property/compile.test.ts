@@ -64,7 +64,7 @@ class History {
 
   edit(): WorldChange[] {
     const { random, objects } = this;
-    if (random.chance(0.08)) return [randomUsage(random)];
+    if (random.chance(0.08)) return randomUsage(random);
     if (random.chance(0.25) && objects.size > 0) {
       const [id, gone] = random.pick([...objects]);
       objects.delete(id);

@@ -1,4 +1,5 @@
 import type { ConfigObject } from '../../src/config/object.ts';
+import { usageChanges } from '../../src/plan/lazy.ts';
 import type { Random } from '../../src/snapshot/engine/testing/random.ts';
 import type { WorldChange } from '../../src/snapshot/world.ts';
 import { gatewayApiDraws } from './random-gateway-api.ts';
@@ -356,16 +357,16 @@ const draws: readonly Draw[] = [
 ];
 
 /** What the lazy workloads of the label sets asked for. */
-export function randomUsage(random: Random): WorldChange {
+export function randomUsage(random: Random): WorldChange[] {
   const hosts = Array.from({ length: random.below(3) }, () => fqdn(random)).sort();
   const unknown = random.chance(0.4)
     ? [`8080/${random.pick([...apps, 'api.example.com', 'nobody.test'])}`]
     : [];
-  return {
-    kind: 'lazy-usage',
-    key: `${random.pick(namespaces)}/default/pay`,
-    value: { hosts: [...new Set(hosts)], unknown, full: random.chance(0.1) },
-  };
+  return usageChanges(`${random.pick(namespaces)}/default/pay`, {
+    hosts: [...new Set(hosts)],
+    unknown,
+    full: random.chance(0.1),
+  });
 }
 
 export function randomObject(random: Random): ConfigObject {

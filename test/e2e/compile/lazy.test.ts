@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LazyMemory } from '../../../src/control-plane/lazy-memory.ts';
 import { lazySource } from '../../../src/control-plane/lazy-source.ts';
+import { usageChanges } from '../../../src/plan/lazy.ts';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, parseEcho, startEcho } from '../../support/http-echo.ts';
@@ -218,7 +219,7 @@ test('a control plane that lost its memory learns it from the sidecars that come
   await mesh.goDown();
   const before = await envoy.stat('cluster_manager.cluster_removed');
   const key = 'default/default/web';
-  mesh.engine.apply([{ kind: 'lazy-usage', key, value: undefined }]);
+  mesh.engine.apply(usageChanges(key, undefined));
   mesh.engine.flush();
   const empty = new LazyMemory({ warn: () => undefined });
   await mesh.comeBack(

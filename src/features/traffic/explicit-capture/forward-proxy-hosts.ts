@@ -40,13 +40,18 @@ const allHosts = defineQuery('explicit.all-hosts', (view): readonly Key[] => {
   return [...new Set([...services, ...extra])].sort();
 });
 
+const authoritiesOf = defineQuery('explicit.authorities-of', (view, host: Key): readonly Key[] =>
+  portsOfHost(view, host).map((port) => `${host}:${port}`),
+);
+
 /** Those that a lazy proxy was asked for, and unknown ones where the policy passes them through. */
 const askedHosts = defineQuery('explicit.asked-hosts', (view): readonly Key[] => {
   const used = view.call(usedHosts);
-  const services = used.flatMap((host) => portsOfHost(view, host).map((port) => `${host}:${port}`));
+  const isUsed = new Set(used);
+  const services = used.flatMap((host) => view.call(authoritiesOf, host));
   const extra = view.call(extraHosts).flatMap((entry) => {
     const [port, host = ''] = entry.split('|');
-    return used.includes(host) ? [`${host}:${port}`] : [];
+    return isUsed.has(host) ? [`${host}:${port}`] : [];
   });
   const unknown = unknownHosts(
     view,

@@ -23,9 +23,10 @@ export function unknownAuthority(key: Key): string | undefined {
 
 /** The hosts of a port that a lazy proxy was asked for, and unknown ones where the policy passes them through. */
 export const lazyHttpHosts = defineQuery('outbound.lazy-http-hosts', (view, port: Key): readonly string[] => {
+  const extra = new Set(view.call(extraHosts));
   const found = view
     .call(usedHosts)
-    .filter((host) => servesHttp(view, host, port) || view.call(extraHosts).includes(`${port}|${host}`));
+    .filter((host) => servesHttp(view, host, port) || extra.has(`${port}|${host}`));
   return [
     ...found,
     ...unknownHosts(view, port, (authority) => httpHostOf(view, port, authority)).map(unknownHostKey),
