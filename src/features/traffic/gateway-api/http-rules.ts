@@ -1,25 +1,17 @@
-import type {
-  GRPCRouteRules,
-  GRPCRouteRulesMatches,
-} from '../../../../gen/crd/types/gateway-api/grpc-route.ts';
+import type { GRPCRouteRules } from '../../../../gen/crd/types/gateway-api/grpc-route.ts';
 import type {
   HTTPRouteRules,
   HTTPRouteRulesBackendRefs,
-  HTTPRouteRulesMatches,
 } from '../../../../gen/crd/types/gateway-api/http-route.ts';
 import { parseDuration } from '../../../plan/duration.ts';
-import { isRegex } from '../../../plan/regex.ts';
 import {
   type Destination,
   type HeaderOperations,
   type MessageHeaders,
-  type NamedMatch,
-  type PathMatch,
   type RouteAction,
   type RouteMatch,
   type RoutePlan,
   routePlan,
-  type TextMatch,
 } from '../../../plan/route-plan.ts';
 import { fill } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
@@ -51,6 +43,7 @@ import {
 } from './kinds.ts';
 import type { RankedRoute } from './precedence.ts';
 import type { Fault } from './references.ts';
+import { grpcMatch, httpMatch, type RuleMatch } from './rule-matches.ts';
 import { planSession } from './sessions.ts';
 import { sessionOf } from './traffic-policy.ts';
 
@@ -64,12 +57,6 @@ export interface Rule {
   readonly retry: HTTPRouteRules['retry'];
   readonly session: HTTPRouteRules['sessionPersistence'];
   readonly grpc: boolean;
-}
-
-interface RuleMatch {
-  readonly match: RouteMatch;
-  /** An expression that Envoy could not read. */
-  readonly badRegex?: string;
 }
 
 /** The rules of an HTTPRoute or GRPCRoute, in order. */
@@ -105,75 +92,6 @@ function grpcRule(rule: GRPCRouteRules): Rule {
     retry: undefined,
     session: rule.sessionPersistence as HTTPRouteRules['sessionPersistence'],
     grpc: true,
-  };
-}
-
-function httpMatch({ path, method, headers, queryParams }: HTTPRouteRulesMatches): RuleMatch {
-  const named = (headers ?? []).map(valueMatch);
-  if (method) named.push({ name: ':method', match: { exact: method } });
-  return checked({
-    path: httpPath(path ?? {}),
-    ignoreCase: false,
-    headers: firstOfName(named, (name) => name.toLowerCase()),
-    queryParams: firstOfName((queryParams ?? []).map(valueMatch), (name) => name),
-  });
-}
-
-function httpPath({
-  type = 'PathPrefix',
-  value = '/',
-}: NonNullable<HTTPRouteRulesMatches['path']>): PathMatch {
-  if (type === 'Exact') return { type: 'exact', value };
-  if (type === 'RegularExpression') return { type: 'regex', value };
-  const prefix = value.replace(/\/+$/, '');
-  return prefix === '' ? { type: 'prefix', value: '/' } : { type: 'path-prefix', value: prefix };
-}
-
-function grpcMatch({ method, headers }: GRPCRouteRulesMatches): RuleMatch {
-  return checked({
-    path: grpcPath(method ?? {}),
-    ignoreCase: false,
-    headers: firstOfName((headers ?? []).map(valueMatch), (name) => name.toLowerCase()),
-    queryParams: [],
-  });
-}
-
-function grpcPath({ type, service, method }: NonNullable<GRPCRouteRulesMatches['method']>): PathMatch {
-  if (!service && !method) return { type: 'prefix', value: '/' };
-  if (type === 'RegularExpression')
-    return { type: 'regex', value: `/${service || '[^/]+'}/${method || '[^/]+'}` };
-  if (service && method) return { type: 'exact', value: `/${service}/${method}` };
-  return service
-    ? { type: 'path-prefix', value: `/${service}` }
-    : { type: 'regex', value: `/[^/]+/${(method ?? '').replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}` };
-}
-
-function valueMatch(one: { name: string; type?: string; value: string }): NamedMatch {
-  const match: TextMatch = one.type === 'RegularExpression' ? { regex: one.value } : { exact: one.value };
-  return { name: one.name, match };
-}
-
-/** Of entries with an equivalent name only the first counts. */
-function firstOfName(all: readonly NamedMatch[], same: (name: string) => string): NamedMatch[] {
-  return all.filter((one, index) => all.findIndex((other) => same(other.name) === same(one.name)) === index);
-}
-
-/** Envoy would refuse the whole host for an expression that it cannot read: it is left out, and the entry answers 500. */
-function checked(match: RouteMatch): RuleMatch {
-  const bad = (one: NamedMatch): string[] =>
-    'regex' in one.match && !isRegex(one.match.regex) ? [one.match.regex] : [];
-  const { path } = match;
-  const badPath = path.type === 'regex' && !isRegex(path.value) ? [path.value] : [];
-  const [badRegex] = [...badPath, ...match.headers.flatMap(bad), ...match.queryParams.flatMap(bad)];
-  if (badRegex === undefined) return { match };
-  return {
-    badRegex,
-    match: {
-      ...match,
-      path: badPath.length > 0 ? { type: 'prefix', value: '/' } : path,
-      headers: match.headers.filter((one) => bad(one).length === 0),
-      queryParams: match.queryParams.filter((one) => bad(one).length === 0),
-    },
   };
 }
 
