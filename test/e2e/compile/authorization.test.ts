@@ -8,6 +8,7 @@ import { type CompiledMesh, startCompiledMesh } from '../../support/compiled-mes
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, startEcho } from '../../support/http-echo.ts';
 import { freePorts } from '../../support/ports.ts';
+import { serverObjects, startServerProxy } from '../../support/server-workload.ts';
 
 const fqdn = 'reviews.shop.svc.cluster.local';
 const log = join(tmpdir(), `ostria-authorization-${process.pid}.log`);
@@ -21,18 +22,9 @@ let caller: number;
 beforeAll(async () => {
   const [inbound, application, web] = (await freePorts(3)) as [number, number, number];
   listen = inbound;
+  const workload = { name: 'reviews', namespace: 'shop', port: 9080, listen, application };
   mesh = await startCompiledMesh(
-    `
-apiVersion: v1
-kind: Service
-metadata: {name: reviews, namespace: shop}
-spec: {clusterIP: 10.1.0.1, selector: {app: reviews}, ports: [{name: http, port: 9080}]}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: reviews-v1, namespace: shop}
-spec: {address: 127.0.0.1, ports: {http: ${inbound}}, labels: {app: reviews, security.istio.io/tlsMode: istio}, serviceAccount: reviews}
----
+    `${serverObjects(workload)}
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: new-connections, namespace: shop}
@@ -56,21 +48,7 @@ spec: {host: reviews, trafficPolicy: {connectionPool: {http: {maxRequestsPerConn
       },
       { serviceAccount: name },
     );
-  server = await mesh.envoy(
-    {
-      name: 'reviews-v1',
-      namespace: 'shop',
-      labels: { app: 'reviews' },
-      metadata: {
-        OSTRIA_CAPTURE: {
-          outbound: {},
-          inbound: [{ servicePort: 9080, listen: inbound, app: application, protocol: 'http' }],
-          httpProxy: 0,
-        },
-      },
-    },
-    { serviceAccount: 'reviews' },
-  );
+  server = await startServerProxy(mesh, workload);
   await client('web', 'shop', web);
   caller = web;
 });

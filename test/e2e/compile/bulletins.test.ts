@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { freePorts } from '../../support/ports.ts';
+import { serverObjects, startServerProxy } from '../../support/server-workload.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 let mesh: CompiledMesh;
@@ -24,18 +25,9 @@ beforeAll(async () => {
     setTimeout(() => response.end('here'), incoming.url?.startsWith('/slow') ? 300 : 0);
   });
   await new Promise<void>((resolve) => app.listen(application, '127.0.0.1', resolve));
+  const workload = { name: 'app', port: 80, listen, application };
   mesh = await startCompiledMesh(
-    `
-apiVersion: v1
-kind: Service
-metadata: {name: app}
-spec: {clusterIP: 10.1.0.1, selector: {app: app}, ports: [{name: http, port: 80}]}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: app-v1}
-spec: {address: 127.0.0.1, ports: {http: ${listen}}, labels: {app: app, security.istio.io/tlsMode: istio}, serviceAccount: app}
----
+    `${serverObjects(workload)}
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: {name: doors}
@@ -62,15 +54,7 @@ spec: {hosts: ["*"], gateways: [front], http: [{route: [{destination: {host: app
       extra: { pathNormalization: { normalization: 'DECODE_AND_MERGE_SLASHES' } },
     },
   );
-  const own = { servicePort: 80, listen, app: application, protocol: 'http' };
-  server = await mesh.envoy(
-    {
-      name: 'app-v1',
-      labels: { app: 'app' },
-      metadata: { OSTRIA_CAPTURE: { outbound: {}, inbound: [own], httpProxy: 0 } },
-    },
-    { serviceAccount: 'app' },
-  );
+  server = await startServerProxy(mesh, workload);
   gateway = await mesh.envoy({ type: 'router', name: 'front', labels: { app: 'front' } });
   await waitFor('the application', async () => (await raw(inbound, 'GET / HTTP/1.1')) === 200);
   await waitFor('the gateway', async () => (await raw(edge, 'GET / HTTP/1.1')) === 200);

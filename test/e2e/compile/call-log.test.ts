@@ -14,6 +14,7 @@ import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../sup
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call } from '../../support/http-echo.ts';
 import { freePorts } from '../../support/ports.ts';
+import { serverObjects, startServerProxy } from '../../support/server-workload.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const names = ['app', 'empty', 'refusing', 'busy', 'slow', 'faulty', 'strayed'] as const;
@@ -74,18 +75,9 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => app.listen(application, '127.0.0.1', resolve));
   const at = `{address: 127.0.0.1, ports: {http: ${application}}}`;
+  const workload = { name: 'app', port: 80, listen, application };
   mesh = await startCompiledMesh(
-    `
-apiVersion: v1
-kind: Service
-metadata: {name: app}
-spec: {clusterIP: 10.1.0.1, selector: {app: app}, ports: [{name: http, port: 80}]}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: app-v1}
-spec: {address: 127.0.0.1, ports: {http: ${listen}}, labels: {app: app, security.istio.io/tlsMode: istio}, serviceAccount: app}
----
+    `${serverObjects(workload)}
 ${entry('empty', '')}
 ${entry('refusing', `{address: 127.0.0.1, ports: {http: ${dead}}}`)}
 ${entry('busy', at)}
@@ -130,15 +122,7 @@ ${policies}`,
     { name: 'client', metadata: { OSTRIA_CAPTURE: { outbound, inbound: [], httpProxy: 0 } } },
     { serviceAccount: 'client' },
   );
-  const own = { servicePort: 80, listen, app: application, protocol: 'http' };
-  server = await mesh.envoy(
-    {
-      name: 'app-v1',
-      labels: { app: 'app' },
-      metadata: { OSTRIA_CAPTURE: { outbound: {}, inbound: [own], httpProxy: 0 } },
-    },
-    { serviceAccount: 'app' },
-  );
+  server = await startServerProxy(mesh, workload);
   await mesh.envoy({
     type: 'router',
     name: 'edge',
@@ -185,10 +169,13 @@ async function groupOf(is: (group: FailureGroup) => boolean): Promise<FailureGro
 
 const toHost = (name: string) => (group: FailureGroup) =>
   group.example.records.at(-1)?.authority === host(name);
+/** `sides`: how many proxies record such a call; each writes in its own time. */
 const toPath =
-  (path: string, kind = 'failed') =>
+  (path: string, kind = 'failed', sides = 1) =>
   (group: FailureGroup) =>
-    group.kind === kind && group.example.records.at(-1)?.path === path;
+    group.kind === kind &&
+    group.example.records.length === sides &&
+    group.example.records.at(-1)?.path === path;
 
 const asked = (name: (typeof names)[number], path = '/', method = 'GET') =>
   call(local[name], path, { host: host(name) }, { method }).then(
@@ -269,7 +256,7 @@ test('what a policy in dry run would have refused is told, and was not refused',
 test('an application’s own error is one call, seen from both sides', async () => {
   const { status, headers } = await call(local.app, '/broken', { host: host('app') });
   expect([status, headers['x-ostria-decided-by']]).toEqual([500, undefined]);
-  const group = await groupOf(toPath('/broken'));
+  const group = await groupOf(toPath('/broken', 'failed', 2));
   expect(group.what).toBe('the application itself answered 500');
   expect(group.example.records.map(({ workload, side }) => [workload, side])).toEqual([
     ['client', 'outbound'],

@@ -5,6 +5,7 @@ import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../sup
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, parseEcho, startEcho } from '../../support/http-echo.ts';
 import { freePorts } from '../../support/ports.ts';
+import { serverObjects, startServerProxy } from '../../support/server-workload.ts';
 
 let mesh: CompiledMesh;
 let server: TestEnvoy;
@@ -28,17 +29,9 @@ spec:
   ports: [{number: 8000, name: ${protocol}, protocol: ${protocol.toUpperCase()}}]
   endpoints: [{address: 127.0.0.1, ports: {${protocol}: ${port}}}]
 `;
+  const workload = { name: 'reviews', port: 9080, listen, application };
   mesh = await startCompiledMesh(
-    `
-apiVersion: v1
-kind: Service
-metadata: {name: reviews, namespace: default}
-spec: {clusterIP: 10.1.0.1, selector: {app: reviews}, ports: [{name: http, port: 9080}]}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: reviews-v1, namespace: default}
-spec: {address: 127.0.0.1, ports: {http: ${inbound}}, labels: {app: reviews}, serviceAccount: reviews}
+    `${serverObjects(workload)}
 ${entry('checker', 'http', authorizers.httpPort)}
 ${entry('engine', 'grpc', authorizers.grpcPort)}
 ${entry('dead', 'grpc', 1)}
@@ -75,17 +68,7 @@ ${entry('dead', 'grpc', 1)}
       policy('nobody', '/nobody'),
     ].join('\n---\n'),
   );
-  server = await mesh.envoy({
-    name: 'reviews-v1',
-    labels: { app: 'reviews' },
-    metadata: {
-      OSTRIA_CAPTURE: {
-        outbound: {},
-        inbound: [{ servicePort: 9080, listen: inbound, app: application, protocol: 'http' }],
-        httpProxy: 0,
-      },
-    },
-  });
+  server = await startServerProxy(mesh, workload);
 });
 
 beforeEach(() => authorizers.forget());

@@ -7,6 +7,7 @@ import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../sup
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, startEcho } from '../../support/http-echo.ts';
 import { freePorts } from '../../support/ports.ts';
+import { serverObjects, startServerProxy } from '../../support/server-workload.ts';
 
 type Pair = Awaited<ReturnType<typeof generateKeyPair>>;
 
@@ -36,18 +37,9 @@ beforeAll(async () => {
   const [inbound, application] = (await freePorts(2)) as [number, number];
   listen = inbound;
   app = await startEcho('v1', application);
+  const workload = { name: 'reviews', port: 9080, listen, application };
   mesh = await startCompiledMesh(
-    `
-apiVersion: v1
-kind: Service
-metadata: {name: reviews, namespace: default}
-spec: {clusterIP: 10.1.0.1, selector: {app: reviews}, ports: [{name: http, port: 9080}]}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: reviews-v1, namespace: default}
-spec: {address: 127.0.0.1, ports: {http: ${inbound}}, labels: {app: reviews}, serviceAccount: reviews}
----
+    `${serverObjects(workload)}
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: key-server, namespace: default}
@@ -59,17 +51,7 @@ spec:
 `,
     { defaultMtlsMode: 'PERMISSIVE' },
   );
-  server = await mesh.envoy({
-    name: 'reviews-v1',
-    labels: { app: 'reviews' },
-    metadata: {
-      OSTRIA_CAPTURE: {
-        outbound: {},
-        inbound: [{ servicePort: 9080, listen: inbound, app: application, protocol: 'http' }],
-        httpProxy: 0,
-      },
-    },
-  });
+  server = await startServerProxy(mesh, workload);
 });
 
 afterAll(async () => {
