@@ -9,18 +9,17 @@ import { err, out } from '../output/style.ts';
 import { type Restore, readOrNone, restoreObjects } from '../rollback/restore-objects.ts';
 import { tellRestored } from '../rollback/tell-restored.ts';
 import { type Applied, type ApplyOptions, displayName, placeOf } from './apply-objects.ts';
-import { type Canary, endCanary, sayBack, tryOnSome } from './wait/canary.ts';
+import { type Canary, canaryCodes, dryRuns, endCanary, sayBack, tryOnSome } from './wait/canary.ts';
+import type { Care } from './wait/care.ts';
 import { coverageOf, type ErrorCondition, ErrorMeter, type ErrorRate } from './wait/error-rate.ts';
 import { localMeshOf } from './wait/local-mesh.ts';
 import { baselineRate, observeErrors } from './wait/observe-errors.ts';
-import { changeOf, failuresNow, type WaitVerdict, waitForChange } from './wait/wait-for-change.ts';
+import { changeOf, failuresNow, waitForChange } from './wait/wait-for-change.ts';
+import { codeOfVerdict } from './wait/wait-for-writes.ts';
 
-export interface WaitChoice {
+export interface WaitChoice extends Care {
   readonly timeoutMs: number;
   readonly autoRollback: boolean;
-  readonly errors: ErrorCondition | undefined;
-  /** Shares of the proxies that try it first, ascending, 0 to 1; empty: everybody gets it at once. */
-  readonly canary: readonly number[];
 }
 
 interface Connection {
@@ -30,20 +29,6 @@ interface Connection {
 
 /** Writes the objects; undefined: some were refused, and it has been said. */
 type WriteAll = () => Promise<readonly Applied[] | undefined>;
-
-const codeOf: Readonly<Record<WaitVerdict, ExitCode>> = {
-  answered: exitCodes.ok,
-  unchanged: exitCodes.ok,
-  refused: exitCodes.rejected,
-  late: exitCodes.timeout,
-  interrupted: exitCodes.interrupted,
-};
-
-const canaryCodes = {
-  failed: exitCodes.rolledBack,
-  late: exitCodes.timeout,
-  interrupted: exitCodes.interrupted,
-} as const;
 
 /** Applies checked objects, waits until they answer, watches their errors, and takes them back where that was asked for. */
 export async function applyAndWait(
@@ -58,19 +43,20 @@ export async function applyAndWait(
   const { signal } = interrupted;
   const { namespace } = options;
   const mesh = localMeshOf(access);
-  const meter = choice.errors && (await ErrorMeter.open(mesh, coverageOf(objects, namespace)));
+  const meter = await ErrorMeter.forCare(mesh, choice, coverageOf(objects, namespace));
   const oldFailures = await failuresNow(client);
   const before = choice.autoRollback ? await rememberObjects(client, objects, options) : [];
   if (choice.autoRollback) await tellWayBack(client);
   process.once('SIGINT', interrupt);
   try {
-    const baseline = meter && (await baselineRate(meter, signal));
+    const baseline = choice.errors && meter ? await baselineRate(meter, signal) : undefined;
     if (signal.aborted) return exitCodes.interrupted;
     const wait = { timeoutMs: choice.timeoutMs, signal, mesh, namespace, oldFailures };
     let canary: Canary | undefined;
     if (choice.canary.length > 0) {
       const { canary: shares, errors } = choice;
-      canary = await tryOnSome(client, objects, options, { ...wait, shares, errors, meter, baseline });
+      const tried = { objects: await dryRuns(client, objects, options), removed: [], sources: objects };
+      canary = await tryOnSome(client, tried, { ...wait, shares, errors, meter, baseline });
       if (canary.verdict === 'failed' || canary.verdict === 'late' || canary.verdict === 'interrupted') {
         sayBack();
         return canaryCodes[canary.verdict];
@@ -80,13 +66,14 @@ export async function applyAndWait(
     // Those that tried it and everybody else see the same from here on.
     if (canary) await endCanary(client, canary.id, applied && changeOf(applied)?.last);
     if (!applied) return choice.autoRollback ? takeBack(client, before, []) : exitCodes.invalidInput;
-    const { verdict } = await waitForChange(client, applied, wait);
+    const written = { change: changeOf(applied), objects: applied.map(({ source }) => source) };
+    const { verdict } = await waitForChange(client, written, wait);
     const failed =
       verdict === 'refused' ||
       (verdict === 'answered' && (await hasTooManyErrors(choice.errors, meter, baseline, signal)));
     if (failed && choice.autoRollback) return takeBack(client, before, applied);
     if (signal.aborted) return exitCodes.interrupted;
-    return failed ? exitCodes.rejected : codeOf[verdict];
+    return failed ? exitCodes.rejected : codeOfVerdict[verdict];
   } finally {
     process.removeListener('SIGINT', interrupt);
   }

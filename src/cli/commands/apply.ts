@@ -14,25 +14,21 @@ import {
 import { type CheckedObjects, checkObjects } from '../apply/check-objects.ts';
 import { collectObjects } from '../apply/collect-objects.ts';
 import { isAboutOthers, lastingWarnings, placed } from '../apply/lasting-warnings.ts';
+import { addCareFlags, type CareFlags, careOf } from '../apply/wait/care.ts';
+import { addWaitFlags, durationOf, type WaitFlags } from '../apply/wait/wait-for-writes.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { parseDuration } from '../mesh-file/duration.ts';
 import { noteAppliedFiles } from '../origins/applied-files.ts';
 import { err, out } from '../output/style.ts';
 
-interface ApplyFlags extends ConnectionFlags {
+interface ApplyFlags extends ConnectionFlags, WaitFlags, CareFlags {
   readonly filename: string[];
   readonly recursive?: boolean;
   readonly dryRun?: boolean | string;
   readonly explain?: boolean;
   readonly forceConflicts?: boolean;
   readonly fieldManager: string;
-  readonly wait?: boolean;
-  readonly timeout: string;
   readonly autoRollback?: boolean;
-  readonly maxErrorRate?: string;
-  readonly observe: string;
-  readonly canary?: string;
 }
 
 /** How long --explain looks for requests, milliseconds. */
@@ -53,16 +49,12 @@ export function registerApply(program: Command): void {
       'with --dry-run: say what proxies would be sent, and which requests come out differently',
     )
     .option('--force-conflicts', 'take over fields that somebody else manages')
-    .option('--field-manager <name>', 'name under which the fields are managed', defaultFieldManager)
-    .option('-w, --wait', 'return when every proxy concerned has acknowledged and answers the new way')
-    .option('--timeout <duration>', 'how long --wait waits, such as 90s', '60s')
-    .option('--auto-rollback', 'wait, and restore what was there before if a proxy refuses it or errors rise')
-    .option('--max-error-rate <share>', 'wait, and fail if so many more requests fail than before: 1%')
-    .option('--observe <duration>', 'how long --max-error-rate watches', '30s')
-    .option(
-      '--canary <shares>',
-      'wait, and try it on a share of the proxies concerned first: 10%, or 10%,50%',
-    );
+    .option('--field-manager <name>', 'name under which the fields are managed', defaultFieldManager);
+  addWaitFlags(command).option(
+    '--auto-rollback',
+    'wait, and restore what was there before if a proxy refuses it or errors rise',
+  );
+  addCareFlags(command);
   addConnectionFlags(command)
     .addHelpText(
       'after',
@@ -78,7 +70,10 @@ Examples:
 
 With --wait it ends with 8 if a proxy has not answered in time (it is named, with what it lacks), and with 9 if one refuses what was
 applied (with Envoy's words, at the line of the file), or if too many requests fail. With --auto-rollback it ends with 10 then, and what was
-there before is back. A proxy that is late is no reason to roll back.`,
+there before is back. A proxy that is late is no reason to roll back.
+
+--canary tries VirtualServices, DestinationRules, Sidecars, AuthorizationPolicies, RequestAuthentications with inline keys, EnvoyFilters that leave
+the bootstrap alone, Telemetry, HTTPRoutes and GRPCRoutes; those who call the hosts go first. Where it does not go well nothing is written.`,
     )
     .action(runApply);
 }
@@ -136,30 +131,9 @@ async function runApply(flags: ApplyFlags): Promise<void> {
 /** Undefined: nothing is waited for. */
 function choiceOf(flags: ApplyFlags): WaitChoice | undefined {
   const timeoutMs = durationOf('--timeout', flags.timeout);
-  const observeMs = durationOf('--observe', flags.observe);
-  const rate = flags.maxErrorRate;
-  const errors = rate === undefined ? undefined : { maxRate: shareOf('--max-error-rate', rate), observeMs };
-  const canary = (flags.canary?.split(',') ?? []).map((text) => shareOf('--canary', text.trim()));
-  if (canary.some((share, at) => share <= (canary[at - 1] ?? 0)))
-    throw new CodedError(
-      'UsageInvalid',
-      `--canary ${flags.canary} must be shares that grow, such as 10%,50%`,
-    );
+  const { errors, canary } = careOf(flags);
   if (!flags.wait && !flags.autoRollback && !errors && canary.length === 0) return undefined;
   return { timeoutMs, autoRollback: flags.autoRollback ?? false, errors, canary };
-}
-
-/** `1%` or `0.01`. */
-function shareOf(flag: string, text: string): number {
-  const share = text.endsWith('%') ? Number(text.slice(0, -1)) / 100 : Number(text);
-  if (text !== '' && text !== '%' && share >= 0 && share <= 1) return share;
-  throw new CodedError('UsageInvalid', `${flag} ${text} is no share such as 1% or 0.01`);
-}
-
-function durationOf(flag: string, text: string): number {
-  const ms = parseDuration(text);
-  if (ms !== undefined && ms > 0) return ms;
-  throw new CodedError('UsageInvalid', `${flag} ${text} is no duration such as 30s or 2m`);
 }
 
 /** Everything is checked before anything is written. Undefined: something was refused, and it has been said. */

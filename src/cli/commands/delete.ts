@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import type { ConfigObject } from '../../config/object.ts';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { pooled } from '../../kit/pooled.ts';
 import type { ApiClient } from '../api/api-client.ts';
 import {
   type ApiResource,
@@ -11,11 +13,15 @@ import {
 } from '../api/discovery.ts';
 import { formatProblem } from '../apply/apply-objects.ts';
 import { collectObjects } from '../apply/collect-objects.ts';
+import { addCareFlags, type CareFlags, careOf } from '../apply/wait/care.ts';
+import { tryRemoval } from '../apply/wait/try-removal.ts';
+import { addWaitFlags, durationOf, prepareWait, type WaitFlags } from '../apply/wait/wait-for-writes.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { err } from '../output/style.ts';
+import { readOrNone } from '../rollback/restore-objects.ts';
 
-interface DeleteFlags extends ConnectionFlags {
+interface DeleteFlags extends ConnectionFlags, WaitFlags, CareFlags {
   readonly filename?: string[];
   readonly recursive?: boolean;
   readonly all?: boolean;
@@ -46,6 +52,8 @@ export function registerDelete(program: Command): void {
     .option('--all', 'every object of the type in the namespace')
     .option('-l, --selector <labels>', 'objects with these labels')
     .option('--ignore-not-found', 'what is not there counts as deleted');
+  addWaitFlags(command);
+  addCareFlags(command);
   addConnectionFlags(command)
     .addHelpText(
       'after',
@@ -54,28 +62,68 @@ Examples:
   ostria delete virtualservice reviews
   ostria delete vs/reviews dr/reviews
   ostria delete -f networking/
-  ostria delete virtualservices --all`,
+  ostria delete virtualservices --all
+  ostria delete vs/reviews --wait --timeout 30s
+  ostria delete vs/reviews --canary 10% --max-error-rate 1%
+
+With --wait it ends with 8 if a proxy has not answered in time (it is named, with what it lacks), and with 9 if one refuses what is left.
+With --canary some proxies do without the objects first; where that does not go well nothing is deleted, and it ends with 10.`,
     )
     .action(runDelete);
 }
 
 async function runDelete(type: string | undefined, names: string[], flags: DeleteFlags): Promise<void> {
-  const { client, namespace } = connect(flags);
+  const { client, access, namespace } = connect(flags);
   try {
+    const { errors, canary } = careOf(flags);
+    if (errors && canary.length === 0)
+      throw new CodedError(
+        'UsageInvalid',
+        '--max-error-rate of a deletion needs --canary: what is deleted is not brought back',
+      );
+    const careful = { ...flags, wait: flags.wait || canary.length > 0 };
+    const wait = await prepareWait({ client, access }, careful, namespace);
     const resources = await discover(client);
     const targets = flags.filename
       ? targetsOfFiles(resources, flags, namespace)
       : await targetsOfNames(client, resources, type, names, flags, namespace);
+    const removed = canary.length > 0 ? await objectsOf(client, targets) : [];
+    const tried =
+      removed.length > 0
+        ? await tryRemoval({ client, access }, removed, {
+            ...{ namespace, shares: canary, errors },
+            timeoutMs: durationOf('--timeout', flags.timeout),
+          })
+        : undefined;
+    if (tried?.ok === false) {
+      process.exitCode = tried.code;
+      return;
+    }
+    let written = false;
     for (let at = 0; at < targets.length; at += inFlight)
-      for (const say of await Promise.all(
+      for (const { say, deleted } of await Promise.all(
         targets
           .slice(at, at + inFlight)
           .map((target) => deleteOne(client, target, flags.ignoreNotFound ?? false)),
-      ))
+      )) {
         say();
+        written ||= deleted;
+      }
+    await tried?.end();
+    const waited = (await wait?.(written)) ?? exitCodes.ok;
+    if (waited !== exitCodes.ok)
+      process.exitCode = Math.max(Number(process.exitCode ?? exitCodes.ok), waited);
   } finally {
     client.close();
   }
+}
+
+/** What is there of them. */
+async function objectsOf(client: ApiClient, targets: readonly Target[]): Promise<ConfigObject[]> {
+  const found = await pooled(targets, inFlight, ({ resource, namespace, name }) =>
+    readOrNone(client, resourcePath(resource, namespace, name)),
+  );
+  return found.filter((object) => object !== undefined);
 }
 
 function targetsOfFiles(resources: readonly ApiResource[], flags: DeleteFlags, namespace: string): Target[] {
@@ -130,16 +178,17 @@ async function deleteOne(
   client: ApiClient,
   { resource, namespace, name }: Target,
   ignoreNotFound: boolean,
-): Promise<() => void> {
+): Promise<{ readonly say: () => void; readonly deleted: boolean }> {
   const label = `${resource.singular}${resource.group === '' ? '' : `.${resource.group}`} "${name}"`;
   try {
     await client.request({ method: 'DELETE', path: resourcePath(resource, namespace, name) });
-    return () => process.stdout.write(`${label} deleted\n`);
+    return { say: () => void process.stdout.write(`${label} deleted\n`), deleted: true };
   } catch (error) {
-    if (isNotFound(error) && ignoreNotFound) return () => {};
-    return () => {
+    if (isNotFound(error) && ignoreNotFound) return { say: () => {}, deleted: false };
+    const say = () => {
       process.stderr.write(`${err.red('error')}: ${label}: ${messageOf(error)}\n`);
       process.exitCode = Math.max(Number(process.exitCode ?? exitCodes.ok), exitCodeOf(error));
     };
+    return { say, deleted: false };
   }
 }

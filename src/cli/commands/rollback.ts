@@ -11,6 +11,7 @@ import {
   resourcePath,
 } from '../api/discovery.ts';
 import { displayName } from '../apply/apply-objects.ts';
+import { addWaitFlags, prepareWait, type WaitFlags } from '../apply/wait/wait-for-writes.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { pairTitle, unifiedDiff } from '../history/object-diff.ts';
@@ -20,7 +21,7 @@ import { out } from '../output/style.ts';
 import { type Restore, restoreObjects } from '../rollback/restore-objects.ts';
 import { tellRestored } from '../rollback/tell-restored.ts';
 
-interface RollbackFlags extends ConnectionFlags {
+interface RollbackFlags extends ConnectionFlags, WaitFlags {
   readonly dryRun?: boolean;
 }
 
@@ -34,6 +35,7 @@ export function registerRollback(program: Command): void {
     .argument('<when>', '14:00, 2026-11-27T14:00, 10m (ago), or a revision: the state after it')
     .argument('[objects...]', 'TYPE/NAME, or types')
     .option('--dry-run', 'show what would change, and change nothing');
+  addWaitFlags(command);
   addConnectionFlags(command)
     .addHelpText(
       'after',
@@ -41,16 +43,19 @@ export function registerRollback(program: Command): void {
 Examples:
   ostria rollback 41
   ostria rollback 14:00 --dry-run
+  ostria rollback 41 --wait
   ostria rollback 10m virtualservice/reviews destinationrule/reviews
 
-Ends with 1 if something was left as it is, such as what comes from files of --config.`,
+Ends with 1 if something was left as it is, such as what comes from files of --config. With --wait it ends with 8 if a proxy has not answered in
+time (it is named, with what it lacks), and with 9 if one refuses what was there before.`,
     )
     .action(runRollback);
 }
 
 async function runRollback(when: string, names: string[], flags: RollbackFlags): Promise<void> {
-  const { client, namespace } = connect(flags);
+  const { client, access, namespace } = connect(flags);
   try {
+    const wait = await prepareWait({ client, access }, flags, namespace);
     const resources = await discover(client);
     const fits = filterOf(resources, names, namespace, flags);
     const { from, objects } = await differenceBetween(client, parseWhen(when), { at: Date.now() });
@@ -71,7 +76,11 @@ async function runRollback(when: string, names: string[], flags: RollbackFlags):
     const { items, left } = restoresOf(pairs, resources);
     const restored = await restoreObjects(client, items);
     const ok = tellRestored([...restored, ...left]);
-    if (!ok) process.exitCode = exitCodes.failure;
+    const waited =
+      (await wait?.(restored.some(({ outcome }) => outcome !== 'unchanged' && outcome !== 'left'))) ??
+      exitCodes.ok;
+    if (!ok || waited !== exitCodes.ok)
+      process.exitCode = waited === exitCodes.ok ? exitCodes.failure : waited;
   } finally {
     client.close();
   }

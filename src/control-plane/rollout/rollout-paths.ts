@@ -12,11 +12,20 @@ const maxWaitMs = 10_000;
  */
 export function rolloutActions(rollouts: Rollouts): Readonly<Record<string, SystemAction>> {
   return {
-    /** Body: `{"objects": […], "share": 0.1}`. */
+    /**
+     * Body: `{"objects": […], "removed": [{apiVersion, kind, metadata}], "share": 0.1, "first": ["reviews-v1-0.default"]}`; `first`: who is to try it before
+     * others. All but the share may be absent.
+     */
     '/debug/rollout': async (_query, body) => {
-      const { objects, share } = ((await body()) ?? {}) as { objects?: unknown; share?: unknown };
-      if (!Array.isArray(objects)) throw invalid('objects must be a list of objects');
-      return rollouts.start(objects as ConfigObject[], shareOf(share));
+      const given = ((await body()) ?? {}) as Readonly<Record<string, unknown>>;
+      const { objects = [], removed = [], first = [], share } = given;
+      for (const [name, value] of Object.entries({ objects, removed, first }))
+        if (!Array.isArray(value)) throw invalid(`${name} must be a list`);
+      return rollouts.start(
+        { objects: objects as ConfigObject[], removed: removed as ConfigObject[] },
+        shareOf(share),
+        (first as unknown[]).map(String),
+      );
     },
     /** `?id=&share=`: takes more in. */
     '/debug/rollout/step': (query) => rollouts.step(idOf(query), shareOf(Number(query.get('share')))),

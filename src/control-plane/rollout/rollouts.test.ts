@@ -117,7 +117,7 @@ function holders(path: string): string[] {
 
 test('the members get it, in a stable order, and nobody else is sent anything', async () => {
   expect(holders('/old')).toHaveLength(10);
-  const begun = await rollouts.start([route('/new')], 0.2);
+  const begun = await rollouts.start({ objects: [route('/new')] }, 0.2);
   expect(begun).toMatchObject({ state: 'trying', concerned: 10 });
   expect(begun.members).toHaveLength(2);
   expect(holders('/new').sort()).toEqual([...begun.members].sort());
@@ -125,16 +125,18 @@ test('the members get it, in a stable order, and nobody else is sent anything', 
   const more = await rollouts.step(begun.id, 0.5);
   expect(more.members.slice(0, 2)).toEqual(begun.members);
   expect(holders('/new').sort()).toEqual([...more.members].sort());
-  await expect(rollouts.start([route('/other')], 1)).rejects.toThrow('another change is being tried');
+  await expect(rollouts.start({ objects: [route('/other')] }, 1)).rejects.toThrow(
+    'another change is being tried',
+  );
   await rollouts.end(begun.id, undefined);
   expect(holders('/old')).toHaveLength(10);
   expect(engine.proxies.size).toBe(10);
-  const again = await rollouts.start([route('/new')], 0.2);
+  const again = await rollouts.start({ objects: [route('/new')] }, 0.2);
   expect(again.members).toEqual(begun.members);
 });
 
 test('where it is stored for everybody, those that tried it are sent nothing', async () => {
-  const { id, members } = await rollouts.start([route('/new')], 0.3);
+  const { id, members } = await rollouts.start({ objects: [route('/new')] }, 0.3);
   pushed.clear();
   const revision = await write(route('/new'));
   await rollouts.end(id, revision);
@@ -144,7 +146,7 @@ test('where it is stored for everybody, those that tried it are sent nothing', a
 });
 
 test('other changes reach everybody meanwhile', async () => {
-  const { members } = await rollouts.start([route('/new')], 0.2);
+  const { members } = await rollouts.start({ objects: [route('/new')] }, 0.2);
   pushed.clear();
   await write(service('ratings', 9080));
   expect(pushed.size).toBe(10);
@@ -153,7 +155,7 @@ test('other changes reach everybody meanwhile', async () => {
 });
 
 test('it ends when somebody else changes its object, and when nobody asks about it', async () => {
-  const first = await rollouts.start([route('/new')], 1);
+  const first = await rollouts.start({ objects: [route('/new')] }, 1);
   await write(route('/theirs'));
   await flusher.soon();
   expect(await rollouts.report(first.id, 0)).toMatchObject({
@@ -162,20 +164,52 @@ test('it ends when somebody else changes its object, and when nobody asks about 
   });
   await expect.poll(() => holders('/theirs').length).toBe(10);
   remake(50);
-  const second = await rollouts.start([route('/new')], 1);
+  const second = await rollouts.start({ objects: [route('/new')] }, 1);
   expect(holders('/new')).toHaveLength(10);
   await expect.poll(() => holders('/theirs').length).toBe(10);
   expect(await rollouts.report(second.id, 0)).toMatchObject({ why: 'nobody asked about it any longer' });
 });
 
+test('who is asked for goes first, and a deletion is tried like any change', async () => {
+  const all = await rollouts.start({ objects: [route('/new')] }, 1);
+  const last = all.members.at(-1) as string;
+  await rollouts.end(all.id, undefined);
+  const name = last.split('~')[2] as string;
+  const { id, members } = await rollouts.start({ removed: [route('/old')] }, 0.1, [name]);
+  expect(members).toEqual([last]);
+  expect(holders('/old')).toHaveLength(9);
+  expect(holders('/old')).not.toContain(last);
+  await rollouts.end(id, undefined);
+  expect(holders('/old')).toHaveLength(10);
+});
+
+test('of some kinds only what acts in the compile is tried', async () => {
+  const filter = (applyTo: string): ConfigObject => ({
+    apiVersion: 'networking.istio.io/v1alpha3',
+    kind: 'EnvoyFilter',
+    metadata: { name: 'patch', namespace: 'default' },
+    spec: { configPatches: [{ applyTo, patch: { operation: 'MERGE', value: {} } }] },
+  });
+  await expect(rollouts.start({ objects: [filter('BOOTSTRAP')] }, 1)).rejects.toThrow(
+    'EnvoyFilter patch cannot be tried on some proxies: spec.configPatches[0]',
+  );
+  const tokens: ConfigObject = {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'RequestAuthentication',
+    metadata: { name: 'tokens', namespace: 'default' },
+    spec: { jwtRules: [{ issuer: 'https://idp.example', jwksUri: 'https://idp.example/keys' }] },
+  };
+  await expect(rollouts.start({ objects: [tokens] }, 1)).rejects.toThrow('keys are fetched');
+});
+
 test('what cannot be tried, or is not valid, is refused and leaves nothing behind', async () => {
-  await expect(rollouts.start([service('reviews', 80)], 1)).rejects.toThrow(
+  await expect(rollouts.start({ objects: [service('reviews', 80)] }, 1)).rejects.toThrow(
     'Service reviews: this kind cannot be tried on some proxies',
   );
   const wrong = { ...route('/x'), spec: { hosts: ['reviews'], http: [{ route: 'nothing' }] } };
-  await expect(rollouts.start([wrong], 1)).rejects.toThrow('spec.http[0].route');
+  await expect(rollouts.start({ objects: [wrong] }, 1)).rejects.toThrow('spec.http[0].route');
   await expect(rollouts.report('unknown', 0)).rejects.toThrow('there is no such rollout');
-  const same = await rollouts.start([route('/old')], 1);
+  const same = await rollouts.start({ objects: [route('/old')] }, 1);
   expect(same).toMatchObject({ state: 'ended', concerned: 0 });
   expect(pushed.size).toBe(0);
 });

@@ -20,17 +20,40 @@ import type { RolloutReport } from './rollout-report.ts';
 
 /**
  * Kinds that can be tried on some proxies: what they say concerns the proxy that reads it alone. Others decide who is there (Service,
- * ServiceEntry, WorkloadEntry …), need both ends to agree (PeerAuthentication), or are acted on outside the compile.
+ * ServiceEntry, WorkloadEntry …), need both ends to agree (PeerAuthentication), or are acted on outside the compile. The value says what of
+ * an object is, if anything.
  */
-const triable: ReadonlySet<string> = new Set([
-  'networking.istio.io/VirtualService',
-  'networking.istio.io/DestinationRule',
-  'networking.istio.io/Sidecar',
-  'security.istio.io/AuthorizationPolicy',
-  'telemetry.istio.io/Telemetry',
-  'gateway.networking.k8s.io/HTTPRoute',
-  'gateway.networking.k8s.io/GRPCRoute',
+const triable: ReadonlyMap<string, (object: ConfigObject) => string | undefined> = new Map([
+  ['networking.istio.io/VirtualService', nothing],
+  ['networking.istio.io/DestinationRule', nothing],
+  ['networking.istio.io/Sidecar', nothing],
+  ['networking.istio.io/EnvoyFilter', patchesBootstrap],
+  ['security.istio.io/AuthorizationPolicy', nothing],
+  ['security.istio.io/RequestAuthentication', fetchesKeys],
+  ['telemetry.istio.io/Telemetry', nothing],
+  ['gateway.networking.k8s.io/HTTPRoute', nothing],
+  ['gateway.networking.k8s.io/GRPCRoute', nothing],
 ]);
+
+function nothing(): undefined {
+  return undefined;
+}
+
+function patchesBootstrap({ spec }: ConfigObject): string | undefined {
+  const { configPatches = [] } = (spec ?? {}) as { configPatches?: readonly { applyTo?: string }[] };
+  const at = configPatches.findIndex(({ applyTo }) => applyTo === 'BOOTSTRAP');
+  return at < 0
+    ? undefined
+    : `spec.configPatches[${at}]: an Envoy takes a bootstrap when it starts, not from a trial`;
+}
+
+function fetchesKeys({ spec }: ConfigObject): string | undefined {
+  const { jwtRules = [] } = (spec ?? {}) as { jwtRules?: readonly { jwks?: string }[] };
+  const at = jwtRules.findIndex(({ jwks }) => !jwks);
+  return at < 0
+    ? undefined
+    : `spec.jwtRules[${at}]: keys are fetched for what is stored alone; give them as jwks`;
+}
 
 /** Objects of one rollout. */
 const mostObjects = 500;
@@ -47,6 +70,12 @@ export interface RolloutParts {
   readonly hasTaken: (storeRevision: number) => boolean;
   readonly log: { info(message: string): void; warn(message: string): void };
   readonly leaseMs?: number;
+}
+
+/** Objects as they would be stored, and such as would be deleted. */
+export interface TriedChange {
+  readonly objects?: readonly ConfigObject[];
+  readonly removed?: readonly ConfigObject[];
 }
 
 interface Rollout {
@@ -71,11 +100,11 @@ export class Rollouts {
     this.#parts = parts;
   }
 
-  /** Begins one. Throws `RolloutRefused` with what stands against it. */
-  async start(objects: readonly ConfigObject[], share: number): Promise<RolloutReport> {
+  /** Begins one. `first`: proxies (`name.namespace`) that take part before others. Throws `RolloutRefused` with what stands against it. */
+  async start(change: TriedChange, share: number, first: readonly string[] = []): Promise<RolloutReport> {
     if (this.#current)
       throw refused('another change is being tried on some proxies; wait until that has ended');
-    const changes = this.#admit(objects);
+    const changes = this.#admit(change);
     const rollout: Rollout = {
       id: randomUUID(),
       changes,
@@ -88,7 +117,7 @@ export class Rollouts {
     this.#current = rollout;
     this.#renew(rollout);
     try {
-      rollout.concerned = await this.#findConcerned(rollout);
+      rollout.concerned = await this.#findConcerned(rollout, new Set(first));
       await this.#moveTo(rollout, share);
     } catch (error) {
       await this.#finish(rollout, 'it could not be begun');
@@ -140,7 +169,7 @@ export class Rollouts {
     if (!rollout) return;
     for (const { group, kind, key, object } of changes) {
       const tried = rollout.changes.find((one) => one.kind === worldKind(group, kind) && one.key === key);
-      if (!tried || (object && sayTheSame(object, tried.value as ConfigObject))) continue;
+      if (!tried || sayTheSame(object, tried.value as ConfigObject | undefined)) continue;
       if (object && sayTheSame(object, this.#parts.engine.world.get({ name: tried.kind }, key))) continue;
       void this.#finish(rollout, `${kind} ${key} was changed by somebody else meanwhile`);
       return;
@@ -164,26 +193,41 @@ export class Rollouts {
     }, this.#parts.leaseMs ?? defaultLeaseMs).unref();
   }
 
-  #admit(objects: readonly ConfigObject[]): WorldChange[] {
-    if (objects.length === 0 || objects.length > mostObjects)
-      throw refused(`a rollout has 1 to ${mostObjects} objects, not ${objects.length}`);
+  #admit({ objects = [], removed = [] }: TriedChange): WorldChange[] {
+    const count = objects.length + removed.length;
+    if (count === 0 || count > mostObjects)
+      throw refused(`a rollout has 1 to ${mostObjects} objects, not ${count}`);
+    const gone = removed.map((given): WorldChange => {
+      const { group } = this.#check(given);
+      return { kind: worldKind(group, given.kind), key: objectKey(given), value: undefined };
+    });
     const admit = createAdmitObject(this.#parts.kinds);
-    return objects.map((given) => {
-      const { group } = splitApiVersion(given.apiVersion ?? '');
-      const what = `${given.kind} ${given.metadata?.name}`;
-      if (!triable.has(`${group}/${given.kind}`))
-        throw refused(
-          `${what}: this kind cannot be tried on some proxies; ${[...triable].map((kind) => kind.split('/')[1]).join(', ')} can`,
-        );
+    const made = objects.map((given) => {
+      const { group, what } = this.#check(given);
       const { object, issues } = admit(given);
       const wrong = issues.find(({ severity }) => severity === 'error');
       if (wrong) throw refused(`${what}: ${wrong.path}: ${wrong.message}`);
       return { kind: worldKind(group, object.kind), key: objectKey(object), value: forCompile(object) };
     });
+    return [...made, ...gone];
+  }
+
+  /** Throws where an object cannot be tried. */
+  #check(given: ConfigObject): { readonly group: string; readonly what: string } {
+    const { group } = splitApiVersion(given.apiVersion ?? '');
+    const what = `${given.kind} ${given.metadata?.name}`;
+    const partly = triable.get(`${group}/${given.kind}`);
+    if (!partly)
+      throw refused(
+        `${what}: this kind cannot be tried on some proxies; ${[...triable.keys()].map((kind) => kind.split('/')[1]).join(', ')} can`,
+      );
+    const why = partly(given);
+    if (why !== undefined) throw refused(`${what} cannot be tried on some proxies: ${why}`);
+    return { group, what };
   }
 
   /** Which proxies it would alter: of each class one is computed with the change, and compared. Nobody is sent anything. */
-  async #findConcerned(rollout: Rollout): Promise<string[]> {
+  async #findConcerned(rollout: Rollout, first: ReadonlySet<string>): Promise<string[]> {
     const { engine } = this.#parts;
     const probeId = `probe of ${rollout.id}`;
     await this.#try(rollout, [probeId]);
@@ -205,9 +249,9 @@ export class Rollouts {
       if (differs) concerned.push(...proxies);
       await immediate();
     }
-    // A stable choice: the same workloads go first each time.
-    const place = (proxy: MeshProxy): string =>
-      createHash('sha256').update(`${proxy.namespace}/${proxy.name}`).digest('hex');
+    // A stable choice: the same workloads go first each time, those that were asked for before the others.
+    const place = ({ namespace, name }: MeshProxy): string =>
+      `${first.has(`${name}.${namespace}`) ? 0 : 1} ${createHash('sha256').update(`${namespace}/${name}`).digest('hex')}`;
     return concerned
       .map((proxy) => ({ id: proxy.id, place: place(proxy) }))
       .sort((a, b) => (a.place < b.place ? -1 : 1))
@@ -262,8 +306,8 @@ function isSame(a: ReadonlyMap<string, Resource>, b: ReadonlyMap<string, Resourc
 }
 
 /** Whether two states of an object mean the same to the compile; when they were created does not count. */
-function sayTheSame(a: ConfigObject, b: ConfigObject | undefined): boolean {
-  return b !== undefined && deepEqual(meaning(a), meaning(b));
+function sayTheSame(a: ConfigObject | undefined, b: ConfigObject | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : deepEqual(meaning(a), meaning(b));
 }
 
 function meaning(object: ConfigObject): unknown {

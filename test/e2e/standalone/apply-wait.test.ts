@@ -130,6 +130,29 @@ test('a proxy that does not answer is named, with what it lacks and since when',
   expect(same.stdout).toContain('there is nothing to wait for');
 });
 
+test('a permission that was taken away is used once more per kept connection at most', async () => {
+  await mesh.apply(subsets, routeTo('v1'));
+  await expect.poll(answerOf).toBe('v1');
+  const shut: ConfigObject = {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { name: 'shut', namespace: 'default' },
+    spec: { selector: { matchLabels: { app: 'helloworld' } }, action: 'DENY', rules: [{}] },
+  };
+  try {
+    const wait = await mesh.ostria.run(['apply', '-f', '-', '--wait'], { input: file(shut) });
+    expect(wait).toMatchObject({ code: 0 });
+    const answers: (string | undefined)[] = [];
+    for (let count = 0; count < 8; count++) answers.push(await answerOf());
+    // The sidecar of the caller keeps one connection, or one more where one was full.
+    expect(answers.filter((answer) => answer !== undefined).length).toBeLessThanOrEqual(2);
+    expect(answers.slice(4)).toEqual(Array(4).fill(undefined));
+  } finally {
+    await mesh.remove(shut);
+  }
+  await expect.poll(answerOf, { timeout: 30_000 }).toBe('v1');
+});
+
 const brokenFilter: ConfigObject = {
   apiVersion: 'networking.istio.io/v1alpha3',
   kind: 'EnvoyFilter',
@@ -240,12 +263,19 @@ test('a change is tried by the share of proxies that it is given to, and by nobo
   const canary = await mesh.ostria.run(['apply', '-f', '-', '--canary', '10%,50%'], {
     input: file(routeTo('v2')),
   });
-  expect(canary.stdout).toMatch(/Trying it on 1 proxy of 4: \S+\nTrying it on 2 proxies of 4: /);
+  // Who calls the host tries it first.
+  expect(canary.stdout).toMatch(
+    /Trying it on 1 proxy of 4: sleep-0\.default\nTrying it on 2 proxies of 4: sleep-0/,
+  );
   expect(canary).toMatchObject({ code: 0 });
   expect(await answerOf()).toBe('v2');
   const never = await mesh.ostria.run(['apply', '-f', '-', '--canary', '10%'], { input: brokenLua });
-  expect(never.code).not.toBe(0);
-  expect(never.stderr).toContain('this kind cannot be tried on some proxies');
+  expect(never.code).toBe(10);
+  expect(never.stderr).toMatch(
+    /rejected: .*EnvoyFilter broken: httpbin-0\.default refused Listener .*script load error/,
+  );
+  expect(never.stderr).toContain('Nothing was applied');
+  await expect(mesh.read(brokenFilter)).rejects.toThrow('not found');
 });
 
 test('a control plane that is started anew in the middle is back to what was, and says so', async () => {
@@ -279,8 +309,9 @@ test('the past survives the control plane: history, diff, get --at and rollback'
   expect((JSON.parse(then.stdout) as ConfigObject).spec).toEqual(was);
   const dry = await ok('rollback', from, '--dry-run');
   expect(dry.stdout).toMatch(/-\s+subset: v2\n\+\s+subset: v1/);
-  const back = await ok('rollback', from);
+  const back = await ok('rollback', from, '--wait');
   expect(back).toMatchObject({ code: 0 });
+  expect(back.stdout).toMatch(/(All \d proxies|The 1 proxy) concerned answers? the new way/);
   expect(back.stdout).toContain('destinationrule.networking.istio.io/helloworld created');
   expect(back.stdout).toContain('virtualservice.networking.istio.io/hello-sleep restored');
   expect((await mesh.read(routeTo('v1'))).spec).toEqual(was);
@@ -292,4 +323,11 @@ test('the past survives the control plane: history, diff, get --at and rollback'
   expect(others.code).toBe(1);
   expect(others.stdout).toMatch(/-\s+subset: v1\n\+\s+subset: v2/);
   expect((await ok('diff', '2001-01-01')).code).toBe(4);
+  const gone = await ok('delete', 'vs/hello-sleep', '--canary', '10%');
+  expect(gone).toMatchObject({ code: 0 });
+  expect(gone.stdout).toMatch(
+    /^Trying it on 1 proxy of 4: sleep-0.default\n.* deleted\n(All \d proxies|The 1 proxy) concerned answers? the new way/,
+  );
+  const missing = await ok('delete', 'vs/hello-sleep', '--wait', '--ignore-not-found');
+  expect(missing.stdout).toContain('there is nothing to wait for');
 });

@@ -5,7 +5,9 @@ import { CodedError } from '../../../kit/coded-error.ts';
 import { pooled } from '../../../kit/pooled.ts';
 import { type ApiClient, ApiError } from '../../api/api-client.ts';
 import { discover, resourceOfObject } from '../../api/discovery.ts';
+import { exitCodes } from '../../exit-codes.ts';
 import { err, out } from '../../output/style.ts';
+import { proxyName } from '../../proxy/proxy-name.ts';
 import { type ApplyOptions, applyBody, placeOf } from '../apply-objects.ts';
 import {
   countProxies,
@@ -32,38 +34,62 @@ export interface CanaryOptions extends WaitOptions {
 /** `none`: it alters nothing of any connected proxy. */
 export type CanaryVerdict = 'passed' | 'none' | 'failed' | 'late' | 'interrupted';
 
+export const canaryCodes = {
+  failed: exitCodes.rolledBack,
+  late: exitCodes.timeout,
+  interrupted: exitCodes.interrupted,
+} as const;
+
 export interface Canary {
   readonly verdict: CanaryVerdict;
   /** Of `passed`: to be ended once everybody has it. */
   readonly id: string;
 }
 
+/** Kinds that act where requests are sent: the errors of those who try them are their callers' own. */
+const atCallers: ReadonlySet<string> = new Set([
+  ...['VirtualService', 'DestinationRule', 'Sidecar', 'HTTPRoute', 'GRPCRoute'],
+]);
+
+/** What is tried: bodies for the API, and the objects of files at whose lines refusals are told. */
+export interface Tried {
+  readonly objects: readonly ConfigObject[];
+  readonly removed: readonly ConfigObject[];
+  readonly sources: readonly ParsedObject[];
+}
+
 /** Tries the objects on a share of the proxies after the other; where one does not go well, everybody is back to what was. */
 export async function tryOnSome(
   client: ApiClient,
-  objects: readonly ParsedObject[],
-  options: ApplyOptions,
+  { objects, removed, sources }: Tried,
   canary: CanaryOptions,
 ): Promise<Canary> {
-  const results = await dryRuns(client, objects, options);
-  let report = await post(client, '/debug/rollout', { objects: results, share: canary.shares[0] });
+  // Who never calls the hosts would show nothing.
+  const first = (await canary.meter?.callers().catch(() => undefined)) ?? [];
+  const share = canary.shares[0];
+  let report = await post(client, '/debug/rollout', { objects, removed, share, first });
+  const own = [...objects, ...removed].every(({ kind }) => atCallers.has(kind));
   const { id } = report;
   if (report.concerned === 0) return { verdict: 'none', id };
   let passed = false;
   try {
-    for (const [at, share] of canary.shares.entries()) {
+    for (const [at, next] of canary.shares.entries()) {
       if (at > 0)
         report = await post(
           client,
-          `/debug/rollout/step?${new URLSearchParams({ id, share: String(share) })}`,
+          `/debug/rollout/step?${new URLSearchParams({ id, share: String(next) })}`,
         );
-      const verdict = await followStep(client, report, objects, canary);
+      const verdict = await followStep(client, report, sources, canary, own);
       if (verdict !== 'passed') return { verdict, id };
     }
     passed = true;
     return { verdict: 'passed', id };
+  } catch (error) {
+    sayBack(removed.length > 0 ? 'deleted' : 'applied');
+    throw error;
   } finally {
-    if (!passed) await endCanary(client, id);
+    // Where it cannot be ended from here it ends by itself: nobody asks about it any longer.
+    if (!passed) await endCanary(client, id).catch(() => undefined);
   }
 }
 
@@ -79,7 +105,7 @@ export async function endCanary(client: ApiClient, id: string, after?: number): 
 }
 
 /** The objects as the API would store them: it has checked them and the user's rights. */
-function dryRuns(
+export function dryRuns(
   client: ApiClient,
   objects: readonly ParsedObject[],
   options: ApplyOptions,
@@ -104,6 +130,7 @@ async function followStep(
   begun: RolloutReport,
   objects: readonly ParsedObject[],
   options: CanaryOptions,
+  own: boolean,
 ): Promise<CanaryVerdict> {
   const { id, members, concerned } = begun;
   process.stdout.write(
@@ -127,7 +154,7 @@ async function followStep(
       }
       const warming: WarmingCheck = delivery.done
         ? await findWarming(options.mesh, delivery.answered)
-        : { warming: [], unasked: [] };
+        : { warming: [], unasked: [], draining: [] };
       const state = { report: delivery, warming, done: delivery.done && warming.warming.length === 0 };
       line.show(describeProgress(state));
       if (options.signal.aborted) return 'interrupted';
@@ -141,16 +168,21 @@ async function followStep(
   } finally {
     line.end();
   }
-  return observeMembers(client, id, options);
+  return observeMembers(client, id, options, own ? new Set(members.map(proxyName)) : undefined);
 }
 
 /** Errors are watched while the rollout is kept alive. */
-async function observeMembers(client: ApiClient, id: string, options: CanaryOptions): Promise<CanaryVerdict> {
+async function observeMembers(
+  client: ApiClient,
+  id: string,
+  options: CanaryOptions,
+  of: ReadonlySet<string> | undefined,
+): Promise<CanaryVerdict> {
   const { errors, meter, baseline, signal } = options;
   if (!errors || !meter || !baseline) return 'passed';
   const keepAlive = setInterval(() => void ask(client, id, 0).catch(() => undefined), 5_000);
   try {
-    const verdict = await observeErrors(meter, errors, baseline, signal);
+    const verdict = await observeErrors(meter, errors, baseline, signal, of);
     if (signal.aborted) return 'interrupted';
     if (verdict === 'too many') return 'failed';
   } finally {
@@ -185,8 +217,8 @@ async function post(client: ApiClient, path: string, body?: unknown): Promise<Ro
   return (await client.request(request)).json as RolloutReport;
 }
 
-export function sayBack(): void {
+export function sayBack(done: 'applied' | 'deleted' = 'applied'): void {
   process.stderr.write(
-    `${out.bold('Nothing was applied')}: those that tried it are back to what everybody has.\n`,
+    `${out.bold(`Nothing was ${done}`)}: those that tried it are back to what everybody has.\n`,
   );
 }

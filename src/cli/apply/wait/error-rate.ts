@@ -39,7 +39,7 @@ export type Covers = (destinationService: string) => boolean;
  * The hosts that objects name. Of kinds that name none (policies, filters, …), and requests whose service was not found out, any
  * request may be concerned.
  */
-export function coverageOf(objects: readonly ParsedObject[], namespace: string): Covers {
+export function coverageOf(objects: readonly Pick<ParsedObject, 'object'>[], namespace: string): Covers {
   const hosts = new Set<string>();
   for (const { object } of objects) {
     const own = hostsOf(object);
@@ -80,38 +80,58 @@ function destinationsIn(value: unknown): string[] {
 /** Reads the metrics of every proxy of a mesh on this machine. */
 export class ErrorMeter {
   readonly #covers: Covers;
-  readonly #ports: readonly number[];
+  /** Metrics port → `name.namespace` of the proxy. */
+  readonly #proxies: ReadonlyMap<number, string>;
 
-  private constructor(ports: readonly number[], covers: Covers) {
-    this.#ports = ports;
+  private constructor(proxies: ReadonlyMap<number, string>, covers: Covers) {
+    this.#proxies = proxies;
     this.#covers = covers;
   }
 
-  static async open(paths: StatePaths | undefined, covers: Covers): Promise<ErrorMeter> {
+  private static async open(paths: StatePaths | undefined, covers: Covers): Promise<ErrorMeter> {
     if (!paths)
       throw new CodedError(
         'UsageInvalid',
         '--max-error-rate reads the metrics of the proxies on this machine, and the mesh runs elsewhere; nothing was applied',
       );
     const { instances } = await callControl<MeshStatus>(paths.controlSocket, 'status');
-    return new ErrorMeter(
-      instances.map(({ metricsPort }) => metricsPort).filter((port) => port > 0),
-      covers,
+    const proxies = instances.map(
+      ({ metricsPort, name, namespace }) => [metricsPort, `${name}.${namespace}`] as const,
     );
+    return new ErrorMeter(new Map(proxies.filter(([port]) => port > 0)), covers);
   }
 
-  /** The rate over a time from now on; calls back after each second, and ends early where that returns true. */
+  /** Undefined: nobody is watched. Who goes first in a canary is as good as known where no proxy can be asked. */
+  static async forCare(
+    paths: StatePaths | undefined,
+    { errors, canary }: { readonly errors: ErrorCondition | undefined; readonly canary: readonly number[] },
+    covers: Covers,
+  ): Promise<ErrorMeter | undefined> {
+    if (errors) return ErrorMeter.open(paths, covers);
+    return paths && canary.length > 0 ? ErrorMeter.open(paths, covers).catch(() => undefined) : undefined;
+  }
+
+  /** Proxies (`name.namespace`) of those who made such requests since they started, the busiest first. */
+  async callers(): Promise<string[]> {
+    return [...(await this.#read())]
+      .filter(([, { requests }]) => requests > 0)
+      .sort(([, a], [, b]) => b.requests - a.requests)
+      .flatMap(([port]) => this.#proxies.get(port) ?? []);
+  }
+
+  /** The rate over a time from now on; calls back after each second, and ends early where that returns true. `of`: these proxies' alone. */
   async measure(
     ms: number,
     signal: AbortSignal,
     onSample?: (rate: ErrorRate) => boolean,
+    of?: ReadonlySet<string>,
   ): Promise<ErrorRate> {
     const until = performance.now() + ms;
     const sum: Counts = { requests: 0, errors: 0 };
-    let last = await this.#read();
+    let last = await this.#read(of);
     for (;;) {
       await sleep(Math.max(0, Math.min(sampleMs, until - performance.now())));
-      const next = await this.#read();
+      const next = await this.#read(of);
       for (const [port, counts] of next) {
         // A proxy that started anew counts from zero.
         const before = last.get(port);
@@ -125,9 +145,10 @@ export class ErrorMeter {
     }
   }
 
-  async #read(): Promise<Map<number, Counts>> {
+  async #read(of?: ReadonlySet<string>): Promise<Map<number, Counts>> {
     const found = new Map<number, Counts>();
-    await pooled(this.#ports, 8, async (port) => {
+    const ports = [...this.#proxies].flatMap(([port, name]) => (!of || of.has(name) ? [port] : []));
+    await pooled(ports, 8, async (port) => {
       try {
         const answer = await fetch(`http://127.0.0.1:${port}/stats/prometheus`, {
           signal: AbortSignal.timeout(timeoutMs),
@@ -137,7 +158,7 @@ export class ErrorMeter {
         // One that is being started or ended has nothing to say; the others do.
       }
     });
-    if (found.size === 0 && this.#ports.length > 0)
+    if (found.size === 0 && ports.length > 0)
       throw new CodedError(
         'MetricsUnreachable',
         'no proxy answers with its metrics; ostria ps shows whether they run',

@@ -33,7 +33,7 @@ const pollMs = 1_000;
 /** Between two looks at what warms, ms. */
 const warmingPollMs = 50;
 
-const unwarmed: WarmingCheck = { warming: [], unasked: [] };
+const unwarmed: WarmingCheck = { warming: [], unasked: [], draining: [] };
 
 /** Waits until every proxy that a change concerns has acknowledged it and has nothing left to warm, or the time is over. */
 export async function followDelivery(

@@ -28,21 +28,23 @@ export async function baselineRate(meter: ErrorMeter, signal: AbortSignal): Prom
   }
 }
 
-/** Watches the callers' errors for a while, and says what came of it. */
+/** Watches the callers' errors for a while, and says what came of it. `of`: those of these proxies (`name.namespace`) alone. */
 export async function observeErrors(
   meter: ErrorMeter,
   { maxRate, observeMs }: ErrorCondition,
   baseline: ErrorRate,
   signal: AbortSignal,
+  of?: ReadonlySet<string>,
 ): Promise<ErrorVerdict> {
   const line = new ProgressLine('Errors');
   const before = baseline.requests >= leastRequests ? baseline.rate : 0;
   const isTooMuch = (rate: ErrorRate): boolean =>
     rate.requests >= leastRequests && rate.rate - before > maxRate;
-  const rate = await meter.measure(observeMs, signal, (now) => {
+  const onSample = (now: ErrorRate): boolean => {
     line.show(`${formatRate(now)}, before ${formatRate(baseline)}`);
     return isTooMuch(now);
-  });
+  };
+  const rate = await meter.measure(observeMs, signal, onSample, of);
   line.end();
   if (isTooMuch(rate)) {
     process.stderr.write(

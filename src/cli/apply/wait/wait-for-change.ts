@@ -51,18 +51,23 @@ export async function failuresNow(client: ApiClient): Promise<ReadonlySet<string
   return new Set(failures.map(({ query, args, error }) => `${query}(${args.join(', ')}): ${error}`));
 }
 
+/** What is waited for; `objects`: those of files, at whose lines refusals are told. */
+export interface AwaitedChange {
+  /** Undefined: nothing was written. */
+  readonly change: WrittenChange | undefined;
+  readonly objects: readonly ParsedObject[];
+}
+
 /** Waits until a change answers everywhere, and tells how it goes. */
 export async function waitForChange(
   client: ApiClient,
-  applied: readonly Applied[],
+  { change, objects }: AwaitedChange,
   options: WaitOptions,
 ): Promise<WaitResult> {
-  const change = changeOf(applied);
   if (!change) {
     process.stdout.write(out.dim('Nothing changed; there is nothing to wait for.\n'));
     return { verdict: 'unchanged', state: undefined };
   }
-  const objects = applied.map(({ source }) => source);
   const started = performance.now();
   const line = new ProgressLine('Waiting for the proxies');
   const isRefused = ({ report }: DeliveryState): boolean => problemsOf(report, objects, options).length > 0;
@@ -146,6 +151,11 @@ function notesOf(state: DeliveryState, objects: readonly ParsedObject[], namespa
       : ['the change is too old to know whom it concerns; all connected proxies were looked at']),
     ...(report.absent.length > 0
       ? [`${listNames(report.absent)} went away meanwhile; what comes back gets the newest state`]
+      : []),
+    ...(state.done && warming.draining.length > 0
+      ? [
+          `connections to ${listNames(warming.draining)} that stand are being drained: each may carry one more request by the old rules, streams and TCP go on until the drain time is over`,
+        ]
       : []),
     ...(state.done && warming.unasked.length > 0
       ? [
