@@ -109,6 +109,9 @@ export async function startAgent(
     end(how === 'stopped').then(() => ended.resolve(how), ended.reject);
   }
 
+  const found = envoy.findRunning();
+  // The stored certificate is still to be read: until then the Envoy that is taken over has the one that it got.
+  let loading = found?.same === true;
   const endpoints = await startEndpoints({
     bindAddress: config.bindAddress,
     ports: config.ports,
@@ -118,7 +121,7 @@ export async function startAgent(
     readiness: () =>
       readinessProblem({
         admin,
-        certificateProblem: () => keeper.problem,
+        certificateProblem: () => (loading ? undefined : keeper.problem),
         draining: () => draining !== undefined || ending,
       }),
     ownMetrics: () => ownMetrics(keeper.current, envoy.restarts),
@@ -130,7 +133,6 @@ export async function startAgent(
     throw error;
   });
 
-  const found = envoy.findRunning();
   let started = false;
   const startEnvoy = async () => {
     if (started || ending) return;
@@ -163,6 +165,7 @@ export async function startAgent(
   // One that runs is taken over at once; a new one without a certificate could only wait for it.
   if (found?.same) void startEnvoy();
   await keeper.start();
+  loading = false;
   return { done: ended.promise, stop: () => finish('stopped'), leave: () => finish('left') };
 }
 

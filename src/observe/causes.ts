@@ -29,6 +29,9 @@ function by(id: string | undefined): Pick<Cause, 'decidedBy'> {
   return id === undefined ? {} : { decidedBy: id };
 }
 
+/** The client has a status and headers already. */
+const inAnswer = ({ details }: CallRecord) => details?.startsWith('upstream_reset_after_response_started');
+
 const routed = ({ route, virtualHost, chain }: CallRecord) => by(route ?? virtualHost ?? chain);
 const destined = ({ upstreamOrigin, route }: CallRecord) => by(upstreamOrigin ?? route);
 
@@ -44,7 +47,14 @@ const byFlag: Readonly<Record<FlagCode, Words>> = {
   }),
   FI: routed,
   DI: routed,
-  RL: routed,
+  // The proxy's own limit comes from a patch, and no route has a part in it.
+  RL: (record) =>
+    record.details === 'local_rate_limited'
+      ? {
+          what: 'a rate limit of the proxy’s own refuses the call',
+          mend: 'raise the limit of the EnvoyFilter that selects this workload (ostria get envoyfilters -A), or send less',
+        }
+      : routed(record),
   RLSE: routed,
   NR: (record) =>
     record.details === 'filter_chain_not_found'
@@ -55,7 +65,9 @@ const byFlag: Readonly<Record<FlagCode, Words>> = {
         }
       : by(record.missed ?? record.virtualHost ?? record.chain),
   NC: (record) => ({
-    what: `the route leads to ${targetOf(record)}, which the proxy does not know`,
+    what: record.upstreamCluster
+      ? `the route leads to ${targetOf(record)}, which the proxy does not know`
+      : `the route of ${record.authority ?? 'the request'} leads to a service or subset that the proxy does not know`,
     ...routed(record),
   }),
   UO: (record) => ({
@@ -66,14 +78,25 @@ const byFlag: Readonly<Record<FlagCode, Words>> = {
   UT: (record) => ({ what: `no answer from ${targetOf(record)} within the timeout`, ...routed(record) }),
   UF: (record) => ({ ...connectionWords(record), ...destined(record) }),
   UC: (record) => ({
-    what: `${targetOf(record)} closed the connection before it had answered`,
+    what: `${targetOf(record)} closed the connection ${inAnswer(record) ? 'in the middle of its answer' : 'before it had answered'}`,
     ...destined(record),
   }),
   UR: (record) => ({ what: `${targetOf(record)} reset the request`, ...destined(record) }),
-  UPE: (record) => ({ what: `${targetOf(record)} answered in a way that is no HTTP`, ...destined(record) }),
+  UPE: (record) => ({
+    ...(inAnswer(record)
+      ? {
+          what: `${targetOf(record)} broke its answer off, or went on in a way that is no HTTP`,
+          mend: 'see in the server’s log whether it ended in the middle, or sent less than its content-length',
+        }
+      : { what: `${targetOf(record)} answered in a way that is no HTTP` }),
+    ...destined(record),
+  }),
   UMSDR: routed,
   DF: (record) => ({ what: `DNS does not know ${record.authority ?? targetOf(record)}`, ...routed(record) }),
-  LR: routed,
+  LR: (record) => ({
+    ...(record.details === undefined ? {} : { what: `the proxy reset the request: ${record.details}` }),
+    ...routed(record),
+  }),
   DC: () => ({}),
   DPE: () => ({}),
   SI: routed,
