@@ -14,6 +14,15 @@ test('frames come out whole however the bytes are cut', () => {
   }
 });
 
+test('a large message that comes byte by byte is put together in few pieces', () => {
+  const reader = new FrameReader(1_000_000);
+  const frame = encodeFrame(Buffer.alloc(50_000, 'y'));
+  for (let at = 0; at < frame.length - 1; at++)
+    expect(reader.push(frame.subarray(at, at + 1)).length).toBe(0);
+  const [message] = reader.push(Buffer.concat([frame.subarray(-1), encodeFrame(Buffer.from('next'))]));
+  expect(message?.equals(Buffer.alloc(50_000, 'y'))).toBe(true);
+});
+
 test('messages in pieces of several readers do not disturb each other', () => {
   const texts = ['first', 'second', 'third'].map((text) => text.repeat(1_000));
   const frames = texts.map((text) =>
