@@ -1,5 +1,5 @@
 // Whose word counts: tokens of our own API server, of another one that is asked, quotas of connects.
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,6 @@ import { authenticatePeer } from '../ca/authenticate.ts';
 import { type CertificateAuthority, createAuthority, createSelfSigned } from '../ca/authority.ts';
 import { createKey } from '../ca/certificate-signing-request.ts';
 import { openJoinTokens } from '../ca/join-token.ts';
-import { pemToDer } from '../ca/pem.ts';
 import { type IdentitySettings, noIdentitySettings } from '../ca/settings/identity-settings.ts';
 import { createLog } from './log.ts';
 import { type Admission, createAdmission } from './who-may-connect.ts';
@@ -143,10 +142,10 @@ function file(name: string, content: string): string {
   return path;
 }
 
-async function certificateOf(serviceAccount: string): Promise<Buffer> {
+async function certificateOf(serviceAccount: string): Promise<X509Certificate> {
   const publicKey = createPublicKey(await createKey()).export({ format: 'der', type: 'spki' });
   const uris = [`spiffe://cluster.local/ns/shop/sa/${serviceAccount}`];
-  return pemToDer((await authority.issue({ publicKey, uris })).certificate, 'CERTIFICATE') as Buffer;
+  return new X509Certificate((await authority.issue({ publicKey, uris })).certificate);
 }
 
 test('connects are bounded per identity, at one time and in time, and per address', async () => {
@@ -158,7 +157,7 @@ test('connects are bounded per identity, at one time and in time, and per addres
     },
   });
   const [cart, other] = [await certificateOf('cart'), await certificateOf('other')];
-  const connect = (peerCertificate: Buffer | undefined, remoteAddress = '127.0.0.1') =>
+  const connect = (peerCertificate: X509Certificate | undefined, remoteAddress = '127.0.0.1') =>
     Promise.resolve(
       admission.forXds({ listener: 'tls', remoteAddress, peerCertificate, bearerToken: undefined }),
     );

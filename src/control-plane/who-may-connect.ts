@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import {
   type Authenticator,
   authenticatePeer,
@@ -124,20 +124,19 @@ function xdsAuthenticate(
     if (listener === 'plaintext') return { ok: true, identity: undefined };
     if (!isLoopback(remoteAddress) && !perAddress.take(remoteAddress))
       return exhausted('too many connections from this address; try again later');
-    const certificate = peerCertificate ? new X509Certificate(peerCertificate) : undefined;
-    if (!certificate && bearerToken === undefined)
+    if (!peerCertificate && bearerToken === undefined)
       return {
         ok: false,
         error: 'a client certificate of the mesh is needed: get one with CreateCertificate on this port',
       };
     const result = await authenticatePeer(authenticators, {
       address: remoteAddress,
-      certificate,
+      certificate: peerCertificate,
       bearerToken,
     });
     if (!result.ok)
       return refusals.take('')
-        ? { ok: false, error: certificate ? result.reason : 'the credential was not accepted' }
+        ? { ok: false, error: peerCertificate ? result.reason : 'the credential was not accepted' }
         : exhausted('too many refused credentials; try again later');
     const { identity } = result.caller;
     const id = formatSpiffeId(identity);

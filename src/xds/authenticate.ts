@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { MeshProxy } from '../snapshot/proxy.ts';
 
 /** What a caller presents. */
@@ -5,8 +6,8 @@ export interface Credentials {
   /** The listener that it came through. */
   readonly listener: string;
   readonly remoteAddress: string;
-  /** DER of the client certificate, only if it was verified against the listener's CA. */
-  readonly peerCertificate: Buffer | undefined;
+  /** The client certificate, only if it was verified against the listener's CA. */
+  readonly peerCertificate: X509Certificate | undefined;
   /** The value of an `authorization: Bearer …` header. */
   readonly bearerToken: string | undefined;
 }

@@ -10,10 +10,11 @@ const copyLimit = 4_096;
 /**
  * Bytes that are handed to the transport at a time. Plaintext goes out as the shared buffers that it is. TLS encrypts a copy of
  * all that it is given and keeps buffers of that size for as long as the connection lives: a portion is one frame with its
- * header in one TLS record, and the next one waits until it has left.
+ * header (9 bytes) in one TLS record, and the next one waits until it has left. With what the record adds (29 bytes in TLS 1.2, 22 in 1.3)
+ * it fits into one of Node's buffers of 16 KiB: a few bytes more take a second one on each connection.
  */
 const plainPortion = 1024 * 1024;
-const encryptedPortion = 16 * 1024 - 9;
+const encryptedPortion = 16 * 1024 - 9 - 29;
 
 export interface GrpcHandlers {
   /** The bytes are valid during the call. */

@@ -170,7 +170,7 @@ describe('identity', () => {
         resources: [fake.cluster('a')],
         listeners: [{ name: 'tls', host: '127.0.0.1', port: 0, tls }],
         authenticate: ({ peerCertificate }) => {
-          seen.push(peerCertificate && `${peerCertificate.length > 100}`);
+          seen.push(peerCertificate && `${peerCertificate.raw.length > 100}`);
           return { ok: true, identity: undefined };
         },
       });
