@@ -44,6 +44,9 @@ export interface MeshConfig {
   readonly meshMTLS: Readonly<Record<string, unknown>> | null;
   /** `tlsDefaults` as given: `ecdhCurves` and `cipherSuites` of all other TLS. */
   readonly tlsDefaults: Readonly<Record<string, unknown>> | null;
+  /** Patterns of the names under which Envoys count clusters; '': the clusters' own. */
+  readonly outboundClusterStatName: string;
+  readonly inboundClusterStatName: string;
   /** LOCALHOST: what comes for the workload goes to its loopback address. */
   readonly inboundTrafficPolicy: 'PASSTHROUGH' | 'LOCALHOST';
   /** Namespaces that the mesh is made of, by label selectors; empty: all. */
@@ -99,6 +102,8 @@ export const defaultMeshConfig: MeshConfig = Object.freeze({
   tcpKeepalive: null,
   meshMTLS: null,
   tlsDefaults: null,
+  outboundClusterStatName: '',
+  inboundClusterStatName: '',
   inboundTrafficPolicy: 'PASSTHROUGH',
   discoverySelectors: [],
   domainSuffix: 'cluster.local',
@@ -164,6 +169,8 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
     tcpKeepalive: inner('tcpKeepalive') ?? base.tcpKeepalive,
     meshMTLS: inner('meshMTLS') ?? base.meshMTLS,
     tlsDefaults: inner('tlsDefaults') ?? base.tlsDefaults,
+    outboundClusterStatName: text('outboundClusterStatName', base.outboundClusterStatName),
+    inboundClusterStatName: text('inboundClusterStatName', base.inboundClusterStatName),
     inboundTrafficPolicy:
       inner('inboundTrafficPolicy')?.mode === 'LOCALHOST' ? 'LOCALHOST' : base.inboundTrafficPolicy,
     discoverySelectors: Array.isArray(overlay.discoverySelectors)

@@ -1,4 +1,4 @@
-// MeshConfig meshMTLS and tlsDefaults: what real Envoys accept and offer.
+// MeshConfig meshMTLS and tlsDefaults: what real Envoys accept and offer; and under which names they count.
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createServer as createHttps } from 'node:https';
@@ -99,6 +99,8 @@ spec:
     overlayMeshConfig(
       { ...defaultMeshConfig, defaultMtlsMode: 'STRICT' },
       {
+        outboundClusterStatName: '%SERVICE%_%SERVICE_PORT_NAME%_%SERVICE_PORT%',
+        inboundClusterStatName: 'in_%SERVICE_FQDN%_%SUBSET_NAME%%TARGET_PORT%',
         meshMTLS: { minProtocolVersion: 'TLSV1_3' },
         tlsDefaults: {
           ecdhCurves: ['P-384', 'P-256', 'P-521', 'X25519MLKEM768', 'no-curve'],
@@ -171,6 +173,14 @@ test('workloads refuse older versions than meshMTLS names, and speak the new one
   expect(await agreed(ports.listen, { ...mtls, maxVersion: 'TLSv1.2' })).toContain('PROTOCOL_VERSION');
   expect(await agreed(ports.listen, mtls)).toContain('TLSv1.3');
   expect(parseEcho(await call(ports.outbound, '/', { host: 'reviews' })).version).toBe('v1');
+});
+
+test('clusters are counted under the names that the mesh gives them', async () => {
+  const [server, client] = envoys as [TestEnvoy, TestEnvoy];
+  await call(ports.outbound, '/', { host: 'reviews' });
+  expect(await client.stat('cluster.reviews.default_http_9080.upstream_rq_total')).toBeGreaterThan(0);
+  const inbound = await server.admin('/stats?filter=^cluster.in_reviews.default.svc.cluster.local_');
+  expect(inbound.body).toContain('upstream_rq_total');
 });
 
 test('gateways have the curves and suites of tlsDefaults', async () => {

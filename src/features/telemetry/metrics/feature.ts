@@ -3,11 +3,12 @@ import { accessLogs } from './envoy.ts';
 import { explain } from './explain.ts';
 import { addPeer, takePeer } from './peer-header.ts';
 import { decorateChain, decorateVirtualHost } from './plan.ts';
+import { emitStatName, nameStatistics } from './stat-names.ts';
 
 export const metrics: Feature = {
   name: 'telemetry/metrics',
   kinds: [],
   explain,
-  decorate: { chain: decorateChain, virtualHost: decorateVirtualHost },
-  emit: { accessLogs, route: addPeer, virtualHost: addPeer, httpFilters: takePeer },
+  decorate: { chain: decorateChain, virtualHost: decorateVirtualHost, cluster: nameStatistics },
+  emit: { accessLogs, route: addPeer, virtualHost: addPeer, httpFilters: takePeer, cluster: emitStatName },
 };
