@@ -278,3 +278,23 @@ describe('rules that are never reached', () => {
     ).toEqual(['IST0131 VirtualService shop/web @spec.http[1].match[1]']);
   });
 });
+
+test('definitions of the Gateway API whose versions are not read, or will not be', () => {
+  const definition = (plural: string, ...versions: string[]) =>
+    `apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: { name: ${plural} }\nspec: { versions: [${versions
+      .map((name) => `{ name: ${name.replace('-', '')}, served: ${!name.startsWith('-')} }`)
+      .join(', ')}] }\n---\n`;
+  const told = (plural: string, ...versions: string[]) =>
+    find('k8sgateway.CRDVersionAnalyzer', definition(`${plural}.gateway.networking.k8s.io`, ...versions)).map(
+      (line) => line.split(' ')[0],
+    );
+  expect(told('httproutes', 'v1', 'v1beta1')).toEqual([]);
+  expect(told('httproutes', 'v1')).toEqual([]);
+  expect(told('httproutes', 'v1beta1')).toEqual(['IST0172']);
+  expect(told('httproutes', '-v1', 'v1beta1')).toEqual(['IST0172']);
+  expect(told('gateways', 'v1alpha2')).toEqual(['IST0156']);
+  expect(told('grpcroutes', 'v1alpha2')).toEqual(['IST0156']);
+  expect(told('referencegrants', 'v1beta1')).toEqual([]);
+  expect(told('referencegrants', 'v1alpha2')).toEqual(['IST0156']);
+  expect(find('k8sgateway.CRDVersionAnalyzer', definition('widgets.example.com', 'v1alpha1'))).toEqual([]);
+});

@@ -2,9 +2,11 @@ import type { Route, VirtualHost } from '../../gen/proto/envoy/config/route/v3/r
 import { HttpConnectionManagerSchema } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { matchWords } from '../explain/match-words.ts';
 import type { Model, ModelWorkload } from '../model/model.ts';
+import { proxyOfWorkload } from '../model/workload-proxy.ts';
 import { parseClusterName } from '../plan/names.ts';
 import { type DecodedResources, unpack } from '../simulate/decoded-resources.ts';
 import { originIn } from '../simulate/walk.ts';
+import type { MeshProxy } from '../snapshot/proxy.ts';
 
 /** Proxies that are looked into: those of one kind have the same routes. */
 const mostProxies = 4;
@@ -23,23 +25,55 @@ export interface RuleRef {
  * proxy of these files has the VirtualService at all.
  */
 export function ruleHover(model: Model, rule: RuleRef): string | undefined {
-  const found = proxiesFor(model, rule.namespace).flatMap(({ key, proxy }) => {
-    const host = proxy && hostWith(model.resources(proxy), rule);
-    return proxy && host ? [{ key, resources: model.resources(proxy), host }] : [];
-  })[0];
+  const candidates = [
+    ...proxiesFor(model, rule.namespace).flatMap(({ key, proxy }) =>
+      proxy ? [{ whose: `As the proxy of ${key} has it.`, proxy }] : [],
+    ),
+    // Many keep routes in one place and workloads in another.
+    {
+      whose: `As a sidecar of namespace ${rule.namespace} would have it: no workload of these files has it.`,
+      proxy: anySidecar(model, rule.namespace),
+    },
+  ];
+  const found = firstOf(candidates, ({ whose, proxy }) => {
+    const resources = model.resources(proxy);
+    const host = hostWith(resources, rule);
+    return host && { whose, resources, host };
+  });
   if (!found) return undefined;
-  const { host, resources, key } = found;
+  const { host, resources, whose } = found;
   const own = host.routes.filter((route) => isOf(route, rule));
   if (own.length === 0)
-    return `No request comes to this rule: those before it take every one. (As the proxy of ${key} has it.)`;
+    return `No request comes to this rule: those before it take every one. (${whose.slice(0, -1)})`;
   const before = new Set(host.routes.slice(0, host.routes.indexOf(own[0] as Route)).map(ruleName));
   const lines = [
     `Takes requests to ${host.name.replace(/^.*\//, '')}${conditionsOf(own)}.`,
     ...(before.size > 0 ? [`Asked before it: ${[...before].join(', ')}.`] : []),
     ...own.slice(0, 1).flatMap((route) => destinationsOf(route, resources)),
-    `As the proxy of ${key} has it.`,
+    whose,
   ];
   return lines.join('\n\n');
+}
+
+function firstOf<T, R>(list: readonly T[], take: (one: T) => R | undefined): R | undefined {
+  for (const one of list) {
+    const result = take(one);
+    if (result !== undefined) return result;
+  }
+  return undefined;
+}
+
+/** One that is nobody's: no label, the namespace's default account. */
+function anySidecar(model: Model, namespace: string): MeshProxy {
+  const name = 'any';
+  return proxyOfWorkload(
+    {
+      ...{ name, namespace, addresses: ['127.0.0.1'], labels: {}, serviceAccount: 'default' },
+      ...{ network: '', locality: '', weight: 1, clusterId: 'Kubernetes', ports: {}, healthy: true },
+      ...{ nodeName: '', tlsMode: 'istio', origin: { kind: 'Pod', namespace, name, path: '' } },
+    },
+    { type: 'sidecar', domainSuffix: model.mesh.domainSuffix },
+  );
 }
 
 /** Sidecars of the namespace first, then gateways, then the others. */

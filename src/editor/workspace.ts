@@ -15,6 +15,7 @@ const mostCharacters = 4 * 1024 * 1024;
 /** The files that an editor knows, by path. What did not change is not parsed again. */
 export class Workspace {
   readonly #files = new Map<string, ConfigFile>();
+  readonly #described = new Map<string, readonly SourceObject[]>();
   /** Rises with every change. */
   #revision = 0;
 
@@ -39,8 +40,20 @@ export class Workspace {
     else this.#files.set(path, parse(path, text, old));
   }
 
+  /** What a file describes without holding it as objects (the services of a mesh file); empty: nothing. */
+  describe(path: string, objects: readonly SourceObject[]): void {
+    this.#revision++;
+    if (objects.length === 0) this.#described.delete(path);
+    else this.#described.set(path, objects);
+  }
+
+  /** All that the files hold and describe. What stands in a file goes before what is described under the same name. */
   objects(): SourceObject[] {
-    return [...this.#files.values()].flatMap(({ chunks }) => chunks.flatMap(({ objects }) => objects));
+    const held = [...this.#files.values()].flatMap(({ chunks }) => chunks.flatMap(({ objects }) => objects));
+    if (this.#described.size === 0) return held;
+    const known = new Set(held.map(({ object }) => idOf(object)));
+    const described = [...this.#described.values()].flat().filter(({ object }) => !known.has(idOf(object)));
+    return [...described, ...held];
   }
 
   /** What keeps a file from being read. */
@@ -58,6 +71,11 @@ function parse(path: string, text: string, old: ConfigFile | undefined): ConfigF
 /** Templates are no YAML until they are rendered; a mesh file and a pipeline's YAML have no kind. */
 function holdsConfiguration(text: string): boolean {
   return /^\s*["']?(apiVersion|kind)["']?\s*:/m.test(text) && !text.includes('{{');
+}
+
+function idOf(object: ConfigObject): string {
+  const { name, namespace } = nameOf(object);
+  return `${object.kind} ${namespace}/${name}`;
 }
 
 export function nameOf({ metadata }: ConfigObject): { readonly name: string; readonly namespace: string } {

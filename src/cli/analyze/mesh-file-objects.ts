@@ -40,9 +40,14 @@ export function meshFileObjects(files: readonly string[]): MeshFileObjects {
     }
     const { mesh } = result;
     apply.push(...mesh.apply);
-    sources.push(...[...sharedObjects(mesh, []), ...podsOf(mesh)].map((object) => ({ object })));
+    sources.push(...objectsOfMesh(mesh).map((object) => ({ object })));
   }
   return { sources, apply, problems };
+}
+
+/** Services, namespaces and pods of one mesh. */
+export function objectsOfMesh(mesh: MeshFile): ConfigObject[] {
+  return [...sharedObjects(mesh, []), ...podsOf(mesh)];
 }
 
 function podsOf({ workloads, gateways }: MeshFile): ConfigObject[] {

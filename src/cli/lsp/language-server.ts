@@ -16,7 +16,7 @@ import {
   TextDocuments,
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
-import type { Analyzer } from '../../analyze/analyzer.ts';
+import type { Analyzer, SourceObject } from '../../analyze/analyzer.ts';
 import type { Severity } from '../../analyze/message.ts';
 import type { Issue, KindRegistry } from '../../config/kind.ts';
 import type { ConfigObject } from '../../config/object.ts';
@@ -27,8 +27,11 @@ import { definitionsAt, hoverAt, ruleAt } from '../../editor/hover.ts';
 import { ruleHover } from '../../editor/route-hover.ts';
 import { Workspace } from '../../editor/workspace.ts';
 import { createModel, type Model, type ModelOptions } from '../../model/model.ts';
+import { objectsOfMesh } from '../analyze/mesh-file-objects.ts';
 import { meshFileSchema } from '../mesh-file/mesh-file-schema.ts';
 import { parseMeshFile } from '../mesh-file/parse-mesh-file.ts';
+import { parseTestFile } from '../mesh-tests/read-test-file.ts';
+import { testCompletionSchema } from '../mesh-tests/test-file-schema.ts';
 import { readText, yamlFilesOf } from './workspace-files.ts';
 
 export interface LanguageServerOptions {
@@ -64,7 +67,7 @@ export class LanguageServer {
   readonly #workspace = new Workspace();
   #timer: NodeJS.Timeout | undefined;
   #told = new Set<string>();
-  #model: { readonly revision: number; readonly value: Model } | undefined;
+  #model: { readonly revision: number; readonly of: string; readonly value: Model } | undefined;
   #context: { readonly revision: number; readonly value: EditorContext } | undefined;
 
   constructor(connection: Connection, options: LanguageServerOptions) {
@@ -94,7 +97,7 @@ export class LanguageServer {
     const folders = workspaceFolders?.map(({ uri }) => uri) ?? (rootUri ? [rootUri] : []);
     for (const uri of folders)
       for (const path of uri.startsWith('file:') ? yamlFilesOf(fileURLToPath(uri)) : [])
-        this.#workspace.set(path, readText(path));
+        this.#set(path, readText(path));
     this.#diagnoseSoon();
     return {
       serverInfo: { name: 'ostria', version: this.#options.version },
@@ -109,8 +112,23 @@ export class LanguageServer {
 
   #take(uri: string, text: string | undefined): void {
     const before = this.#workspace.revision;
-    this.#workspace.set(pathOf(uri), text);
+    this.#set(pathOf(uri), text);
     if (this.#workspace.revision !== before) this.#diagnoseSoon();
+  }
+
+  /** A mesh file's services, gateways and pods are there for the routes of other files, as long as it can be read. */
+  #set(path: string, text: string | undefined): void {
+    const isNew = this.#workspace.text(path) !== text;
+    this.#workspace.set(path, text);
+    if (!isNew || !isMeshFile(path)) return;
+    const result = text === undefined ? undefined : parseMeshFile(text, path, process.env);
+    // While it is being typed, what it said before counts.
+    if (!result) this.#workspace.describe(path, []);
+    else if (result.ok)
+      this.#workspace.describe(
+        path,
+        objectsOfMesh(result.mesh).map((object) => ({ object })),
+      );
   }
 
   #contextNow(): EditorContext {
@@ -134,8 +152,10 @@ export class LanguageServer {
       judge: (object) => this.#options.admit(object).issues,
       now: Date.now(),
     });
-    const meshFiles = this.#workspace.paths.filter(isMeshFile).flatMap((path) => this.#meshFile(path));
-    const byPath = Map.groupBy([...found, ...meshFiles], ({ path }) => path);
+    const { paths } = this.#workspace;
+    const meshFiles = paths.filter(isMeshFile).flatMap((path) => this.#meshFile(path));
+    const testFiles = paths.filter(isTestFile).flatMap((path) => this.#testFile(path));
+    const byPath = Map.groupBy([...found, ...meshFiles, ...testFiles], ({ path }) => path);
     const told = new Set(byPath.keys());
     for (const path of this.#told) if (!told.has(path)) byPath.set(path, []);
     this.#told = told;
@@ -149,16 +169,12 @@ export class LanguageServer {
   /** `mesh.yaml` has a reader of its own. Variables are those of the user who starts the mesh: here each has some text. */
   #meshFile(path: string): Diagnostic[] {
     const result = parseMeshFile(this.#workspace.text(path) ?? '', path, process.env);
-    if (result.ok) return [];
-    return result.problems.map(({ line, column, message }) => ({
-      path,
-      line: line - 1,
-      column: column - 1,
-      end: column,
-      severity: 'Error',
-      code: 'MeshFileInvalid',
-      message,
-    }));
+    return result.ok ? [] : diagnosticsOf(path, 'MeshFileInvalid', result.problems);
+  }
+
+  #testFile(path: string): Diagnostic[] {
+    const { problems } = parseTestFile(path, this.#workspace.text(path) ?? '');
+    return diagnosticsOf(path, 'TestFileInvalid', problems);
   }
 
   #hover(uri: string, { line, character }: Position): Hover | null {
@@ -166,7 +182,7 @@ export class LanguageServer {
     const found = text === undefined ? undefined : hoverAt(text, line, character, this.#contextNow());
     if (text === undefined || !found) return null;
     const rule = ruleAt(text, line, character);
-    const words = rule && ruleHover(this.#modelNow(), rule);
+    const words = rule && ruleHover(this.#modelNow(pathOf(uri)), rule);
     return {
       contents: { kind: 'markdown', value: words ? `${words}\n\n---\n\n${found.text}` : found.text },
       range: { start: { line, character: found.from }, end: { line, character: found.to } },
@@ -174,15 +190,21 @@ export class LanguageServer {
   }
 
   /** Objects that would not be admitted are no part of it: they are underlined. */
-  #modelNow(): Model {
+  #modelNow(path: string): Model {
     const { revision } = this.#workspace;
-    if (this.#model?.revision !== revision) {
-      const sound = this.#workspace.objects().flatMap(({ object, positions }) => {
-        const verdict = this.#options.admit(object);
-        if (verdict.issues.some(({ severity }) => severity === 'error')) return [];
-        return [{ object: verdict.object, ...(positions ? { positions } : {}) }];
-      });
-      this.#model = { revision, value: createModel(sound, { roots: this.#options.roots }) };
+    const objects = this.#workspace.objects();
+    // Of several files with one object (variants to choose from) the one that is looked at counts.
+    const shadowed = shadowedBy(path, objects);
+    const of = shadowed.size > 0 ? path : '';
+    if (this.#model?.revision !== revision || this.#model.of !== of) {
+      const sound = objects
+        .filter((source) => !shadowed.has(source))
+        .flatMap(({ object, positions }) => {
+          const verdict = this.#options.admit(object);
+          if (verdict.issues.some(({ severity }) => severity === 'error')) return [];
+          return [{ object: verdict.object, ...(positions ? { positions } : {}) }];
+        });
+      this.#model = { revision, of, value: createModel(sound, { roots: this.#options.roots }) };
     }
     return this.#model.value;
   }
@@ -190,8 +212,10 @@ export class LanguageServer {
   #complete(uri: string, { line, character }: Position): CompletionItem[] {
     const text = this.#documents.get(uri)?.getText();
     if (text === undefined) return [];
-    const found = isMeshFile(pathOf(uri))
-      ? completeFieldsAt(text, line, character, meshFileSchema as SchemaNode)
+    const path = pathOf(uri);
+    const schema = isMeshFile(path) ? meshFileSchema : isTestFile(path) ? testCompletionSchema : undefined;
+    const found = schema
+      ? completeFieldsAt(text, line, character, schema as SchemaNode)
       : completeAt(text, line, character, this.#contextNow());
     if (!found) return [];
     const range = { start: { line, character: found.from }, end: { line, character: found.to } };
@@ -210,8 +234,36 @@ export class LanguageServer {
   }
 }
 
+/** What other files say of the objects of a file. */
+function shadowedBy(path: string, objects: readonly SourceObject[]): ReadonlySet<SourceObject> {
+  const idOf = ({ object }: SourceObject) =>
+    `${object.kind} ${object.metadata?.namespace || 'default'}/${object.metadata?.name}`;
+  const own = new Set(objects.filter(({ positions }) => positions?.file === path).map(idOf));
+  return new Set(objects.filter((one) => one.positions?.file !== path && own.has(idOf(one))));
+}
+
 function isMeshFile(path: string): boolean {
   return /^mesh\.ya?ml$/.test(basename(path));
+}
+
+function isTestFile(path: string): boolean {
+  return /\.mesh-test\.ya?ml$/.test(basename(path));
+}
+
+function diagnosticsOf(
+  path: string,
+  code: string,
+  problems: readonly { readonly line: number; readonly column: number; readonly message: string }[],
+): Diagnostic[] {
+  return problems.map(({ line, column, message }) => ({
+    path,
+    line: line - 1,
+    column: column - 1,
+    end: column,
+    severity: 'Error',
+    code,
+    message,
+  }));
 }
 
 /** Documents that are no files (a tab that was never saved) have their address for a name. */

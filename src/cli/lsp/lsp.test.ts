@@ -96,6 +96,8 @@ afterAll(() => {
 });
 
 let version = 0;
+/** Of loaded machines too. */
+const wait = { timeout: 30_000, interval: 50 };
 
 async function open(name: string, text: string): Promise<void> {
   await connection.sendNotification('textDocument/didOpen', {
@@ -125,7 +127,7 @@ const complete = async (text: string) =>
 test('mistakes across files stand in the file that makes them, and go when they are mended', async () => {
   await open('routes.yaml', routes);
   const diagnostics = () => told.get(uri('routes.yaml'))?.diagnostics ?? [];
-  await expect.poll(diagnostics).toHaveLength(1);
+  await expect.poll(diagnostics, wait).toHaveLength(1);
   expect(diagnostics()[0]).toMatchObject({
     code: 'IST0101',
     severity: 1,
@@ -133,14 +135,14 @@ test('mistakes across files stand in the file that makes them, and go when they 
     message: expect.stringContaining('has no subset v9'),
   });
   await change('routes.yaml', routes.replace('v9', 'v2'));
-  await expect.poll(diagnostics).toEqual([]);
+  await expect.poll(diagnostics, wait).toEqual([]);
   await change('routes.yaml', `${routes.replace('v9', 'v2')}  tcp: [\n`);
-  await expect.poll(diagnostics).toHaveLength(1);
+  await expect.poll(diagnostics, wait).toHaveLength(1);
   expect(told.get(uri('chart.yaml'))).toBeUndefined();
 });
 
 test('a mesh file is judged by its own rules', async () => {
-  await expect.poll(() => told.get(uri('mesh.yaml'))?.diagnostics ?? []).not.toEqual([]);
+  await expect.poll(() => told.get(uri('mesh.yaml'))?.diagnostics ?? [], wait).not.toEqual([]);
   expect(told.get(uri('mesh.yaml'))?.diagnostics[0]).toMatchObject({ code: 'MeshFileInvalid' });
 });
 
@@ -248,6 +250,47 @@ test('a name leads to where it is defined', async () => {
   expect(await define(routes.replace('host: reviews', 'host: rev|iews'))).toMatchObject([
     { uri: uri('services.yaml'), range: { start: { line: 0 } } },
   ]);
+});
+
+test('the services of a mesh file are there for routes, as soon as it is typed, and until it can be read no more', async () => {
+  await open('cart.yaml', routes.replaceAll('reviews', 'cart').replace('        subset: v9\n', ''));
+  const diagnostics = () => told.get(uri('cart.yaml'))?.diagnostics.map(({ code }) => code) ?? [];
+  await expect.poll(diagnostics, wait).toEqual(['IST0101']);
+  await change('mesh.yaml', 'services:\n  cart: { command: x, ports: [9080] }\n');
+  await expect.poll(diagnostics, wait).toEqual([]);
+  await change('mesh.yaml', 'services:\n  cart: { command: x, ports: [9080], comand: y }\n');
+  await expect.poll(() => told.get(uri('mesh.yaml'))?.diagnostics ?? [], wait).toHaveLength(1);
+  expect(diagnostics()).toEqual([]);
+});
+
+test('of two files with one object the one that is looked at counts', async () => {
+  const rule = (subset: string) =>
+    routes.replace('subset: v9', `subset: ${subset}`).replace('  - route', '  - rou|te');
+  await open('variant.yaml', rule('v1').replace('|', ''));
+  const hover = async (name: string, text: string) =>
+    JSON.stringify(await ask<Hover | null>('textDocument/hover', name, text));
+  expect(await hover('routes.yaml', rule('v2'))).toContain('subset v2');
+  expect(await hover('variant.yaml', rule('v1'))).toContain('subset v1');
+});
+
+test('a file of tests is judged, and its fields are offered', async () => {
+  const text = 'tests:\n- from: web\n  request: GET http://reviews/\n  expct: {status: 200}\n';
+  await open('reviews.mesh-test.yaml', text);
+  const diagnostics = () => told.get(uri('reviews.mesh-test.yaml'))?.diagnostics ?? [];
+  await expect.poll(diagnostics, wait).toHaveLength(2);
+  expect(
+    diagnostics()
+      .map(({ message }) => message)
+      .join(),
+  ).toContain('expct is not known here');
+  const items = await ask<CompletionItem[]>(
+    'textDocument/completion',
+    'reviews.mesh-test.yaml',
+    text.replace('expct: {status: 200}', 'e|'),
+  );
+  expect(items.map(({ label }) => label)).toEqual(
+    expect.arrayContaining(['expect', 'unreachable', 'headers']),
+  );
 });
 
 test('it ends when the editor says so', async () => {

@@ -33,16 +33,35 @@ export function readTestFile(file: string): TestFile {
   } catch (error) {
     throw new CodedError('FileNotFound', `${file} cannot be read: ${messageOf(error)}`);
   }
-  const reader = new Reader(file, text);
-  const found = reader.file();
-  if (reader.problems.length > 0) throw new CodedError('TestFileInvalid', reader.problems.join('\n'));
+  const { found, problems } = parseTestFile(file, text);
+  if (problems.length > 0) throw new CodedError('TestFileInvalid', problems.map(problemText).join('\n'));
   return found;
 }
+
+/** Line and column start at 1. */
+export interface TestFileProblem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}
+
+/** Reads the text of a test file; with problems, what was found is not whole. */
+export function parseTestFile(
+  file: string,
+  text: string,
+): { found: TestFile; problems: readonly TestFileProblem[] } {
+  const reader = new Reader(file, text);
+  return { found: reader.file(), problems: reader.problems };
+}
+
+const problemText = ({ file, line, column, message }: TestFileProblem): string =>
+  `${file}:${line}:${column}: ${message}`;
 
 type Path = readonly (string | number)[];
 
 class Reader {
-  readonly problems: string[] = [];
+  readonly problems: TestFileProblem[] = [];
   readonly #file: string;
   readonly #lines = new LineCounter();
   readonly #document: Document;
@@ -51,9 +70,12 @@ class Reader {
     this.#file = file;
     this.#document = parseDocument(text, { lineCounter: this.#lines });
     for (const { message, linePos } of this.#document.errors)
-      this.problems.push(
-        `${file}:${linePos?.[0].line ?? 1}:${linePos?.[0].col ?? 1}: ${message.split('\n')[0]}`,
-      );
+      this.problems.push({
+        file,
+        line: linePos?.[0].line ?? 1,
+        column: linePos?.[0].col ?? 1,
+        message: message.split('\n')[0] ?? '',
+      });
   }
 
   file(): TestFile {
@@ -165,7 +187,8 @@ class Reader {
   }
 
   #problem(path: Path, message: string): void {
-    this.problems.push(`${this.#file}:${this.#line(path)}:${this.#position(path).col}: ${message}`);
+    const { line, col: column } = this.#position(path);
+    this.problems.push({ file: this.#file, line, column, message });
   }
 
   #line(path: Path): number {

@@ -18,6 +18,32 @@ const expectation = {
   },
 };
 const name = { name: text };
+const asked = {
+  ...name,
+  from: { description: 'A workload, an IP address of one, or ingress.', ...text },
+  request: { description: 'METHOD and URL, or the URL alone.', ...text },
+  headers: { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+  claims: { description: 'Of the token that the request carries.', type: 'object' },
+  as: { description: 'Identity that the caller proves instead of its own.', ...text },
+  expect: expectation,
+};
+const claimed = {
+  ...name,
+  unreachable: { description: 'from WHO to SERVICE[.NAMESPACE][:PORT] [METHOD] [PATH]', ...text },
+};
+const config = {
+  description: 'Files and directories of the mesh, relative to this file.',
+  anyOf: [text, { type: 'array', items: text }],
+};
+
+/** For completion: the fields of both kinds of cases, as it is not known yet which one is being written. */
+export const testCompletionSchema = {
+  type: 'object',
+  properties: {
+    config,
+    tests: { type: 'array', items: { type: 'object', properties: { ...asked, ...claimed } } },
+  },
+} as const;
 
 /** The JSON schema of `*.mesh-test.yaml`. */
 export const testFileSchema = {
@@ -27,10 +53,7 @@ export const testFileSchema = {
   additionalProperties: false,
   required: ['tests'],
   properties: {
-    config: {
-      description: 'Files and directories of the mesh, relative to this file.',
-      anyOf: [text, { type: 'array', items: text }],
-    },
+    config,
     tests: {
       type: 'array',
       items: {
@@ -39,25 +62,9 @@ export const testFileSchema = {
             type: 'object',
             additionalProperties: false,
             required: ['from', 'request', 'expect'],
-            properties: {
-              ...name,
-              from: { description: 'A workload, an IP address of one, or ingress.', ...text },
-              request: { description: 'METHOD and URL, or the URL alone.', ...text },
-              headers: { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
-              claims: { description: 'Of the token that the request carries.', type: 'object' },
-              as: { description: 'Identity that the caller proves instead of its own.', ...text },
-              expect: expectation,
-            },
+            properties: asked,
           },
-          {
-            type: 'object',
-            additionalProperties: false,
-            required: ['unreachable'],
-            properties: {
-              ...name,
-              unreachable: { description: 'from WHO to SERVICE[.NAMESPACE][:PORT] [METHOD] [PATH]', ...text },
-            },
-          },
+          { type: 'object', additionalProperties: false, required: ['unreachable'], properties: claimed },
         ],
       },
     },
