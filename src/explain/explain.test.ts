@@ -382,3 +382,19 @@ spec: {hosts: [orders], http: [{route: [{destination: {host: orders, subset: v9}
   ]);
   expect(verdict.summary).toContain('in 25 % of the cases fails with 500');
 });
+
+test('a rewrite that makes no path of a path: the server ends the connection, and is said to', () => {
+  const rewriting = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: orders}
+spec:
+  hosts: [orders]
+  http:
+  - rewrite: {uriRegexRewrite: {match: '^/(.*)$', rewrite: '\\1'}}
+    route: [{destination: {host: orders}}]
+`;
+  const { verdict } = ask({ from: 'web', url: 'http://orders/a' }, shop, rewriting);
+  expect(verdict).toMatchObject({ outcome: 'fails', status: 503, flags: [{ code: 'UC' }] });
+  expect(verdict.summary).toContain('a is no path, as it does not begin with /');
+});

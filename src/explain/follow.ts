@@ -232,8 +232,7 @@ function throughClient(leaf: Leaf, { call }: Hop, { tls }: UpstreamConnection): 
   const { end } = leaf;
   const broken = end.status === undefined ? end.flags.find(({ code }) => code === 'UC') : undefined;
   if (!broken || call.protocol === 'tcp') return leaf;
-  return {
-    ...leaf,
-    end: { ...end, status: 503, flags: [flag(tls === 'plaintext' ? 'UC' : 'UF', broken.mend)] },
-  };
+  // A handshake that fails is a connection that never was.
+  const code = end.outcome === 'denied' && tls !== 'plaintext' ? 'UF' : 'UC';
+  return { ...leaf, end: { ...end, status: 503, flags: [flag(code, broken.mend)] } };
 }

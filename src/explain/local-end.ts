@@ -1,6 +1,7 @@
 import type { Model } from '../model/model.ts';
 import type { SimulationResult, Step } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
+import { codecError } from '../simulate/http.ts';
 import { demandedTls, refusesConnection } from './demanded-tls.ts';
 import { type CauseCode, flag } from './flags.ts';
 import type { Hop } from './hop.ts';
@@ -21,6 +22,7 @@ export function localEnd(
   if (refused) return refusal(model, hop, refused, result);
   if (refusesConnection(hop, result)) return connectionRefusal(model, hop);
   if (result.error) return mistake(hop, resources, result);
+  if (result.details === codecError) return { ...noPath(hop, 'DPE'), ...statusOf(result) };
   const answered = result.steps.findLast(({ decision }) => decision?.verdict === 'answered');
   if (answered && result.status !== undefined) return answer(model, answered, result);
   if (result.redirect)
@@ -163,8 +165,18 @@ function mistake({ call }: Hop, resources: DecodedResources, result: SimulationR
         flags: [flag('NC')],
       };
     default:
+      if (!(call.path ?? '/').startsWith('/')) return noPath({ call }, 'UC');
       return { outcome: 'fails', ...status, reason: result.error ?? 'it fails', flags: [] };
   }
+}
+
+/** What a rewrite made of a path need not be one. */
+function noPath({ call }: Pick<Hop, 'call'>, code: CauseCode): End {
+  return {
+    outcome: 'fails',
+    reason: `${call.path} is no path, as it does not begin with /`,
+    flags: [flag(code, 'let the rewrite of the route make a path that begins with /')],
+  };
 }
 
 /** 503 and its like, given for a destination that is not there or has nobody. */

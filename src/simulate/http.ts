@@ -8,13 +8,18 @@ import { clientAddress, withForwardedFor } from './remote-address.ts';
 import { forwarded, normalizedPath, redirectLocation } from './rewrite.ts';
 import { answer, fail, type Walk } from './walk.ts';
 
+/** What a proxy says of a request that it could not read. */
+export const codecError = 'codec_error';
+
 /** One request through an HTTP connection manager: the route is chosen, the filters have their say, the router does what is left. */
 export function walkHttp(walk: Walk, manager: HttpConnectionManager): SimulationResult {
   // What a rewrite before made of a path need not be one.
   const { path = '/', method } = walk.call;
   if (!path.startsWith('/') && method !== 'CONNECT') {
+    // HTTP/2 ends the whole connection for it.
+    if (walk.call.protocol === 'http2') return fail(walk, 'protocol error');
     // The codec refuses it before anybody sees that a gRPC client asks.
-    Object.assign(walk.result, { status: 400, details: 'codec_error' });
+    Object.assign(walk.result, { status: 400, details: codecError });
     return walk.result;
   }
   if (manager.normalizePath) walk.call = { ...walk.call, path: normalizedPath(path) };

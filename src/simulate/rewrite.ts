@@ -115,7 +115,7 @@ function redirectPath(path: string, route: Route, rewrite: RedirectAction['pathR
 export function normalizedPath(path: string): string {
   const end = endOfPath(path);
   try {
-    return new URL(path.slice(0, end), 'http://normal').pathname + path.slice(end);
+    return new URL(`http://normal${path.slice(0, end)}`).pathname + path.slice(end);
   } catch {
     return path;
   }

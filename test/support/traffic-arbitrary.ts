@@ -56,7 +56,7 @@ const authorities = [
   ...['x.example.com', 'a.b.example.com', 'other.example.org', 'nowhere.test', 'localhost'],
 ];
 const paths = [
-  ...['/', '/a', '/a/', '/a/b', '/A/b', '/b', '/ab', '/v1/x', '/v22', '/a/../b', '/a/./b/'],
+  ...['/', '/a', '/a/', '/a/b', '/A/b', '/b', '/ab', '/v1/x', '/v22', '/a/../b', '//a/./b/'],
   ...['/a?v=1', '/b?v=x&w=', '/a/b?v', '/v1/x?v=22', '/?w=1&v=1'],
 ];
 
@@ -284,7 +284,8 @@ function action(random: Random): object {
         { uri: '/' },
         { authority: 'rewritten.example.com' },
         { uri: '/n/', authority: 'rewritten.example.com' },
-        { uriRegexRewrite: { match: '^/([a-z])(.*)$', rewrite: '\\2/\\1$1' } },
+        // Always a path: one that is none ends an HTTP/2 connection, and with it the other requests of the test.
+        { uriRegexRewrite: { match: '^/([a-z])(.*)$', rewrite: '/\\2/\\1$1' } },
         { uriRegexRewrite: { match: 'b', rewrite: 'c' } },
       ]),
     })),
