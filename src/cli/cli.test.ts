@@ -1,4 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startTestApi, type TestApi } from '../../test/support/api-server.ts';
 import { type Cli, openCli } from '../../test/support/cli.ts';
@@ -260,6 +263,27 @@ describe('help', () => {
     expect(completions(program, ['proxy-config', 'li'])).toEqual(['listener']);
     expect(completions(program, ['up', '--por'])).toEqual(['--port-base']);
     expect(completions(program, [''])).not.toContain('supervisor');
+  });
+
+  test('completion knows workloads of this machine, kinds, and forms of output', () => {
+    const home = mkdtempSync(join(tmpdir(), 'ostria-completion-'));
+    vi.stubEnv('OSTRIA_HOME', home);
+    try {
+      for (const name of ['web-0', 'web-1', 'api-0'])
+        mkdirSync(join(home, 'shop', 'workloads', name), { recursive: true });
+      writeFileSync(join(home, 'shop', 'state.json'), '{"schemaVersion":1}');
+      expect(completions(program, ['describe', ''])).toEqual(['service', 'workload', 'pod']);
+      expect(completions(program, ['describe', 'pod', 'w'])).toEqual(['web-0', 'web-1']);
+      expect(completions(program, ['describe', 'service', ''])).toEqual([]);
+      expect(completions(program, ['pc', 'cluster', '--mesh', 'shop', 'a'])).toEqual(['api-0']);
+      expect(completions(program, ['pc', 'cluster', 'api-0', ''])).toEqual([]);
+      expect(completions(program, ['proxy-status', '-o', ''])).toEqual(['json', 'yaml']);
+      expect(completions(program, ['ps', '--mesh', ''])).toEqual(['shop']);
+      expect(completions(program, ['logs', 'con'])).toEqual(['control-plane']);
+    } finally {
+      vi.unstubAllEnvs();
+      rmSync(home, { recursive: true, force: true });
+    }
   });
 
   test('there are scripts for the shells', async () => {

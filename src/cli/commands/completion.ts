@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { CodedError } from '../../kit/coded-error.ts';
+import { argumentWords, flagWords } from '../completion/argument-words.ts';
 
 const shells = ['bash', 'zsh', 'fish'] as const;
 
@@ -42,26 +43,50 @@ Examples:
 export function completions(program: Command, words: readonly string[]): string[] {
   const typed = words.at(-1) ?? '';
   const before = words.slice(0, -1);
-  let command = program;
-  for (const word of before) {
-    const next = command.commands.find(
-      (candidate) => candidate.name() === word || candidate.aliases().includes(word),
-    );
-    if (next) command = next;
-  }
+  const { command, path, given } = walk(program, before);
   const last = before.at(-1) ?? '';
   const option = command.options.find(({ short, long }) => last !== '' && (short === last || long === last));
   // The value of a flag: only known where it is one of a few.
   if (option && (option.required || option.optional))
-    return (option.argChoices ?? []).filter((choice) => choice.startsWith(typed));
+    return flagWords(option).filter((choice) => choice.startsWith(typed));
   if (typed.startsWith('-'))
     return [...command.options, new Option('--help')]
       .filter(({ hidden }) => !hidden)
       .flatMap(({ long }) => long ?? [])
       .filter((flag) => flag.startsWith(typed));
-  return command.commands
-    .map((candidate) => candidate.name())
-    .filter((name) => !name.startsWith('_') && name !== 'supervisor' && name.startsWith(typed));
+  const mesh = before[before.indexOf('--mesh') + 1];
+  const known = argumentWords(path, given, before.includes('--mesh') ? mesh : undefined);
+  return [...command.commands.filter(isShown).map((candidate) => candidate.name()), ...known].filter((name) =>
+    name.startsWith(typed),
+  );
+}
+
+/** Programs that others start are no commands of people. */
+function isShown(command: Command): boolean {
+  return !command.name().startsWith('_') && command.name() !== 'supervisor';
+}
+
+/** The command that some words lead to, its names one behind the other, and the arguments that it was given. */
+function walk(
+  program: Command,
+  words: readonly string[],
+): { command: Command; path: string; given: readonly string[] } {
+  let command = program;
+  const names: string[] = [];
+  const given: string[] = [];
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at] ?? '';
+    const next = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
+    if (next) {
+      command = next;
+      names.push(next.name());
+      continue;
+    }
+    const option = command.options.find(({ short, long }) => short === word || long === word);
+    if (option) at += option.required || option.optional ? 1 : 0;
+    else if (!word.startsWith('-')) given.push(word);
+  }
+  return { command, path: names.join(' '), given };
 }
 
 const bashScript = `# bash completion for ostria
