@@ -6,11 +6,13 @@ export class UnionMap<K, V> implements ReadonlyMap<K, V> {
     this.#maps = maps;
   }
 
-  /** Counts all but the first map: they are small beside it. */
+  /** Looks at every key but those of the largest map: the others are small beside it. */
   get size(): number {
-    let size = this.#maps[0]?.size ?? 0;
-    for (let i = 1; i < this.#maps.length; i++)
-      for (const key of this.#maps[i]?.keys() ?? []) if (!this.#hidden(key, i)) size++;
+    const [largest, ...others] = this.#maps.toSorted((a, b) => b.size - a.size);
+    let size = largest?.size ?? 0;
+    for (const [i, map] of others.entries())
+      for (const key of map.keys())
+        if (!largest?.has(key) && !others.slice(0, i).some((other) => other.has(key))) size++;
     return size;
   }
 
