@@ -71,6 +71,23 @@ test('a write that changes nothing writes nothing', async () => {
   expect(await api.store.revision()).toBe(before);
 });
 
+test('an apply that repeats what is there writes nothing, though a list of it that is owned whole has defaults by now', async () => {
+  const body = {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'web' },
+    spec: { parentRefs: [{ name: 'front' }], rules: [{ backendRefs: [{ name: 'web', port: 80 }] }] },
+  };
+  const path = '/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/web?fieldManager=me';
+  const apply = () => api.call('PATCH', path, { body, type: 'application/apply-patch+yaml' });
+  const first = (await apply()).json;
+  expect(first.spec.parentRefs[0]).toMatchObject({ kind: 'Gateway' });
+  // Owners are stamped with whole seconds.
+  const before = Math.floor(Date.now() / 1_000);
+  await expect.poll(() => Math.floor(Date.now() / 1_000), { timeout: 30_000 }).toBeGreaterThan(before);
+  expect((await apply()).json).toEqual(first);
+});
+
 test('replace: optimistic concurrency, immutable identity', async () => {
   const live = (await api.call('GET', `${services}/one`)).json;
   const put = (change: (object: typeof live) => void) => {

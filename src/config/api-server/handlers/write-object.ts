@@ -224,8 +224,14 @@ async function writeChanged(
     object.metadata.generation = desiredStateChanged(target.version, live, object) ? before + 1 : before;
   }
   const next = toStored(context, object, target.kind);
-  const unchanged = equalJson(next, toStored(context, stored.object, target.kind));
-  if (unchanged) return { object: withRevision(versioned(object, target), stored.revision), created: false };
+  const unchanged = equalJson(
+    withoutTimes(next),
+    withoutTimes(toStored(context, stored.object, target.kind)),
+  );
+  if (unchanged) {
+    if (live.metadata.managedFields) object.metadata.managedFields = live.metadata.managedFields;
+    return { object: withRevision(versioned(object, target), stored.revision), created: false };
+  }
   if (options.dryRun)
     return { object: withRevision(versioned(object, target), stored.revision), created: false };
   const { ref, revision: expect } = stored;
@@ -236,6 +242,14 @@ async function writeChanged(
   if (!result.ok) return undefined;
   await context.settled(ref.resource, result.revision);
   return { object: withRevision(versioned(object, target), result.revision), created: false };
+}
+
+/** When owners wrote last says nothing by itself: applied lists that are owned whole come without the defaults that the live ones have. */
+function withoutTimes(object: ConfigObject): ConfigObject {
+  const { managedFields } = object.metadata;
+  if (!managedFields) return object;
+  const owners = managedFields.map(({ time: _, ...entry }) => entry);
+  return { ...object, metadata: { ...object.metadata, managedFields: owners } };
 }
 
 function givenOwners(changed: ConfigObject): Pick<ConfigObject['metadata'], 'managedFields'> {
