@@ -146,7 +146,7 @@ describe('the file', () => {
   });
 
   test('history is compacted by itself, by number and age', async () => {
-    const store = open({ historyCommits: 10, historyMs: 100, maintenanceMs: 20 });
+    const store = open({ historyCommits: 10, historyMs: 2_000, maintenanceMs: 20 });
     const first = await store.revision();
     for (let i = 0; i < 30; i++) await write(store, put(ref(`s${i % 3}`), i));
     // Too young at first, whatever their number.
