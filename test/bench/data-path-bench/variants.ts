@@ -55,8 +55,17 @@ function longChain(http: 1 | 2, labels: 'ours' | 'full'): VariantPlan {
   };
 }
 
+const withoutCallLog: typeof addPolicies = (listener) => {
+  addPolicies(listener);
+  editManagers(listener, (manager) => {
+    manager.accessLog = manager.accessLog.filter(({ name }) => name !== 'envoy.access_loggers.file');
+  });
+};
+
 export const variantPlans = {
   ours: { patch: { listener: addPolicies }, http: 2 },
+  /** What the mesh's own record of failed calls costs calls that do not fail. */
+  oursWithoutCallLog: { patch: { listener: withoutCallLog }, http: 2 },
   longChainHttp1: longChain(1, 'ours'),
   longChainHttp2: longChain(2, 'ours'),
   longChainHttp1FullLabels: longChain(1, 'full'),
