@@ -32,7 +32,7 @@ const claim: RegistrationClaim = {
   ports: { '8080': 21000 },
 };
 const ref = { resource: 'workloadentries.networking.istio.io', namespace: 'shop', name: 'vm-1' };
-const graceMs = 40;
+const graceMs = 300;
 
 let store: EmbeddedStore;
 let writer: StatusWriter;
