@@ -398,3 +398,13 @@ spec:
   expect(verdict).toMatchObject({ outcome: 'fails', status: 503, flags: [{ code: 'UC' }] });
   expect(verdict.summary).toContain('a is no path, as it does not begin with /');
 });
+
+test('a host or port that nobody declares is doubted, since mostly it is a slip of the pen', () => {
+  expect(ask({ url: 'http://order/' }, shop).assumptions[0]).toContain(
+    'no service of the mesh is called order (did you mean orders?)',
+  );
+  expect(ask({ url: 'http://orders:81/' }, shop).assumptions[0]).toBe(
+    'orders.default.svc.cluster.local declares port 80, not 81: something is taken to answer there',
+  );
+  expect(ask({}, shop).assumptions.join()).not.toContain('taken to');
+});

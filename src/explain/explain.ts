@@ -7,6 +7,7 @@ import { type Following, follow } from './follow.ts';
 import { lazyDecision } from './lazy-decision.ts';
 import type { Question } from './question.ts';
 import { parseTarget, type TargetUrl } from './target.ts';
+import { targetDoubts } from './target-doubts.ts';
 import type { Unanswerable } from './unanswerable.ts';
 import { verdictOf } from './verdict.ts';
 import { withoutProxy } from './without-proxy.ts';
@@ -41,7 +42,11 @@ export function explain(model: Model, question: Question, options: SimulationOpt
       },
       decisions,
       verdict: verdictOf(model, leaves, who, `${method ? `${method} ` : ''}${question.url}`),
-      assumptions: [...model.assumptions, ...following.assumed],
+      assumptions: [
+        ...targetDoubts(model, caller, url, start.target),
+        ...model.assumptions,
+        ...following.assumed,
+      ],
     },
   };
 }

@@ -75,7 +75,7 @@ export interface Target {
 }
 
 /** Reserved for documentation (RFC 5737): stands for whatever a name outside resolves to. */
-const somewhere = '203.0.113.1';
+export const somewhere = '203.0.113.1';
 
 /** Looks a host up as the workload's resolver would: its own namespace first, then full names, then names outside. */
 export function resolveTarget(model: Model, host: string, namespace: string): Target {
