@@ -26,6 +26,7 @@ export function authenticate(walk: Walk, config: JwtAuthentication): boolean {
   const rule = config.rules.find(({ match }) => match && routeMatches(match, walk.call, walk.metadata));
   const requirement = requirementOf(config, rule?.requirementType);
   if (!requirement) return true;
+  for (const provider of Object.values(config.providers)) withoutClaims(walk, provider);
   const before = walk.call;
   const { status, provider = '' } = judge(walk, config, requirement, before);
   const origin = issuerOrigin(provider);

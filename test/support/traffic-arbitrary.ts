@@ -56,7 +56,7 @@ const authorities = [
   ...['x.example.com', 'a.b.example.com', 'other.example.org', 'nowhere.test', 'localhost'],
 ];
 const paths = [
-  ...['/', '/a', '/a/', '/a/b', '/A/b', '/b', '/ab', '/v1/x', '/v22', '/a/../b', '//a/./b/'],
+  ...['/', '/a', '/a/', '/a/b', '/A/b', '/b', '/ab', '/v1/x', '/v22', '/a/../b', '/a/./b/'],
   ...['/a?v=1', '/b?v=x&w=', '/a/b?v', '/v1/x?v=22', '/?w=1&v=1'],
 ];
 
@@ -468,7 +468,7 @@ function plain(random: Random): Pick<TrafficRequest, 'method' | 'path' | 'header
   };
 }
 
-const userHeaders = [{}, {}, { 'x-user': 'ann' }, { 'x-user': 'bob' }, { 'x-user': '', 'x-group': 'admin' }];
+const userHeaders = [{}, {}, { 'x-user': 'ann' }, { 'x-user': 'bob' }, { 'x-user': '' }];
 
 /** A request as `curl` makes it. */
 export function randomPlainRequest(
