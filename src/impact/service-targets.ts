@@ -4,12 +4,14 @@ import type { MeshService, ServiceEndpoints } from '../registry/service.ts';
 import { allServices, endpointsByWorkload, endpointsKind, serviceKind } from '../snapshot/kinds.ts';
 import { hostNames, type Target, targetUrl, unknownHost } from './target.ts';
 
+/** A target that a workload serves, and the port of its own that the service calls. */
+export interface ServedTarget extends Target {
+  readonly endpointPort: number;
+}
+
 /** The services and ports by which a workload is called. Asks for the model's world. */
-export function servedTargets(
-  workload: string,
-  { world }: Model,
-): (Target & { readonly endpointPort: number })[] {
-  const found: (Target & { readonly endpointPort: number })[] = [];
+export function servedTargets(workload: string, { world }: Model): ServedTarget[] {
+  const found: ServedTarget[] = [];
   for (const key of world.list(endpointsByWorkload, workload)) {
     const value = world.get(endpointsKind, key);
     const service = world.get(serviceKind, key);
@@ -24,7 +26,10 @@ export function servedTargets(
       });
     }
   }
-  return found;
+  // What one service takes for connections, another may know to be HTTP: so does the server's proxy then.
+  const http = new Set(found.flatMap(({ scheme, endpointPort }) => (scheme === 'http' ? endpointPort : [])));
+  const also = found.filter(({ scheme, endpointPort }) => scheme === 'tcp' && http.has(endpointPort));
+  return [...found, ...also.map((one): ServedTarget => ({ ...one, scheme: 'http' }))];
 }
 
 const connectionProtocols: ReadonlySet<string> = new Set([

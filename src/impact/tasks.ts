@@ -1,10 +1,11 @@
 import { identityOf } from '../explain/hop.ts';
 import type { Model } from '../model/model.ts';
 import { type Sender, sendersOf } from '../request-space/senders.ts';
+import { inboundPorts } from '../request-space/surroundings.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
 import { concernsServer, proxyTargets, type Side } from './proxy-targets.ts';
 import { changedServices, knownServices, servedTargets, serviceTargets } from './service-targets.ts';
-import { type Target, targetUrl, unservedPort } from './target.ts';
+import { type Target, targetUrl, unknownHost, unservedPort } from './target.ts';
 import type { ResourceChange, Touched, TouchedProxy } from './touched.ts';
 import { clustersTo, withGateways } from './ways.ts';
 
@@ -49,25 +50,37 @@ export function tasksOf(before: Model, after: Model, touched: Touched): Task[] {
         for (const one of senders) task.senders.add(one);
         if (isJudge(server)) task.strangers.set(server, endpointPort);
       }
-      const other = isJudge(server) ? unservedTargets(model, server) : [];
-      for (const target of other) taskOf(target).strangers.set(server, target.port);
+      const ports = new Set(served.map(({ endpointPort }) => endpointPort));
+      for (const target of isJudge(server) ? unservedTargets(model, server, ports) : [])
+        taskOf(target).strangers.set(server, target.port);
     }
   }
   const known = { before: knownServices(before), after: knownServices(after) };
   for (const target of changedServices(known.before, known.after))
     for (const sender of senders) taskOf(target).senders.add(sender);
   const others = senders.filter(({ at }) => isAnother(before, after, at.key));
-  for (const target of others.length > 0 ? serviceTargets(known.before, known.after) : [])
+  for (const target of others.length > 0 ? everywhere(serviceTargets(known.before, known.after)) : [])
     for (const sender of others) taskOf(target).senders.add(sender);
   return [...tasks.values()];
 }
 
-/** Any port of a sidecar's workload that no service names. In explicit capture there is none. */
-function unservedTargets({ workloads }: Model, key: string): Target[] {
-  const { proxy, workload } = workloads.get(key) ?? {};
+/** Ports of a sidecar's workload that no service names: those that its proxy tells apart, and any. In explicit capture there is none. */
+function unservedTargets(model: Model, key: string, served: ReadonlySet<number>): Target[] {
+  const { proxy, workload } = model.workloads.get(key) ?? {};
   const [host] = workload?.addresses ?? [];
   if (proxy?.type !== 'sidecar' || proxy.explicit || host === undefined) return [];
-  return (['http', 'tcp'] as const).map((scheme) => ({ scheme, host, port: unservedPort }));
+  const ports = [unservedPort, ...inboundPorts(model.resources(proxy))].filter((port) => !served.has(port));
+  return ports.flatMap((port) => (['http', 'tcp'] as const).map((scheme) => ({ scheme, host, port })));
+}
+
+/** The services, and hosts that nobody knows at each of their ports. */
+function everywhere(services: readonly Target[]): Target[] {
+  const ports = new Set([80, ...services.map(({ port }) => port)]);
+  const unknown = [...ports].flatMap((port): Target[] => [
+    { scheme: 'http', host: unknownHost, port },
+    { scheme: 'tcp', host: unknownHost, port },
+  ]);
+  return [...services, ...unknown, { scheme: 'https', host: unknownHost, port: 443 }];
 }
 
 /** It has become somebody else, to whoever it calls: another identity, or it gained or lost its proxy. */

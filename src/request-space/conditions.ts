@@ -2,7 +2,12 @@ import type { Message } from '@bufbuild/protobuf';
 import type { GenMessage } from '@bufbuild/protobuf/codegenv2';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { CidrRange } from '../../gen/proto/envoy/config/core/v3/address_pb.js';
-import { type Principal, PrincipalSchema } from '../../gen/proto/envoy/config/rbac/v3/rbac_pb.js';
+import {
+  type Permission,
+  PermissionSchema,
+  type Principal,
+  PrincipalSchema,
+} from '../../gen/proto/envoy/config/rbac/v3/rbac_pb.js';
 import {
   FilterConfigSchema,
   type HeaderMatcher,
@@ -60,6 +65,8 @@ export class Conditions {
   readonly issuers = new Set<string>();
   /** That some issuer's rule accepts. */
   readonly audiences = new Set<string>();
+  /** Of the server, that policies name. */
+  readonly ports = new Set<number>();
   readonly identities = new Map<string, TextCondition>();
   /** Ranges of addresses. */
   readonly sources = new Map<string, CidrRange>();
@@ -76,6 +83,7 @@ export class Conditions {
       for (const [name, conditions] of other[kind]) merge(named(this[kind], name), conditions);
     for (const issuer of other.issuers) this.issuers.add(issuer);
     for (const audience of other.audiences) this.audiences.add(audience);
+    for (const port of other.ports) this.ports.add(port);
     for (const what of other.unknown) this.unknown.add(what);
   }
 }
@@ -116,6 +124,7 @@ const visitors: Readonly<Record<string, Visitor>> = {
   [UriTemplateMatchConfigSchema.typeName]: visitTemplate,
   [MetadataMatcherSchema.typeName]: visitMetadata,
   [PrincipalSchema.typeName]: visitPrincipal,
+  [PermissionSchema.typeName]: visitPermission,
   [JwtAuthenticationSchema.typeName]: visitTokens,
   [CorsPolicySchema.typeName]: visitCors,
 };
@@ -214,6 +223,11 @@ function visitValue(
     visitValue(one.case === 'oneOf' ? one.value : undefined, own, into);
   } else if (pattern.case !== undefined && pattern.case !== 'presentMatch')
     into.unknown.add(`a condition on a claim that is no text (${pattern.case})`);
+}
+
+function visitPermission({ rule }: Permission, into: Conditions): void {
+  if (rule.case === 'destinationPort') into.ports.add(rule.value);
+  else if (rule.case === 'destinationPortRange') into.ports.add(rule.value.start);
 }
 
 function visitPrincipal({ identifier }: Principal, into: Conditions): void {

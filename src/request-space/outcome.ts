@@ -4,6 +4,7 @@ import { foundRoute } from '../explain/found-route.ts';
 import type { Leaf } from '../explain/leaf.ts';
 import { round } from '../explain/words.ts';
 import type { Model } from '../model/model.ts';
+import { normalizedPath } from '../simulate/rewrite.ts';
 import type { Journey, Passed } from './journey.ts';
 import { routeTraits } from './route-traits.ts';
 import { workloadName } from './workload-name.ts';
@@ -119,12 +120,17 @@ function arrivalsOf(passed: readonly Passed[]): Arrival[] {
     if (!forwarded || !sent || hop.role === 'server') continue;
     const arrival: Arrival = {
       ...(forwarded.authority === sent.host ? {} : { authority: forwarded.authority }),
-      ...(forwarded.path === sent.path ? {} : { path: forwarded.path }),
+      ...(isSamePath(sent.path ?? '/', forwarded.path) ? {} : { path: forwarded.path }),
       headers: changedHeaders(sent.headers ?? {}, forwarded.headers),
     };
     found.set(JSON.stringify(arrival), arrival);
   }
   return [...found.values()];
+}
+
+/** What every proxy does to `.` and `..` on the way changes nothing for whoever gets it. */
+function isSamePath(sent: string, forwarded: string): boolean {
+  return forwarded === sent || (sent.includes('/.') && forwarded === normalizedPath(sent));
 }
 
 function changedHeaders(

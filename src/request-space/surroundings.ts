@@ -91,6 +91,18 @@ export function inboundConditions(
   return found;
 }
 
+/** Ports that a redirected workload's proxy tells apart: of its filter chains, and of its policies. */
+export function inboundPorts(resources: DecodedResources): ReadonlySet<number> {
+  const listener = resources.listeners().find(({ name }) => name === 'virtualInbound');
+  const found = new Set<number>();
+  for (const chain of listener?.filterChains ?? []) {
+    const port = chain.filterChainMatch?.destinationPort;
+    if (port !== undefined) found.add(port);
+    for (const named of conditionsIn(chain).ports) found.add(named);
+  }
+  return found;
+}
+
 /** Of an inbound listener, the chains for a port. */
 function addListener(into: Conditions, listener: Listener, port: number | undefined): void {
   const chains = [

@@ -6,7 +6,7 @@ import { resolveTarget } from '../../src/explain/target.ts';
 import { type Difference, differences } from '../../src/impact/compare.ts';
 import { classKey, type Impact } from '../../src/impact/impact.ts';
 import { servedTargets } from '../../src/impact/service-targets.ts';
-import { unservedPort } from '../../src/impact/target.ts';
+import { unknownHost, unservedPort } from '../../src/impact/target.ts';
 import { parseIp } from '../../src/kit/ip.ts';
 import { createModel, type Model } from '../../src/model/model.ts';
 import { idOf } from '../../src/model/model-objects.ts';
@@ -98,7 +98,10 @@ export function missedBy(
   impact: Impact,
   asked: readonly RandomQuestion[],
 ): { readonly missed: readonly Missed[]; readonly changing: number } {
-  const questions = asked.filter((question) => leadsSomewhere(pair, question));
+  const [before, after] = [pair.before, pair.after].map((model) =>
+    asked.map((question) => placeIn(model, question)),
+  );
+  const questions = asked.filter((_, index) => leadsSomewhere(before?.[index], after?.[index]));
   const outcomes = bothOutcomes(pair, questions);
   const said = new Said(pair, impact);
   const changing = questions.flatMap((question, index): Missed[] => {
@@ -134,30 +137,47 @@ function placeOf(url: string): { readonly host: string; readonly port: number } 
   return { host: host.toLowerCase(), port: Number(port ?? (scheme === 'http' ? 80 : 443)) };
 }
 
-/** Not to an address that was or will be nobody's, nor to a port that a service has neither before nor after. */
-function leadsSomewhere({ before, after }: Pair, { from, url, stranger }: RandomQuestion): boolean {
+/** What a question's URL means to its sender in one model. */
+interface Place {
+  /** Of an address: who has it. */
+  readonly server?: string;
+  /** Of the name of a service: whether it has the port. */
+  readonly hasPort?: boolean;
+}
+
+function placeIn(model: Model, { from, url, stranger }: RandomQuestion): Place {
+  const at = model.workloads.get(from);
+  if (!at || stranger !== undefined) return {};
   const { host, port } = placeOf(url);
-  const models = [before, after];
-  if (parseIp(host) && stranger === undefined) {
-    const [first, second] = models.map((model) => workloadAt(model, `${host}:1`)?.key);
-    return first === second && (first !== undefined || host.startsWith('192.0.2.'));
-  }
-  const gateway = before.workloads.get(from)?.proxy?.type === 'router';
-  if (stranger !== undefined || gateway) return true;
-  const found = models.flatMap((model) => {
-    const at = model.workloads.get(from);
-    return at ? (resolveTarget(model, host, at.workload.namespace).service ?? []) : [];
-  });
-  return found.length === 0 || found.some(({ ports }) => ports.some((one) => one.port === port));
+  if (at.proxy?.type === 'router')
+    return { hasPort: servedTargets(from, model).some((one) => one.port === port) };
+  if (parseIp(host)) return { server: workloadAt(model, `${host}:1`)?.key ?? 'nobody' };
+  const { service } = resolveTarget(model, host, at.workload.namespace);
+  return service ? { hasPort: service.ports.some((one) => one.port === port) } : {};
+}
+
+/** Not to an address that was or will be nobody's, nor to a port that a service has neither before nor after. */
+function leadsSomewhere(before: Place = {}, after: Place = {}): boolean {
+  if (before.server !== after.server) return false;
+  const known = [before, after].flatMap(({ hasPort }) => hasPort ?? []);
+  return known.length === 0 || known.includes(true);
 }
 
 /** What a plan has said. */
 class Said {
   readonly #senders = new Map<string, Set<string>>();
+  /** Ports of workloads that services name, before or after. */
+  readonly #served = new Map<string, Set<number>>();
   readonly #pair: Pair;
   readonly #impact: Impact;
 
   constructor(pair: Pair, impact: Impact) {
+    for (const model of [pair.before, pair.after])
+      for (const key of model.workloads.keys()) {
+        const ports = this.#served.get(key) ?? new Set();
+        for (const { endpointPort } of servedTargets(key, model)) ports.add(endpointPort);
+        this.#served.set(key, ports);
+      }
     this.#pair = pair;
     this.#impact = impact;
     for (const { key, witness, senders } of impact.changed) {
@@ -169,7 +189,11 @@ class Said {
   of({ question, before, after }: Missed): boolean {
     const id = `${classKey(before, after)} ${question.stranger !== undefined}`;
     if (this.#senders.get(id)?.has(question.from)) return true;
-    return this.#byAddress(question, before, after) || this.#withoutItsHost(question);
+    return (
+      this.#byAddress(question, before, after) ||
+      this.#asAnyHost(question, before, after) ||
+      this.#withoutItsHost(question)
+    );
   }
 
   /** Whoever calls a workload's own address does so as anyone does: in plaintext, without an identity. */
@@ -182,14 +206,29 @@ class Said {
     const server = stranger === undefined ? workloadAt(this.#pair.before, `${host}:${port}`)?.key : from;
     if (server === undefined || (stranger === undefined && !parseIp(host))) return false;
     const called = stranger ?? port;
-    const served = [this.#pair.before, this.#pair.after].flatMap((model) =>
-      servedTargets(server, model).map(({ endpointPort }) => endpointPort),
-    );
-    const wanted = served.includes(called) ? called : unservedPort;
+    const isServed = this.#served.get(server)?.has(called) === true;
     const whats = whatsOf(differences(before, after));
     return this.#impact.changed.some(
       ({ witness, senders, differences: told }) =>
-        witness.strangerPort === wanted && senders.includes(server) && whatsOf(told) === whats,
+        (witness.strangerPort === called || (witness.strangerPort === unservedPort && !isServed)) &&
+        senders.includes(server) &&
+        whatsOf(told) === whats,
+    );
+  }
+
+  /** An address is a host that the sender's proxy does not know. */
+  #asAnyHost(
+    { from, url, stranger }: RandomQuestion,
+    before: RequestOutcome,
+    after: RequestOutcome,
+  ): boolean {
+    if (stranger !== undefined || !parseIp(placeOf(url).host)) return false;
+    const found = differences(before, after).map(({ what }) => what);
+    return this.#impact.changed.some(
+      ({ witness, senders, differences: told }) =>
+        placeOf(witness.url).host === unknownHost &&
+        senders.includes(from) &&
+        found.every((what) => told.some((one) => one.what === what)),
     );
   }
 
