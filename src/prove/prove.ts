@@ -10,6 +10,7 @@ import type { Variant } from '../request-space/space.ts';
 import { type Arrival, arrivalsAt, conditionsAt, outcomeOfArrival } from './arrivals.ts';
 import { type Caller, callersOf, unknownCaller } from './callers.ts';
 import type { Claim } from './claim.ts';
+import { gatewayUrls } from './gateway-urls.ts';
 import { type Server, serversOf } from './servers.ts';
 
 /** A request that does what was claimed to be impossible. */
@@ -199,9 +200,12 @@ class Search {
       return this.#counter(undefined, false, `http://${address}:${server.port}`, arrival.variant, outcome);
     }
     for (const { at, kind } of members.slice(0, 5)) {
-      const found =
-        at && this.#along(at, kind === 'outside', arrival.variant, `http://${server.hostname}${port}`);
-      if (found) return found;
+      if (!at) continue;
+      const own = `http://${server.hostname}${port}`;
+      for (const url of kind === 'outside' ? [own, ...gatewayUrls(this.#model, at)] : [own]) {
+        const found = this.#along(at, kind === 'outside', arrival.variant, url);
+        if (found) return found;
+      }
     }
     return undefined;
   }

@@ -11,8 +11,8 @@ import { shrink } from '../support/shrink.ts';
  */
 
 const nightly = process.env.OSTRIA_NIGHTLY === '1';
-const changes = Number(process.env.OSTRIA_PLAN_CHANGES ?? (nightly ? 200 : 60));
-const requests = Number(process.env.OSTRIA_PLAN_REQUESTS ?? (nightly ? 20_000 : 350));
+const changes = Number(process.env.OSTRIA_PLAN_CHANGES ?? (nightly ? 200 : 40));
+const requests = Number(process.env.OSTRIA_PLAN_REQUESTS ?? (nightly ? 20_000 : 200));
 const firstSeed = Number(process.env.OSTRIA_PLAN_FIRST_SEED ?? 1);
 
 /** The smallest change that still surprises with one of the requests, to look at. */
