@@ -95,7 +95,7 @@ describe.skipIf(!available)('etcd (needs etcd on PATH, or apt as root)', () => {
   });
 
   test('history is compacted by itself', async () => {
-    const store = open({ maintenanceMs: 20, historyMs: 50, historyCommits: 5 });
+    const store = open({ maintenanceMs: 20, historyMs: 1_000, historyCommits: 5 });
     const first = await write(store, put(ref('a')));
     for (let i = 0; i < 20; i++) await write(store, put(ref('a'), i));
     await eventually(() =>
