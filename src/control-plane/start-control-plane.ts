@@ -1,58 +1,31 @@
-import { join } from 'node:path';
-import { setImmediate as immediate } from 'node:timers/promises';
-import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
-import { splitKey } from '../config/object.ts';
-import { DirectorySource } from '../config/sources/directory-source.ts';
 import type { ConfigSource } from '../config/sources/source.ts';
-import { formatProblem } from '../config/sources/source-problem.ts';
-import { StoreSource } from '../config/sources/store-source.ts';
-import type { Store } from '../config/store/store.ts';
 import { seenClock } from '../kit/seen-clock.ts';
 import { parseMeshSettings } from '../model/mesh-settings.ts';
-import { roots } from '../pipeline/roots.ts';
-import { defaultMeshConfig, type MeshConfig, overlayMeshConfig } from '../registry/mesh-config.ts';
-import type { HostAddress } from '../registry/virtual-ips.ts';
-import { createEngine, type Engine } from '../snapshot/engine/engine.ts';
-import type { ResourceSource } from '../snapshot/push.ts';
+import type { Engine } from '../snapshot/engine/engine.ts';
 import { createLedger, type Ledger } from '../xds/ledger.ts';
-import { createXdsServer, type XdsListener, type XdsServer } from '../xds/server.ts';
 import { admissionWarnings } from './admission-warnings.ts';
-import { createAdmitObject } from './admit-object.ts';
 import { AutoRegistration } from './auto-registration.ts';
-import { openStore, startConfigApi } from './config-api.ts';
-import { createDebug, type Debug } from './debug/create-debug.ts';
-import { publishIstiodPod, publishMeshSettings } from './debug/istiod-pod.ts';
-import { workloadActions, workloadPaths } from './debug/workload-paths.ts';
-import { controlActions, debugPaths } from './debug-paths.ts';
+import { openStore } from './config-api.ts';
+import { createDebug } from './debug/create-debug.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { FlushLog } from './delivery/flush-log.ts';
 import { RevisionBook } from './delivery/revision-book.ts';
 import { FilterQuarantine } from './filter-quarantine.ts';
-import { Flusher } from './flusher.ts';
 import { Deletions } from './history/deletions.ts';
-import { historyPaths } from './history/history-paths.ts';
 import { keepHistory } from './history/keep-history.ts';
 import { keepTrustDomain } from './home-trust-domain.ts';
-import { type IdentityService, openIdentityService } from './identity-service.ts';
-import { KeyKeeper } from './keys/key-keeper.ts';
-import { LazyMemory } from './lazy-memory.ts';
-import { lazySource } from './lazy-source.ts';
 import type { Logger } from './log.ts';
 import { type CompileTarget, MeshState } from './mesh-state.ts';
-import { createMonitoring, type Monitoring } from './monitoring.ts';
-import { NameChecks } from './name-checks.ts';
+import { createMonitoring } from './monitoring.ts';
 import type { ControlPlaneOptions } from './options.ts';
-import { refOfOrigin } from './origin-ref.ts';
 import { PatchReporter } from './patch-reporter.ts';
-import { ProblemReporter } from './problem-reporter.ts';
-import { serveRegistration, withRegistration } from './registration-server.ts';
-import { rolloutActions } from './rollout/rollout-paths.ts';
+import { reportStatus } from './report-status.ts';
 import { Rollouts } from './rollout/rollouts.ts';
-import { describeFailure, StatusReporter } from './status-reporter.ts';
-import { StatusWriter } from './status-writer.ts';
-import { TrustDomains } from './trust/trust-domains.ts';
-import { ostriaVersion } from './version.ts';
+import { hasApi, startApi } from './start-api.ts';
+import { followLazily, meshOf, startCompile } from './start-compile.ts';
+import { aliasTarget, directorySource, followTrustDomains, keepKeys, storeSource } from './start-sources.ts';
+import { openIdentity, startXds } from './start-xds.ts';
 
 export interface ControlPlane {
   readonly engine: Engine;
@@ -61,9 +34,6 @@ export interface ControlPlane {
   readonly ports: ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
-
-/** How often unused results of the compile are looked for on an idle mesh, in ms. */
-const collectEveryMs = 30_000;
 
 /** How long proxies wait for the first keys of tokens, in ms: without them valid tokens would be refused. */
 const firstKeysMs = 5_000;
@@ -207,53 +177,21 @@ async function start(
     const trials = new Rollouts({ engine, flusher, state, delivery, kinds, hasTaken, log });
     rollouts = trials;
     stops.push(() => trials.close());
-    const workloads = {
-      workloads: options.workloads,
-      proxies: () => engine.proxies,
-      rootNamespace: () => state.mesh.rootNamespace,
-    };
-    const api = await startConfigApi(options, {
-      store,
-      kinds,
-      log,
-      release: ostriaVersion(),
-      checks: {},
-      paths: {
-        ...debugPaths({
-          ledger,
-          engine,
-          state,
-          delivery,
-          ring: identity?.ring,
-          pages: debug.pages,
-          kinds,
-          listeners: listenersOf(options),
-        }),
-        ...(history ? historyPaths(history) : {}),
-        ...workloadPaths(workloads),
-      },
-      actions: {
-        ...controlActions(identity?.ring),
-        ...rolloutActions(trials),
-        ...workloadActions(workloads),
-      },
-      hooks: [
-        deletions.hook,
-        ...(identity ? [keepTrustDomain(mesh, parseMeshSettings)] : []),
-        admissionWarnings({
-          world: engine.world,
-          isCurrent: async () =>
-            !engine.pending && revisions.meshRevisionOf(await store.revision()) !== undefined,
-          now: Date.now,
-        }),
-      ],
-      connectToPod: debug.connectToPod(ports.get('xds')),
+    const hooks = [
+      deletions.hook,
+      ...(identity ? [keepTrustDomain(mesh, parseMeshSettings)] : []),
+      admissionWarnings({
+        world: engine.world,
+        isCurrent: async () =>
+          !engine.pending && revisions.meshRevisionOf(await store.revision()) !== undefined,
+        now: Date.now,
+      }),
+    ];
+    const xdsPort = ports.get('xds');
+    const api = await startApi(options, {
+      ...{ store, kinds, engine, ledger, state, delivery, history, identity, debug, hooks, xdsPort, log },
+      rollouts: trials,
     });
-    // Several control planes over one etcd would write one pod: they are found by their addresses.
-    if (options.store === 'embedded') {
-      await publishIstiodPod(store, ostriaVersion());
-      await publishMeshSettings(store);
-    }
     stops.push(() => api.close());
     identity?.useAccountTokens(api.tokens);
     ports.set('api', api.port);
@@ -265,241 +203,4 @@ async function start(
     stops.push(() => monitoring.stop());
   }
   return { engine, ledger, ports, stop };
-}
-
-type WithApi = ControlPlaneOptions & Required<Pick<ControlPlaneOptions, 'api' | 'state'>>;
-
-function hasApi(options: ControlPlaneOptions): options is WithApi {
-  return options.api !== undefined && options.state !== undefined;
-}
-
-function storeSource(store: Store, log: Logger): StoreSource {
-  return new StoreSource({
-    store,
-    onProblem: (problem) =>
-      problem === undefined ? log.info('the store answers again') : log.warn(`the store: ${problem}`),
-  });
-}
-
-/** Follows the keys of tokens that objects name by URL. */
-async function keepKeys(
-  options: ControlPlaneOptions,
-  compiles: readonly CompileTarget[],
-  flusher: Flusher,
-  log: Logger,
-): Promise<KeyKeeper> {
-  const keeper = new KeyKeeper({
-    publish: (changes) => {
-      for (const compile of compiles) compile.apply(changes);
-      flusher.request();
-    },
-    fetch: { allowed: options.allowFetch },
-    ...(options.state !== undefined ? { cacheFile: join(options.state, 'token-keys.json') } : {}),
-    onProblem: (message) => log.warn(message),
-  });
-  await keeper.load();
-  return keeper;
-}
-
-function listenersOf({ api, xds, insecureXds, monitoring }: ControlPlaneOptions): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries({ api, xds, insecureXds, monitoring }).flatMap(([name, address]) =>
-      address ? [[name, address.host]] : [],
-    ),
-  );
-}
-
-/** Aliases of the trust domain that the settings name count at once. */
-function aliasTarget(identity: IdentityService): CompileTarget {
-  return { apply: () => undefined, setMesh: (mesh) => identity.setAliases(mesh.trustDomainAliases) };
-}
-
-/** Follows the roots of other trust domains. */
-async function followTrustDomains(
-  options: ControlPlaneOptions,
-  identity: IdentityService,
-  log: Logger,
-): Promise<TrustDomains> {
-  const trust = new TrustDomains({
-    publish: (domains) => identity.setDomains(domains),
-    fetch: { allowed: options.allowFetch },
-    ...(options.state !== undefined ? { cacheFile: join(options.state, 'trust-bundles.json') } : {}),
-    onProblem: (message) => log.warn(message),
-  });
-  await trust.load();
-  return trust;
-}
-
-/** Conditions on objects: what they cannot have, and what proxies refuse. */
-function reportStatus(store: Store, kinds: KindRegistry, ledger: Ledger, log: Logger) {
-  const writer = new StatusWriter({ store, onError: (message) => log.warn(message) });
-  const problems = new ProblemReporter(kinds, writer, (error) =>
-    log.error({ err: error }, 'looking for problems of objects failed'),
-  );
-  const refusals = new StatusReporter(kinds, writer);
-  const unfollow = refusals.follow(ledger);
-  const names = new NameChecks({
-    writer,
-    refOf: (key) => refOfOrigin(kinds, { kind: 'ServiceEntry', ...splitKey(key) }),
-  });
-  return {
-    writer,
-    problems,
-    names,
-    virtualIps(key: string, addresses: readonly HostAddress[]): void {
-      const ref = refOfOrigin(kinds, { kind: 'ServiceEntry', ...splitKey(key) });
-      if (ref) writer.set(ref, 'addresses', addresses.length > 0 ? addresses : undefined);
-    },
-    refusals,
-    async stop(): Promise<void> {
-      unfollow();
-      names.close();
-      problems.close();
-      await writer.close();
-    },
-  };
-}
-
-function startCompile(
-  flushes: FlushLog,
-  log: Logger,
-  stops: (() => void)[],
-  holdClock: () => number,
-): { engine: Engine; flusher: Flusher } {
-  const engine = createEngine({ roots: roots.collections, pause: () => immediate() });
-  const flusher = new Flusher(
-    engine,
-    (error) => log.error({ err: error }, 'the compile failed; proxies keep what they have'),
-    { onFlush: (from, to) => flushes.flushed(from, to), now: holdClock },
-  );
-  stops.push(flushes.follow(engine));
-  const collect = setInterval(() => engine.collect(), collectEveryMs).unref();
-  const unsubscribe = engine.onFailures((failures) => {
-    for (const failure of failures) log.warn(describeFailure(failure));
-  });
-  stops.push(
-    () => clearInterval(collect),
-    () => flusher.close(),
-    () => unsubscribe(),
-  );
-  return { engine, flusher };
-}
-
-function meshOf(options: ControlPlaneOptions): MeshConfig {
-  return overlayMeshConfig(
-    { ...defaultMeshConfig, defaultMtlsMode: options.defaultMtlsMode },
-    options.meshConfig,
-  );
-}
-
-async function openIdentity(
-  options: ControlPlaneOptions,
-  mesh: MeshConfig,
-  log: Logger,
-  stops: (() => void)[],
-): Promise<IdentityService | undefined> {
-  if (!options.xds || options.state === undefined) return undefined;
-  const identity = await openIdentityService({
-    state: options.state,
-    ...(options.ca !== undefined ? { ca: options.ca } : {}),
-    ...(options.identity !== undefined ? { settingsFile: options.identity } : {}),
-    trustDomain: mesh.trustDomain,
-    trustDomainAliases: mesh.trustDomainAliases,
-    host: options.xds.host,
-    ...(options.trustSyncMs !== undefined
-      ? {
-          rotation: {
-            syncMs: options.trustSyncMs,
-            rotationSyncMs: options.trustSyncMs,
-            checkMs: options.trustSyncMs,
-          },
-        }
-      : {}),
-    log,
-  });
-  stops.push(() => identity.close());
-  return identity;
-}
-
-function directorySource(
-  directory: string,
-  kinds: ReturnType<typeof createBuiltInRegistry>,
-  log: Logger,
-): DirectorySource {
-  return new DirectorySource({
-    directory,
-    admit: createAdmitObject(kinds),
-    namespaced: (group, kind) => kinds.byKind(group, kind)?.namespaced,
-    onProblem: (problems) => {
-      if (problems.length === 0) log.info(`${directory}: all well again`);
-      for (const problem of problems)
-        log[problem.severity === 'error' ? 'error' : 'warn'](formatProblem(problem));
-    },
-  });
-}
-
-/** What lazy sidecars use is kept beside the rest of the state. */
-function followLazily(
-  options: ControlPlaneOptions,
-  engine: Engine,
-  flusher: Flusher,
-  log: Logger,
-  stops: (() => void | Promise<void>)[],
-): ResourceSource {
-  const memory = new LazyMemory({
-    ...(options.state === undefined ? {} : { file: join(options.state, 'lazy-usage.json') }),
-    warn: (message) => log.warn(message),
-  });
-  stops.push(() => memory.close());
-  return lazySource(engine, memory, async (change, isSmall) => {
-    if (isSmall) return flusher.applyNow(change);
-    change();
-    await flusher.soon();
-  });
-}
-
-async function startXds(
-  options: ControlPlaneOptions,
-  parts: {
-    source: ResourceSource;
-    ledger: Ledger;
-    identity: IdentityService | undefined;
-    monitoring: Monitoring;
-    registration: AutoRegistration | undefined;
-    debug: Debug;
-    log: Logger;
-  },
-): Promise<XdsServer | undefined> {
-  const { source, ledger, identity, monitoring, registration, debug, log } = parts;
-  const listeners: XdsListener[] = [];
-  if (options.xds && identity) listeners.push({ name: 'tls', ...options.xds, tls: identity.tls });
-  if (options.insecureXds) listeners.push({ name: 'plaintext', ...options.insecureXds });
-  if (listeners.length === 0) return undefined;
-  const xds = createXdsServer({
-    source: registration ? withRegistration(source, registration) : source,
-    authenticate: identity?.authenticate ?? (() => ({ ok: true, identity: undefined })),
-    listeners,
-    ledger,
-    log,
-    metrics: monitoring.xds,
-    debug: debug.xds,
-    ...(identity
-      ? {
-          otherCalls: (stream, headers, listener) =>
-            identity.otherCalls(stream, headers, listener) ||
-            (registration !== undefined &&
-              listener.name === 'tls' &&
-              serveRegistration(registration, identity.trustDomains, stream, headers)),
-        }
-      : {}),
-  });
-  await xds.start();
-  identity?.keep((tls) => xds.updateTls('tls', tls));
-  ledger.onRejected((event) =>
-    log.warn(
-      { proxy: event.proxyId, resources: event.resources },
-      `a proxy refused ${event.resources.length} resources: ${event.message}`,
-    ),
-  );
-  return xds;
 }
