@@ -205,6 +205,31 @@ spec: {containers: [{name: app}]}
   expect(ask({ from: 'web' }, shop, strict).verdict.outcome).toBe('delivered');
 });
 
+test('a client without a sidecar that calls the address of one pod reaches that one', () => {
+  const plain = `
+apiVersion: v1
+kind: Pod
+metadata: {name: old, labels: {sidecar.istio.io/inject: "false"}}
+spec: {containers: [{name: app}]}
+`;
+  const workloads = (url: string) =>
+    ask({ from: 'old', url }, shop, plain).verdict.destinations.map(({ workload, percent }) => [
+      workload,
+      percent,
+    ]);
+  expect(workloads('http://orders/')).toEqual([
+    ['default/orders-v1-1', 50],
+    ['default/orders-v2-0', 50],
+  ]);
+  const { address } =
+    ask({ from: 'old', url: 'http://orders/' }, shop, plain).verdict.destinations.find(
+      ({ workload }) => workload === 'default/orders-v2-0',
+    ) ?? {};
+  // The port of a Service is not open at a pod; the address alone says whose it is.
+  for (const url of [`http://${address}/`, `http://${address?.split(':')[0]}/`])
+    expect(workloads(url)).toEqual([['default/orders-v2-0', 100]]);
+});
+
 test('a client outside comes in by a gateway', () => {
   const gateway = `
 apiVersion: networking.istio.io/v1

@@ -12,8 +12,10 @@ import { workloadAt } from './places.ts';
  */
 export function withoutProxy(following: Following, start: Start, port: number): Leaf[] {
   const { model } = following;
-  const { service } = start.target;
-  const listed = service
+  const { service, looked, address } = start.target;
+  // The address of one endpoint leads to that one.
+  const isOfService = service && (looked === 'service' || service.addresses.includes(address));
+  const listed = isOfService
     ? (model.world.get(endpointsKind, `${service.namespace}/${service.hostname}`)?.endpoints ?? [])
     : [];
   const endpoints = listed.filter(({ servicePort, healthy }) => servicePort === port && healthy);
