@@ -6,11 +6,14 @@ import { type Hop, socketText, splitSocket } from './hop.ts';
 import type { Leaf } from './leaf.ts';
 import { workloadAt } from './places.ts';
 
+/** How a request begins that no proxy of its caller's takes. */
+export type Unproxied = Pick<Start, 'target' | 'address' | 'port' | 'call'>;
+
 /**
  * No proxy of the caller's has a say: the network takes the connection to any endpoint of the service, or where its address leads; the
  * proxy of whoever lives there still judges it.
  */
-export function withoutProxy(following: Following, start: Start, port: number): Leaf[] {
+export function withoutProxy(following: Following, start: Unproxied, port: number): Leaf[] {
   const { model } = following;
   const { service, looked, address } = start.target;
   // The address of one endpoint leads to that one.
@@ -40,7 +43,7 @@ function firstOfEach(endpoints: readonly Endpoint[]): Endpoint[] {
   return [...groups.values()].flatMap(([first]) => first ?? []);
 }
 
-function toSocket(following: Following, { call }: Start, socket: string, told: boolean): Leaf[] {
+function toSocket(following: Following, { call }: Unproxied, socket: string, told: boolean): Leaf[] {
   const at = workloadAt(following.model, socket);
   if (!at) return [outside('', socket)];
   const leaf = { percent: 100, cluster: '', address: socket, workload: at.key };

@@ -84,6 +84,44 @@ spec: { mtls: { mode: STRICT } }
     expect(changed.map(({ witness }) => witness.strangerPort)).toEqual([8080, unservedPort]);
   });
 
+  it('reaches a workload that loses its sidecar: nobody guards it, and it calls what it knew by name itself', () => {
+    const guarded = before.update({
+      objects: objects(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: closed, namespace: pay }
+spec: {}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: alias, namespace: pay }
+spec: { hosts: [alias.example], http: [{ route: [{ destination: { host: ledger.pay.svc.cluster.local } }] }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: www, namespace: pay }
+spec: { selector: { app: www }, ports: [{ name: http, port: 80 }] }
+`),
+    });
+    const after = guarded.update({
+      objects: objects(`
+apiVersion: v1
+kind: Namespace
+metadata: { name: pay, labels: { istio-injection: disabled } }
+`),
+    });
+    const { changed, cuts } = impactOf(guarded, after);
+    const opened = changed.filter(({ before, after }) =>
+      [before, after].every(({ ends }, index) => ends[0]?.outcome === (index === 0 ? 'denied' : 'delivered')),
+    );
+    expect(opened.map(({ witness }) => witness.strangerPort)).toEqual(
+      expect.arrayContaining([8080, unservedPort]),
+    );
+    const hosts = changed.map(({ witness }) => `${witness.from} ${new URL(witness.url).hostname}`);
+    expect(hosts).toContain('pay/ledger-0 alias.example');
+    expect(cuts).toEqual([]);
+  });
+
   it('reaches the hosts whose routes lead to a server that judges otherwise', () => {
     const routed = before.update({
       objects: objects(`

@@ -55,6 +55,17 @@ export function proxyTargets(
   return [...found.values()];
 }
 
+/** Targets of all hosts that a proxy knows by name, as one model has it. Asks for the model's world. */
+export function namedTargets(model: Model, proxy: MeshProxy): readonly Target[] {
+  const resources = model.resources(proxy);
+  const side: Side = { model, resources, other: resources };
+  const found = new Map<string, Target>();
+  for (const { listener } of listenerIndex(resources).all)
+    for (const target of listenerTargets(listener.name, side, proxy))
+      if (target.host !== unknownHost && !parseIp(target.host)) found.set(targetUrl(target), target);
+  return [...found.values()];
+}
+
 function targetsOf(typeUrl: string, name: string, side: Side, proxy: MeshProxy): Target[] {
   switch (typeUrl) {
     case typeUrls.virtualHost: {

@@ -3,7 +3,7 @@ import type { Model } from '../model/model.ts';
 import { type Sender, sendersOf } from '../request-space/senders.ts';
 import { inboundPorts } from '../request-space/surroundings.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
-import { concernsServer, proxyTargets, type Side } from './proxy-targets.ts';
+import { concernsServer, namedTargets, proxyTargets, type Side } from './proxy-targets.ts';
 import { changedServices, knownServices, servedTargets, serviceTargets } from './service-targets.ts';
 import { type Target, targetUrl, unknownHost, unservedPort } from './target.ts';
 import type { ResourceChange, Touched, TouchedProxy } from './touched.ts';
@@ -33,7 +33,10 @@ export function tasksOf(before: Model, after: Model, touched: Touched): Task[] {
     return task;
   };
   // Whoever calls a gateway past every other proxy is a client outside.
-  const isJudge = (key: string): boolean => byKey.get(key)?.workload.proxy?.type === 'sidecar';
+  const isJudge = (key: string): boolean => {
+    const sides = [before, after].map((model) => model.workloads.get(key));
+    return sides.every((side) => side) && sides.some((side) => side?.proxy?.type === 'sidecar');
+  };
   const servers = [
     ...touched.proxies.filter(concernsServer).map(({ workload }) => workload.key),
     ...touched.added,
@@ -61,6 +64,11 @@ export function tasksOf(before: Model, after: Model, touched: Touched): Task[] {
   const others = senders.filter(({ at }) => isAnother(before, after, at.key));
   for (const target of others.length > 0 ? everywhere(serviceTargets(known.before, known.after)) : [])
     for (const sender of others) taskOf(target).senders.add(sender);
+  for (const model of [before, after])
+    for (const sender of others) {
+      const proxy = model.workloads.get(sender.at.key)?.proxy;
+      for (const target of proxy ? namedTargets(model, proxy) : []) taskOf(target).senders.add(sender);
+    }
   return [...tasks.values()];
 }
 

@@ -6,7 +6,7 @@ import type { Leaf } from '../explain/leaf.ts';
 import type { Question } from '../explain/question.ts';
 import { parseTarget } from '../explain/target.ts';
 import type { Unanswerable } from '../explain/unanswerable.ts';
-import { withoutProxy } from '../explain/without-proxy.ts';
+import { type Unproxied, withoutProxy } from '../explain/without-proxy.ts';
 import type { Model, ModelWorkload } from '../model/model.ts';
 import type { Call, SimulationOptions, SimulationResult } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
@@ -19,12 +19,17 @@ export interface Departure {
   /** The port that the sender writes; of strangers, the workload's own. */
   readonly port: number;
   /** Where it starts. */
-  readonly start: Start | StrangerStart;
+  readonly start: Start | StrangerStart | UnprotectedStart;
 }
 
 /** Somebody without a proxy and without an identity, who calls a workload's own address. */
 interface StrangerStart {
   readonly hop: Hop;
+}
+
+/** The same to a workload without a proxy. */
+interface UnprotectedStart extends Unproxied {
+  readonly hop?: undefined;
 }
 
 /** A proxy on the way, and what became of the call there. */
@@ -55,7 +60,7 @@ export function depart(model: Model, at: ModelWorkload, url: string): Departure 
   return { model, port: parsed.value.port, start };
 }
 
-/** A call in plaintext to a port of a workload, past every proxy but its own. Undefined: it has none. */
+/** A call in plaintext to a port of a workload, past every proxy but its own, if it has one. Undefined: the URL does not read. */
 export function departAsStranger(
   model: Model,
   server: ModelWorkload,
@@ -63,9 +68,9 @@ export function departAsStranger(
   port: number,
 ): Departure | undefined {
   const parsed = parseTarget(url);
-  if (!parsed.ok || !server.proxy) return undefined;
+  if (!parsed.ok) return undefined;
   const { scheme, authority, path } = parsed.value;
-  const { explicit } = server.proxy;
+  const explicit = server.proxy?.explicit;
   const call: Call = {
     address: explicit ? '127.0.0.1' : (server.workload.addresses[0] ?? ''),
     port,
@@ -76,7 +81,10 @@ export function departAsStranger(
     host: authority,
     path,
   };
-  return { model, port, start: { hop: { at: server, proxy: server.proxy, role: 'server', call } } };
+  if (server.proxy)
+    return { model, port, start: { hop: { at: server, proxy: server.proxy, role: 'server', call } } };
+  const { address } = call;
+  return { model, port, start: { target: { address, looked: 'address' }, address, port, call } };
 }
 
 export type Asked =
@@ -139,8 +147,8 @@ export function send({ model, start, port }: Departure, variant: Variant): Journ
     const hop = { ...start.hop, call: withVariant(start.hop.call, variant) };
     return { port, passed, leaves: follow(following, hop, 0, false), assumed };
   }
-  const begun = start as Start;
-  const leaves = withoutProxy(following, { ...begun, call: withVariant(begun.call, variant) }, port);
+  const begun = { ...start, call: withVariant(start.call, variant) };
+  const leaves = withoutProxy(following, begun, port);
   return { port, passed, leaves, assumed };
 }
 
