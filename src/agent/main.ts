@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
-import { startAgent } from './agent.ts';
+import { type Agent, startAgent } from './agent.ts';
 import { agentExit } from './agent-command.ts';
 import {
   type AgentConfig,
@@ -22,11 +22,25 @@ async function main(): Promise<number> {
     strict: true,
   });
   const config = values.config ? await readAgentConfig(values.config) : fromEnvironment();
-  const agent = await startAgent(config, { envoyPath: await envoyOf(config, values.envoy) });
-  process.on('SIGTERM', agent.stop);
-  process.on('SIGINT', agent.stop);
-  process.on('SIGHUP', agent.leave);
+  const agent = await startObedient(config, await envoyOf(config, values.envoy));
   return (await agent.done) === 'needs-join-token' ? agentExit.needsJoinToken : agentExit.stopped;
+}
+
+/** It answers its ports a moment before it is returned: a signal that comes by then is obeyed all the same, a second one at once. */
+async function startObedient(config: AgentConfig, envoyPath: string): Promise<Agent> {
+  let agent: Agent | undefined;
+  let early: 'stop' | 'leave' | undefined;
+  const obey = (what: 'stop' | 'leave') => () => {
+    if (agent) return agent[what]();
+    if (early) process.exit(agentExit.failed);
+    early = what;
+  };
+  process.on('SIGTERM', obey('stop'));
+  process.on('SIGINT', obey('stop'));
+  process.on('SIGHUP', obey('leave'));
+  agent = await startAgent(config, { envoyPath });
+  if (early) agent[early]();
+  return agent;
 }
 
 function fromEnvironment(): AgentConfig {
