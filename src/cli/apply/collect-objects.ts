@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type ParsedObject, parseYamlDocuments, type YamlProblem } from '../../config/yaml-documents.ts';
-import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { CodedError } from '../../kit/coded-error.ts';
+import { readOrNotFound } from '../../kit/read-or-not-found.ts';
 import { isTestFile } from '../mesh-tests/is-test-file.ts';
 
 export interface CollectedObjects {
@@ -38,13 +39,7 @@ function filesOf(path: string, recursive: boolean): string[] {
       'UrlNotRead',
       `${path}: Ostria reads files, not URLs; download it first and look at it`,
     );
-  let isDirectory: boolean;
-  try {
-    isDirectory = statSync(path).isDirectory();
-  } catch (error) {
-    throw new CodedError('FileNotFound', `${path} cannot be read: ${messageOf(error)}`);
-  }
-  if (!isDirectory) return [path];
+  if (!readOrNotFound(path, () => statSync(path).isDirectory())) return [path];
   const entries = readdirSync(path, { withFileTypes: true, recursive })
     .filter((entry) => !entry.isDirectory() && configurationFile.test(entry.name) && !isTestFile(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
@@ -63,14 +58,8 @@ function filesOf(path: string, recursive: boolean): string[] {
 }
 
 function readInput(file: string): Uint8Array {
-  try {
-    return readFileSync(file === '-' ? 0 : file);
-  } catch (error) {
-    throw new CodedError(
-      'FileNotFound',
-      `${file === '-' ? 'standard input' : file} cannot be read: ${messageOf(error)}`,
-    );
-  }
+  const isInput = file === '-';
+  return readOrNotFound(isInput ? 'standard input' : file, () => readFileSync(isInput ? 0 : file));
 }
 
 /** Relative where that is shorter to read. */

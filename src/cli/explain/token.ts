@@ -1,16 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { CodedError } from '../../kit/coded-error.ts';
+import { readOrNotFound } from '../../kit/read-or-not-found.ts';
 
 /** What a file of `--jwt` holds: a token as clients send it, or claims as JSON, which stand for a token that passes. */
 export type TokenFile = { readonly token: string } | { readonly claims: Readonly<Record<string, unknown>> };
 
 export function readTokenFile(path: string): TokenFile {
-  let text: string;
-  try {
-    text = readFileSync(path === '-' ? 0 : path, 'utf8').trim();
-  } catch (error) {
-    throw new CodedError('FileNotFound', `${path} cannot be read: ${messageOf(error)}`);
-  }
+  const text = readOrNotFound(path, () => readFileSync(path === '-' ? 0 : path, 'utf8').trim());
   if (/^[\w-]+\.[\w-]+\.[\w-]*$/.test(text)) return { token: text };
   try {
     const claims = JSON.parse(text) as unknown;

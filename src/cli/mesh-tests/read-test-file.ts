@@ -3,7 +3,8 @@ import { dirname, resolve } from 'node:path';
 import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
 import { type Expectation, expectationFields, placeFields } from '../../assertions/expectation.ts';
 import type { Question } from '../../explain/question.ts';
-import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { CodedError } from '../../kit/coded-error.ts';
+import { readOrNotFound } from '../../kit/read-or-not-found.ts';
 import { type Claim, parseClaim } from '../../prove/claim.ts';
 
 /** One assertion of a `*.mesh-test.yaml`. */
@@ -27,12 +28,7 @@ const caseFields = ['name', 'from', 'request', 'headers', 'claims', 'as', 'expec
 
 /** Reads a test file. Throws `TestFileInvalid` with every problem at its line. */
 export function readTestFile(file: string): TestFile {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new CodedError('FileNotFound', `${file} cannot be read: ${messageOf(error)}`);
-  }
+  const text = readOrNotFound(file, () => readFileSync(file, 'utf8'));
   const { found, problems } = parseTestFile(file, text);
   if (problems.length > 0) throw new CodedError('TestFileInvalid', problems.map(problemText).join('\n'));
   return found;

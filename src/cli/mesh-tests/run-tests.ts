@@ -1,7 +1,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { check } from '../../assertions/check.ts';
-import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { CodedError } from '../../kit/coded-error.ts';
+import { readOrNotFound } from '../../kit/read-or-not-found.ts';
 import { verifySignature } from '../../kit/verify-signature.ts';
 import type { Model } from '../../model/model.ts';
 import type { Proof } from '../../prove/prove.ts';
@@ -55,13 +56,7 @@ const mostFiles = 2000;
 /** Files named, and every `*.mesh-test.yaml` below directories. */
 export function findTestFiles(paths: readonly string[]): string[] {
   return paths.flatMap((path) => {
-    let directory: boolean;
-    try {
-      directory = statSync(path).isDirectory();
-    } catch (error) {
-      throw new CodedError('FileNotFound', `${path} cannot be read: ${messageOf(error)}`);
-    }
-    if (!directory) return [path];
+    if (!readOrNotFound(path, () => statSync(path).isDirectory())) return [path];
     const found = readdirSync(path, { withFileTypes: true, recursive: true })
       .filter(
         (entry) => entry.isFile() && isTestFile(entry.name) && !entry.parentPath.includes('node_modules'),

@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { createTarGzip, parseTar } from 'nanotar';
 import { writeFileAtomic } from '../../kit/atomic-file.ts';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { readOrNotFound } from '../../kit/read-or-not-found.ts';
 
 /** Version of the archive's layout. */
 export const reportFormat = 1;
@@ -48,12 +49,7 @@ export async function writeReport(path: string, head: ReportHead, files: ReportF
 
 /** Reads an archive. Throws `FileNotFound`, `ReportInvalid`. */
 export async function readReport(path: string): Promise<{ head: ReportHead; files: ReportFiles }> {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw new CodedError('FileNotFound', `${path} cannot be read: ${messageOf(error)}`);
-  }
+  const bytes = readOrNotFound(path, () => readFileSync(path));
   const files = new Map<string, Uint8Array>();
   try {
     for (const { name, data } of parseTar(gunzipSync(bytes, { maxOutputLength: maxUnpacked }))) {

@@ -1,0 +1,10 @@
+import { CodedError, messageOf } from './coded-error.ts';
+
+/** What `read` finds at a path that a user named. Throws `FileNotFound` with `name` and the system's reason where it cannot be read. */
+export function readOrNotFound<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new CodedError('FileNotFound', `${name} cannot be read: ${messageOf(error)}`);
+  }
+}
