@@ -3,18 +3,20 @@ import { readPlainYaml } from './plain-yaml.ts';
 import { parseYamlDocuments } from './yaml-documents.ts';
 
 test.each([
-  ['a scalar of several lines', 'a: b\n  c\n'],
-  ['a block scalar', 'a: |\n  b\n'],
   ['an anchor', 'a: &x b\n'],
   ['an alias', 'a: *x\n'],
   ['a tag', 'a: !!str 1\n'],
   ['a key that stands twice', 'a: 1\na: 2\n'],
   ['a merge key', '<<: {a: 1}\n'],
   ['a key in a value', 'a: b: c\n'],
-  ['a flow collection of several lines', 'a: [b,\n  c]\n'],
   ['a pair in a list', 'a: [b: c]\n'],
   ['a tab', 'a:\tb\n'],
   ['an end marker', 'a: b\n...\n'],
+  ['a line break taken out', 'a: "b\\\n  c"\n'],
+  ['a key behind an item of a list', 'a:\n- {b: c} d: e\n'],
+  ['a key that says so', '? a\n: b\n'],
+  ['an indented marker', ' ---\na: b\n'],
+  ['a block scalar that says how deep it stands', 'a: |2\n   b\n'],
   ['an infinity', 'a: .inf\n'],
   ['a prototype', '__proto__: {}\n'],
   ['crooked indentation', 'a:\n    b: 1\n  c: 2\n'],

@@ -1,157 +1,132 @@
-import { beginsWithKey, beyond, keyAt, lineValue, valueText } from './plain-yaml-line.ts';
+import type { Event } from 'js-yaml';
+import {
+  COLLECTION_STYLE,
+  constructFromEvents,
+  defineMappingTag,
+  defineScalarTag,
+  EVENT_ID,
+  NOT_RESOLVED,
+  parseEvents,
+  Schema,
+  seqTag,
+  strTag,
+} from 'js-yaml';
+import { positionInText } from './yaml-positions.ts';
+import { resolvePlainScalar } from './yaml-value.ts';
 
 /*
- * Most documents of a mesh use a small part of YAML. Reading that part line by line costs a tenth of what a whole parser costs, which keeps
- * every character, comment and anchor. The part is chosen so that each construct in it has one meaning, and whatever is not plainly of it is
- * left to the whole parser, errors above all: https://yaml.org/spec/1.2.2/
- *
- * In it: block maps and lists, scalars and flow collections that begin and end on one line, comments. Not in it: tabs, carriage returns, block
- * scalars, scalars of several lines, anchors, aliases, tags, merge keys, keys that stand twice, markers other than a first `---`.
+ * Nearly all documents of a mesh are one map without anchors, tags and merge keys. js-yaml reads those in a quarter of the time of the parser
+ * that keeps every character, comment and anchor. What it may read otherwise than that one is left to it, errors above all, so that there
+ * is one answer; test/property/plain-yaml.test.ts compares them. https://yaml.org/spec/1.2.2/
  */
 
 export interface PlainDocument {
   readonly value: Record<string, unknown>;
-  /** Offset and line (from 0) of its first key, which stands in column 0. */
+  /** Offset of its first key, and that place's line and column (from 0). */
   readonly start: number;
   readonly line: number;
+  readonly column: number;
 }
 
-/** The map that a document is. undefined: it is none, or beyond what is read here. `depth`: nesting that is not read any more. */
+/** Tabs and uncommon line breaks, an escaped line break, markers, block scalars that say how deep they stand. */
+const elsewhere = /[\t\r\u0085\u2028\u2029\ufeff]|\\ *\n|^ *\.\.\.|^ +---|[|>][-+]?[1-9]/m;
+const longestKey = 1000;
+
+/** What `resolvePlainScalar` may make something else of than a text begins with one of these. */
+const firstOfValues = ['', ...'0123456789+-.~yYnNtTfFoO'];
+
+const plainTag = defineScalarTag<string | number | boolean | null>('tag:yaml.org,2002:plain', {
+  implicit: true,
+  implicitFirstChars: firstOfValues,
+  resolve: (source) => {
+    const value = resolvePlainScalar(source);
+    if (typeof value === 'number' && !Number.isFinite(value)) throw new Error('JSON has no such number');
+    return value === source ? NOT_RESOLVED : value;
+  },
+  identify: () => false,
+});
+
+/** Keys are texts, numbers and booleans, as in yaml-value.ts. */
+function keyText(key: unknown): string | undefined {
+  if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'boolean') return undefined;
+  const text = String(key);
+  return text === '__proto__' || text === '<<' || text.length > longestKey ? undefined : text;
+}
+
+const mapTag = defineMappingTag<Record<string, unknown>>('tag:yaml.org,2002:map', {
+  create: () => ({}),
+  has: (map, key) => Object.hasOwn(map, String(key)),
+  addPair: (map, key, value) => {
+    const text = keyText(key);
+    if (text === undefined) return 'a key with a meaning of its own';
+    map[text] = value;
+    return '';
+  },
+  keys: Object.keys,
+  get: (map, key) => map[String(key)],
+  identify: () => false,
+});
+
+const schema = new Schema([strTag, plainTag, seqTag, mapTag]);
+
+/** The map that a document is. undefined: it is none, or one for the whole parser. `depth`: nesting that is not read any more. */
 export function readPlainYaml(text: string, depth: number): PlainDocument | undefined {
-  if (/[\t\r\u0085\u2028\u2029\ufeff]/.test(text)) return undefined;
-  const reader = new PlainReader(text, depth);
+  if (elsewhere.test(text)) return undefined;
   try {
-    return reader.read();
-  } catch (error) {
-    if (error !== beyond) throw error;
+    const events = parseEvents(text, { maxDepth: depth });
+    const root = events[1];
+    if (root?.type !== EVENT_ID.MAPPING || !isPlain(events, text)) return undefined;
+    const [value] = constructFromEvents(events, { source: text, schema });
+    return {
+      value: value as Record<string, unknown>,
+      start: root.start,
+      ...positionInText(text, root.start),
+    };
+  } catch {
+    // Whatever it is, the stack's end included: the whole parser says it, with its place and a mend.
     return undefined;
   }
 }
 
-interface Line {
-  /** Without indentation, comments not cut off. */
-  readonly text: string;
-  readonly indent: number;
-  readonly start: number;
-  readonly number: number;
+/** What the next node is to the collection that is open: a key of a block map, or anything else. */
+const isKey = 1;
+const isValue = 2;
+const isOther = 0;
+
+/** Whether both parsers read it alike: no anchor, tag, alias, directive or second document, nor a pair that is a list's item. */
+function isPlain(events: readonly Event[], text: string): boolean {
+  const open: number[] = [];
+  for (const [index, event] of events.entries()) {
+    if (event.type === EVENT_ID.POP) {
+      open.pop();
+      continue;
+    }
+    if (event.type === EVENT_ID.DOCUMENT) {
+      if (index > 0 || event.directives.length > 0) return false;
+      open.push(isOther);
+      continue;
+    }
+    if (event.type === EVENT_ID.ALIAS || event.anchorStart !== -1 || event.tagStart !== -1) return false;
+    const place = open.at(-1) ?? isOther;
+    if (place === isKey && (event.type !== EVENT_ID.SCALAR || !isFirstOnLine(text, event.valueStart)))
+      return false;
+    if (place !== isOther) open[open.length - 1] = place === isKey ? isValue : isKey;
+    if (event.type === EVENT_ID.SCALAR) continue;
+    const isBlock = event.style === COLLECTION_STYLE.BLOCK;
+    const isMap = event.type === EVENT_ID.MAPPING;
+    if (isMap && !isBlock && text[event.start] !== '{') return false;
+    open.push(isMap && isBlock ? isKey : isOther);
+  }
+  return true;
 }
 
-class PlainReader {
-  readonly #depth: number;
-  readonly #lines: Line[];
-  #at = 0;
-
-  constructor(text: string, depth: number) {
-    this.#depth = depth;
-    this.#lines = linesOf(text);
-  }
-
-  read(): PlainDocument | undefined {
-    const [marker] = this.#lines;
-    if (marker?.indent === 0 && /^--- *$/.test(marker.text)) this.#at++;
-    const first = this.#lines[this.#at];
-    if (first?.indent !== 0 || isItem(first.text)) return undefined;
-    const value = this.#blockMap(0, 0);
-    if (this.#at < this.#lines.length) return undefined;
-    return { value, start: first.start, line: first.number };
-  }
-
-  /** The node of lines deeper than `parent`, or none. */
-  #nested(parent: number, depth: number): unknown {
-    const line = this.#lines[this.#at];
-    if (!line || line.indent <= parent) return null;
-    return isItem(line.text) ? this.#list(line.indent, depth) : this.#blockMap(line.indent, depth);
-  }
-
-  #blockMap(indent: number, depth: number): Record<string, unknown> {
-    this.#checkDepth(depth);
-    const map: Record<string, unknown> = {};
-    this.#entries(map, indent, depth);
-    return map;
-  }
-
-  #entries(map: Record<string, unknown>, indent: number, depth: number): void {
-    for (let line = this.#lines[this.#at]; line?.indent === indent; line = this.#lines[this.#at]) {
-      if (isItem(line.text)) break;
-      this.#at++;
-      this.#entry(map, line.text, indent, depth);
-    }
-    this.#checkEnd(indent);
-  }
-
-  /** `text` begins with the key. */
-  #entry(map: Record<string, unknown>, text: string, indent: number, depth: number): void {
-    const { key, end } = keyAt(text);
-    if (Object.hasOwn(map, key)) throw beyond;
-    const rest = valueText(text, end);
-    if (rest !== '') {
-      map[key] = lineValue(rest, depth + 1, this.#depth);
-      this.#checkEnd(indent);
-      return;
-    }
-    const next = this.#lines[this.#at];
-    // A list may stand as far left as the key that it belongs to.
-    const isBeside = next?.indent === indent && isItem(next.text);
-    map[key] = isBeside ? this.#list(indent, depth + 1) : this.#nested(indent, depth + 1);
-  }
-
-  #list(indent: number, depth: number): unknown[] {
-    this.#checkDepth(depth);
-    const list: unknown[] = [];
-    for (let line = this.#lines[this.#at]; line?.indent === indent; line = this.#lines[this.#at]) {
-      if (!isItem(line.text)) break;
-      this.#at++;
-      list.push(this.#item(line.text, indent, depth + 1));
-    }
-    this.#checkEnd(indent);
-    return list;
-  }
-
-  #item(text: string, indent: number, depth: number): unknown {
-    const rest = valueText(text, 1);
-    if (rest === '') return this.#nested(indent, depth);
-    if (isItem(rest)) throw beyond;
-    if (!beginsWithKey(rest)) {
-      const value = lineValue(rest, depth, this.#depth);
-      this.#checkEnd(indent);
-      return value;
-    }
-    // A map whose first key stands behind the dash: the others stand below that key.
-    const inner = indent + text.length - rest.length;
-    this.#checkDepth(depth);
-    const map: Record<string, unknown> = {};
-    this.#entry(map, rest, inner, depth);
-    this.#entries(map, inner, depth);
-    return map;
-  }
-
-  /** What goes on deeper than the node that ended belongs to a scalar of several lines, or is a mistake. */
-  #checkEnd(indent: number): void {
-    const next = this.#lines[this.#at];
-    if (next && next.indent > indent) throw beyond;
-  }
-
-  #checkDepth(depth: number): void {
-    if (depth >= this.#depth) throw beyond;
-  }
-}
-
-/** Lines that say something. */
-function linesOf(text: string): Line[] {
-  const lines: Line[] = [];
-  let number = 0;
-  for (let start = 0; start < text.length; number++) {
-    const newline = text.indexOf('\n', start);
-    const end = newline === -1 ? text.length : newline;
-    let first = start;
-    while (first < end && text.charCodeAt(first) === 0x20) first++;
-    if (first < end && text.charCodeAt(first) !== 0x23)
-      lines.push({ text: text.slice(first, end), indent: first - start, start: first, number });
-    start = end + 1;
-  }
-  return lines;
-}
-
-function isItem(text: string): boolean {
-  return text === '-' || text.startsWith('- ');
+/**
+ * Whether nothing but its quote, spaces and dashes stand before it. js-yaml 5.5 takes what follows a list's item on the item's line, as in
+ * `- {a: b} c: d`, for a key of the map around the list.
+ */
+function isFirstOnLine(text: string, offset: number): boolean {
+  let at = offset - 1;
+  if (text[at] === '"' || text[at] === "'") at--;
+  while (text[at] === ' ' || text[at] === '-') at--;
+  return at < 0 || text[at] === '\n';
 }

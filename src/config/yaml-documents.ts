@@ -179,7 +179,7 @@ function parseChunk(base: TextChunk, limits: YamlLimits): ParsedChunk {
   const chunk: ParsedChunk = { ...base, objects: [], problems: [] };
   const plain = plainObject(base.text, limits);
   if (plain) {
-    const slice = { start: plain.start, end: base.text.length, line: plain.line, column: 0 };
+    const slice = { start: plain.start, end: base.text.length, line: plain.line, column: plain.column };
     chunk.objects.push({ object: plain.value as ConfigObject, positions: new YamlPositions(chunk, slice) });
     return chunk;
   }

@@ -40,6 +40,15 @@ const written: readonly [string, string][] = [
   ],
   ['words of YAML 1.1', 'on: yes\n1: ~\nn: null\nx: 0x10\nt: 2026-01-01\n'],
   ['comments and blank lines', '# first\n\n---\n# more\na: # nothing\n  # deep\n  b: 1\n'],
+  [
+    'block scalars',
+    'a: |\n  one\n   two # no comment\n\n  three\nb: >-\n  folded\n  text\n\n  more\nc:\n- |+\n  kept\n\n- >-\n\n  x\n\n   deeper\n\n  y\n\n\n',
+  ],
+  [
+    'texts of several lines',
+    'a: one\n  two\n\n  three\nb: "x\n  y\n\n  z"\nc: \'it\n  goes\'\nd: [a b,\n  c]\n',
+  ],
+  ['JSON', '{"apiVersion": "v1", "data": {"a": [1, true, null, "\\u00e9\\n"]},\n "b": -1.5e3}\n'],
   ['signs in texts', 'a: --flag=1\nb: -5\nc: [-5, -x, a:b, /p/*]\n'],
 ];
 
