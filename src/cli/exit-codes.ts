@@ -38,7 +38,7 @@ export const exitCodesHelp = `Exit codes of ostria
   10   rolled back: what was applied was rejected or failed its conditions, and what was there before is back
   11   no: the answer to what was asked is a negative one (explain: the request is refused or fails; prove: it is not so)
   12   changes: requests would come out differently (plan)
-  13   unknown: the search was cut before everything was looked at (plan, prove)
+  13   unknown: the search was cut before everything was looked at (plan, prove), or nothing declares the host that is called (explain)
   130  interrupted with Ctrl-C
 
 ostria diff ends with 1 where something differs, and with 14 where it failed for a reason that has no code of its own.
@@ -65,6 +65,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ServiceUnknown: 4,
   UrlInvalid: 2,
   IdentityInvalid: 2,
+  LiveUnavailable: 2,
   ObjectInvalid: 3,
   NothingObserved: 4,
   PortInUse: 5,

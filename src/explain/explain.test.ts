@@ -424,12 +424,55 @@ spec:
   expect(verdict.summary).toContain('a is no path, as it does not begin with /');
 });
 
-test('a host or port that nobody declares is doubted, since mostly it is a slip of the pen', () => {
-  expect(ask({ url: 'http://order/' }, shop).assumptions[0]).toContain(
-    'no service of the mesh is called order (did you mean orders?)',
-  );
-  expect(ask({ url: 'http://orders:81/' }, shop).assumptions[0]).toBe(
-    'orders.default.svc.cluster.local declares port 80, not 81: something is taken to answer there',
-  );
+test('whether a host or port that nobody declares answers is not known: mostly it is a slip of the pen', () => {
+  const host = ask({ url: 'http://order/' }, shop);
+  expect(host.verdict.outcome).toBe('unknown');
+  expect(host.verdict.summary).toContain('no service of the mesh is called order (did you mean orders?)');
+  expect(ask({ url: 'http://orders:81/' }, shop).verdict).toMatchObject({
+    outcome: 'unknown',
+    summary: expect.stringContaining('orders.default.svc.cluster.local declares port 80, not 81'),
+  });
+  expect(ask({ url: 'tcp://10.1.2.3:99' }, shop).verdict).toMatchObject({
+    outcome: 'unknown',
+    summary: expect.stringContaining('no service of the mesh has the address 10.1.2.3'),
+  });
   expect(ask({}, shop).assumptions.join()).not.toContain('taken to');
+});
+
+test('what is declared, or blocked, or led into the mesh is known', () => {
+  const declared = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api}
+spec: {hosts: ['*.example.com'], ports: [{number: 443, name: tls, protocol: TLS}], resolution: NONE}
+`;
+  expect(ask({ url: 'tls://api.example.com:443' }, shop, declared).verdict.outcome).toBe('delivered');
+  const led = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: old-name}
+spec: {hosts: [old.example], http: [{route: [{destination: {host: orders}}]}]}
+`;
+  const inside = ask({ url: 'http://old.example/' }, shop, led);
+  expect(inside.verdict.outcome).toBe('delivered');
+  expect(inside.assumptions.join()).toContain('DNS is taken to know it');
+  const blocking = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default}
+spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}
+`;
+  expect(ask({ url: 'http://order/' }, shop, blocking).verdict.outcome).toBe('fails');
+});
+
+test('bytes to a port that takes HTTP fail, and say what would mend it', () => {
+  const outside = { from: 'ingress', url: 'tcp://shop.example:80' };
+  const { verdict } = ask(
+    outside,
+    shop,
+    secureGateway('SIMPLE')
+      .replace('443', '80')
+      .replace(/protocol: HTTPS(.*), tls.*}}]}/, 'protocol: HTTP$1}]}'),
+  );
+  expect(verdict).toMatchObject({ outcome: 'fails', status: 400, flags: [{ code: 'DPE' }] });
 });

@@ -7,7 +7,7 @@ import { type Following, follow } from './follow.ts';
 import { lazyDecision } from './lazy-decision.ts';
 import type { Question } from './question.ts';
 import { parseTarget, type TargetUrl } from './target.ts';
-import { targetDoubts } from './target-doubts.ts';
+import { targetDoubt, unsettled } from './target-doubt.ts';
 import type { Unanswerable } from './unanswerable.ts';
 import { verdictOf } from './verdict.ts';
 import { withoutProxy } from './without-proxy.ts';
@@ -28,6 +28,10 @@ export function explain(model: Model, question: Question, options: SimulationOpt
   const decisions: Decision[] = [startDecision(model, caller, url, start), ...(lazy ? [lazy] : [])];
   const following: Following = { model, options, identity, decisions, assumed: new Set() };
   const leaves = start.hop ? follow(following, start.hop, 0, true) : withoutProxy(following, start, url.port);
+  const doubt = targetDoubt(model, caller, url, start.target);
+  const ends = doubt === undefined ? leaves : unsettled(leaves, doubt);
+  // Who blocks the host, or routes it into the mesh, leaves no question; that the name resolves stays to be told.
+  const isAssumed = doubt !== undefined && ends.every(({ end }) => end.outcome !== 'unknown');
   const method = url.scheme === 'http' || url.scheme === 'https' ? (question.method ?? 'GET') : undefined;
   const host = start.target.service?.hostname;
   const who = caller.outside ? `a client outside (by ${nameOf(caller.at)})` : nameOf(caller.at);
@@ -41,12 +45,8 @@ export function explain(model: Model, question: Question, options: SimulationOpt
         ...(host ? { host } : {}),
       },
       decisions,
-      verdict: verdictOf(model, leaves, who, `${method ? `${method} ` : ''}${question.url}`),
-      assumptions: [
-        ...targetDoubts(model, caller, url, start.target),
-        ...model.assumptions,
-        ...following.assumed,
-      ],
+      verdict: verdictOf(model, ends, who, `${method ? `${method} ` : ''}${question.url}`),
+      assumptions: [...(isAssumed ? [doubt.assumption] : []), ...model.assumptions, ...following.assumed],
     },
   };
 }

@@ -91,7 +91,9 @@ export type Outcome =
   /** A policy refuses it. */
   | 'denied'
   /** It gets nowhere. */
-  | 'fails';
+  | 'fails'
+  /** It leaves the mesh for a host or port that nothing in the mesh declares: whether anything answers there is not known. */
+  | 'unknown';
 
 export interface Verdict {
   readonly outcome: Outcome;

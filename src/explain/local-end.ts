@@ -164,10 +164,27 @@ function mistake({ call }: Hop, resources: DecodedResources, result: SimulationR
         reason: `${clusterWords(result.cluster ?? '')} does not exist`,
         flags: [flag('NC')],
       };
+    case 'protocol error':
+      if ((call.path ?? '/').startsWith('/')) return otherProtocol(call);
+      return noPath({ call }, 'UC');
     default:
       if (!(call.path ?? '/').startsWith('/')) return noPath({ call }, 'UC');
       return { outcome: 'fails', ...status, reason: result.error ?? 'it fails', flags: [] };
   }
+}
+
+/** A chain that speaks HTTP gets what is none, and says so in HTTP. */
+function otherProtocol({ tls, port }: Hop['call']): End {
+  const isTls = tls !== 'plaintext';
+  return {
+    outcome: 'fails',
+    // In a TLS client's ears no answer.
+    ...(isTls ? {} : { status: 400 }),
+    reason: `port ${port} of the proxy takes HTTP, and this is ${isTls ? 'TLS, which it does not end' : 'another protocol'}`,
+    flags: [
+      flag('DPE', 'let the name of the service’s port (or its appProtocol) say which protocol it carries'),
+    ],
+  };
 }
 
 /** What a rewrite made of a path need not be one. */

@@ -4,7 +4,7 @@ import { type End, type Leaf, sameEnd } from './leaf.ts';
 import { round } from './words.ts';
 
 /** The worst first: what some requests suffer is told before what others enjoy. */
-const severity: readonly Outcome[] = ['fails', 'denied', 'answered', 'delivered'];
+const severity: readonly Outcome[] = ['fails', 'denied', 'unknown', 'answered', 'delivered'];
 
 /** What comes of all the ways that a request can take. */
 export function verdictOf(model: Model, leaves: readonly Leaf[], who: string, what: string): Verdict {
@@ -42,6 +42,8 @@ function sentence(
   switch (end.outcome) {
     case 'delivered':
       return `${share}${deliveredTo(model, leaves)}`;
+    case 'unknown':
+      return `${share}${deliveredTo(model, leaves)}, and nothing here says whether that answers: ${end.reason}`;
     case 'answered':
       return `${share}is answered by a proxy${status}: ${end.reason}`;
     case 'denied':

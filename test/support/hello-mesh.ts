@@ -33,7 +33,7 @@ export interface HelloMesh {
   close(): Promise<void>;
 }
 
-const meshFile = (replicas: number, more: string): string => `name: hello
+const meshFile = (replicas: number, more: string, services: string): string => `name: hello
 ${more}gateways:
   istio-ingressgateway:
     labels: { istio: ingressgateway }
@@ -60,10 +60,14 @@ services:
     command: node ${join(root, 'samples', 'sleep', 'sleep.ts')}
     ports: [80]
     healthcheck: { test: [HTTP, /health] }
-`;
+${services}`;
 
-/** `flags`: further ones of `ostria up`. `more`: further lines at the top of its mesh file. */
-export async function openHelloMesh(flags: readonly string[] = [], more = ''): Promise<HelloMesh> {
+/** `flags`: further ones of `ostria up`. `more`: further lines at the top of its mesh file; `services`: of its services, at the end. */
+export async function openHelloMesh(
+  flags: readonly string[] = [],
+  more = '',
+  services = '',
+): Promise<HelloMesh> {
   const ostria = await openOstria();
   const { base, release } = await takePortBase();
   const file = join(ostria.home, 'mesh.yaml');
@@ -75,7 +79,7 @@ export async function openHelloMesh(flags: readonly string[] = [], more = ''): P
   };
   let client: ApiClient | undefined;
   try {
-    writeFileSync(file, meshFile(1, more));
+    writeFileSync(file, meshFile(1, more, services));
     await up();
     const api = new ApiClient(readKubeconfig(state('kubeconfig')));
     client = api;
@@ -115,7 +119,7 @@ export async function openHelloMesh(flags: readonly string[] = [], more = ''): P
       },
       read: async (object) => (await api.request({ path: pathOf(object) })).json as ConfigObject,
       scale: async (replicas) => {
-        writeFileSync(file, meshFile(replicas, more));
+        writeFileSync(file, meshFile(replicas, more, services));
         await up();
       },
       close: async () => {

@@ -4,8 +4,9 @@ import type { Question } from '../../explain/question.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { parseIp } from '../../kit/ip.ts';
 import type { Model } from '../../model/model.ts';
+import type { SimulationOptions } from '../../simulate/call.ts';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
-import { exitCodes } from '../exit-codes.ts';
+import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import type { LiveCheck } from '../explain/live.ts';
 import type { ModelSource } from '../explain/model-source.ts';
 import { requireRunning } from '../meshes.ts';
@@ -76,8 +77,9 @@ Examples:
   ostria explain --from web http://orders/7 --live
 
 Ends with 0 if the request reaches its destination or is answered as configured, with 11 if some or all
-such requests are refused or fail, with 3 if the files do not pass their checks, and with 1 if --live finds
-that prediction and reality differ. --live makes a real call: what it does to the application is done.`,
+such requests are refused or fail, with 13 if they leave the mesh for a host or port that nothing in it declares
+(whether anything answers there is not known: --live finds out), with 3 if the files do not pass their checks, and
+with 1 if --live finds that prediction and reality differ. --live makes a real call: what it does to the application is done.`,
     )
     .action(runExplain);
 }
@@ -93,24 +95,26 @@ async function runExplain(request: string[], flags: ExplainFlags): Promise<void>
   const source = await sourceFor(sources, flags);
   for (const note of source.notes) process.stderr.write(`${note}\n`);
   const model = sources.modelOf(source, { onDemand: true });
-  const answer = explain(model, question, { now: Date.now(), verify: verifySignature });
+  const options = { now: Date.now(), verify: verifySignature };
+  const answer = explain(model, question, options);
   if (!answer.ok) throw new CodedError(answer.error.code, answer.error.message);
   const { explanation: found } = answer;
   const explanation = { ...found, assumptions: [...found.assumptions, ...source.assumptions] };
-  const live = flags.live ? await sendLive(model, question, explanation, flags) : undefined;
+  const live = flags.live ? await sendLive(model, question, explanation, options, flags) : undefined;
   await print(explanation, live, output);
   if (live && !live.agrees) process.exitCode = exitCodes.failure;
-  else if (!succeeds(explanation)) process.exitCode = exitCodes.negative;
+  else process.exitCode = exitCodeFor(explanation, live);
 }
 
 async function sendLive(
   model: Model,
   question: Question,
   explanation: Explanation,
+  options: SimulationOptions,
   { mesh }: ExplainFlags,
 ): Promise<LiveCheck> {
   const { checkLive } = await import('../explain/live.ts');
-  return checkLive(requireRunning(mesh).paths, model, question, explanation);
+  return checkLive(requireRunning(mesh).paths, model, question, explanation, options);
 }
 
 function checkFlags({ at, filename, live, address }: ExplainFlags): void {
@@ -185,6 +189,12 @@ async function print(
   if (live) process.stdout.write(formatLive(live, out));
 }
 
-function succeeds({ verdict }: Explanation): boolean {
-  return verdict.outcome === 'delivered' || verdict.outcome === 'answered';
+function exitCodeFor({ verdict }: Explanation, live: LiveCheck | undefined): ExitCode {
+  if (verdict.outcome === 'unknown') {
+    if (!live) return exitCodes.unknown;
+    return live.answered ? exitCodes.ok : exitCodes.negative;
+  }
+  return verdict.outcome === 'delivered' || verdict.outcome === 'answered'
+    ? exitCodes.ok
+    : exitCodes.negative;
 }

@@ -15,6 +15,7 @@ interface HistoryFlags extends ConnectionFlags {
   readonly since?: string;
   readonly until?: string;
   readonly limit: string;
+  readonly all?: boolean;
   readonly output?: string;
 }
 
@@ -29,6 +30,10 @@ export function registerHistory(program: Command): void {
     .option('--since <time>', 'no older ones: 14:00, 2026-11-27T14:00, 10m (ago)')
     .option('--until <time>', 'no newer ones')
     .option('--limit <number>', 'how many at most', '30')
+    .option(
+      '--all',
+      'changes of a status alone too: workloads that become ready, addresses that are assigned',
+    )
     .option('-o, --output <format>', 'json or yaml');
   addConnectionFlags(command)
     .addHelpText(
@@ -38,6 +43,7 @@ Examples:
   ostria history
   ostria history virtualservice/reviews
   ostria history --since 14:00 --until 14:05
+  ostria history pods --all
   ostria history vs -o json`,
     )
     .action(runHistory);
@@ -52,6 +58,7 @@ async function runHistory(object: string | undefined, flags: HistoryFlags): Prom
   try {
     const query = {
       limit: String(limit),
+      ...(flags.all ? {} : { statuses: 'false' }),
       ...(flags.since === undefined ? {} : { since: timeOf('--since', flags.since) }),
       ...(flags.until === undefined ? {} : { until: timeOf('--until', flags.until) }),
       ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
@@ -81,7 +88,7 @@ async function objectQuery(
   return { kinds: `${group}/${kind}`, ...(name ? { name } : {}) };
 }
 
-function show({ changes, more, begins }: HistoryListing): void {
+function show({ changes, more, statusesLeftOut, begins }: HistoryListing): void {
   if (changes.length === 0) process.stdout.write('No change fits.\n');
   else
     process.stdout.write(
@@ -98,8 +105,11 @@ function show({ changes, more, begins }: HistoryListing): void {
       ),
     );
   const rest = more ? 'There are more: --limit, --since. ' : '';
+  const statuses = statusesLeftOut ? 'Changes of a status alone are left out: --all. ' : '';
   process.stderr.write(
-    out.dim(`${rest}The history begins at ${formatTime(begins.at)} (revision ${begins.revision}).\n`),
+    out.dim(
+      `${rest}${statuses}The history begins at ${formatTime(begins.at)} (revision ${begins.revision}).\n`,
+    ),
   );
 }
 

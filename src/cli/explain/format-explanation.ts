@@ -59,18 +59,29 @@ export function sourceWords({ kind, namespace, name, path, position }: DecidedBy
   return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}${path === '' ? '' : ` ${path}`}`;
 }
 
-const signs: Readonly<Record<Outcome, string>> = { delivered: '✔', answered: '✔', denied: '✘', fails: '✘' };
+const signs: Readonly<Record<Outcome, string>> = {
+  delivered: '✔',
+  answered: '✔',
+  unknown: '?',
+  denied: '✘',
+  fails: '✘',
+};
 
 function verdictLines({ verdict }: Explanation, colors: Colors): string[] {
-  const { bold, green, red, dim } = colors;
+  const { bold, green, red, yellow, dim } = colors;
   const good = verdict.outcome === 'delivered' || verdict.outcome === 'answered';
-  const paint = good ? green : red;
+  const isUnknown = verdict.outcome === 'unknown';
+  const paint = good ? green : isUnknown ? yellow : red;
   const indent = '  ';
   const lines = [paint(bold(`${signs[verdict.outcome]} ${verdict.summary}`))];
   if (verdict.by && !good) {
     const { words } = verdict.by;
     lines.push(`${indent}Decided by ${objectWords(verdict.by)}${words ? `: ${words}` : ''}`);
   }
+  if (isUnknown)
+    lines.push(
+      `${indent}${dim('To know:')} declare the host and port (a Service, or a ServiceEntry), or send the request through a running mesh with --live`,
+    );
   for (const { code, meaning, mend } of verdict.flags) {
     lines.push(`${indent}${bold(code)}  ${meaning}`);
     if (mend) lines.push(`${indent}${dim('Mend:')} ${mend}`);
@@ -97,20 +108,26 @@ function destinationLines({ verdict }: Explanation, { dim }: Colors): string[] {
 }
 
 /** What came of sending the request, beside what was predicted. */
-export function formatLive({ sentTo, reply, comparisons, agrees }: LiveCheck, colors: Colors): string {
+export function formatLive(live: LiveCheck, colors: Colors): string {
+  const { sentTo, through, reply, comparisons } = live;
   const { bold, dim, green, red } = colors;
   const answer =
     reply.status === undefined ? (reply.error ?? 'the connection stays') : `answered ${reply.status}`;
-  const lines = ['', `${bold('Sent')}  ${dim(`to ${sentTo}:`)} ${answer}`];
+  const way = through === undefined ? '' : `by ${through}, `;
+  const lines = ['', `${bold('Sent')}  ${dim(`${way}to ${sentTo}:`)} ${answer}`];
   for (const { what, predicted, real, agrees: same } of comparisons) {
     const both =
       same && predicted === real ? real : `${dim('predicted')} ${predicted}${dim(', was')} ${real}`;
     lines.push(`  ${same ? green('✔') : red('✘')} ${what.padEnd(labelWidth - 4)}  ${both}`);
   }
-  lines.push(
-    agrees
-      ? green('Prediction and reality agree.')
-      : red('Prediction and reality differ: one of the two is wrong, please report it.'),
-  );
+  lines.push(liveEnd(live, colors));
   return `${lines.join('\n')}\n`;
+}
+
+function liveEnd({ agrees, answered, settles }: LiveCheck, { green, red }: Colors): string {
+  if (!agrees) return red('Prediction and reality differ: one of the two is wrong, please report it.');
+  if (!settles) return green('Prediction and reality agree.');
+  return answered
+    ? green('Now it is known: it is answered.')
+    : red('Now it is known: nothing answers there.');
 }

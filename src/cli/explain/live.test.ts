@@ -4,7 +4,7 @@ import { explain } from '../../explain/explain.ts';
 import { createModel } from '../../model/model.ts';
 import type { CallRecord } from '../../observe/call-record.ts';
 import { roots } from '../../pipeline/roots.ts';
-import { compare } from './live.ts';
+import { compare } from './live-compare.ts';
 
 const mesh = (rules: string, action: string) => `
 apiVersion: v1

@@ -1,154 +1,155 @@
 import { randomUUID } from 'node:crypto';
-import { originId, parseOriginId } from '../../config/origin.ts';
-import { entryOf } from '../../explain/explain.ts';
-import type { DecidedBy, Explanation } from '../../explain/explanation.ts';
+import { entryOf, explain } from '../../explain/explain.ts';
+import type { Explanation } from '../../explain/explanation.ts';
+import { identityFor } from '../../explain/first-hop.ts';
+import { identityOf } from '../../explain/hop.ts';
 import type { Question } from '../../explain/question.ts';
 import { CodedError } from '../../kit/coded-error.ts';
-import type { Model } from '../../model/model.ts';
+import type { Model, ModelWorkload } from '../../model/model.ts';
 import type { CallRecord } from '../../observe/call-record.ts';
-import { answeredByApplication, joinCalls } from '../../observe/join-calls.ts';
-import { policyOrigin } from '../../simulate/policy-names.ts';
+import { joinCalls } from '../../observe/join-calls.ts';
+import type { Call, SimulationOptions } from '../../simulate/call.ts';
 import { whileObserving } from '../calls/observe-proxies.ts';
 import { localProxies } from '../proxy/mesh-proxies.ts';
 import type { StatePaths } from '../state/state-directory.ts';
+import { type Comparison, compare, isAnswered } from './live-compare.ts';
 import { type Reply, sendCall } from './send-call.ts';
-
-/** One thing that was predicted, and what it was in earnest. */
-export interface Comparison {
-  readonly what: 'answer' | 'status' | 'route' | 'destination' | 'policy';
-  readonly predicted: string;
-  readonly real: string;
-  readonly agrees: boolean;
-}
 
 /** What came of the request when it was sent. */
 export interface LiveCheck {
   /** `address:port` of the listener that it was sent to. */
   readonly sentTo: string;
+  /** `namespace/name` of the workload through whose sidecar it went for the identity that was asked about. */
+  readonly through?: string;
   readonly requestId: string;
   readonly reply: Reply;
   readonly comparisons: readonly Comparison[];
   readonly agrees: boolean;
+  /** Whether somebody behind the proxies got it. */
+  readonly answered: boolean;
+  /** Nobody knew before whether it would be. */
+  readonly settles: boolean;
 }
 
 /**
  * Sends the request through the real proxies of a mesh of this machine and compares what they recorded with what was predicted. Throws
- * `LiveUnavailable` where the caller has no listener on this machine.
+ * `LiveUnavailable` where the caller has no listener on this machine, or proves what cannot be proved here.
  */
 export async function checkLive(
   paths: StatePaths,
   model: Model,
   question: Question,
   explanation: Explanation,
+  options: SimulationOptions = {},
 ): Promise<LiveCheck> {
-  const entry = entryOf(model, question);
-  const call = entry.ok ? entry.call : undefined;
-  if (call?.mode !== 'direct')
-    throw new CodedError(
-      'LiveUnavailable',
-      `--live sends through listeners on this machine, and ${explanation.question.from} has none for it`,
-    );
-  if (question.as !== undefined || question.claims !== undefined || question.address !== undefined)
-    throw new CodedError(
-      'LiveUnavailable',
-      '--live sends as the workload itself: --as, --address and claims without a token cannot be sent',
+  const { sent, through } = senderOf(model, question, explanation, options);
+  const call = callOf(model, sent);
+  if (!call)
+    throw unavailable(
+      `it sends through listeners on this machine, and ${through ?? explanation.question.from} has none for ${question.url}`,
     );
   const requestId = randomUUID();
+  // Connections have no method.
+  const isBytes = explanation.question.method === undefined;
   const proxies = localProxies(paths);
   await proxies.newCalls();
   let reply: Reply = {};
   await whileObserving(proxies, 100, async () => {
-    reply = await sendCall(call, requestId);
+    reply = await sendCall(call, { id: requestId, isBytes, expected: explanation.verdict.status });
   });
-  const records = await proxies.newCalls();
-  const comparisons = compare(explanation, reply, chainOf(records, requestId));
+  const chain = chainOf(await proxies.newCalls(), requestId, reply.client);
+  const comparisons = compare(explanation, reply, chain);
   return {
     sentTo: `${call.address}:${call.port}`,
+    ...(through === undefined ? {} : { through }),
     requestId,
     reply,
     comparisons,
     agrees: comparisons.every(({ agrees }) => agrees),
+    answered: isAnswered(reply, chain),
+    settles: explanation.verdict.outcome === 'unknown',
   };
 }
 
-/** What the proxies on the way recorded of the call, the caller's first. Bytes have no id: then the last call of all is meant. */
-function chainOf(records: readonly CallRecord[], requestId: string): readonly CallRecord[] {
-  const calls = joinCalls(records);
-  const own =
-    calls.find(({ records: [first] }) => first?.requestId === requestId) ??
-    calls.find(({ records: all }) => all.some((record) => record.requestId === requestId));
-  return own?.records ?? [];
+function unavailable(message: string): CodedError {
+  return new CodedError('LiveUnavailable', `--live cannot ask this: ${message}`);
 }
 
-/** What was predicted beside what came back and what the proxies recorded, the caller's first. */
-export function compare(
-  { verdict, decisions }: Explanation,
-  reply: Reply,
+/** The call as the first proxy gets it from a socket of this machine. */
+function callOf(model: Model, question: Question): Call | undefined {
+  const entry = entryOf(model, question);
+  return entry.ok && entry.call?.mode === 'direct' ? entry.call : undefined;
+}
+
+interface Sender {
+  readonly sent: Question;
+  readonly through?: string;
+}
+
+/** Who can send it: the caller itself, or for another identity a workload of this machine that has it. */
+function senderOf(
+  model: Model,
+  question: Question,
+  explanation: Explanation,
+  options: SimulationOptions,
+): Sender {
+  if (question.claims !== undefined)
+    throw unavailable('claims make no token; give --jwt a file that holds one, signed by its issuer');
+  if (question.address !== undefined)
+    throw unavailable('every connection comes from an address of this machine; leave out --address');
+  const caller = model.workloads.get(explanation.question.from);
+  const identity = caller && identityFor(model, caller, question.as);
+  if (!caller || question.as === undefined || identity === identityOf(model.mesh.trustDomain, caller)) {
+    const { as: _, ...own } = question;
+    return { sent: own };
+  }
+  if (caller.proxy?.type === 'router')
+    throw unavailable(
+      'a client outside proves itself by a certificate that its gateway trusts, which is not here',
+    );
+  const all = [...model.workloads.values()].filter(
+    (one) => one.proxy?.explicit && one.proxy.type !== 'router',
+  );
+  const able = all.filter((one) => identityOf(model.mesh.trustDomain, one) === identity);
+  if (able.length === 0)
+    throw unavailable(
+      `no workload of this machine is ${identity}, and nobody else can prove to be; ostria run --service-account starts one`,
+    );
+  for (const one of able) {
+    const sent = asFrom(question, one);
+    const answer = explain(model, sent, options);
+    if (callOf(model, sent) && answer.ok && isSame(answer.explanation, explanation))
+      return { sent, through: one.key };
+  }
+  throw unavailable(
+    `${able.map(({ key }) => key).join(', ')} can prove to be ${identity}, and its sidecar sends such requests elsewhere than that of ${caller.key}; ask --from ${able[0]?.workload.name}`,
+  );
+}
+
+function asFrom({ as: _, ...question }: Question, { workload }: ModelWorkload): Question {
+  return { ...question, from: `${workload.name}.${workload.namespace}` };
+}
+
+/** Whether two callers get the same. */
+function isSame({ verdict: one }: Explanation, { verdict: other }: Explanation): boolean {
+  const key = ({ outcome, status, destinations }: Explanation['verdict']) =>
+    JSON.stringify([outcome, status, destinations]);
+  return key(one) === key(other);
+}
+
+/** What the proxies on the way recorded of the call, the caller's first. Bytes have no id: their connection tells. */
+function chainOf(
   records: readonly CallRecord[],
-): Comparison[] {
-  const found: Comparison[] = [];
-  const add = (what: Comparison['what'], predicted: string, real: string, agrees: boolean): void => {
-    found.push({ what, predicted, real, agrees });
-  };
-  const status = reply.status === undefined ? (reply.error ?? 'none') : String(reply.status);
-  const possible = statusesOf(verdict);
-  if (verdict.outcome === 'delivered') {
-    const own = records.some(answeredByApplication) || records.length === 0;
-    add(
-      'answer',
-      'by the application',
-      `${status}${own ? ', by the application' : ', by a proxy'}`,
-      own && reply.error === undefined,
-    );
-  } else
-    add(
-      'status',
-      possible.join(' or ') || 'none',
-      status,
-      possible.includes(status) || possible.length === 0,
-    );
-  const [first] = records;
-  const routes = decisions.filter(({ stage, by }) => stage === 'route' && by).flatMap(({ by }) => by ?? []);
-  if (first?.route !== undefined && routes[0])
-    add('route', originWords(routes[0]), originText(first.route), originId(routes[0]) === first.route);
-  const reached = first?.upstreamHost;
-  const addresses = verdict.destinations.flatMap(({ address }) => address ?? []);
-  if (reached !== undefined && addresses.length > 0)
-    add('destination', addresses.join(' or '), reached, addresses.includes(reached));
-  const policy = refusingPolicy(records);
-  if (policy !== undefined) {
-    const predicted = predictedPolicy(verdict);
-    add('policy', originText(predicted), originText(policy), predicted === policy);
-  }
-  return found;
-}
-
-function statusesOf(verdict: Explanation['verdict']): string[] {
-  const all = verdict.destinations.flatMap(({ status }) => status ?? []);
-  return [...new Set([...(verdict.status === undefined ? [] : [verdict.status]), ...all])].map(String);
-}
-
-/** The rule that refused the call, as an origin's id; `none`: no rule allowed it. */
-function refusingPolicy(records: readonly CallRecord[]): string | undefined {
-  for (const { details = '' } of records) {
-    const name = /rbac_access_denied_matched_policy\[(.*)\]$/.exec(details)?.[1];
-    if (name === undefined) continue;
-    const origin = policyOrigin(name);
-    return origin ? originId(origin) : 'none';
-  }
-  return undefined;
-}
-
-/** As `refusingPolicy`: the whole of a policy decides where none of its rules allows. */
-function predictedPolicy({ by }: Explanation['verdict']): string {
-  return by === undefined || (by.kind === 'AuthorizationPolicy' && by.path === '') ? 'none' : originId(by);
-}
-
-function originWords({ kind, namespace, name, path }: DecidedBy): string {
-  return `${kind} ${namespace}/${name}${path === '' ? '' : ` ${path}`}`;
-}
-
-function originText(id: string): string {
-  const origin = parseOriginId(id);
-  return origin ? originWords(origin) : 'no rule allows it';
+  requestId: string,
+  client: string | undefined,
+): readonly CallRecord[] {
+  const calls = joinCalls(records);
+  const isOwn = (record: CallRecord | undefined): boolean =>
+    record?.requestId === requestId ||
+    (client !== undefined &&
+      record?.requestId === undefined &&
+      (record?.client === client || record?.peer === client));
+  const own =
+    calls.find(({ records: [first] }) => isOwn(first)) ?? calls.find(({ records: all }) => all.some(isOwn));
+  return own?.records ?? [];
 }

@@ -54,6 +54,8 @@ export interface HistoryListing {
   readonly changes: readonly ListedChange[];
   /** There are older ones that fit the question. */
   readonly more: boolean;
+  /** Changes of a status alone were among them, and were not wanted. */
+  readonly statusesLeftOut: boolean;
   /** Where the history begins and ends. */
   readonly begins: { readonly revision: number; readonly at: number };
   readonly newest: { readonly revision: number; readonly at: number };

@@ -18,7 +18,7 @@ type Handler = (query: URLSearchParams) => Promise<unknown>;
  */
 export function historyPaths(history: Past): Readonly<Record<string, Handler>> {
   return {
-    /** `?kinds=group/Kind,…&namespace=&name=&since=&until=&limit=`, newest first. */
+    /** `?kinds=group/Kind,…&namespace=&name=&since=&until=&limit=`, newest first; `&statuses=false`: without changes of a status alone. */
     '/debug/history': (query): Promise<HistoryListing> => history.list(listQuery(query)),
     /** `?from=&to=`: the objects that differ, before and after. */
     '/debug/history/diff': (query): Promise<HistoryDifference> => {
@@ -80,6 +80,7 @@ function listQuery(query: URLSearchParams): ListQuery {
   const limit = Math.min(mostListed, Math.max(1, Number(query.get('limit') ?? 100) || 100));
   return {
     limit,
+    statuses: query.get('statuses') !== 'false',
     ...(kinds === null ? {} : { kinds: new Set(kinds.split(',')) }),
     ...(namespace === null ? {} : { namespace }),
     ...(name === null ? {} : { name }),

@@ -206,6 +206,9 @@ test('statuses of ours, versions and events are no history; addresses of Pods ar
     ['default/p', 'created', []],
     ['default/a', 'created', []],
   ]);
+  const written = await history.list({ statuses: false });
+  expect(written.changes.map(({ action }) => action)).toEqual(['created', 'created']);
+  expect(written.statusesLeftOut).toBe(true);
 });
 
 test('goes on after a restart: what changed meanwhile is an entry of its own, a line that was cut is cut off', async () => {

@@ -327,9 +327,9 @@ export class History {
 
   list(query: ListQuery): Promise<HistoryListing> {
     return this.#ask(async (known) => {
-      const { changes, more } = await listChanges(this.#options.directory, known, query);
+      const listed = await listChanges(this.#options.directory, known, query);
       const begins = known.find(({ baseBytes }) => baseBytes > 0)?.begins ?? this.#newest;
-      return { changes, more, begins, newest: this.#newest };
+      return { ...listed, begins, newest: this.#newest };
     });
   }
 

@@ -158,6 +158,8 @@ export interface ListQuery {
   readonly until?: number;
   /** Default 100. */
   readonly limit?: number;
+  /** False: changes of a status alone are left out. Default true. */
+  readonly statuses?: boolean;
 }
 
 /** Paths that are named of one change. */
@@ -168,23 +170,28 @@ export async function listChanges(
   directory: string,
   segments: readonly Segment[],
   query: ListQuery,
-): Promise<{ changes: ListedChange[]; more: boolean }> {
+): Promise<{ changes: ListedChange[]; more: boolean; statusesLeftOut: boolean }> {
   const limit = query.limit ?? 100;
   const found: ListedChange[] = [];
+  let statusesLeftOut = false;
   const breather = new Breather(5);
   for (const segment of segments.toReversed()) {
     if (query.until !== undefined && segment.begins.at > query.until) continue;
     const here: ListedChange[] = [];
     for await (const entry of readEntries(directory, segment.number)) {
       if (fitsTime(entry, query))
-        for (const change of entry.changes) if (fits(change, query)) here.push(listed(entry, change));
+        for (const change of entry.changes) {
+          if (!fits(change, query)) continue;
+          if (query.statuses === false && isStatusOnly(change)) statusesLeftOut = true;
+          else here.push(listed(entry, change));
+        }
       if (breather.due()) await breather.breathe();
     }
     found.push(...here.reverse());
-    if (found.length > limit) return { changes: found.slice(0, limit), more: true };
+    if (found.length > limit) return { changes: found.slice(0, limit), more: true, statusesLeftOut };
     if (query.since !== undefined && segment.begins.at < query.since) break;
   }
-  return { changes: found, more: false };
+  return { changes: found, more: false, statusesLeftOut };
 }
 
 function fitsTime({ at }: HistoryEntry, { since, until }: ListQuery): boolean {
@@ -196,6 +203,11 @@ function fits({ kind, key }: HistoryChange, { kinds, namespace, name }: ListQuer
   const slash = key.indexOf('/');
   if (namespace !== undefined && key.slice(0, slash) !== namespace) return false;
   return name === undefined || key.slice(slash + 1) === name;
+}
+
+/** What a workload reports of itself: nobody wrote it. */
+function isStatusOnly({ delta }: HistoryChange): boolean {
+  return delta?.every(([path]) => path[0] === 'status') ?? false;
 }
 
 function listed({ revision, at, source }: HistoryEntry, change: HistoryChange): ListedChange {
