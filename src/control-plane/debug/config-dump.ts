@@ -14,11 +14,13 @@ import {
   RoutesConfigDumpSchema,
   ScopedRoutesConfigDumpSchema,
 } from '../../../gen/proto/envoy/admin/v3/config_dump_shared_pb.js';
+import { ClusterSchema } from '../../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import { VirtualHostSchema } from '../../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '../../../gen/proto/envoy/config/route/v3/route_pb.js';
 import { SecretSchema } from '../../../gen/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { envoyTypes } from '../../config/envoy-value/envoy-types.ts';
 import { type Resource, typeUrls } from '../../snapshot/resource.ts';
+import { addToCluster, addToRoute, ruleOf } from './istio-metadata.ts';
 
 /** One proxy's resources of a type: what the compile has for it at present. */
 export type ResourcesOf = (typeUrl: string) => ReadonlyMap<string, Resource>;
@@ -28,20 +30,25 @@ export interface DumpOptions {
   readonly endpoints?: boolean;
   /** The configuration's version. */
   readonly version: string;
+  /** With the objects behind clusters and routes in Istio's form too: for its tools, which compare it with what they are shown of Envoy. */
+  readonly istio?: boolean;
 }
 
 /**
  * What a proxy should hold, in the form of Envoy's own config dump: the sections in Envoy's order, private keys replaced. Virtual
  * hosts that travel one by one are put into their route configuration, as Envoy shows them.
  */
-export function configDump(resources: ResourcesOf, { endpoints = false, version }: DumpOptions): Any[] {
+export function configDump(
+  resources: ResourcesOf,
+  { endpoints = false, version, istio = false }: DumpOptions,
+): Any[] {
   const versionInfo = version;
   const all = (typeUrl: string): Any[] => [...resources(typeUrl).values()].map(asAny);
   return [
     anyPack(BootstrapConfigDumpSchema, create(BootstrapConfigDumpSchema)),
     pack(ClustersConfigDumpSchema, {
       versionInfo,
-      dynamicActiveClusters: all(typeUrls.cluster).map((cluster) => ({ versionInfo, cluster })),
+      dynamicActiveClusters: clusters(resources, istio).map((cluster) => ({ versionInfo, cluster })),
     }),
     ...(endpoints
       ? [
@@ -62,7 +69,7 @@ export function configDump(resources: ResourcesOf, { endpoints = false, version 
     }),
     anyPack(ScopedRoutesConfigDumpSchema, create(ScopedRoutesConfigDumpSchema)),
     pack(RoutesConfigDumpSchema, {
-      dynamicRouteConfigs: routeConfigurations(resources).map((routeConfig) => ({
+      dynamicRouteConfigs: routeConfigurations(resources, istio).map((routeConfig) => ({
         versionInfo,
         routeConfig,
       })),
@@ -108,15 +115,29 @@ export function dumpJson(configs: readonly Any[]): unknown {
   });
 }
 
-function routeConfigurations(resources: ResourcesOf): Any[] {
+function clusters(resources: ResourcesOf, istio: boolean): Any[] {
+  const all = [...resources(typeUrls.cluster).values()];
+  if (!istio) return all.map(asAny);
+  const rule = ruleOf(resources);
+  return all.map((resource) => {
+    const cluster = fromBinary(ClusterSchema, resource.bytes);
+    addToCluster(cluster.metadata?.filterMetadata, cluster.name, rule(cluster.name));
+    return { ...asAny(resource), value: toBinary(ClusterSchema, cluster) };
+  });
+}
+
+function routeConfigurations(resources: ResourcesOf, istio: boolean): Any[] {
   const virtualHosts = Map.groupBy(resources(typeUrls.virtualHost).values(), ({ name }) =>
     name.slice(0, name.lastIndexOf('/')),
   );
   return [...resources(typeUrls.route).values()].map((resource) => {
-    const own = virtualHosts.get(resource.name);
-    if (!own) return asAny(resource);
+    const own = virtualHosts.get(resource.name) ?? [];
+    if (own.length === 0 && !istio) return asAny(resource);
     const config = fromBinary(RouteConfigurationSchema, resource.bytes);
     config.virtualHosts.push(...own.map(({ bytes }) => fromBinary(VirtualHostSchema, bytes)));
+    if (istio)
+      for (const { routes } of config.virtualHosts)
+        for (const { metadata } of routes) addToRoute(metadata?.filterMetadata);
     return { ...asAny(resource), value: toBinary(RouteConfigurationSchema, config) };
   });
 }

@@ -12,6 +12,7 @@ import { ostriaVersion } from '../version.ts';
 import { createDebugPages, type DebugParts } from './create-pages.ts';
 import { createDebugHttp } from './debug-http.ts';
 import type { DebugPages } from './debug-page.ts';
+import { ruleOf } from './istio-metadata.ts';
 import { istiodPod } from './istiod-pod.ts';
 import { podConnections } from './pod-connections.ts';
 import { xdsDebug } from './xds-debug.ts';
@@ -69,6 +70,12 @@ export function createDebug(from: {
         istiod: istiodPod,
         debug,
         rootNamespace: () => state.mesh.rootNamespace,
+        rule: (namespace, pod) => {
+          const id = engine.proxies
+            .values()
+            .find((proxy) => proxy.namespace === namespace && proxy.name === pod)?.id;
+          return id === undefined ? () => undefined : ruleOf((type) => source.resources(id, type));
+        },
         xds: options.xds && xdsPort !== undefined ? { host: options.xds.host, port: xdsPort } : undefined,
         workloads: options.workloads,
       }),

@@ -9,6 +9,8 @@ import type { ConnectToPod } from '../../config/api-server/port-forward/port-for
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
 import type { DebugHttp } from './debug-http.ts';
 import { type DebugScope, everything, scopeOf } from './debug-page.ts';
+import { createEnvoyFront } from './envoy-front.ts';
+import type { RuleOf } from './istio-metadata.ts';
 
 /** Istio's port of Envoy's admin interface in a pod. */
 const adminPort = 15_000;
@@ -25,6 +27,8 @@ export interface PodConnectionsOptions {
   readonly rootNamespace: () => string;
   /** Where the TLS port of xDS listens; undefined: it does not. */
   readonly xds: { readonly host: string; readonly port: number } | undefined;
+  /** The DestinationRules of the proxy of a pod. */
+  rule(namespace: string, pod: string): RuleOf;
   /** Directory of the workloads that run on this machine: one directory each, with the socket of Envoy's admin interface. */
   readonly workloads: string | undefined;
 }
@@ -35,6 +39,7 @@ export interface PodConnectionsOptions {
  */
 export function podConnections(options: PodConnectionsOptions): ConnectToPod {
   const { istiod, debug, xds, workloads } = options;
+  const envoys = createEnvoyFront();
   return async ({ namespace, pod, port, user }) => {
     if (namespace === istiod.namespace && pod === istiod.name) {
       if (debugPorts.has(port)) {
@@ -53,7 +58,11 @@ export function podConnections(options: PodConnectionsOptions): ConnectToPod {
     const directory = workloads === undefined ? undefined : join(workloads, pod);
     if (directory === undefined || !existsSync(directory))
       throw refused(`pod ${pod} does not run on the machine of this control plane`);
-    return connected(connect({ path: socketPaths(directory).admin }), pod, port);
+    const socketPath = socketPaths(directory).admin;
+    (await connected(connect({ path: socketPath }), pod, port)).destroy();
+    const [ours, theirs] = duplexPair();
+    envoys.serve(ours, { socketPath, rule: options.rule(namespace, pod) });
+    return theirs;
   };
 }
 

@@ -40,6 +40,7 @@ export function xdsDebug(options: {
           if (!found) return [];
           return configDump((type) => parts.resources(found.proxy.id, type), {
             version: String(parts.revision()),
+            istio: true,
           }).map((any) => ({ name, typeUrl: any.typeUrl, value: any.value }));
         }
         case debugType:

@@ -9,8 +9,9 @@ import { ClustersConfigDumpSchema } from '../../../gen/proto/envoy/admin/v3/conf
 import { ClusterSchema } from '../../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import { ClientConfigSchema } from '../../../gen/proto/envoy/service/status/v3/csds_pb.js';
 import { ApiClient } from '../../../src/cli/api/api-client.ts';
+import { dumpJson } from '../../../src/control-plane/debug/config-dump.ts';
 import { readKubeconfig } from '../../../src/kit/kubeconfig.ts';
-import { type HelloMesh, openHelloMesh } from '../../support/hello-mesh.ts';
+import { type HelloMesh, networkingObject, openHelloMesh } from '../../support/hello-mesh.ts';
 import { findIstioctl, runIstioctl } from '../../support/istioctl.ts';
 import { type ApiCaller, PortForwardClient } from '../../support/port-forward-client.ts';
 import { SotwClient } from '../../xds/fake-envoy.ts';
@@ -138,6 +139,66 @@ test('proxy-status POD: what should be and what Envoy has are the same clusters'
   expect([...new Set(held)].sort()).toEqual([...wanted].sort());
 });
 
+const subsets = networkingObject('DestinationRule', 'helloworld', {
+  host: 'helloworld',
+  trafficPolicy: { connectionPool: { http: { http1MaxPendingRequests: 100 } } },
+  subsets: ['v1', 'v2'].map((version) => ({ name: version, labels: { version } })),
+});
+const toV2 = networkingObject('VirtualService', 'to-v2', {
+  hosts: ['helloworld'],
+  http: [{ route: [{ destination: { host: 'helloworld', subset: 'v2' } }] }],
+});
+
+/** `filter_metadata.istio` by the names of clusters and virtual hosts, out of either form of JSON. */
+function istioMetadata(dump: unknown): Readonly<Record<string, unknown>> {
+  const found: Record<string, unknown> = {};
+  const walk = (value: unknown, name: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const fields = value as Record<string, unknown>;
+    const own = typeof fields.name === 'string' && fields.name !== '' ? fields.name : name;
+    const metadata = fields.metadata as Record<string, Record<string, unknown>> | undefined;
+    const { istio } = metadata?.filter_metadata ?? metadata?.filterMetadata ?? {};
+    if (istio !== undefined) found[own] = istio;
+    for (const inner of Object.values(fields)) walk(inner, own);
+  };
+  walk(dump, '');
+  return found;
+}
+
+test('dumps name the objects behind clusters and routes in Istio’s form, what should be and what Envoy has alike', async () => {
+  await mesh.apply(subsets, toV2);
+  const path = (type: string, name: string) =>
+    `/apis/networking.istio.io/v1/namespaces/default/${type}/${name}`;
+  const of = (subset: string) => `outbound|5000|${subset}|helloworld.default.svc.cluster.local`;
+  const cluster = {
+    config: path('destination-rule', 'helloworld'),
+    default_original_port: 5000,
+    services: [{ host: 'helloworld.default.svc.cluster.local', name: 'helloworld', namespace: 'default' }],
+  };
+  const forward = await PortForwardClient.open(admin, 'spdy', { namespace: 'default', pod: 'sleep-0' });
+  const dump = async (query: string) =>
+    istioMetadata(JSON.parse((await forward.get(15000, `/config_dump${query}`)).body));
+  await expect
+    .poll(() => dump(''), { timeout: 30_000, interval: 250 })
+    .toMatchObject({
+      [of('')]: cluster,
+      [of('v2')]: { ...cluster, subset: 'v2' },
+      'helloworld.default.svc.cluster.local:5000': { config: path('virtual-service', 'to-v2') },
+    });
+  const held = await dump('');
+  expect((await dump('?resource=dynamic_active_clusters'))[of('v2')]).toEqual(held[of('v2')]);
+  forward.close();
+  const client = askXds(await tokenOf('istio-system', ['istio-ca']), 'istio.io/debug/config_dump', [
+    'sleep-0.default',
+  ]);
+  const { resources } = await client.next();
+  await client.close();
+  // Envoy has clusters of its bootstrap besides.
+  const wanted = istioMetadata(dumpJson(resources));
+  expect(wanted).toEqual(Object.fromEntries(Object.entries(held).filter(([name]) => name in wanted)));
+  expect(Object.keys(wanted).length).toBeGreaterThan(3);
+});
+
 test('pages of the monitoring port have Istio’s fields', async () => {
   const services = await page<{ hostname: string; Attributes: { Name: string; Namespace: string } }[]>(
     admin,
@@ -243,6 +304,15 @@ describe.skipIf('missing' in real)('the real istioctl', () => {
   });
 
   test('proxy-config', async () => {
+    await mesh.apply(subsets, toV2);
+    const columns = (name: string) => new RegExp(`\\s${name.replaceAll('.', '\\.')} *$`, 'm');
+    expect(await istioctl('proxy-config', 'cluster', 'sleep-0.default')).toMatch(
+      columns('helloworld.default'),
+    );
+    expect(await istioctl('proxy-config', 'route', 'sleep-0.default')).toMatch(columns('to-v2.default'));
+    expect(await istioctl('experimental', 'describe', 'pod', pod)).toMatch(
+      /DestinationRule: helloworld for "helloworld"\s+Matching subsets: v1/,
+    );
     expect(await istioctl('proxy-config', 'cluster', pod)).toMatch(
       /httpbin\.default\.svc\.cluster\.local +8000/,
     );
