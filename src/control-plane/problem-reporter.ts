@@ -27,7 +27,7 @@ export const acceptedCondition = 'Accepted';
 /** Reasons that are others' to take back. */
 const foreignReasons: ReadonlySet<string> = new Set(['NotImplemented']);
 /** Of notes, which stand on objects that are accepted. */
-const noteReasons: ReadonlySet<string> = new Set(['ProtocolAsTcp']);
+const noteReasons: ReadonlySet<string> = new Set(['ProtocolAsTcp', 'NotActedOn']);
 /** Problems told in one condition; more are counted. */
 const toldProblems = 5;
 /** Nobody waits for a condition: in a burst of changes the proxies' compile has the machine. */

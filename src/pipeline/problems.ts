@@ -54,10 +54,11 @@ function originOf(object: ConfigObject, path: string): Origin {
 }
 
 function uncovered(object: ConfigObject): Problem[] {
-  return uncoveredUses(object).map(({ path, instead }) => ({
+  return uncoveredUses(object).map(({ path, instead, note }) => ({
     origin: originOf(object, path),
     code: 'NotActedOn',
-    message: `${path} is stored but not acted on yet: ${instead}`,
+    message: `${path} is stored but not acted on${note ? '' : ' yet'}: ${instead}`,
+    ...(note ? { note } : {}),
   }));
 }
 

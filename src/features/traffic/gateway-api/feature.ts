@@ -2,6 +2,7 @@ import type { Feature } from '../../../plan/feature.ts';
 import { decorateChainWithAuthorizers } from './authorizers.ts';
 import { decorateCluster } from './backend-tls.ts';
 import { explain } from './explain.ts';
+import { optionProblems } from './option-problems.ts';
 import { gatewayApiListeners } from './plan-listeners.ts';
 import { gatewayApiRoutes } from './plan-routes.ts';
 import { poolClusters } from './pool-clusters.ts';
@@ -14,6 +15,7 @@ export const gatewayApi: Feature = {
   name: 'traffic/gateway-api',
   kinds: [],
   explain,
+  problems: optionProblems,
   listeners: [gatewayApiListeners, udpListeners],
   clusters: [udpClusters, poolClusters],
   routes: [gatewayApiRoutes],

@@ -179,7 +179,9 @@ const setsByGateway = defineIndex('gateway-api-sets-by-gateway', listenerSetKind
 ]);
 
 export function gatewayOfSet(set: ListenerSet): Key {
-  const { namespace, name = '' } = set.spec?.parentRef ?? {};
+  const { group: parentGroup = group, kind = 'Gateway', namespace, name = '' } = set.spec?.parentRef ?? {};
+  // Nothing else has listeners that could be added to.
+  if (parentGroup !== group || kind !== 'Gateway') return '';
   return `${namespace ?? namespaceOf(set)}/${name}`;
 }
 
