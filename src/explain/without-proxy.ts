@@ -1,3 +1,4 @@
+import type { Model } from '../model/model.ts';
 import type { Endpoint } from '../registry/service.ts';
 import { endpointsKind } from '../snapshot/kinds.ts';
 import type { Start } from './first-hop.ts';
@@ -5,6 +6,7 @@ import { type Following, follow, outside } from './follow.ts';
 import { type Hop, socketText, splitSocket } from './hop.ts';
 import type { Leaf } from './leaf.ts';
 import { workloadAt } from './places.ts';
+import type { Target } from './target.ts';
 
 /** How a request begins that no proxy of its caller's takes. */
 export type Unproxied = Pick<Start, 'target' | 'address' | 'port' | 'call'>;
@@ -14,13 +16,7 @@ export type Unproxied = Pick<Start, 'target' | 'address' | 'port' | 'call'>;
  * proxy of whoever lives there still judges it.
  */
 export function withoutProxy(following: Following, start: Unproxied, port: number): Leaf[] {
-  const { model } = following;
-  const { service, looked, address } = start.target;
-  // The address of one endpoint leads to that one.
-  const isOfService = service && (looked === 'service' || service.addresses.includes(address));
-  const listed = isOfService
-    ? (model.world.get(endpointsKind, `${service.namespace}/${service.hostname}`)?.endpoints ?? [])
-    : [];
+  const listed = endpointsOf(following.model, start.target);
   const endpoints = listed.filter(({ servicePort, healthy }) => servicePort === port && healthy);
   const sockets =
     endpoints.length > 0
@@ -32,6 +28,23 @@ export function withoutProxy(following: Following, start: Unproxied, port: numbe
       percent: leaf.percent / sockets.length,
     })),
   );
+}
+
+const known = new WeakMap<Target, readonly Endpoint[]>();
+
+/** Looked up once for a target: of several requests to it, the first asks for the model's world. */
+function endpointsOf(model: Model, target: Target): readonly Endpoint[] {
+  let found = known.get(target);
+  if (!found) {
+    const { service, looked, address } = target;
+    // The address of one endpoint leads to that one.
+    const isOfService = service && (looked === 'service' || service.addresses.includes(address));
+    found = isOfService
+      ? (model.world.get(endpointsKind, `${service.namespace}/${service.hostname}`)?.endpoints ?? [])
+      : [];
+    known.set(target, found);
+  }
+  return found;
 }
 
 /** One endpoint of each workload. */

@@ -80,8 +80,19 @@ kind: PeerAuthentication
 metadata: { name: strict, namespace: pay }
 spec: { mtls: { mode: STRICT } }
 `);
+    const strangers = changed.filter(({ witness }) => witness.strangerPort !== undefined);
     // The port of the service, and any other: whoever calls them needs no service for it.
-    expect(changed.map(({ witness }) => witness.strangerPort)).toEqual([8080, unservedPort]);
+    expect(new Set(strangers.map(({ witness }) => witness.strangerPort))).toEqual(
+      new Set([8080, unservedPort]),
+    );
+    for (const { places, senders } of strangers) expect([places, senders]).toEqual([['pay/ledger-0'], []]);
+    // Sidecars know services, not addresses: what goes to one leaves them as it came.
+    const others = changed.filter((one) => !strangers.includes(one));
+    expect(others.length).toBeGreaterThan(0);
+    for (const { places, senders, after } of others) {
+      expect([places, senders]).toEqual([['pay/ledger-0'], ['pay/ledger-0', 'shop/web-0']]);
+      expect(after.ends[0]?.by).toBe('PeerAuthentication/pay/strict#spec.mtls');
+    }
   });
 
   it('reaches a workload that loses its sidecar: nobody guards it, and it calls what it knew by name itself', () => {
@@ -166,8 +177,9 @@ kind: AuthorizationPolicy
 metadata: { name: closed, namespace: shop }
 spec: { selector: { matchLabels: { app: web } }, action: DENY, rules: [{ to: [{ operation: { ports: ['65000'] } }] }] }
 `);
-    expect(changed.map(({ witness, senders }) => [witness.strangerPort, senders])).toEqual([
-      [unservedPort, ['shop/web-0']],
+    expect(changed.map(({ witness, senders, places }) => [witness.strangerPort, senders, places])).toEqual([
+      [undefined, ['pay/ledger-0', 'shop/web-0'], ['shop/web-0']],
+      [unservedPort, [], ['shop/web-0']],
     ]);
   });
 
@@ -191,7 +203,7 @@ spec: { action: CUSTOM, provider: { name: gate }, rules: [{ to: [{ operation: { 
     expect(changed.length).toBeGreaterThan(0);
     for (const { witness, differences } of changed) {
       // A port that no service names takes connections of any protocol, which have no method.
-      if (witness.strangerPort !== unservedPort) expect(witness.method).toBe('PUT');
+      if (!witness.url.includes(`:${unservedPort}`)) expect(witness.method).toBe('PUT');
       expect(differences).toEqual([
         { what: 'external authorization', before: '', after: 'asks provider gate' },
       ]);
@@ -263,7 +275,7 @@ spec: { action: DENY, rules: [{}] }
       ),
     });
     expect(impactOf(before, after, { requests: 1 }).cuts.join()).toMatch(
-      /the search ended at .*: 1 requests were looked at/,
+      /the search ended: 1 requests were looked at; the last was /,
     );
     let now = 0;
     expect(impactOf(before, after, { timeMs: 5, now: () => (now += 3) }).cuts.join()).toMatch(

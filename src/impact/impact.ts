@@ -7,14 +7,15 @@ import { type Departure, send, strangerAddress } from '../request-space/journey.
 import { outcomeOf, type RequestOutcome } from '../request-space/outcome.ts';
 import { defaultSpaceLimits, requestSpace, type Variant } from '../request-space/space.ts';
 import { type Difference, differences } from './compare.ts';
-import { type Crossing, findCrossings } from './crossings.ts';
+import { type Crossing, crossingsOf } from './crossings.ts';
 import { targetUrl } from './target.ts';
+import { type Task, tasksOf } from './tasks.ts';
 import { type Touched, touchedProxies } from './touched.ts';
 import { unforeseen } from './unforeseen.ts';
 
 /** One request that comes out differently, and what it stands for. */
 export interface Witness {
-  /** `namespace/name` of the workload that sends it, or of the gateway that a client outside calls. */
+  /** `namespace/name` of the workload that sends it, or of the gateway, or the workload, that a client outside, or anyone, calls. */
   readonly from: string;
   /** It comes from outside, by that gateway. */
   readonly outside: boolean;
@@ -34,10 +35,14 @@ export interface Witness {
 export interface ChangedClass {
   /** Equal for two requests of one class from senders of one sort: see `classKey`. */
   readonly key: string;
+  /** Beside the witness, all requests of the senders whose Host is not their URL's: they gain or lose the proxy that goes by the Host. */
+  readonly anyOtherHost?: true;
   /** The simplest one that was found. */
   readonly witness: Witness;
-  /** All workloads that send such requests, `namespace/name`. */
+  /** All workloads that send such requests, `namespace/name`; none: anyone without a proxy. */
   readonly senders: readonly string[];
+  /** The workloads, `namespace/name`, whose own addresses are called; none: the witness's host stands for itself. */
+  readonly places: readonly string[];
   readonly before: RequestOutcome;
   readonly after: RequestOutcome;
   readonly differences: readonly Difference[];
@@ -76,7 +81,7 @@ export function impactOf(before: Model, after: Model, options: ImpactOptions = {
   const touched = touchedProxies(before, after);
   const search = new Search(before, after, options);
   for (const what of unforeseen(before, after, touched)) search.cuts.add(what);
-  for (const crossing of findCrossings(before, after, touched)) if (!search.examine(crossing)) break;
+  search.run(tasksOf(before, after, touched));
   return { touched, changed: search.classes(), examined: search.examined, cuts: [...search.cuts] };
 }
 
@@ -109,8 +114,9 @@ function toPlainClients(outcome: RequestOutcome): RequestOutcome {
 }
 
 interface Found {
-  readonly first: Omit<ChangedClass, 'senders' | 'requests'>;
+  readonly first: Omit<ChangedClass, 'senders' | 'places' | 'requests'>;
   readonly senders: Set<string>;
+  readonly places: Set<string>;
   requests: number;
 }
 
@@ -133,15 +139,26 @@ class Search {
   }
 
   classes(): ChangedClass[] {
-    return [...this.#found.values()].map(({ first, senders, requests }) => ({
+    return [...this.#found.values()].map(({ first, senders, places, requests }) => ({
       ...first,
       senders: [...senders].sort(),
+      places: [...places].sort(),
       requests,
     }));
   }
 
+  /** Some tasks at a time: what there is no time for is not prepared. */
+  run(tasks: readonly Task[]): void {
+    for (let at = 0; at < tasks.length; at += tasksAtOnce) {
+      const left = `${tasks.length - at} of ${tasks.length} hosts and ports were not looked at`;
+      if (!this.#mayGoOn(left)) return;
+      for (const crossing of crossingsOf(this.#before, this.#after, tasks.slice(at, at + tasksAtOnce)))
+        if (!this.#examine(crossing)) return;
+    }
+  }
+
   /** False: there is no room for more. */
-  examine(crossing: Crossing): boolean {
+  #examine(crossing: Crossing): boolean {
     const beyond = new Conditions();
     for (const side of crossing.sides) beyond.addAll(side.surroundings.beyond);
     const { cuts, variants } = requestSpace(
@@ -157,8 +174,8 @@ class Search {
       defaultSpaceLimits,
     );
     const connection = crossing.target.scheme === 'tcp' || crossing.target.scheme === 'tls';
-    const { host } = crossing;
-    const all = [...(connection ? [plain] : variants)].map((one) =>
+    const { host, anyOtherHost } = crossing;
+    const all = [...(connection || anyOtherHost ? [plain] : variants)].map((one) =>
       host === undefined || connection ? one : { ...one, host },
     );
     for (const what of cuts) this.cuts.add(`${targetUrl(crossing.target)}: ${what}`);
@@ -169,7 +186,7 @@ class Search {
     after.forEach((outcome, index) => {
       this.#compare(crossing, all[index] as Variant, before[index] as RequestOutcome, outcome);
     });
-    return after.length === all.length && this.#mayGoOn(crossing);
+    return after.length === all.length && this.#mayGoOn(atTarget(crossing));
   }
 
   #outcomes(
@@ -180,16 +197,16 @@ class Search {
   ): RequestOutcome[] {
     const outcomes: RequestOutcome[] = [];
     for (const variant of variants) {
-      if ((outcomes.length & 63) === 63 && !this.#mayGoOn(crossing)) break;
+      if ((outcomes.length & 63) === 63 && !this.#mayGoOn(atTarget(crossing))) break;
       outcomes.push(outcomeOf(model, send(departure, variant)));
       this.examined += 0.5;
     }
     return outcomes;
   }
 
-  #mayGoOn({ target }: Crossing): boolean {
+  #mayGoOn(where: string): boolean {
     const stop = (why: string): boolean => {
-      this.cuts.add(`the search ended at ${targetUrl(target)}: ${why}`);
+      this.cuts.add(`the search ended: ${why}; ${where}`);
       return false;
     };
     if (this.#now() > this.#until) return stop(`it took more than ${this.#limits.timeMs / 1000} s`);
@@ -204,17 +221,22 @@ class Search {
     const changes = differences(before, after);
     if (changes.length === 0) return;
     const key = classKey(before, after);
-    // Those past every proxy, and those from outside, are told apart from the workloads' own.
-    const id = `${key} ${crossing.strangerPort !== undefined} ${crossing.outside}`;
+    // Those past every proxy, those from outside and those to addresses are told apart from others.
+    const { strangerPort, outside, senders, places, anyOtherHost } = crossing;
+    const id = anyOtherHost
+      ? `any other Host, ${before.virtualHost === undefined}`
+      : [key, strangerPort !== undefined, outside, places.length > 0].join(' ');
     const known = this.#found.get(id);
     if (known) {
       known.requests++;
-      for (const sender of crossing.senders) known.senders.add(sender);
+      for (const sender of senders) known.senders.add(sender);
+      for (const place of places) known.places.add(place);
       return;
     }
     this.#found.set(id, {
       first: {
         key,
+        ...(anyOtherHost ? { anyOtherHost } : {}),
         witness: witnessOf(crossing, variant),
         before,
         after,
@@ -222,10 +244,18 @@ class Search {
         decidedBefore: decided(this.#before, before),
         decidedAfter: decided(this.#after, after),
       },
-      senders: new Set(crossing.senders),
+      senders: new Set(senders),
+      places: new Set(places),
       requests: 1,
     });
   }
+}
+
+/** Hosts and ports that are prepared together. */
+const tasksAtOnce = 200;
+
+function atTarget({ target }: Crossing): string {
+  return `the last was ${targetUrl(target)}`;
 }
 
 const plain: Variant = { path: '/', method: 'GET', headers: {} };

@@ -7,7 +7,7 @@ import { allServices, endpointsByWorkload, endpointsKind, serviceKind } from '..
 import type { MeshProxy } from '../snapshot/proxy.ts';
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
 import { type ListenerFacts, listenerIndex } from './listener-facts.ts';
-import { hostName, hostNames, type Target, targetUrl, unknownHost } from './target.ts';
+import { anyPort, hostName, hostNames, type Target, targetUrl, unknownHost } from './target.ts';
 import type { ResourceChange, TouchedProxy } from './touched.ts';
 
 /** What one side, before or after, says of a proxy. */
@@ -183,7 +183,7 @@ function listenerTargets(name: string, side: Side, proxy: MeshProxy): Target[] {
     return ['http', 'https', 'tcp'].map((scheme) => ({
       scheme: scheme as Target['scheme'],
       host: unknownHost,
-      port: 12_345,
+      port: anyPort,
     }));
   const unknown = atListener(facts, [unknownHost], side, proxy);
   return [

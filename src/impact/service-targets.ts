@@ -66,6 +66,15 @@ export function changedServices(before: Known, after: Known): Target[] {
   });
 }
 
+/** Names that are looked up to another address than before, or were or will be nobody's. */
+export function movedNames(before: Known, after: Known): string[] {
+  const keys = new Set([...before.keys(), ...after.keys()]);
+  return [...keys].flatMap((key) => {
+    const [old, now] = [before, after].map((side) => side.get(key)?.service);
+    return deepEqual(old?.addresses, now?.addresses) ? [] : hostNames([(now ?? old)?.hostname ?? '']);
+  });
+}
+
 /** The services of both sides, by every port. */
 export function serviceTargets(
   before: Known,

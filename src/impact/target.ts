@@ -14,8 +14,18 @@ export function targetUrl({ scheme, host, port }: Target): string {
 /** Stands for every host that nobody has heard of. */
 export const unknownHost = 'unknown.example';
 
+/** Stands for every port that a proxy takes alike, whatever the address. */
+export const anyPort = 12_345;
+
 /** Stands for every port of a workload that no service names. */
 export const unservedPort = 65_000;
+
+/** Requests and connections to a host, by each of the ports. */
+export function everyPort(host: string, ports: Iterable<number>): Target[] {
+  return [...new Set(ports)].flatMap((port) =>
+    (['http', 'tcp'] as const).map((scheme) => ({ scheme, host, port })),
+  );
+}
 
 /** Names that a client would write: without ports, and one for each pattern. */
 export function hostNames(domains: readonly string[]): string[] {

@@ -1,94 +1,230 @@
 import { identityOf } from '../explain/hop.ts';
+import { getOrMake } from '../kit/maps.ts';
 import type { Model } from '../model/model.ts';
-import { type Sender, sendersOf } from '../request-space/senders.ts';
-import { inboundPorts } from '../request-space/surroundings.ts';
+import { sendersOf } from '../request-space/senders.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
+import { listenerIndex } from './listener-facts.ts';
+import { type PlaceClass, placeClasses, placeTargets } from './places.ts';
 import { concernsServer, namedTargets, proxyTargets, type Side } from './proxy-targets.ts';
-import { changedServices, knownServices, servedTargets, serviceTargets } from './service-targets.ts';
-import { type Target, targetUrl, unknownHost, unservedPort } from './target.ts';
+import { type SenderClass, senderClasses } from './sender-classes.ts';
+import {
+  changedServices,
+  knownServices,
+  movedNames,
+  servedTargets,
+  serviceTargets,
+} from './service-targets.ts';
+import { anyPort, everyPort, type Target, targetUrl, unknownHost } from './target.ts';
 import type { ResourceChange, Touched, TouchedProxy } from './touched.ts';
 import { clustersTo, withGateways } from './ways.ts';
+
+/** Whoever is called past every proxy but the own one. */
+export interface Stranger {
+  /** A workload that captures by ports (`namespace/name`), or an address. */
+  readonly server: string;
+  readonly port: number;
+}
 
 /** A host and port that a change may concern, and who sends requests there that it may concern. */
 export interface Task {
   readonly target: Target;
-  readonly senders: Set<Sender>;
-  /** Workloads that are called past every proxy but their own, and the port that they listen on. */
-  readonly strangers: Map<string, number>;
+  /** The Host that is sent where it is not the target's. */
+  readonly host?: string;
+  /** Stands for all requests whose Host is not their URL's, of senders that gain or lose a proxy. */
+  readonly anyOtherHost?: true;
+  readonly senders: Set<SenderClass>;
+  readonly strangers: Map<string, Stranger>;
+  /** Of an address: the workloads, `namespace/name`, whose addresses it stands for. */
+  places: readonly string[];
 }
 
+/**
+ * What becomes of a request follows from what its host means to the sender, from what the sender's proxy holds (or that it has none), from
+ * who the sender is, and from what the proxies behind it hold. Each of these that changes brings the targets that it leads to; whoever
+ * gains or loses a proxy or an identity brings every target there is.
+ */
 export function tasksOf(before: Model, after: Model, touched: Touched): Task[] {
-  const byKey = new Map(touched.proxies.map((one) => [one.workload.key, one]));
-  const senders = sendersOf(after, ({ key }) => byKey.get(key)?.changes).filter(({ at }) =>
-    before.workloads.has(at.key),
-  );
-  const tasks = new Map<string, Task>();
-  const taskOf = (target: Target): Task => {
-    const url = targetUrl(target);
-    let task = tasks.get(url);
-    if (!task) {
-      task = { target, senders: new Set(), strangers: new Map() };
-      tasks.set(url, task);
-    }
-    return task;
-  };
-  // Whoever calls a gateway past every other proxy is a client outside.
-  const isJudge = (key: string): boolean => {
-    const sides = [before, after].map((model) => model.workloads.get(key));
-    return sides.every((side) => side) && sides.some((side) => side?.proxy?.type === 'sidecar');
-  };
-  const servers = [
-    ...touched.proxies.filter(concernsServer).map(({ workload }) => workload.key),
-    ...touched.added,
-    ...touched.removed,
-  ];
-  for (const model of [before, after]) {
-    const opposite = model === before ? after : before;
-    const ways = new Ways(model, opposite, byKey, withGateways(model, new Set(servers)));
-    for (const sender of senders) for (const target of ways.from(sender)) taskOf(target).senders.add(sender);
-    for (const server of ways.servers) {
-      const served = servedTargets(server, model);
-      for (const { endpointPort, ...target } of served) {
-        const task = taskOf(target);
-        for (const one of senders) task.senders.add(one);
-        if (isJudge(server)) task.strangers.set(server, endpointPort);
+  return new Tasks(before, after, touched).all();
+}
+
+const nowhere: readonly string[] = [];
+/** Hosts that are tried in the place of each other, at most. */
+const mostPairs = 5;
+
+class Tasks {
+  readonly #before: Model;
+  readonly #after: Model;
+  readonly #touched: ReadonlyMap<string, TouchedProxy>;
+  readonly #classes: readonly SenderClass[];
+  readonly #tasks = new Map<string, Task>();
+  readonly #servers: ReadonlySet<string>;
+
+  constructor(before: Model, after: Model, touched: Touched) {
+    this.#before = before;
+    this.#after = after;
+    this.#touched = new Map(touched.proxies.map((one) => [one.workload.key, one]));
+    const senders = sendersOf(after, ({ key }) => this.#touched.get(key)?.changes).filter(({ at }) =>
+      before.workloads.has(at.key),
+    );
+    this.#classes = senderClasses(before, after, senders);
+    this.#servers = new Set([
+      ...touched.proxies.filter(concernsServer).map(({ workload }) => workload.key),
+      ...touched.added,
+      ...touched.removed,
+    ]);
+  }
+
+  all(): Task[] {
+    for (const model of [this.#before, this.#after]) this.#fromProxies(model);
+    const known = { before: knownServices(this.#before), after: knownServices(this.#after) };
+    const redirected = this.#classes.filter(({ first }) =>
+      [this.#before, this.#after].some((model) => isRedirected(model, first.at.key)),
+    );
+    const changed = changedServices(known.before, known.after);
+    this.#add(changed, this.#classes);
+    // A proxy that knows the Host goes by it; one that does not, by where the name leads.
+    for (const target of changed.filter(({ scheme }) => scheme === 'http'))
+      for (const one of redirected) this.#task(target, nowhere, { host: unknownHost }).senders.add(one);
+    const ports = this.#ownPorts(redirected);
+    for (const host of movedNames(known.before, known.after))
+      this.#add(everyPort(host, [...ports, anyPort]), this.#classes);
+    const others = this.#classes.filter(({ first }) => isAnother(this.#before, this.#after, first.at.key));
+    const services = others.length > 0 ? serviceTargets(known.before, known.after) : [];
+    if (others.length > 0) this.#add(everywhere(services), others);
+    for (const one of others) if (this.#changesCapture(one)) this.#withOtherHosts(one, services);
+    for (const model of [this.#before, this.#after])
+      for (const one of others) {
+        const proxy = model.workloads.get(one.first.at.key)?.proxy;
+        if (proxy) this.#add(namedTargets(model, proxy), [one]);
       }
-      const ports = new Set(served.map(({ endpointPort }) => endpointPort));
-      for (const target of isJudge(server) ? unservedTargets(model, server, ports) : [])
-        taskOf(target).strangers.set(server, target.port);
+    this.#toAddresses(redirected, others, ports);
+    return [...this.#tasks.values()];
+  }
+
+  #task(target: Target, places = nowhere, other: Pick<Task, 'host' | 'anyOtherHost'> = {}): Task {
+    const key = `${targetUrl(target)} ${other.host ?? ''} ${other.anyOtherHost ?? ''}`;
+    const task = getOrMake(this.#tasks, key, () => ({
+      target,
+      ...other,
+      senders: new Set<SenderClass>(),
+      strangers: new Map<string, Stranger>(),
+      places,
+    }));
+    if (places.length > task.places.length) task.places = places;
+    return task;
+  }
+
+  #add(targets: readonly Target[], classes: readonly SenderClass[], places = nowhere): void {
+    for (const target of targets) {
+      const { senders } = this.#task(target, places);
+      for (const one of classes) senders.add(one);
     }
   }
-  const known = { before: knownServices(before), after: knownServices(after) };
-  for (const target of changedServices(known.before, known.after))
-    for (const sender of senders) taskOf(target).senders.add(sender);
-  const others = senders.filter(({ at }) => isAnother(before, after, at.key));
-  for (const target of others.length > 0 ? everywhere(serviceTargets(known.before, known.after)) : [])
-    for (const sender of others) taskOf(target).senders.add(sender);
-  for (const model of [before, after])
-    for (const sender of others) {
-      const proxy = model.workloads.get(sender.at.key)?.proxy;
-      for (const target of proxy ? namedTargets(model, proxy) : []) taskOf(target).senders.add(sender);
+
+  /** What changes at the senders' own proxies, and at those of the servers that they lead to. */
+  #fromProxies(model: Model): void {
+    const opposite = model === this.#before ? this.#after : this.#before;
+    const ways = new Ways(model, opposite, this.#touched, withGateways(model, this.#servers));
+    for (const one of this.#classes) this.#add(ways.from(one), [one]);
+    for (const server of ways.servers) {
+      const served = servedTargets(server, model);
+      this.#add(served, this.#classes);
+      // Others are called by their addresses.
+      if (!model.workloads.get(server)?.proxy?.explicit) continue;
+      for (const { endpointPort: port, ...target } of served)
+        this.#task(target).strangers.set(server, { server, port });
     }
-  return [...tasks.values()];
+  }
+
+  /**
+   * Calls to workloads' own addresses. Whose proxy stays out of it, before and after, calls as anyone does; proxies of the others take all
+   * addresses alike that they do not know, each port by its listener.
+   */
+  #toAddresses(
+    redirected: readonly SenderClass[],
+    others: readonly SenderClass[],
+    ports: ReadonlySet<number>,
+  ): void {
+    const places = placeClasses(this.#before, this.#after, this.#knownAddresses(redirected));
+    for (const place of places.filter(({ changed }) => changed)) {
+      this.#add(placeTargets(place, ports), redirected, place.workloads);
+      if (!this.#isGateway(place)) this.#addStrangers(place);
+    }
+    const ways = [...this.#tasks.values()].filter(({ target }) => target.host === unknownHost);
+    const everywhereRedirected = others.filter((one) => redirected.includes(one));
+    for (const place of places) {
+      this.#add(placeTargets(place, ports), everywhereRedirected, place.workloads);
+      for (const { target, senders } of ways) {
+        if (target.scheme !== 'http' && target.scheme !== 'tcp') continue;
+        const own = redirected.filter((one) => senders.has(one));
+        const targets =
+          target.port === anyPort ? placeTargets(place, []) : [{ ...target, host: place.address }];
+        this.#add(targets, own, place.workloads);
+      }
+    }
+  }
+
+  #changesCapture({ first }: SenderClass): boolean {
+    const [old, now] = [this.#before, this.#after].map((model) => isRedirected(model, first.at.key));
+    return old !== now;
+  }
+
+  /** With a sidecar the Host decides, without one the URL does: some pairs of them show it. */
+  #withOtherHosts(one: SenderClass, services: readonly Target[]): void {
+    const http = services.filter(({ scheme }) => scheme === 'http').slice(0, mostPairs);
+    for (const target of http)
+      for (const { host } of http)
+        if (host !== target.host) this.#task(target, nowhere, { host, anyOtherHost: true }).senders.add(one);
+  }
+
+  #addStrangers(place: PlaceClass): void {
+    for (const target of placeTargets(place, []))
+      this.#task(target, place.workloads).strangers.set(place.address, {
+        server: place.address,
+        port: target.port,
+      });
+  }
+
+  /** It stays one: whoever calls it past every other proxy is a client outside. */
+  #isGateway({ workloads }: PlaceClass): boolean {
+    return workloads.every((key) =>
+      [this.#before, this.#after].every((model) => model.workloads.get(key)?.proxy?.type === 'router'),
+    );
+  }
+
+  #listeners(classes: readonly SenderClass[]) {
+    return [this.#before, this.#after].flatMap((model) =>
+      classes.flatMap(({ first }) => {
+        const proxy = model.workloads.get(first.at.key)?.proxy;
+        return proxy ? listenerIndex(model.resources(proxy)).all : [];
+      }),
+    );
+  }
+
+  /** Addresses that have listeners of their own. */
+  #knownAddresses(classes: readonly SenderClass[]): ReadonlySet<string> {
+    return new Set(this.#listeners(classes).map(({ address }) => address));
+  }
+
+  /** Ports that senders' proxies take otherwise than others, whatever the address. */
+  #ownPorts(classes: readonly SenderClass[]): ReadonlySet<number> {
+    const found = new Set<number>();
+    for (const { address, port, listener } of this.#listeners(classes))
+      if ((address === '0.0.0.0' || address === '::') && !listener.name.startsWith('virtual'))
+        found.add(port);
+    return found;
+  }
 }
 
-/** Ports of a sidecar's workload that no service names: those that its proxy tells apart, and any. In explicit capture there is none. */
-function unservedTargets(model: Model, key: string, served: ReadonlySet<number>): Target[] {
-  const { proxy, workload } = model.workloads.get(key) ?? {};
-  const [host] = workload?.addresses ?? [];
-  if (proxy?.type !== 'sidecar' || proxy.explicit || host === undefined) return [];
-  const ports = [unservedPort, ...inboundPorts(model.resources(proxy))].filter((port) => !served.has(port));
-  return ports.flatMap((port) => (['http', 'tcp'] as const).map((scheme) => ({ scheme, host, port })));
+function isRedirected(model: Model, key: string): boolean {
+  const proxy = model.workloads.get(key)?.proxy;
+  return proxy?.type === 'sidecar' && !proxy.explicit;
 }
 
 /** The services, and hosts that nobody knows at each of their ports. */
 function everywhere(services: readonly Target[]): Target[] {
-  const ports = new Set([80, ...services.map(({ port }) => port)]);
-  const unknown = [...ports].flatMap((port): Target[] => [
-    { scheme: 'http', host: unknownHost, port },
-    { scheme: 'tcp', host: unknownHost, port },
-  ]);
-  return [...services, ...unknown, { scheme: 'https', host: unknownHost, port: 443 }];
+  const ports = new Set([80, anyPort, ...services.map(({ port }) => port)]);
+  return [...services, ...everyPort(unknownHost, ports), { scheme: 'https', host: unknownHost, port: 443 }];
 }
 
 /** It has become somebody else, to whoever it calls: another identity, or it gained or lost its proxy. */
@@ -108,7 +244,6 @@ class Ways {
   readonly #other: Model;
   readonly #touched: ReadonlyMap<string, TouchedProxy>;
   readonly #clusters = new Map<DecodedResources, ReadonlySet<string>>();
-  readonly #targets = new Map<readonly ResourceChange[], Map<DecodedResources, readonly Target[]>>();
 
   constructor(
     model: Model,
@@ -122,35 +257,19 @@ class Ways {
     this.servers = servers;
   }
 
-  /** Proxies that the kernel redirects write the same ports: what concerns one concerns the same hosts for all of its class. */
-  from({ at }: Sender): readonly Target[] {
-    const [own, others] = [this.#model, this.#other].map((model) => model.workloads.get(at.key)?.proxy);
-    const changes = this.#touched.get(at.key)?.changes ?? none;
+  from({ first }: SenderClass): readonly Target[] {
+    const { key } = first.at;
+    const [own, others] = [this.#model, this.#other].map((model) => model.workloads.get(key)?.proxy);
+    const changes = this.#touched.get(key)?.changes ?? none;
     if (!own || !others || (changes === none && this.servers.size === 0)) return [];
     const resources = this.#model.resources(own);
-    const shared = own.type === 'sidecar' && !own.explicit;
-    const found = shared ? this.#targets.get(changes)?.get(resources) : undefined;
-    if (found) return found;
     const side: Side = { model: this.#model, resources, other: this.#other.resources(others) };
-    const targets = proxyTargets(side, own, changes, this.#clustersOf(resources));
-    if (shared) this.#keep(changes, resources, targets);
-    return targets;
+    return proxyTargets(side, own, changes, this.#clustersOf(resources));
   }
 
   #clustersOf(resources: DecodedResources): ReadonlySet<string> {
     if (this.servers.size === 0) return noClusters;
-    let clusters = this.#clusters.get(resources);
-    if (!clusters) {
-      clusters = clustersTo(this.#model, resources, this.servers);
-      this.#clusters.set(resources, clusters);
-    }
-    return clusters;
-  }
-
-  #keep(changes: readonly ResourceChange[], resources: DecodedResources, targets: readonly Target[]): void {
-    const known = this.#targets.get(changes) ?? new Map<DecodedResources, readonly Target[]>();
-    known.set(resources, targets);
-    this.#targets.set(changes, known);
+    return getOrMake(this.#clusters, resources, () => clustersTo(this.#model, resources, this.servers));
   }
 }
 

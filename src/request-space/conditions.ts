@@ -2,6 +2,7 @@ import type { Message } from '@bufbuild/protobuf';
 import type { GenMessage } from '@bufbuild/protobuf/codegenv2';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { CidrRange } from '../../gen/proto/envoy/config/core/v3/address_pb.js';
+import type { HeaderValueOption } from '../../gen/proto/envoy/config/core/v3/base_pb.js';
 import {
   type Permission,
   PermissionSchema,
@@ -157,7 +158,20 @@ function visit(value: unknown, into: Conditions): void {
     return;
   }
   if (type !== undefined) visitors[type]?.(value as never, into);
+  visitChangedHeaders(value, into);
   for (const [field, inner] of Object.entries(value)) if (!undecided.has(field)) visit(inner, into);
+}
+
+/** Whoever gets the request sees what became of a header that was sent, and of one that was not. */
+function visitChangedHeaders(
+  value: { requestHeadersToRemove?: readonly string[]; requestHeadersToAdd?: readonly HeaderValueOption[] },
+  into: Conditions,
+): void {
+  for (const name of value.requestHeadersToRemove ?? []) named(into.headers, name.toLowerCase());
+  for (const { header } of value.requestHeadersToAdd ?? []) {
+    const name = header?.key.toLowerCase() ?? '';
+    if (name !== '' && name !== 'host' && !name.startsWith(':')) named(into.headers, name);
+  }
 }
 
 /** Fields of a connection manager that decide nothing. */

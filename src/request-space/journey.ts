@@ -16,7 +16,7 @@ import type { Variant } from './space.ts';
 /** A request that is ready to be sent in many variants: who sends it, and to what host and port. */
 export interface Departure {
   readonly model: Model;
-  /** The port that the sender writes; of strangers, the workload's own. */
+  /** The port that the sender writes; of strangers, the workload's own; of clients outside, the gateway's. */
   readonly port: number;
   /** Where it starts. */
   readonly start: Start | StrangerStart | UnprotectedStart;
@@ -57,22 +57,28 @@ export function depart(model: Model, at: ModelWorkload, url: string): Departure 
   if (!parsed.ok) return undefined;
   const outside = at.proxy?.type === 'router';
   const start = startOf(model, { outside, at }, parsed.value, { from: at.key, url });
-  return { model, port: parsed.value.port, start };
+  // However a client outside came to it: by the gateway's Service or past it.
+  return { model, port: outside ? start.port : parsed.value.port, start };
 }
 
-/** A call in plaintext to a port of a workload, past every proxy but its own, if it has one. Undefined: the URL does not read. */
+/**
+ * A call in plaintext to a port of a workload, or of whoever has an address, past every proxy but the one there, if there is one.
+ * Undefined: the URL does not read.
+ */
 export function departAsStranger(
   model: Model,
-  server: ModelWorkload,
+  server: ModelWorkload | string,
   url: string,
   port: number,
 ): Departure | undefined {
   const parsed = parseTarget(url);
   if (!parsed.ok) return undefined;
   const { scheme, authority, path } = parsed.value;
-  const explicit = server.proxy?.explicit;
+  const owner = typeof server === 'string' ? undefined : server;
+  const own = typeof server === 'string' ? server : (server.workload.addresses[0] ?? '');
+  const explicit = owner?.proxy?.explicit;
   const call: Call = {
-    address: explicit ? '127.0.0.1' : (server.workload.addresses[0] ?? ''),
+    address: explicit ? '127.0.0.1' : own,
     port,
     mode: explicit ? 'direct' : 'inbound',
     protocol: scheme === 'http' || scheme === 'https' ? 'http' : 'tcp',
@@ -81,8 +87,8 @@ export function departAsStranger(
     host: authority,
     path,
   };
-  if (server.proxy)
-    return { model, port, start: { hop: { at: server, proxy: server.proxy, role: 'server', call } } };
+  if (owner?.proxy?.explicit)
+    return { model, port, start: { hop: { at: owner, proxy: owner.proxy, role: 'server', call } } };
   const { address } = call;
   return { model, port, start: { target: { address, looked: 'address' }, address, port, call } };
 }

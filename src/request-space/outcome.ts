@@ -47,7 +47,10 @@ export interface RequestOutcome {
   readonly traits: Readonly<Record<string, string>>;
   /** The objects that decided, in order: virtual host, route, policy. Ids of origins. */
   readonly deciders: readonly string[];
-  /** Port that the sender wrote, or, where it is not known, of the first proxy. Absent: no proxy has a say. */
+  /**
+   * Port that decides: the one that the sender wrote; where the first proxy is the server's, or the gateway of a client outside, the one
+   * that is called there. Absent: no proxy has a say, or the first one takes all ports alike.
+   */
   readonly port?: number;
   /** Virtual host that took it at the first proxy. */
   readonly virtualHost?: string;
@@ -55,6 +58,7 @@ export interface RequestOutcome {
 
 export function outcomeOf(model: Model, { port, passed, leaves }: Journey): RequestOutcome {
   const [first] = passed;
+  const decidingPort = portOf(first, port);
   const redirect = first?.result.redirect?.location;
   const traits: Record<string, string> = {};
   for (const one of passed) {
@@ -68,9 +72,20 @@ export function outcomeOf(model: Model, { port, passed, leaves }: Journey): Requ
     arrivals: arrivalsOf(passed),
     traits,
     deciders: decidersOf(passed, leaves),
-    ...(first ? { port: port ?? first.hop.call.port } : {}),
+    ...(decidingPort === undefined ? {} : { port: decidingPort }),
     ...(first?.result.virtualHost === undefined ? {} : { virtualHost: first.result.virtualHost }),
   };
+}
+
+function portOf(first: Passed | undefined, written: number | undefined): number | undefined {
+  const listenerName = first?.result.listener;
+  if (!first || listenerName === undefined || listenerName === 'virtualOutbound') return undefined;
+  const { hop, resources, result } = first;
+  if (hop.role !== 'server') return written ?? hop.call.port;
+  if (listenerName !== 'virtualInbound') return hop.call.port;
+  const listener = resources.listeners().find(({ name }) => name === listenerName);
+  const chain = listener?.filterChains.find(({ name }) => name === result.filterChain);
+  return chain?.filterChainMatch?.destinationPort === undefined ? undefined : hop.call.port;
 }
 
 function clustersOf(first: Passed | undefined): RequestOutcome['clusters'] {

@@ -7,7 +7,7 @@ import type { DecodedResources } from '../simulate/decoded-resources.ts';
 import { addressOf } from '../simulate/endpoints.ts';
 import { typeUrls } from '../snapshot/resource.ts';
 import { Conditions, conditionsIn } from './conditions.ts';
-import type { Journey } from './journey.ts';
+import type { Journey, Passed } from './journey.ts';
 
 /** What decides the requests to one host and port, beside the requests themselves. */
 export interface Surroundings {
@@ -29,17 +29,14 @@ export function surroundingsOf(model: Model, { passed }: Journey): Surroundings 
   const [first] = passed;
   if (!first) return { beyond, footprint: '' };
   const { resources, result, hop } = first;
+  if (hop.role === 'server') return atServers(passed);
   const note = (typeUrl: string, name: string): void => {
     versions.add(`${typeUrl.slice(-12)} ${name} ${resources.set.get(typeUrl)?.get(name)?.version}`);
   };
   const listener = resources.listeners().find(({ name }) => name === result.listener);
   if (listener) {
-    note(typeUrls.listener, hop.role === 'server' ? '' : listener.name);
-    addListener(beyond, listener, hop.role === 'server' ? hop.call.port : undefined);
-  }
-  if (hop.role === 'server') {
-    versions.add(`server ${hop.at.key}`);
-    return { beyond, footprint: [...versions].join('\n') };
+    note(typeUrls.listener, listener.name);
+    addListener(beyond, listener, undefined);
   }
   const config = resources.routeConfiguration(result.routeConfig ?? '');
   const host = config && resources.virtualHosts(config).find(({ name }) => name === result.virtualHost);
@@ -58,6 +55,20 @@ export function surroundingsOf(model: Model, { passed }: Journey): Surroundings 
   for (const { hop: later } of passed.slice(1))
     addWorkload(beyond, model, later.at, later.call.port, 0, new Set());
   return { ...(host ? { host } : {}), beyond, footprint: [...versions].join('\n') };
+}
+
+/** No other proxy is before those of the servers: all that the network may take the request to. */
+function atServers(passed: readonly Passed[]): Surroundings {
+  const beyond = new Conditions();
+  const versions = new Set<string>();
+  for (const { resources, result, hop } of passed) {
+    const listener = resources.listeners().find(({ name }) => name === result.listener);
+    if (!listener) continue;
+    const version = resources.set.get(typeUrls.listener)?.get(listener.name)?.version;
+    versions.add(`server ${hop.call.port} ${version}`);
+    addListener(beyond, listener, hop.call.port);
+  }
+  return { beyond, footprint: [...versions].join('\n') };
 }
 
 function versionOfHost(resources: DecodedResources, configuration: string, host: VirtualHost): string {

@@ -2,11 +2,8 @@ import { createBuiltInRegistry } from '../../src/config/kinds/built-in-kinds.ts'
 import type { ConfigObject } from '../../src/config/object.ts';
 import { admitSchema } from '../../src/config/schema/admit-schema.ts';
 import { workloadAt } from '../../src/explain/places.ts';
-import { resolveTarget } from '../../src/explain/target.ts';
-import { type Difference, differences } from '../../src/impact/compare.ts';
+import { differences } from '../../src/impact/compare.ts';
 import { classKey, type Impact } from '../../src/impact/impact.ts';
-import { servedTargets } from '../../src/impact/service-targets.ts';
-import { unknownHost, unservedPort } from '../../src/impact/target.ts';
 import { parseIp } from '../../src/kit/ip.ts';
 import { createModel, type Model } from '../../src/model/model.ts';
 import { idOf } from '../../src/model/model-objects.ts';
@@ -96,14 +93,9 @@ export interface Missed {
 export function missedBy(
   pair: Pair,
   impact: Impact,
-  asked: readonly RandomQuestion[],
+  questions: readonly RandomQuestion[],
 ): { readonly missed: readonly Missed[]; readonly changing: number } {
-  const [before, after] = [pair.before, pair.after].map((model) =>
-    asked.map((question) => placeIn(model, question)),
-  );
-  const questions = asked.filter((_, index) => leadsSomewhere(before?.[index], after?.[index]));
   const outcomes = bothOutcomes(pair, questions);
-  const said = new Said(pair, impact);
   const changing = questions.flatMap((question, index): Missed[] => {
     const [before, after] = outcomes[index] ?? [];
     if (!before || !after) return [];
@@ -118,7 +110,7 @@ export function missedBy(
       },
     ];
   });
-  return { missed: changing.filter((one) => !said.of(one)), changing: changing.length };
+  return { missed: changing.filter((one) => !isSaid(pair, impact, one)), changing: changing.length };
 }
 
 type Outcomes = readonly [before: RequestOutcome | undefined, after: RequestOutcome | undefined];
@@ -132,119 +124,38 @@ function bothOutcomes({ before, after }: Pair, questions: readonly RandomQuestio
   return questions.map((_, index) => [old?.[index], now?.[index]]);
 }
 
-function placeOf(url: string): { readonly host: string; readonly port: number } {
-  const [, scheme = '', host = '', port] = /^([a-z]+):\/\/([^/:]+)(?::(\d+))?/.exec(url) ?? [];
-  return { host: host.toLowerCase(), port: Number(port ?? (scheme === 'http' ? 80 : 443)) };
-}
-
-/** What a question's URL means to its sender in one model. */
-interface Place {
-  /** Of an address: who has it. */
-  readonly server?: string;
-  /** Of the name of a service: whether it has the port. */
-  readonly hasPort?: boolean;
-}
-
-function placeIn(model: Model, { from, url, stranger }: RandomQuestion): Place {
-  const at = model.workloads.get(from);
-  if (!at || stranger !== undefined) return {};
-  const { host, port } = placeOf(url);
-  if (at.proxy?.type === 'router')
-    return { hasPort: servedTargets(from, model).some((one) => one.port === port) };
-  if (parseIp(host)) return { server: workloadAt(model, `${host}:1`)?.key ?? 'nobody' };
-  const { service } = resolveTarget(model, host, at.workload.namespace);
-  return service ? { hasPort: service.ports.some((one) => one.port === port) } : {};
-}
-
-/** Not to an address that was or will be nobody's, nor to a port that a service has neither before nor after. */
-function leadsSomewhere(before: Place = {}, after: Place = {}): boolean {
-  if (before.server !== after.server) return false;
-  const known = [before, after].flatMap(({ hasPort }) => hasPort ?? []);
-  return known.length === 0 || known.includes(true);
-}
-
-/** What a plan has said. */
-class Said {
-  readonly #senders = new Map<string, Set<string>>();
-  /** Ports of workloads that services name, before or after. */
-  readonly #served = new Map<string, Set<number>>();
-  readonly #pair: Pair;
-  readonly #impact: Impact;
-
-  constructor(pair: Pair, impact: Impact) {
-    for (const model of [pair.before, pair.after])
-      for (const key of model.workloads.keys()) {
-        const ports = this.#served.get(key) ?? new Set();
-        for (const { endpointPort } of servedTargets(key, model)) ports.add(endpointPort);
-        this.#served.set(key, ports);
-      }
-    this.#pair = pair;
-    this.#impact = impact;
-    for (const { key, witness, senders } of impact.changed) {
-      const id = `${key} ${witness.strangerPort !== undefined}`;
-      this.#senders.set(id, new Set([...(this.#senders.get(id) ?? []), ...senders]));
-    }
-  }
-
-  of({ question, before, after }: Missed): boolean {
-    const id = `${classKey(before, after)} ${question.stranger !== undefined}`;
-    if (this.#senders.get(id)?.has(question.from)) return true;
-    return (
-      this.#byAddress(question, before, after) ||
-      this.#asAnyHost(question, before, after) ||
-      this.#withoutItsHost(question)
-    );
-  }
-
-  /** Whoever calls a workload's own address does so as anyone does: in plaintext, without an identity. */
-  #byAddress(
-    { from, url, stranger }: RandomQuestion,
-    before: RequestOutcome,
-    after: RequestOutcome,
-  ): boolean {
-    const { host, port } = placeOf(url);
-    const server = stranger === undefined ? workloadAt(this.#pair.before, `${host}:${port}`)?.key : from;
-    if (server === undefined || (stranger === undefined && !parseIp(host))) return false;
-    const called = stranger ?? port;
-    const isServed = this.#served.get(server)?.has(called) === true;
-    const whats = whatsOf(differences(before, after));
-    return this.#impact.changed.some(
-      ({ witness, senders, differences: told }) =>
-        (witness.strangerPort === called || (witness.strangerPort === unservedPort && !isServed)) &&
-        senders.includes(server) &&
-        whatsOf(told) === whats,
-    );
-  }
-
-  /** An address is a host that the sender's proxy does not know. */
-  #asAnyHost(
-    { from, url, stranger }: RandomQuestion,
-    before: RequestOutcome,
-    after: RequestOutcome,
-  ): boolean {
-    if (stranger !== undefined || !parseIp(placeOf(url).host)) return false;
-    const found = differences(before, after).map(({ what }) => what);
-    return this.#impact.changed.some(
-      ({ witness, senders, differences: told }) =>
-        placeOf(witness.url).host === unknownHost &&
-        senders.includes(from) &&
-        found.every((what) => told.some((one) => one.what === what)),
-    );
-  }
-
-  /** A Host that nobody knows goes where the URL leads. */
-  #withoutItsHost({ variant: { host, ...variant }, ...question }: RandomQuestion): boolean {
-    if (host === undefined) return false;
-    const asked: RandomQuestion = { ...question, variant };
-    const [[before, after] = []] = bothOutcomes(this.#pair, [asked]);
-    if (!before || !after || differences(before, after).length === 0) return false;
-    return this.of({ question: asked, found: [], before, after });
-  }
-}
-
-/** Without what only the proxy of a caller has a say in: clusters, rewrites, and the status of a connection that is refused. */
-function whatsOf(list: readonly Difference[]): string {
-  return list.flatMap(({ what }) => (['cluster', 'request', 'status'].includes(what) ? [] : [what])).join();
+/**
+ * Whether a request is of a class that the plan has told: decided alike before and after, by the same objects, from the same sender, and, where
+ * an address is called, to the same workload.
+ */
+function isSaid(
+  { before: old, after: now }: Pair,
+  impact: Impact,
+  { question, before, after }: Missed,
+): boolean {
+  const { from, url, stranger } = question;
+  const key = classKey(before, after);
+  const told = impact.changed.filter((one) => one.key === key && !one.anyOtherHost);
+  const host = /^[a-z]+:\/\/([^/:]+)/.exec(url)?.[1] ?? '';
+  // With a Host of its own: told as such of senders whose sidecar comes or goes.
+  if (stranger === undefined && question.variant.host !== undefined)
+    if (impact.changed.some((one) => one.anyOtherHost && one.senders.includes(from))) return true;
+  if (stranger === undefined && !parseIp(host))
+    return told.some(({ witness, senders }) => witness.strangerPort === undefined && senders.includes(from));
+  const owners =
+    stranger === undefined
+      ? [old, now].flatMap((model) => workloadAt(model, `${host}:1`)?.key ?? [])
+      : [from];
+  // Whose own proxy has no say calls an address as anyone does, and a gateway's as a client outside does.
+  const anyone =
+    stranger !== undefined || [old, now].every((model) => model.workloads.get(from)?.proxy === undefined);
+  return told.some(({ witness, senders, places }) =>
+    anyone
+      ? (witness.strangerPort !== undefined && owners.some((owner) => places.includes(owner))) ||
+        (witness.outside && owners.some((owner) => senders.includes(owner)))
+      : senders.includes(from) &&
+        (owners.length === 0 ? places.length === 0 : owners.some((owner) => places.includes(owner))),
+  );
 }
 
 /** Announced classes whose witness does not change in meshes that were compiled from scratch. */
@@ -265,17 +176,20 @@ type Witness = Impact['changed'][number]['witness'];
 function witnessed(model: Model, witness: Witness): RequestOutcome | undefined {
   const at = model.workloads.get(witness.from);
   const [, origin = '', path = '/'] = /^([a-z]+:\/\/[^/?]+)(.*)$/.exec(witness.url) ?? [];
+  const host = /^[a-z]+:\/\/([^/:]+)/.exec(origin)?.[1] ?? '';
+  const called = parseIp(host) ? host : at;
   const departure =
-    at &&
-    (witness.strangerPort === undefined
-      ? depart(model, at, origin)
-      : departAsStranger(model, at, origin, witness.strangerPort));
-  const { method, headers, host, claims, address } = witness;
+    witness.strangerPort === undefined
+      ? at && depart(model, at, origin)
+      : called === undefined
+        ? undefined
+        : departAsStranger(model, called, origin, witness.strangerPort);
+  const { method, headers, host: sent, claims, address } = witness;
   const variant = {
     path,
     method,
     headers,
-    ...(host === undefined ? {} : { host }),
+    ...(sent === undefined ? {} : { host: sent }),
     ...(claims ? { claims } : {}),
     ...(address ? { address } : {}),
   };

@@ -31,13 +31,17 @@ export function classGroups(after: Model, changed: readonly ChangedClass[]): Cla
   return [...groups.values()];
 }
 
-function senderWords(after: Model, { witness, senders }: ChangedClass): string {
-  const { strangerPort, outside, address } = witness;
+function senderWords(after: Model, { witness, senders, places, anyOtherHost }: ChangedClass): string {
+  const { strangerPort, outside, address, url } = witness;
   const client = address === undefined ? '' : ` (client ${address})`;
   const who = names(after, senders);
-  if (strangerPort === undefined) return outside ? `from outside, by ${who}${client}` : `from ${who}`;
-  const where = strangerPort === unservedPort ? ', at any port that no service names' : '';
-  return `from anyone without a sidecar, in plaintext to ${who}${where}${client}`;
+  const unserved = strangerPort === unservedPort || url.includes(`:${unservedPort}`);
+  const where = `${names(after, places)}${unserved ? ', at any port that no service names' : ''}`;
+  if (strangerPort !== undefined)
+    return `from anyone without a sidecar, in plaintext to the address of ${where}${client}`;
+  if (outside) return `from outside, by ${who}${client}`;
+  if (anyOtherHost) return `from ${who}, with any Host that is not the URL's`;
+  return places.length > 0 ? `from ${who}, to the address of ${where}` : `from ${who}`;
 }
 
 /** `cause`: what is changed, where it is one object alone: told where it is not among the deciders. */

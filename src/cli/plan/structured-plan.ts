@@ -24,6 +24,8 @@ export function structuredPlan({ objects, impact, after }: PlanReport): unknown 
       changed: impact.changed.map((one) => ({
         witness: one.witness,
         senders: one.senders,
+        places: one.places,
+        ...(one.anyOtherHost ? { anyOtherHost: true } : {}),
         kinds: one.requests,
         differences: one.differences,
         before: {
