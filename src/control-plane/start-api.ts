@@ -84,7 +84,7 @@ export async function startApi(
   });
   // Several control planes over one etcd would write one pod: they are found by their addresses.
   if (options.store === 'embedded') {
-    await publishIstiodPod(store, ostriaVersion());
+    await publishIstiodPod(store, ostriaVersion(), options.monitoring?.port ?? 0);
     await publishMeshSettings(store);
   }
   return api;

@@ -1,13 +1,16 @@
 // Istio's debug types on the xDS port: nobody is answered without proof, and nobody learns of another namespace's proxies. Both were
 // holes of Istio's own (security bulletins of 2026).
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { afterEach, expect, test } from 'vitest';
 import { SecretsConfigDumpSchema } from '../../gen/proto/envoy/admin/v3/config_dump_pb.js';
+import { ClustersConfigDumpSchema } from '../../gen/proto/envoy/admin/v3/config_dump_shared_pb.js';
+import { ClusterSchema } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import { SecretSchema } from '../../gen/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { ClientConfigSchema, ConfigStatus } from '../../gen/proto/envoy/service/status/v3/csds_pb.js';
 import { createDebugPages, type DebugParts } from '../../src/control-plane/debug/create-pages.ts';
 import { xdsDebug } from '../../src/control-plane/debug/xds-debug.ts';
+import { originMetadata } from '../../src/envoy/pack.ts';
 import { defaultMeshConfig } from '../../src/registry/mesh-config.ts';
 import { type MeshProxy, parseProxy } from '../../src/snapshot/proxy.ts';
 import { typeUrls } from '../../src/snapshot/resource.ts';
@@ -15,7 +18,7 @@ import { World } from '../../src/snapshot/world.ts';
 import type { Authenticate } from '../../src/xds/authenticate.ts';
 import type { DebugService } from '../../src/xds/debug-stream.ts';
 import { DeltaClient, SotwClient } from './fake-envoy.ts';
-import { fake, type Harness, startHarness } from './harness.ts';
+import { type Harness, startHarness } from './harness.ts';
 import { makeResource } from './scripted-source.ts';
 
 const debugType = 'istio.io/debug';
@@ -66,8 +69,12 @@ async function start(): Promise<Harness> {
       },
     }),
   );
+  const origin = { kind: 'DestinationRule', namespace: 'a', name: 'web', path: '' };
+  const own = create(ClusterSchema, { name: 'outbound|80||web', metadata: originMetadata(origin) });
+  const bytes = toBinary(ClusterSchema, own);
+  const cluster = { ...makeResource(typeUrls.cluster, own.name, bytes), origins: [origin] };
   const harness = await startHarness({
-    resources: [fake.cluster('outbound|80||web'), secret],
+    resources: [cluster, secret],
     debug(source, ledger) {
       const parts: DebugParts = {
         proxies: { proxies, statuses: () => ledger.snapshot() },
@@ -164,6 +171,13 @@ test('config_dump: what a proxy should hold, without its keys; of another namesp
     ...['BootstrapConfigDump', 'ClustersConfigDump', 'ListenersConfigDump', 'ScopedRoutesConfigDump'],
     ...['RoutesConfigDump', 'SecretsConfigDump', 'EcdsConfigDump'],
   ]);
+  const [found] = dump.resources
+    .flatMap((any) => anyUnpack(any, ClustersConfigDumpSchema)?.dynamicActiveClusters ?? [])
+    .flatMap(({ cluster }) => (cluster ? (anyUnpack(cluster, ClusterSchema) ?? []) : []));
+  expect(found?.metadata?.filterMetadata.istio).toMatchObject({
+    config: '/apis/networking.istio.io/v1/namespaces/a/destination-rule/web',
+    default_original_port: 80,
+  });
   const secrets = dump.resources.flatMap((any) => anyUnpack(any, SecretsConfigDumpSchema) ?? []);
   expect(secrets[0]?.dynamicActiveSecrets[0]?.name).toBe('kubernetes://credential');
   expect(dump.resources.map(({ value }) => Buffer.from(value).includes(secretKey))).not.toContain(true);
@@ -179,8 +193,7 @@ test('pages by name: those of the mesh are for the root namespace, those of prox
     Buffer.from((await ask(harness, token, debugType, [name])).resources[0]?.value ?? []).toString();
   for (const name of ['configz', 'registryz', 'endpointShardz', 'mesh', 'authorizationz', 'pushcontext'])
     expect(await refusal(harness, 'a/web', debugType, [name]), name).toBe(7);
-  const ids = (text: string) =>
-    (JSON.parse(text) as { proxy: string }[]).map(({ proxy }) => proxy.split('~')[2]);
+  const ids = (text: string) => (JSON.parse(text) as { proxy: string }[]).map(({ proxy }) => proxy);
   expect(ids(await page('a/web', 'syncz'))).toEqual(['web.a']);
   expect(ids(await page('a/web', 'syncz?namespace=b'))).toEqual([]);
   expect(ids(await page('istio-system/default', 'syncz?namespace=b'))).toEqual(['db.b']);

@@ -1,4 +1,5 @@
-import type { ConfigObject, StatusCondition } from '../../config/object.ts';
+import { createHash } from 'node:crypto';
+import type { ConfigObject, OwnerReference, StatusCondition } from '../../config/object.ts';
 import type { MeshFile, MeshGateway } from '../mesh-file/mesh-file.ts';
 import { type InstancePlan, loopbacks } from './mesh-plan.ts';
 import { gatewayNameLabel } from './started-gateways.ts';
@@ -137,6 +138,42 @@ const sidecarStatus = JSON.stringify({
   revision: 'default',
 });
 
+/**
+ * What the mesh file calls a workload, as the controller of its copies: Kiali and others group pods by it and look for metrics under its
+ * name. No object of this kind exists, and so none of a kind that somebody else's controller acts on.
+ */
+function ownerOf(instance: InstancePlan): OwnerReference {
+  const name = workloadOf(instance);
+  return {
+    apiVersion: 'ostria.dev/v1',
+    kind: 'Workload',
+    name,
+    uid: stableUid(`${instance.namespace}/${name}`),
+    controller: true,
+  };
+}
+
+/** The same for the same text, in the form of a UUID (RFC 9562, version 8). */
+function stableUid(text: string): string {
+  const digits = createHash('sha256').update(text).digest('hex');
+  return [
+    digits.slice(0, 8),
+    digits.slice(8, 12),
+    `8${digits.slice(13, 16)}`,
+    `8${digits.slice(17, 20)}`,
+    digits.slice(20, 32),
+  ].join('-');
+}
+
+/** What Istio's injector notes for Prometheus, whose discovery of pods finds the metrics of agents by it. */
+function scrapedAt(port: number): Record<string, string> {
+  return {
+    'prometheus.io/scrape': 'true',
+    'prometheus.io/port': String(port),
+    'prometheus.io/path': '/stats/prometheus',
+  };
+}
+
 /** The pod and, where it serves something, the WorkloadEntry of an instance. */
 export function instanceObjects(instance: InstancePlan): ConfigObject[] {
   const metadata = {
@@ -147,7 +184,11 @@ export function instanceObjects(instance: InstancePlan): ConfigObject[] {
   const pod: ConfigObject = {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { ...metadata, annotations: { 'sidecar.istio.io/status': sidecarStatus } },
+    metadata: {
+      ...metadata,
+      annotations: { 'sidecar.istio.io/status': sidecarStatus, ...scrapedAt(instance.metricsPort) },
+      ownerReferences: [ownerOf(instance)],
+    },
     spec: {
       serviceAccountName: instance.serviceAccount,
       containers: [

@@ -62,16 +62,16 @@ export function syncStatus({ proxy, status }: ConnectedProxy): Record<string, un
   ];
   return {
     cluster_id: proxy.clusterId,
-    proxy: proxy.id,
+    proxy: `${proxy.name}.${proxy.namespace}`,
     proxy_type: proxy.type,
     istio_version: istioVersionOf(proxy),
     ...Object.fromEntries(
       fields.flatMap(([name, typeUrl]) => {
-        const { sent, acknowledged } = mark(typeUrl) ?? {};
-        return [
-          ...(sent ? [[`${name}_sent`, sent.nonce]] : []),
-          ...(acknowledged ? [[`${name}_acked`, acknowledged.nonce]] : []),
-        ];
+        const { sent, acknowledged, state } = mark(typeUrl) ?? {};
+        // What a proxy brought along when it came back was sent by an earlier connection: readers take two empty ones for never sent.
+        const kept = state === 'SYNCED' && !sent ? { nonce: 'kept' } : undefined;
+        const marks = { sent: sent ?? kept, acked: acknowledged ?? kept };
+        return Object.entries(marks).flatMap(([what, one]) => (one ? [[`${name}_${what}`, one.nonce]] : []));
       }),
     ),
     resources: Object.fromEntries(

@@ -7,9 +7,9 @@ export const istiodPod = { namespace: 'istio-system', name: 'istiod' } as const;
 
 /**
  * The pod that stands for the control plane: Istio's command line, Kiali and people look for `app=istiod`, and reach its ports through
- * the API. No service selects it, so that no proxy hears of it.
+ * the API. No service selects it, so that no proxy hears of it. `metricsPort`: where `/metrics` is served, for Prometheus' discovery of pods.
  */
-export function istiodPodObject(version: string, startedAt: string): ConfigObject {
+function istiodPodObject(version: string, startedAt: string, metricsPort: number): ConfigObject {
   const labels = {
     app: 'istiod',
     istio: 'pilot',
@@ -26,7 +26,13 @@ export function istiodPodObject(version: string, startedAt: string): ConfigObjec
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { ...istiodPod, labels },
+    metadata: {
+      ...istiodPod,
+      labels,
+      ...(metricsPort > 0
+        ? { annotations: { 'prometheus.io/scrape': 'true', 'prometheus.io/port': String(metricsPort) } }
+        : {}),
+    },
     spec: {
       serviceAccountName: 'istiod',
       containers: [
@@ -129,10 +135,15 @@ export async function publishMeshSettings(store: Store, now = new Date()): Promi
   await store.commit([{ type: 'put', ref, object: { ...meshSettings, metadata }, expect: 0 }]);
 }
 
-/** Writes the pod and its Deployment; those of an earlier run keep their identity. */
-export async function publishIstiodPod(store: Store, version: string, now = new Date()): Promise<void> {
+/** Writes the pod and its Deployment; those of an earlier run keep their identity. `metricsPort`: 0 where nothing serves them. */
+export async function publishIstiodPod(
+  store: Store,
+  version: string,
+  metricsPort: number,
+  now = new Date(),
+): Promise<void> {
   const startedAt = now.toISOString().replace(/\.\d+Z$/, 'Z');
-  const pod = istiodPodObject(version, startedAt);
+  const pod = istiodPodObject(version, startedAt, metricsPort);
   const objects = { pods: pod, 'deployments.apps': istiodDeployment(pod, startedAt) };
   for (const [resource, object] of Object.entries(objects)) {
     const ref = { resource, ...istiodPod };

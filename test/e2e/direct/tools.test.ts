@@ -95,6 +95,71 @@ test('Kiali finds the control plane as a Deployment, and sidecars by what an inj
   });
 });
 
+interface ScrapedPod {
+  readonly metadata: {
+    readonly name: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly ownerReferences?: readonly { readonly name: string; readonly controller?: boolean }[];
+  };
+  readonly status: { readonly podIP: string };
+}
+
+test('Prometheus finds metrics by what pods note, and Kiali those of a workload by its name', async () => {
+  const { items } = await mesh.client.get<{ items: ScrapedPod[] }>('/api/v1/pods');
+  const scraped = items.filter(({ metadata }) => metadata.annotations?.['prometheus.io/scrape'] === 'true');
+  expect(scraped.map(({ metadata }) => metadata.name).sort()).toEqual(
+    ['helloworld-v1-0', 'helloworld-v2-0', 'httpbin-0', 'istio-ingressgateway', 'istiod', 'sleep-0'].sort(),
+  );
+  const metricsOf = async ({ metadata: { annotations = {} }, status }: ScrapedPod): Promise<string> => {
+    const path = annotations['prometheus.io/path'] ?? '/metrics';
+    const answer = await fetch(`http://${status.podIP}:${annotations['prometheus.io/port']}${path}`);
+    expect(answer.status).toBe(200);
+    return answer.text();
+  };
+  await fetch(mesh.httpbinFromSleep);
+  const httpbin = scraped.find(({ metadata }) => metadata.name === 'httpbin-0') as ScrapedPod;
+  expect(httpbin.metadata.ownerReferences).toMatchObject([{ name: 'httpbin', controller: true }]);
+  const reported = 'reporter="destination"';
+  const named = async (metric: string): Promise<string | undefined> =>
+    (await metricsOf(httpbin))
+      .split('\n')
+      .find((line) => line.startsWith(`${metric}{`) && line.includes(reported));
+  // By what its graph, health and metrics ask for: names, and the labels that they group and select by.
+  const labels = [
+    ...['cluster', 'workload', 'workload_namespace', 'canonical_service', 'canonical_revision'].flatMap(
+      (one) => [`source_${one}`, `destination_${one}`],
+    ),
+    ...['source_principal', 'destination_principal', 'connection_security_policy', 'request_protocol'],
+    ...['destination_service', 'destination_service_name', 'destination_service_namespace', 'response_code'],
+    ...['response_flags', 'reporter'],
+  ];
+  for (const metric of [
+    'istio_requests_total',
+    'istio_request_duration_milliseconds_bucket',
+    'istio_request_duration_milliseconds_sum',
+    'istio_request_duration_milliseconds_count',
+    'istio_request_bytes_sum',
+    'istio_response_bytes_sum',
+  ]) {
+    await expect.poll(() => named(metric), { timeout: 30_000, interval: 500 }).toBeDefined();
+    const line = (await named(metric)) ?? '';
+    expect(labels.filter((label) => !line.includes(`${label}="`))).toEqual([]);
+    expect(line).toContain('destination_workload="httpbin"');
+    expect(line).toContain('source_workload="sleep"');
+  }
+  for (const pod of scraped) expect(await metricsOf(pod)).toContain('process_resident_memory_bytes');
+});
+
+test('Kiali knows which proxies are in sync by the names of their pods', async () => {
+  const statuses = await page<Record<string, string>[]>(admin, '/debug/syncz');
+  const own = statuses.find(({ proxy }) => proxy === 'helloworld-v1-0.default');
+  expect(own).toMatchObject({ cluster_id: 'Kubernetes' });
+  for (const type of ['cluster', 'listener', 'route', 'endpoint']) {
+    expect(own?.[`${type}_acked`]).toMatch(/./);
+    expect(own?.[`${type}_sent`]).toBe(own?.[`${type}_acked`]);
+  }
+});
+
 test('proxy-status: its token is taken on the xDS port, and every proxy is in sync', async () => {
   const client = askXds(await tokenOf('istio-system', ['istio-ca']), 'istio.io/debug/syncz');
   const { resources, controlPlane } = await client.next();
