@@ -202,6 +202,7 @@ describe('mistakes', () => {
     [['up', '--port-base', 'x'], 2, 'it must be a whole number'],
     [['up'], 3, 'mesh.yaml:1:1: does not exist; give the path of a mesh file with -f'],
     [['ps'], 4, 'there is no mesh here; start one with ostria up'],
+    [['doctor', '--mesh', 'x'], 4, 'there is no mesh named x'],
     [['down', '--mesh', 'x'], 4, 'there is no mesh named x'],
     [['get', 'vs'], 7, 'no mesh is running here and there is no kubeconfig'],
     [['get', 'vs', '--kubeconfig', '/nowhere'], 1, 'kubeconfig /nowhere'],

@@ -50,6 +50,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   TestFileInvalid: 3,
   PortBaseInvalid: 2,
   UsageInvalid: 2,
+  TooManyFiles: 2,
   ResourceUnknown: 2,
   OptionInvalid: 2,
   UrlNotRead: 2,

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { CodedError } from '../kit/coded-error.ts';
+import { systemReason } from '../kit/system-reason.ts';
 import { createProgram } from './create-program.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { err } from './output/style.ts';
@@ -12,11 +13,20 @@ function report(error: unknown): void {
     return;
   }
   process.exitCode = exitCodeOf(error);
-  if (error instanceof CodedError) process.stderr.write(`${err.red('error')}: ${error.message}\n`);
-  else
-    process.stderr.write(
-      `${err.red('error')}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    );
+  process.stderr.write(`${err.red('error')}: ${wordsFor(error)}\n`);
+}
+
+function wordsFor(error: unknown): string {
+  if (error instanceof CodedError) return error.message;
+  const reason = systemReason(error);
+  const { path, code } = error as NodeJS.ErrnoException;
+  // A full or broken disk is told without a path where the file was open.
+  if (
+    reason !== undefined &&
+    (path !== undefined || ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(code ?? ''))
+  )
+    return `${path === undefined ? '' : `${path}: `}${reason}`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 // Output into `head` or a pager that was closed is no failure.

@@ -12,6 +12,7 @@ import { parseYamlDocuments } from '../../src/config/yaml-documents.ts';
 import { LazyMemory } from '../../src/control-plane/lazy-memory.ts';
 import { lazySource } from '../../src/control-plane/lazy-source.ts';
 import { adsBootstrap } from '../../src/kit/ads-bootstrap.ts';
+import { silentLog } from '../../src/kit/silent-log.ts';
 import { roots } from '../../src/pipeline/roots.ts';
 import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
 import { Registry } from '../../src/registry/registry.ts';
@@ -63,13 +64,6 @@ export interface CompiledMesh extends MeshEnvoys {
   change(changes: readonly WorldChange[]): void;
 }
 
-const silent = {
-  info: () => undefined,
-  warn: () => undefined,
-  debug: () => undefined,
-  error: () => undefined,
-};
-
 export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoys> {
   const directory = await mkdtemp(join(tmpdir(), 'ostria-mesh-'));
   const ledger = createLedger();
@@ -82,7 +76,7 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
       authenticate: () => ({ ok: true, identity: undefined }),
       listeners: [{ name: 'plaintext', host: '127.0.0.1', port }],
       limits: { removalGraceMs: 150 },
-      log: silent,
+      log: silentLog,
     });
     await made.start();
     return made;
@@ -107,7 +101,7 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
       // A path of a unix socket has room for a hundred characters.
       const id = `${`${spec.namespace ?? 'default'}-${spec.name ?? 'client'}`.slice(0, 40)}-${stops.length}`;
       const socket = join(directory, `${id}.sock`);
-      const sds = await startSdsServer(socket, silent as never);
+      const sds = await startSdsServer(socket, silentLog);
       sds.set(secretsOf(spec.namespace ?? 'default', options.serviceAccount ?? 'default'));
       stops.unshift(() => sds.close());
       const relay = options.prefix ? await startRelay(join(directory, `${id}-xds.sock`), xdsPort) : undefined;

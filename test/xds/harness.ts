@@ -1,5 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { RouteConfigurationSchema } from '../../gen/proto/envoy/config/route/v3/route_pb.js';
+import { silentLog } from '../../src/kit/silent-log.ts';
 import { type Resource, type ResourceHints, typeUrls } from '../../src/snapshot/resource.ts';
 import type { Authenticate } from '../../src/xds/authenticate.ts';
 import type { DebugService } from '../../src/xds/debug-stream.ts';
@@ -28,8 +29,6 @@ export interface HarnessOptions {
   readonly debug?: (source: ScriptedSource, ledger: Ledger) => DebugService;
 }
 
-const silent = { info: () => undefined, warn: () => undefined, debug: () => undefined };
-
 /** A server over a scripted source on a free port. */
 export async function startHarness(options: HarnessOptions = {}): Promise<Harness> {
   const source = new ScriptedSource(options.resources);
@@ -42,7 +41,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     listeners: options.listeners ?? [{ name: 'plaintext', host: '127.0.0.1', port: 0 }],
     // A slow test must not count as a slow client: what is about the pace asks for it.
     limits: { removalGraceMs: 150, pace: { ...defaultLimits.pace, maxMs: 0 }, ...options.limits },
-    log: silent,
+    log: silentLog,
     ...(options.debug ? { debug: options.debug(source, ledger) } : {}),
     metrics: {
       add: (counter, amount, label) => {

@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import { type ParsedObject, parseYamlDocuments, type YamlProblem } from '../../config/yaml-documents.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { readOrNotFound } from '../../kit/read-or-not-found.ts';
+import { filesAt } from '../files-at.ts';
 import { isTestFile } from '../mesh-tests/is-test-file.ts';
 
 export interface CollectedObjects {
@@ -11,7 +12,6 @@ export interface CollectedObjects {
 }
 
 const configurationFile = /\.(ya?ml|json)$/i;
-const mostFiles = 5_000;
 
 /**
  * Reads the objects of files and directories, in the order given; a directory's files by name, without its subdirectories unless
@@ -39,22 +39,13 @@ function filesOf(path: string, recursive: boolean): string[] {
       'UrlNotRead',
       `${path}: Ostria reads files, not URLs; download it first and look at it`,
     );
-  if (!readOrNotFound(path, () => statSync(path).isDirectory())) return [path];
-  const entries = readdirSync(path, { withFileTypes: true, recursive })
-    .filter((entry) => !entry.isDirectory() && configurationFile.test(entry.name) && !isTestFile(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
-  if (entries.length > mostFiles)
-    throw new CodedError(
-      'TooManyFiles',
-      `${path} holds more than ${mostFiles} files; name the ones that are meant`,
-    );
-  if (entries.length === 0)
+  const files = filesAt(path, (name) => configurationFile.test(name) && !isTestFile(name), recursive);
+  if (files.length === 0)
     throw new CodedError(
       'FileNotFound',
       `${path} holds no .yaml, .yml or .json file${recursive ? '' : ' (-R looks into subdirectories too)'}`,
     );
-  return entries;
+  return files;
 }
 
 function readInput(file: string): Uint8Array {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Colors } from 'picocolors/types.js';
 import type { Check, ReportedChecks } from '../doctor/check.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { chooseMesh } from '../meshes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
 import { readJsonFile } from '../state/json-file.ts';
@@ -35,7 +36,7 @@ Ends with 0 if nothing is wrong (warnings are told), and with 11 if something is
       const output = parseOutput(flags.output, ['json', 'yaml']);
       const { machineChecks } = await import('../doctor/machine-checks.ts');
       const { meshChecks } = await import('../doctor/mesh-checks.ts');
-      const meshes = flags.mesh === undefined ? knownMeshes() : [flags.mesh];
+      const meshes = flags.mesh === undefined ? knownMeshes() : [chooseMesh(flags.mesh)];
       const reported = meshes.map(reportedChecks).find((found) => found !== undefined);
       const checks = reported ?? [
         ...(await machineChecks()),

@@ -51,7 +51,8 @@ Ends with 3 if something is wrong; warnings alone do not count.`,
             `${at === '' ? '' : `${at}: `}${paint(severity)}: ${object === '' ? '' : `${object}: `}${message}\n`,
           );
         }
-        if (findings.length === 0) process.stderr.write(`${objects} objects are valid.\n`);
+        if (findings.length === 0)
+          process.stderr.write(objects === 1 ? '1 object is valid.\n' : `${objects} objects are valid.\n`);
       }
       if (findings.some(({ severity }) => severity === 'error')) process.exitCode = exitCodes.invalidInput;
     });

@@ -9,6 +9,7 @@ import { AddressSchema } from '../../../gen/proto/envoy/config/core/v3/address_p
 import { ListenerSchema } from '../../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import { adsBootstrap } from '../../kit/ads-bootstrap.ts';
 import { CodedError } from '../../kit/coded-error.ts';
+import { silentLog } from '../../kit/silent-log.ts';
 import type { MeshProxy } from '../../snapshot/proxy.ts';
 import type { ResourceSource } from '../../snapshot/push.ts';
 import { type Resource, typeUrls } from '../../snapshot/resource.ts';
@@ -22,8 +23,6 @@ const connectMs = 15_000;
 const answerMs = 20_000;
 /** All is answered when nothing more was asked for during this: routes are asked for by listeners. */
 const settledMs = 700;
-
-const silent = { info: () => undefined, warn: () => undefined, debug: () => undefined };
 
 /**
  * Loads what a proxy would be sent into a real Envoy, which is started for it and ended, and resolves with what it refuses. Its
@@ -40,7 +39,7 @@ export async function loadInEnvoy(
     authenticate: () => ({ ok: true, identity: undefined }),
     listeners: [{ name: 'plaintext', host: '127.0.0.1', port: 0 }],
     ledger,
-    log: silent,
+    log: silentLog,
   });
   await server.start();
   const directory = mkdtempSync(join(tmpdir(), 'ostria-check-'));

@@ -3,6 +3,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { isSeq, LineCounter, parseDocument } from 'yaml';
 import { isTrustDomain } from '../../ca/spiffe.ts';
 import { badRange } from '../../kit/guarded-fetch.ts';
+import { reasonOf } from '../../kit/system-reason.ts';
 import type { IpFamily } from '../../snapshot/proxy.ts';
 import type { MeshFile, MeshFileProblem, MeshGateway, MeshHistory, MeshWorkload } from './mesh-file.ts';
 import { NodeReader } from './node-reader.ts';
@@ -30,7 +31,7 @@ export function readMeshFile(
     const message =
       (error as NodeJS.ErrnoException).code === 'ENOENT'
         ? 'does not exist; give the path of a mesh file with -f'
-        : `cannot be read: ${(error as Error).message}`;
+        : `cannot be read: ${reasonOf(error)}`;
     return { ok: false, problems: [{ file: absolute, line: 1, column: 1, message }] };
   }
   return parseMeshFile(text, absolute, environment);

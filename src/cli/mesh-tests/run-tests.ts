@@ -1,14 +1,13 @@
-import { readdirSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { check } from '../../assertions/check.ts';
 import { CodedError } from '../../kit/coded-error.ts';
-import { readOrNotFound } from '../../kit/read-or-not-found.ts';
 import { verifySignature } from '../../kit/verify-signature.ts';
 import type { Model } from '../../model/model.ts';
 import type { Proof } from '../../prove/prove.ts';
 import { prove } from '../../prove/prove.ts';
 import { sourceWords } from '../explain/format-explanation.ts';
 import { type ModelSource, modelOf, sourceOfFiles } from '../explain/model-source.ts';
+import { filesAt } from '../files-at.ts';
 import { requestWords, sentence } from '../plan/format-classes.ts';
 import { isTestFile } from './is-test-file.ts';
 import type { EnvoyRun, OnEnvoy } from './on-envoy/run-on-envoy.ts';
@@ -51,22 +50,9 @@ interface Tested {
   readonly model: Model;
 }
 
-const mostFiles = 2000;
-
 /** Files named, and every `*.mesh-test.yaml` below directories. */
 export function findTestFiles(paths: readonly string[]): string[] {
-  return paths.flatMap((path) => {
-    if (!readOrNotFound(path, () => statSync(path).isDirectory())) return [path];
-    const found = readdirSync(path, { withFileTypes: true, recursive: true })
-      .filter(
-        (entry) => entry.isFile() && isTestFile(entry.name) && !entry.parentPath.includes('node_modules'),
-      )
-      .map((entry) => join(entry.parentPath, entry.name))
-      .sort();
-    if (found.length > mostFiles)
-      throw new CodedError('UsageInvalid', `${path} holds more than ${mostFiles} test files`);
-    return found;
-  });
+  return paths.flatMap((path) => filesAt(path, isTestFile, true));
 }
 
 /** Runs files one after the other. */

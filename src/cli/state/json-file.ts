@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { writeFileAtomicSync } from '../../kit/atomic-file.ts';
 import { CodedError, messageOf } from '../../kit/coded-error.ts';
+import { reasonOf } from '../../kit/system-reason.ts';
 
 /** The JSON of a file of ours; undefined where there is none. Throws `StateUnreadable` when it is not JSON. */
 export function readJsonFile<T>(path: string): T | undefined {
@@ -9,7 +10,7 @@ export function readJsonFile<T>(path: string): T | undefined {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new CodedError('StateUnreadable', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
+    throw new CodedError('StateUnreadable', `${path} cannot be read: ${reasonOf(error)}`, { cause: error });
   }
   try {
     return JSON.parse(text) as T;

@@ -4,6 +4,7 @@ import { homedir, tmpdir, userInfo } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { makePrivateDirectory, writeFileAtomicSync } from '../../kit/atomic-file.ts';
 import { CodedError } from '../../kit/coded-error.ts';
+import { reasonOf } from '../../kit/system-reason.ts';
 
 /** Version of the state directory's layout and of the JSON files in it. */
 export const stateSchemaVersion = 1;
@@ -76,14 +77,11 @@ export function socketPath(directory: string, name: string): string {
 
 /**
  * Makes the directory (0700) or brings an older layout up to date, after a backup of its JSON files. A newer one is refused with
- * `StateTooNew`: this program would damage it.
+ * `StateTooNew`: this program would damage it. Throws `StateUnwritable` where nothing can be made.
  */
 export function openState(directory: string): StatePaths {
   const paths = statePaths(directory);
-  makePrivateDirectory(directory);
-  makePrivateDirectory(paths.logs);
-  makePrivateDirectory(paths.workloads);
-  makeSocketDirectory(dirname(paths.controlSocket));
+  makeDirectories(paths);
   const found = readVersion(paths.state);
   if (found === undefined) {
     writeVersion(paths.state);
@@ -96,6 +94,21 @@ export function openState(directory: string): StatePaths {
     );
   if (found < stateSchemaVersion) migrate(paths, found);
   return paths;
+}
+
+function makeDirectories(paths: StatePaths): void {
+  try {
+    makePrivateDirectory(paths.directory);
+    makePrivateDirectory(paths.logs);
+    makePrivateDirectory(paths.workloads);
+  } catch (error) {
+    throw new CodedError(
+      'StateUnwritable',
+      `the state of the mesh cannot be kept in ${paths.directory}: ${reasonOf(error)}; mend that, or set OSTRIA_HOME to a directory that can be written`,
+      { cause: error },
+    );
+  }
+  makeSocketDirectory(dirname(paths.controlSocket));
 }
 
 /** Others may write to the temporary directory too, and could have made ours first, to listen in our place. */

@@ -30,6 +30,14 @@ function listen(port = 0): Promise<number> {
   });
 }
 
+test('where no state can be kept, it says why and what helps', () => {
+  const file = join(scratch, 'file');
+  writeFileSync(file, '');
+  expect(() => openState(join(file, 'mesh'))).toThrow(
+    /^the state of the mesh cannot be kept in .*file\/mesh: not a directory; mend that, or set OSTRIA_HOME/,
+  );
+});
+
 describe('state directory', () => {
   test('is where the XDG specification or OSTRIA_HOME says', () => {
     expect(stateHome({ HOME: '/h' })).toBe('/h/.local/state/ostria');

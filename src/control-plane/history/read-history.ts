@@ -82,7 +82,7 @@ function beforeHistory(segments: readonly Segment[]): CodedError {
   return new CodedError(
     'HistoryTooShort',
     first
-      ? `the history begins at ${new Date(first.at).toISOString()} with revision ${first.revision}; what was before is not known`
+      ? `the history begins at ${new Date(first.at).toISOString()} with revision ${first.revision}; what was before is not known: ask for ${first.revision} or later`
       : 'there is no history yet',
   );
 }

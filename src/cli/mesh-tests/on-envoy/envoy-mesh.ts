@@ -10,6 +10,7 @@ import type { Question } from '../../../explain/question.ts';
 import { systemClock } from '../../../kit/clock.ts';
 import { CodedError, messageOf } from '../../../kit/coded-error.ts';
 import { pooled } from '../../../kit/pooled.ts';
+import { silentLog } from '../../../kit/silent-log.ts';
 import type { Model } from '../../../model/model.ts';
 import type { Journey } from '../../../request-space/journey.ts';
 import { createLedger } from '../../../xds/ledger.ts';
@@ -41,8 +42,6 @@ export interface EnvoyMesh {
 const sentAtOnce = 16;
 /** After this no further requests of a question begin: a fault that delays each would take for ever. */
 const samplingMs = 15_000;
-
-const silent = { info: () => undefined, warn: () => undefined, debug: () => undefined };
 
 /** Starts everything; what was started is ended again where something fails, or `signal` is aborted. */
 export async function startEnvoyMesh(
@@ -107,7 +106,7 @@ async function start(
         ? { ok: true, identity: undefined }
         : { ok: false, error: 'this is the control plane of a test: its token is missing' },
     listeners: [{ name: 'plaintext', host: '127.0.0.1', port: 0 }],
-    log: silent,
+    log: silentLog,
   });
   await xds.start();
   stops.push(() => xds.stop(0));
