@@ -23,14 +23,29 @@ test('names what is set and not acted on, and nothing else', () => {
 
 test('parts of the proxy configuration that nothing acts on are named too', () => {
   const defaultConfig = {
-    proxyHeaders: { xForwardedHost: { enabled: true }, server: { value: 'x' } },
+    proxyHeaders: { metadataExchangeHeaders: { mode: 'IN_MESH' }, server: { value: 'x' } },
     connectionSettings: { profile: 'EDGE', listenerConnectionLimit: 5 },
     concurrency: 2,
     statNameLength: 200,
   };
   expect(uncoveredMeshConfig({ defaultConfig }).map(({ field }) => field)).toEqual([
     'defaultConfig.connectionSettings.listenerConnectionLimit',
-    'defaultConfig.proxyHeaders.xForwardedHost',
+    'defaultConfig.proxyHeaders.metadataExchangeHeaders',
     'defaultConfig.statNameLength',
+  ]);
+});
+
+test('providers of what is not built are named, and parts of settings that are acted on otherwise', () => {
+  const settings = {
+    extensionProviders: [
+      { name: 'asked', envoyExtAuthzGrpc: { service: 'a', port: 1 } },
+      { name: 'metrics', prometheus: {} },
+      { name: 'spans', zipkin: { service: 'b', port: 2 } },
+    ],
+    outboundTrafficPolicy: { mode: 'ALLOW_ANY_DYNAMIC_DNS', tls: { mode: 'SIMPLE' } },
+  };
+  expect(uncoveredMeshConfig(settings).map(({ field }) => field)).toEqual([
+    'extensionProviders[2].zipkin',
+    'outboundTrafficPolicy.tls',
   ]);
 });

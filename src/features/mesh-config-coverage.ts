@@ -72,12 +72,42 @@ export const proxyConfigActedOn: ReadonlySet<string> = new Set([
 
 /** Parts of these that are not. */
 const proxyConfigParts: Readonly<Record<string, string>> = {
-  'proxyHeaders.xForwardedHost': 'x-forwarded-host is not added',
   'proxyHeaders.metadataExchangeHeaders': 'workloads tell each other what metrics need in every case',
   'connectionSettings.listenerConnectionLimit': 'listeners take as many connections as the proxy does',
   'connectionSettings.globalDownstreamConnectionLimit':
     'the limit is that of the agent (envoy.maxConnections)',
 };
+
+/** Sorts of extension providers that something here can use. */
+const usedProviders: ReadonlySet<string> = new Set(['envoyExtAuthzHttp', 'envoyExtAuthzGrpc']);
+/** Istio's own way to serve metrics, which is how agents serve them. */
+const ownProviders: ReadonlySet<string> = new Set(['prometheus']);
+
+/** Providers of what is not built. */
+function uselessProviders({ extensionProviders }: Readonly<Record<string, unknown>>): UncoveredSetting[] {
+  if (!Array.isArray(extensionProviders)) return [];
+  return extensionProviders.flatMap((provider: unknown, index) =>
+    Object.keys(typeof provider === 'object' && provider !== null ? provider : {})
+      .filter((sort) => sort !== 'name' && !usedProviders.has(sort) && !ownProviders.has(sort))
+      .map((sort) => ({
+        field: `extensionProviders[${index}].${sort}`,
+        instead: 'nothing makes use of a provider of this sort yet',
+      })),
+  );
+}
+
+/** Of settings that are acted on otherwise. */
+function uncoveredParts({ outboundTrafficPolicy }: Readonly<Record<string, unknown>>): UncoveredSetting[] {
+  const { tls } = (outboundTrafficPolicy ?? {}) as { readonly tls?: unknown };
+  return isNothing(tls)
+    ? []
+    : [
+        {
+          field: 'outboundTrafficPolicy.tls',
+          instead: 'unknown destinations are spoken to as the client speaks',
+        },
+      ];
+}
 
 export interface UncoveredSetting {
   readonly field: string;
@@ -104,7 +134,8 @@ export function uncoveredMeshConfig(settings: Readonly<Record<string, unknown>>)
       const instead = meshConfigCoverage[field] ?? 'this version does not know it';
       return instead === true || isNothing(settings[field]) ? [] : [{ field, instead }];
     });
-  return [...own, ...[...inner, ...parts].sort((a, b) => (a.field < b.field ? -1 : 1))];
+  const other = [...uselessProviders(settings), ...uncoveredParts(settings)];
+  return [...own, ...other, ...[...inner, ...parts].sort((a, b) => (a.field < b.field ? -1 : 1))];
 }
 
 /** Set to what it is without being set. */

@@ -191,3 +191,6 @@ export function clustersOf(host: VirtualHostPlan): string[] {
 
 /** Clusters that a host uses beyond its destinations (mirrors): they must exist before the host is sent. */
 export const usedClustersSlot = defineSlot<readonly string[]>('usedClusters', { visible: false });
+
+/** The new Host is only the full name of what was called. */
+export const fullNameSlot = defineSlot<true>('fullName', { visible: false });

@@ -32,6 +32,13 @@ export function forwarded(
   const literal = hostRewriteSpecifier.case === 'hostRewriteLiteral' ? hostRewriteSpecifier.value : '';
   const ownLiteral = own?.case === 'hostRewriteLiteral' ? own.value : '';
   const path = call.path ?? '/';
+  // The most specific first: what is said for all requests has the last word.
+  const headers = withHeaders(call, cluster ? [cluster, route, host, config] : [route, host, config]);
+  const before = headers['x-forwarded-host'];
+  const forwardedHost =
+    action.appendXForwardedHost && literal !== ''
+      ? { 'x-forwarded-host': [before, call.host].filter(Boolean).join(',') }
+      : {};
   return {
     authority: literal || ownLiteral || (call.host ?? ''),
     path:
@@ -40,8 +47,7 @@ export function forwarded(
         : action.regexRewrite
           ? replaceByRegex(action.regexRewrite, path)
           : path,
-    // The most specific first: what is said for all requests has the last word.
-    headers: withHeaders(call, cluster ? [cluster, route, host, config] : [route, host, config]),
+    headers: { ...headers, ...forwardedHost },
   };
 }
 

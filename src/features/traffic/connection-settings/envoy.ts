@@ -9,6 +9,7 @@ import {
   HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores,
 } from '../../../../gen/proto/envoy/config/core/v3/protocol_pb.js';
 import type { Listener } from '../../../../gen/proto/envoy/config/listener/v3/listener_pb.js';
+import type { Route } from '../../../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { RouterSchema } from '../../../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
@@ -23,8 +24,9 @@ import { duration, pack } from '../../../envoy/pack.ts';
 import type { ClusterPlan } from '../../../plan/cluster-plan.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { FilterChainPlan, ListenerPlan } from '../../../plan/listener-plan.ts';
+import type { RoutePlan } from '../../../plan/route-plan.ts';
 import { read } from '../../../plan/slot.ts';
-import { bufferLimitSlot, connectionSlot, headerCaseSlot } from './plan.ts';
+import { bufferLimitSlot, connectionSlot, forwardedHostSlot, headerCaseSlot } from './plan.ts';
 import { flag, type Json, object } from './settings.ts';
 
 const httpOptionsKey = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -64,11 +66,7 @@ function setHeaders(plan: FilterChainPlan, message: HttpConnectionManager, heade
     message.serverHeaderTransformation = ServerHeader.OVERWRITE;
   }
   const id = object(headers.requestId);
-  if (id)
-    message.generateRequestId = {
-      $typeName: 'google.protobuf.BoolValue',
-      value: id.disabled !== true,
-    } as never;
+  if (id) message.generateRequestId = id.disabled !== true;
   if (flag(headers, 'envoyDebugHeaders', 'disabled')) suppressEnvoyHeaders(message);
   if (flag(headers, 'xForwardedPort', 'enabled') && fromOutside) message.appendXForwardedPort = true;
   if (headers.preserveHttp1HeaderCase === true) {
@@ -158,6 +156,11 @@ function setHttp2(message: HttpConnectionManager, settings: Json): void {
   if (given.length === 0) return;
   const options = message.http2ProtocolOptions ?? create(Http2ProtocolOptionsSchema);
   message.http2ProtocolOptions = Object.assign(options, Object.fromEntries(given));
+}
+
+export function setRoute(plan: RoutePlan, message: Route): void {
+  if (read(plan, forwardedHostSlot) && message.action.case === 'route')
+    message.action.value.appendXForwardedHost = true;
 }
 
 export function setListener(plan: ListenerPlan, message: Listener): void {

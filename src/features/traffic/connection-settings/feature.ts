@@ -1,7 +1,7 @@
 import type { Feature } from '../../../plan/feature.ts';
-import { setCluster, setConnectionManager, setListener } from './envoy.ts';
+import { setCluster, setConnectionManager, setListener, setRoute } from './envoy.ts';
 import { explain } from './explain.ts';
-import { decorateChain, decorateCluster, decorateListener } from './plan.ts';
+import { decorateChain, decorateCluster, decorateListener, decorateRoute } from './plan.ts';
 import { proxyConfigProblems } from './problems.ts';
 
 export const connectionSettings: Feature = {
@@ -9,6 +9,16 @@ export const connectionSettings: Feature = {
   kinds: ['ProxyConfig'],
   explain,
   problems: proxyConfigProblems,
-  decorate: { chain: decorateChain, cluster: decorateCluster, listener: decorateListener },
-  emit: { connectionManager: setConnectionManager, cluster: setCluster, listener: setListener },
+  decorate: {
+    chain: decorateChain,
+    cluster: decorateCluster,
+    listener: decorateListener,
+    route: decorateRoute,
+  },
+  emit: {
+    connectionManager: setConnectionManager,
+    cluster: setCluster,
+    listener: setListener,
+    route: setRoute,
+  },
 };

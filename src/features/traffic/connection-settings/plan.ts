@@ -2,15 +2,18 @@ import type { Origin } from '../../../config/origin.ts';
 import { proxyType } from '../../../plan/attributes.ts';
 import type { ClusterPlan } from '../../../plan/cluster-plan.ts';
 import type { FilterChainPlan, ListenerPlan } from '../../../plan/listener-plan.ts';
-import { defineSlot, fill } from '../../../plan/slot.ts';
+import { fullNameSlot, type RoutePlan } from '../../../plan/route-plan.ts';
+import { defineSlot, fill, read } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { type ConnectionSettings, connectionSettings, type Json } from './settings.ts';
+import { type ConnectionSettings, connectionSettings, flag, type Json } from './settings.ts';
 
 export const connectionSlot = defineSlot<ConnectionSettings>('connectionSettings');
 /** Bytes that may wait on a connection before its reader is slowed down. */
 export const bufferLimitSlot = defineSlot<number>('bufferLimit');
 /** HTTP/1.1 header names keep their upper and lower case. */
 export const headerCaseSlot = defineSlot<true>('preserveHeaderCase');
+/** The Host that a route replaces goes along as X-Forwarded-Host. */
+export const forwardedHostSlot = defineSlot<true>('forwardedHost');
 
 const origin: Origin = { kind: 'MeshConfig', namespace: '', name: 'mesh', path: 'defaultConfig' };
 
@@ -40,6 +43,17 @@ export function decorateChain(view: View, plan: FilterChainPlan): void {
   if (Object.keys(settings).length === 0) return;
   const connection = withProfile(settings.connection, () => plan.direction === 'gateway');
   fill(plan, connectionSlot, { ...settings, ...(connection ? { connection } : {}) }, origin);
+}
+
+/** Routes that users let rewrite the Host; the full name that explicit capture gives is no rewrite to speak of. */
+export function decorateRoute(view: View, plan: RoutePlan): void {
+  const { action } = plan;
+  if (action.type !== 'forward' || read(plan, fullNameSlot)) return;
+  const [only, ...others] = action.destinations;
+  const rewrites = action.authority ?? (others.length === 0 ? only?.headers?.authority : undefined);
+  if (rewrites === undefined) return;
+  if (flag(view.call(connectionSettings).headers, 'xForwardedHost', 'enabled'))
+    fill(plan, forwardedHostSlot, true, origin);
 }
 
 export function decorateListener(view: View, plan: ListenerPlan): void {

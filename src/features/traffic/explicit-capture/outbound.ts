@@ -6,6 +6,7 @@ import { isLazy } from '../../../plan/lazy.ts';
 import { filterChainPlan, type ListenerPlan, listenerPlan, spokenOn } from '../../../plan/listener-plan.ts';
 import {
   type ForwardAction,
+  fullNameSlot,
   type RouteConfigurationPlan,
   type RoutePlan,
   routeConfigurationPlan,
@@ -20,6 +21,7 @@ import {
   isTlsPort,
   serviceOn,
 } from '../../../plan/service-scope.ts';
+import { fill } from '../../../plan/slot.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
@@ -160,7 +162,9 @@ function planExplicit(
 function withAuthority(route: RoutePlan, authority: string): RoutePlan {
   if (route.action.type !== 'forward' || route.action.authority !== undefined) return route;
   const action: ForwardAction = { ...route.action, authority };
-  return { ...route, action };
+  const named = { ...route, action };
+  fill(named, fullNameSlot, true, route.origin);
+  return named;
 }
 
 export const explicitRoutesShaper: RouteShaper = {
