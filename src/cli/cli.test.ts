@@ -234,24 +234,6 @@ describe('mistakes', () => {
 
 describe('help', () => {
   const program = createProgram();
-  const visible = program.commands.filter(
-    (command) => !['help', 'supervisor', '__complete', 'control-plane', 'agent'].includes(command.name()),
-  );
-
-  test.each(visible.map((command) => [command.name(), command] as const))(
-    '%s has a summary and examples',
-    (_, command) => {
-      let text = '';
-      command.configureOutput({
-        writeOut: (part) => {
-          text += part;
-        },
-      });
-      command.outputHelp();
-      expect(text).toContain('Examples:');
-      expect(command.summary()).not.toBe('');
-    },
-  );
 
   test('the exit codes are documented', async () => {
     expect((await ostria(['help', 'exit-codes'])).stdout).toContain('unreachable: no running mesh');

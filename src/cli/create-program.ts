@@ -87,8 +87,21 @@ Exit codes: ostria help exit-codes`,
   registerCompletion(program);
   registerPrograms(program);
   registerHelp(program);
-  for (const command of program.commands) command.exitOverride();
+  for (const command of program.commands) {
+    command.exitOverride();
+    nameExitCodes(command);
+  }
   return program;
+}
+
+/** Of every command that does something: where its exit codes are explained. */
+function nameExitCodes(command: Command): void {
+  if (command.commands.length === 0)
+    command.addHelpText(
+      'after',
+      '\nExit codes: 0 when it is done as asked, others by what stands in the way (ostria help exit-codes).',
+    );
+  for (const one of command.commands) nameExitCodes(one);
 }
 
 /** `ostria help [command]`, and topics that are no command. */

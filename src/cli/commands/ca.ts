@@ -61,6 +61,9 @@ function registerStatus(ca: Command): void {
   const command = ca
     .command('status')
     .summary('days left of every chain, and the rotation that goes on')
+    .description(
+      'Shows the roots and intermediates by which the mesh signs and trusts, with the days that each has left, who signs, and how far a rotation is.',
+    )
     .option('-o, --output <format>', 'json or yaml');
   addConnectionFlags(command)
     .addHelpText('after', '\nExamples:\n  ostria ca status\n  ostria ca status -o json')

@@ -26,6 +26,9 @@ export function registerLogs(program: Command): void {
   const command = program
     .command('logs')
     .summary('show the logs of workloads, sidecars and the control plane')
+    .description(
+      'Shows what workloads, their agents and Envoys, the control plane and the supervisor wrote, a line each with who wrote it; with --failed, the calls that failed instead, grouped by cause in plain words.',
+    )
     .argument(
       '[names...]',
       'workloads (reviews-v1), replicas (reviews-v1-0), control-plane or supervisor; default: all',
