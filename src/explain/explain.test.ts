@@ -108,6 +108,14 @@ test('a route says where it stands, and why those before it did not take the req
   ]);
 });
 
+test.each([
+  ['without routes of its own, where its only route speaks for it', [shop]],
+  ['with routes that others made', [shop, routes]],
+])('a host tells who made it, %s', (_, texts) => {
+  const { by } = at(ask({}, ...texts), 'virtual-host');
+  expect(by).toMatchObject({ kind: 'Service', name: 'orders', position: { file: 'file-0.yaml' } });
+});
+
 test('of two VirtualServices for one host one alone decides, and the other is told', () => {
   const second = routes.replace('metadata: {name: orders}', 'metadata: {name: second-orders}');
   const { lost, by } = at(ask({}, shop, routes, second), 'route');

@@ -11,7 +11,7 @@ import type { Call } from './call.ts';
 import { chosenIndex } from './clusters.ts';
 import { unpack } from './decoded-resources.ts';
 import { matchRoute, matchVirtualHost } from './route.ts';
-import { step, type Walk } from './walk.ts';
+import { hostMetadata, step, type Walk } from './walk.ts';
 import { type Alternative, otherHosts, otherRoutes } from './why.ts';
 
 /** What a request's headers lead to. */
@@ -45,7 +45,7 @@ export function chooseRoute(walk: Walk, manager: HttpConnectionManager): ChosenR
   const otherwise = () => otherHosts(hosts, authority, config.ignorePortInHostMatching);
   if (!host) return { config, error: 'no virtual host matched', misses: otherwise };
   result.virtualHost = host.name;
-  step(walk, 'virtual-host', host.name, host.metadata, otherwise);
+  step(walk, 'virtual-host', host.name, hostMetadata(host), otherwise);
   if (host.requireTls === VirtualHost_TlsRequirementType.ALL && walk.call.tls === 'plaintext')
     return { config, host, error: 'tls required, sending 301' };
   const route = matchRoute(host.routes, walk.call, walk.metadata);

@@ -1,3 +1,4 @@
+import type { VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { type Origin, parseOriginId } from '../config/origin.ts';
 import type { Call, Decision, SimulationError, SimulationOptions, SimulationResult, Step } from './call.ts';
 import type { DecodedResources } from './decoded-resources.ts';
@@ -31,6 +32,11 @@ export function originIn(metadata: Metadata): Origin | undefined {
   const fields = metadata?.filterMetadata[originNamespace] as Record<string, unknown> | undefined;
   const id = fields?.[originKey];
   return typeof id === 'string' ? parseOriginId(id) : undefined;
+}
+
+/** Where a host's origin stands: a last route that takes everything and was made by the same speaks for its host too. */
+export function hostMetadata({ metadata, routes }: VirtualHost): Metadata {
+  return metadata ?? routes.at(-1)?.metadata;
 }
 
 export function step(

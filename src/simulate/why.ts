@@ -12,7 +12,7 @@ import { headerMatches, queryParameterMatches } from './match-text.ts';
 import { policyOrigin } from './policy-names.ts';
 import { effectivePolicy, isPrincipal, permits, policiesInOrder, type RbacFacts } from './rbac.ts';
 import { bestDomain, pathMatches, queryOf, routeMatches } from './route.ts';
-import { originIn } from './walk.ts';
+import { hostMetadata, originIn } from './walk.ts';
 import {
   headerName,
   headerWords,
@@ -128,7 +128,7 @@ export function otherHosts(
 }
 
 function hostAlternative(host: VirtualHost, why: string, matches: boolean): Alternative {
-  const origin = originIn(host.metadata);
+  const origin = originIn(hostMetadata(host));
   return { name: host.name, ...(origin ? { origin } : {}), why, matches };
 }
 
