@@ -53,6 +53,13 @@ const configuration = {
   forbidden: [
     ...order,
     {
+      name: 'folder-has-a-place',
+      comment: 'a folder of src/ that the line above does not name would be bound by no rule',
+      severity: 'error',
+      from: { path: '^src/', pathNot: inFolders(line.flat()) },
+      to: {},
+    },
+    {
       name: 'envoy-and-grpc-apart',
       comment: 'the two emitters read the plan, never each other',
       severity: 'error',

@@ -28,6 +28,7 @@ const broken: Readonly<Record<string, readonly (readonly [string, string])[]>> =
   'order-editor': [['src/editor/a23.ts', 'src/agent/b23.ts']],
   'order-analyze': [['src/analyze/a10.ts', 'src/xds/b10.ts']],
   'order-ca-xds-injection-sdk-agent': [['src/xds/a11.ts', 'src/control-plane/b11.ts']],
+  'folder-has-a-place': [['src/elsewhere/a29.ts', 'src/kit/b29.ts']],
   'envoy-and-grpc-apart': [['src/envoy/a12.ts', 'src/grpc/b12.ts']],
   'pure-reaches-no-node': [
     ['src/plan/a13.ts', 'src/kit/b13.ts'],

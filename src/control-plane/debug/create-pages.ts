@@ -39,6 +39,24 @@ const istioGroups =
 
 /** Istio's debug pages, by their names below `/debug/`, with the JSON that its command line and Kiali read. */
 export function createDebugPages(parts: DebugParts): DebugPages {
+  const pages = new Map<string, DebugPage>(
+    Object.entries({ ...pagesOfProxies(parts), ...pagesOfTheMesh(parts) }),
+  );
+  const names = (scope: DebugScope): string[] =>
+    [...pages]
+      .filter(([name, page]) => name !== 'list' && (scope.namespace === undefined || page.open))
+      .map(([name]) => name)
+      .sort();
+  pages.set('list', {
+    help: 'the pages that there are',
+    open: true,
+    answer: (_query, scope) => names(scope),
+  });
+  return pages;
+}
+
+/** Pages that show proxies: who may see a namespace sees its proxies in them. */
+function pagesOfProxies(parts: DebugParts): Record<string, DebugPage> {
   const { proxies } = parts;
   const dumpOfTypes =
     (type: string | undefined): DebugPage['answer'] =>
@@ -50,186 +68,145 @@ export function createDebugPages(parts: DebugParts): DebugPages {
       const version = String(parts.revision());
       return dumpJson(configDump(resourcesOf, { endpoints: query.has('include_eds'), version }));
     };
-  const ofKinds = (...kinds: string[]): ConfigObject[] =>
-    [...parts.objects()].filter((object) => isIstio(object) && kinds.includes(object.kind));
-  const list: DebugPage = {
-    help: 'the pages that there are',
-    open: true,
-    answer: (_query, scope) => names(scope),
-  };
-  const pages = new Map<string, DebugPage>([
-    [
-      'adsz',
-      {
-        help: 'connected proxies with their nodes and what they watch',
-        open: true,
-        answer: (query, scope) =>
-          adsClients(
-            query.get('proxyID') ? [proxyOfQuery(proxies, query, scope)] : visibleProxies(proxies, scope),
-            (id) =>
-              Object.fromEntries(
-                (parts.held(id) ?? []).map(({ typeUrl, resources }) => [
-                  typeUrl,
-                  resources.map(({ name }) => name),
-                ]),
-              ),
-          ),
-      },
-    ],
-    [
-      'authorizationz',
-      {
-        help: 'authorization policies in force, by namespace',
-        answer: () => ({
-          authorization_policies: {
-            namespace_to_policies: byNamespace(ofKinds('AuthorizationPolicy')),
-            root_namespace: parts.mesh().rootNamespace,
-          },
-        }),
-      },
-    ],
-    [
-      'clusterz',
-      {
-        help: 'clusters that services are read from',
-        answer: () => [{ id: clusterId, secretName: '', syncStatus: 'synced' }],
-      },
-    ],
-    [
-      'config_dump',
-      {
-        help: 'what a proxy should hold (?proxyID=), as Envoy shows it',
-        open: true,
-        answer: dumpOfTypes(undefined),
-      },
-    ],
-    ['configz', { help: 'Istio’s objects in force', answer: () => [...parts.objects()].filter(isIstio) }],
-    [
-      'connections',
-      {
-        help: 'connected proxies',
-        open: true,
-        answer: (_query, scope) => connections(visibleProxies(proxies, scope)),
-      },
-    ],
-    [
-      'ecdsz',
-      { help: 'extension configurations of a proxy (?proxyID=)', open: true, answer: dumpOfTypes('ecds') },
-    ],
-    ['edsz', { help: 'endpoints of a proxy (?proxyID=)', open: true, answer: dumpOfTypes('eds') }],
-    [
-      'endpointShardz',
-      { help: 'endpoints by host, namespace and registry', answer: () => endpointShards(parts.world()) },
-    ],
-    ['endpointz', { help: 'the same as endpointShardz', answer: () => endpointShards(parts.world()) }],
-    [
-      'inject',
-      { help: 'injection templates: none, sidecars are started beside their workloads', answer: () => ({}) },
-    ],
-    [
-      'instancesz',
-      {
-        help: 'ports of services that each proxy serves',
-        open: true,
-        answer: (_query, scope) => instancesJson(parts.world(), visibleProxies(proxies, scope), clusterId),
-      },
-    ],
-    ['list', list],
-    ['mcsz', { help: 'multi-cluster services: none', answer: () => [] }],
-    ['mesh', { help: 'mesh settings in force', answer: () => meshJson(parts.mesh()) }],
-    [
-      'ndsz',
-      {
-        help: 'names that a proxy’s DNS answers (?proxyID=): empty, agents ask nobody',
-        open: true,
-        answer: (query, scope) => {
-          proxyOfQuery(proxies, query, scope);
-          return { configs: [] };
-        },
-      },
-    ],
-    ['networkz', { help: 'gateways between networks', answer: () => [] }],
-    [
-      'push_status',
-      {
-        help: 'what the last compile could not do',
-        answer: () => ({ ProxyStatus: {}, failures: parts.failures() }),
-      },
-    ],
-    [
-      'pushcontext',
-      {
-        help: 'policies and gateways of the present state',
-        answer: () => ({
-          AuthorizationPolicies: { namespace_to_policies: byNamespace(ofKinds('AuthorizationPolicy')) },
-          NetworkGateways: [],
-          UnresolvedGateways: [],
-        }),
-      },
-    ],
-    ['registryz', { help: 'services', answer: () => registryJson(parts.world(), clusterId) }],
-    [
-      'resourcesz',
-      {
-        help: 'kinds of Istio’s objects in force',
-        answer: () =>
-          [
-            ...new Set(
-              [...parts.objects()].filter(isIstio).map(({ apiVersion, kind }) => `${apiVersion}/${kind}`),
+  return {
+    adsz: {
+      help: 'connected proxies with their nodes and what they watch',
+      open: true,
+      answer: (query, scope) =>
+        adsClients(
+          query.get('proxyID') ? [proxyOfQuery(proxies, query, scope)] : visibleProxies(proxies, scope),
+          (id) =>
+            Object.fromEntries(
+              (parts.held(id) ?? []).map(({ typeUrl, resources }) => [
+                typeUrl,
+                resources.map(({ name }) => name),
+              ]),
             ),
-          ].sort(),
+        ),
+    },
+    config_dump: {
+      help: 'what a proxy should hold (?proxyID=), as Envoy shows it',
+      open: true,
+      answer: dumpOfTypes(undefined),
+    },
+    connections: {
+      help: 'connected proxies',
+      open: true,
+      answer: (_query, scope) => connections(visibleProxies(proxies, scope)),
+    },
+    ecdsz: {
+      help: 'extension configurations of a proxy (?proxyID=)',
+      open: true,
+      answer: dumpOfTypes('ecds'),
+    },
+    edsz: { help: 'endpoints of a proxy (?proxyID=)', open: true, answer: dumpOfTypes('eds') },
+    instancesz: {
+      help: 'ports of services that each proxy serves',
+      open: true,
+      answer: (_query, scope) => instancesJson(parts.world(), visibleProxies(proxies, scope), clusterId),
+    },
+    ndsz: {
+      help: 'names that a proxy’s DNS answers (?proxyID=): empty, agents ask nobody',
+      open: true,
+      answer: (query, scope) => {
+        proxyOfQuery(proxies, query, scope);
+        return { configs: [] };
       },
-    ],
-    [
-      'sidecarz',
-      {
-        help: 'what a proxy may see (?proxyID=): its Sidecar and the hosts of its clusters',
-        open: true,
-        answer: (query, scope) => {
-          const { proxy } = proxyOfQuery(proxies, query, scope);
-          return sidecarScope(proxy.namespace, parts.resources(proxy.id, typeUrls.cluster));
-        },
+    },
+    sidecarz: {
+      help: 'what a proxy may see (?proxyID=): its Sidecar and the hosts of its clusters',
+      open: true,
+      answer: (query, scope) => {
+        const { proxy } = proxyOfQuery(proxies, query, scope);
+        return sidecarScope(proxy.namespace, parts.resources(proxy.id, typeUrls.cluster));
       },
-    ],
-    [
-      'syncz',
-      {
-        help: 'what each proxy was sent and acknowledged',
-        open: true,
-        answer: (query, scope) => {
-          const namespace = query.get('namespace') ?? '';
-          return visibleProxies(proxies, scope)
-            .filter(({ proxy }) => namespace === '' || proxy.namespace === namespace)
-            .map(syncStatus);
-        },
+    },
+    syncz: {
+      help: 'what each proxy was sent and acknowledged',
+      open: true,
+      answer: (query, scope) => {
+        const namespace = query.get('namespace') ?? '';
+        return visibleProxies(proxies, scope)
+          .filter(({ proxy }) => namespace === '' || proxy.namespace === namespace)
+          .map(syncStatus);
       },
-    ],
-    [
-      'telemetryz',
-      {
-        help: 'Telemetry objects, by namespace; with ?proxyID= those of its namespace and the root namespace',
-        open: true,
-        answer: (query, scope) => telemetry(query, scope),
-      },
-    ],
-  ]);
+    },
+    telemetryz: {
+      help: 'Telemetry objects, by namespace; with ?proxyID= those of its namespace and the root namespace',
+      open: true,
+      answer: (query, scope) => telemetry(parts, query, scope),
+    },
+  };
+}
 
-  function telemetry(query: URLSearchParams, scope: DebugScope): unknown {
-    const root = parts.mesh().rootNamespace;
-    const all = ofKinds('Telemetry');
-    const own = query.get('proxyID') ? proxyOfQuery(proxies, query, scope).proxy.namespace : scope.namespace;
-    const seen =
-      own === undefined ? all : all.filter(({ metadata }) => [own, root].includes(metadata.namespace ?? ''));
-    return { telemetries: { namespace_to_telemetries: byNamespace(seen), root_namespace: root } };
-  }
+/** Pages for whoever may see everything. */
+function pagesOfTheMesh(parts: DebugParts): Record<string, DebugPage> {
+  const policies = () => byNamespace(objectsOf(parts, 'AuthorizationPolicy'));
+  return {
+    authorizationz: {
+      help: 'authorization policies in force, by namespace',
+      answer: () => ({
+        authorization_policies: {
+          namespace_to_policies: policies(),
+          root_namespace: parts.mesh().rootNamespace,
+        },
+      }),
+    },
+    clusterz: {
+      help: 'clusters that services are read from',
+      answer: () => [{ id: clusterId, secretName: '', syncStatus: 'synced' }],
+    },
+    configz: { help: 'Istio’s objects in force', answer: () => [...parts.objects()].filter(isIstio) },
+    endpointShardz: {
+      help: 'endpoints by host, namespace and registry',
+      answer: () => endpointShards(parts.world()),
+    },
+    endpointz: { help: 'the same as endpointShardz', answer: () => endpointShards(parts.world()) },
+    inject: {
+      help: 'injection templates: none, sidecars are started beside their workloads',
+      answer: () => ({}),
+    },
+    mcsz: { help: 'multi-cluster services: none', answer: () => [] },
+    mesh: { help: 'mesh settings in force', answer: () => meshJson(parts.mesh()) },
+    networkz: { help: 'gateways between networks', answer: () => [] },
+    push_status: {
+      help: 'what the last compile could not do',
+      answer: () => ({ ProxyStatus: {}, failures: parts.failures() }),
+    },
+    pushcontext: {
+      help: 'policies and gateways of the present state',
+      answer: () => ({
+        AuthorizationPolicies: { namespace_to_policies: policies() },
+        NetworkGateways: [],
+        UnresolvedGateways: [],
+      }),
+    },
+    registryz: { help: 'services', answer: () => registryJson(parts.world(), clusterId) },
+    resourcesz: {
+      help: 'kinds of Istio’s objects in force',
+      answer: () =>
+        [
+          ...new Set(
+            [...parts.objects()].filter(isIstio).map(({ apiVersion, kind }) => `${apiVersion}/${kind}`),
+          ),
+        ].sort(),
+    },
+  };
+}
 
-  function names(scope: DebugScope): string[] {
-    return [...pages]
-      .filter(([name, page]) => name !== 'list' && (scope.namespace === undefined || page.open))
-      .map(([name]) => name)
-      .sort();
-  }
-  return pages;
+function telemetry(parts: DebugParts, query: URLSearchParams, scope: DebugScope): unknown {
+  const root = parts.mesh().rootNamespace;
+  const all = objectsOf(parts, 'Telemetry');
+  const own = query.get('proxyID')
+    ? proxyOfQuery(parts.proxies, query, scope).proxy.namespace
+    : scope.namespace;
+  const seen =
+    own === undefined ? all : all.filter(({ metadata }) => [own, root].includes(metadata.namespace ?? ''));
+  return { telemetries: { namespace_to_telemetries: byNamespace(seen), root_namespace: root } };
+}
+
+function objectsOf(parts: DebugParts, kind: string): ConfigObject[] {
+  return [...parts.objects()].filter((object) => isIstio(object) && object.kind === kind);
 }
 
 function isIstio({ apiVersion }: ConfigObject): boolean {
