@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { parseAgentConfig } from '../../src/agent/agent-config.ts';
 import { buildBootstrap } from '../../src/agent/envoy-bootstrap.ts';
+import { nodeCommand, programEnvironment } from '../../src/cli/programs.ts';
 import { startEnvoy, type TestEnvoy } from '../support/envoy.ts';
 import { call } from '../support/http-echo.ts';
 import { freePorts } from '../support/ports.ts';
@@ -82,13 +83,17 @@ async function startControlPlane(directory: string, port: number): Promise<Child
   const root = join(import.meta.dirname, '..', '..');
   const bundle = join(root, 'dist', 'control-plane.js');
   const program = existsSync(bundle) ? bundle : join(root, 'src', 'control-plane', 'main.ts');
+  const [node = '', ...nodeFlags] = nodeCommand('control-plane');
   const child = spawn(
-    process.execPath,
+    node,
     [
-      ...[program, '--config', join(directory, 'config'), '--state', join(directory, 'state')],
+      ...[...nodeFlags, program, '--config', join(directory, 'config'), '--state', join(directory, 'state')],
       ...['--insecure-xds', `127.0.0.1:${port}`, '--lazy', '--log-level', 'error'],
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
+    {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, ...programEnvironment('control-plane') },
+    },
   );
   return child;
 }

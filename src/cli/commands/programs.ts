@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { programCommand } from '../programs.ts';
+import { programCommand, programEnvironment } from '../programs.ts';
 
 /** `ostria control-plane` and `ostria agent` run programs of their own: their flags are theirs. */
 export function registerPrograms(program: Command): void {
@@ -32,7 +32,8 @@ export function registerPrograms(program: Command): void {
 function runProgram(name: 'control-plane' | 'agent', args: readonly string[]): Promise<number> {
   const [command = '', ...first] = programCommand(name);
   return new Promise((resolve, reject) => {
-    const child = spawn(command, [...first, ...args], { stdio: 'inherit' });
+    const env = { ...programEnvironment(name), ...process.env };
+    const child = spawn(command, [...first, ...args], { stdio: 'inherit', env });
     const forward = (signal: NodeJS.Signals): void => {
       if (signal !== 'SIGINT' || !(process.stdin.isTTY || process.stderr.isTTY)) child.kill(signal);
     };

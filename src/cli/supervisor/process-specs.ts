@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-import { agentEnvironment } from '../../agent/agent-command.ts';
 import type { MeshHistory } from '../mesh-file/mesh-file.ts';
-import { buildId, programCommand } from '../programs.ts';
+import { buildId, type Program, programCommand, programEnvironment } from '../programs.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import type { ProcessSpec } from './managed-process.ts';
 import { podLabels } from './mesh-objects.ts';
@@ -29,18 +28,21 @@ function marker(paths: StatePaths): Record<string, string> {
 }
 
 /** Environment and start of a program of ours. */
-function ownProgram(paths: StatePaths): Pick<ProcessSpec, 'environment' | 'inherited' | 'workingDirectory'> {
+function ownProgram(
+  program: Program,
+  paths: StatePaths,
+): Pick<ProcessSpec, 'environment' | 'inherited' | 'workingDirectory'> {
   const inherited = inheritedBy((name) => passedOn.test(name));
   return {
-    environment: { ...inherited, ...marker(paths), OSTRIA_BUILD: buildId() },
+    environment: {
+      ...inherited,
+      ...marker(paths),
+      OSTRIA_BUILD: buildId(),
+      ...programEnvironment(program),
+    },
     inherited: Object.keys(inherited),
     workingDirectory: paths.directory,
   };
-}
-
-function agentProgram(paths: StatePaths): ReturnType<typeof ownProgram> {
-  const own = ownProgram(paths);
-  return { ...own, environment: { ...own.environment, ...agentEnvironment } };
 }
 
 export function supervisorEnvironment(paths: StatePaths): Record<string, string> {
@@ -66,7 +68,7 @@ export function controlPlaneSpec(plan: MeshPlan, paths: StatePaths, config: Supe
       ...historyFlag(plan.mesh.history),
       ...config.controlPlaneFlags,
     ],
-    ...ownProgram(paths),
+    ...ownProgram('control-plane', paths),
     log: join(paths.logs, 'control-plane.log'),
     restart: { when: 'always' },
     stopGraceMs: 10_000,
@@ -143,7 +145,7 @@ export function agentSpec(instance: InstancePlan, paths: StatePaths, settings: P
   return {
     name: `${instance.name}/agent`,
     command: [...programCommand('agent'), '--config', agentConfigPath(paths, instance.name)],
-    ...agentProgram(paths),
+    ...ownProgram('agent', paths),
     log: join(paths.logs, `${instance.name}.agent.log`),
     restart: { when: 'always' },
     stopGraceMs: (terminationSeconds(settings) + 5) * 1_000,

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openAuthority } from '../../../src/ca/authority-files.ts';
 import { issueWithNewKey } from '../../../src/ca/server-certificate.ts';
+import { nodeCommand, programEnvironment } from '../../../src/cli/programs.ts';
 import { freePort } from '../../support/ports.ts';
 import type { LoadType } from './load-client.ts';
 import type { ProbeAnswer } from './loop-probe.ts';
@@ -60,11 +61,11 @@ export async function startControlPlane(
   const files = new MeshFiles(join(directory, 'config'), shape);
   if (!options.api) files.writeAll();
   const port = await freePort();
+  const [node = '', ...nodeFlags] = nodeCommand('control-plane');
   const child = spawn(
-    process.execPath,
+    node,
     [
-      // As the supervisor starts it: see src/cli/programs.ts.
-      '--max-semi-space-size=4',
+      ...nodeFlags,
       ...probeFlags,
       options.program ?? controlPlaneProgram(root),
       ...(options.api
@@ -75,7 +76,12 @@ export async function startControlPlane(
     ],
     {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: { ...process.env, OSTRIA_HOME: join(directory, 'home'), XDG_STATE_HOME: join(directory, 'state') },
+      env: {
+        ...process.env,
+        ...programEnvironment('control-plane'),
+        OSTRIA_HOME: join(directory, 'home'),
+        XDG_STATE_HOME: join(directory, 'state'),
+      },
     },
   );
   const log = collectLog(child);
