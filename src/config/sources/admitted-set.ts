@@ -31,11 +31,20 @@ interface Admission {
   issues: readonly Issue[];
 }
 
+/** With what identifies the object, made once: a directory is put together anew after each change of one of its files. */
+interface KnownAdmission extends Admission {
+  group: string;
+  kind: string;
+  key: string;
+  /** Undefined: the object has no name. */
+  id: string | undefined;
+}
+
 /** Turns parsed files into one set. What was admitted once is not checked again while its text stays. */
 export class SetBuilder {
   readonly #admit: Admit;
   readonly #namespaced: IsNamespaced;
-  #admitted = new WeakMap<ConfigObject, Admission>();
+  #admitted = new WeakMap<ConfigObject, KnownAdmission>();
 
   constructor(admit: Admit, namespaced: IsNamespaced) {
     this.#admit = admit;
@@ -60,28 +69,31 @@ export class SetBuilder {
   }
 
   #add(found: ParsedObject, set: AdmittedSet): void {
-    const { object, issues } = this.#admission(found.object);
+    const { object, issues, group, kind, key, id } = this.#admission(found.object);
     const { positions } = found;
-    const { group, kind } = typeOf(object);
-    const name = describe(object);
     for (const { severity, code, message, path } of issues) {
+      const name = describe(object);
       set.problems.push({ severity, code, message, object: name, path, ...place(positions, path) });
     }
-    if (!object.metadata.name) return;
-    const key = objectKey(object);
-    const id = `${group}/${kind}/${key}`;
+    if (id === undefined) return;
     const first = set.objects.get(id);
     if (first) {
-      set.problems.push(duplicate(name, positions, first.positions));
+      set.problems.push(duplicate(describe(object), positions, first.positions));
       return;
     }
     set.objects.set(id, { group, kind, key, object, positions });
   }
 
-  #admission(source: ConfigObject): Admission {
+  #admission(source: ConfigObject): KnownAdmission {
     const known = this.#admitted.get(source);
     if (known) return known;
-    const admission = source.metadata.name ? this.#admit(this.#inNamespace(source)) : nameless(source);
+    const { object, issues } = source.metadata.name
+      ? this.#admit(this.#inNamespace(source))
+      : nameless(source);
+    const { group, kind } = typeOf(object);
+    const key = objectKey(object);
+    const id = object.metadata.name ? `${group}/${kind}/${key}` : undefined;
+    const admission = { object, issues, group, kind, key, id };
     this.#admitted.set(source, admission);
     return admission;
   }

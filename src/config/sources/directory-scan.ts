@@ -25,6 +25,8 @@ export interface Scan {
 const configurationFile = /\.(?:yaml|yml|json)$/i;
 const deepest = 32;
 const mostFiles = 20_000;
+/** Entries that are asked for at a time: one after another, waking a thread for each costs more than the question. */
+const together = 32;
 
 /**
  * Finds `*.yaml`, `*.yml` and `*.json` below `root`, sorted by path. Symbolic links are followed, names with a leading dot
@@ -59,24 +61,38 @@ async function visit(directory: string, parents: readonly string[], scan: Scan):
   // A link to a directory that we are inside of would never end; the objects are read where they stand.
   if (parents.includes(real) || parents.length >= deepest || scan.files.length > mostFiles) return;
   const inside = [...parents, real];
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (!entry.name.startsWith('.')) await visitEntry(directory, entry, inside, scan);
+  const visible = entries.filter(({ name }) => !name.startsWith('.'));
+  visible.sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (let at = 0; at < visible.length; at += together) {
+    const looks = visible.slice(at, at + together).map((entry) => look(join(directory, entry.name), entry));
+    for (const found of await Promise.all(looks)) if (found) await take(found, inside, scan);
   }
 }
 
-async function visitEntry(
-  directory: string,
-  entry: Dirent,
+/** What an entry is, or why nobody can tell. */
+interface Look {
+  readonly path: string;
+  readonly entry: Dirent;
+  readonly found: BigIntStats | undefined;
+  readonly error?: unknown;
+}
+
+async function look(path: string, entry: Dirent): Promise<Look | undefined> {
+  // What is no configuration file, as its name and its type tell, needs no further look.
+  if (entry.isFile() && !configurationFile.test(path)) return undefined;
+  try {
+    return { path, entry, found: await stat(path, { bigint: true }) };
+  } catch (error) {
+    return { path, entry, found: undefined, error };
+  }
+}
+
+async function take(
+  { path, entry, found, error }: Look,
   parents: readonly string[],
   scan: Scan,
 ): Promise<void> {
-  const path = join(directory, entry.name);
-  // What is no configuration file, as its name and its type tell, needs no further look.
-  if (entry.isFile() && !configurationFile.test(path)) return;
-  let found: BigIntStats;
-  try {
-    found = await stat(path, { bigint: true });
-  } catch (error) {
+  if (!found) {
     // A link to nothing, or gone since readdir. Only a configuration file is missed by anybody.
     if (configurationFile.test(path)) scan.problems.push(unreadable(path, error));
     return;

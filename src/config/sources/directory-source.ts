@@ -230,19 +230,19 @@ function difference(
   after: ReadonlyMap<string, AdmittedObject>,
 ): { next: Map<string, AdmittedObject>; changes: ConfigChange[] } {
   const next = new Map<string, AdmittedObject>();
-  const changes: ConfigChange[] = [];
-  for (const id of [...new Set([...before.keys(), ...after.keys()])].sort()) {
+  const changes: [id: string, change: ConfigChange][] = [];
+  for (const [id, now] of after) {
     const old = before.get(id);
-    const now = after.get(id);
-    if (!now) {
-      if (old) changes.push({ group: old.group, kind: old.kind, key: old.key });
-    } else if (old && deepEqual(old.object, now.object)) {
+    if (old && deepEqual(old.object, now.object)) {
       if (old.positions !== now.positions) old.positions.moveTo(now.positions);
       next.set(id, old);
     } else {
       next.set(id, now);
-      changes.push({ ...now });
+      changes.push([id, { ...now }]);
     }
   }
-  return { next, changes };
+  for (const [id, { group, kind, key }] of before)
+    if (!after.has(id)) changes.push([id, { group, kind, key }]);
+  changes.sort(([a], [b]) => (a < b ? -1 : 1));
+  return { next, changes: changes.map(([, change]) => change) };
 }
