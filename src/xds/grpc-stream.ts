@@ -4,7 +4,7 @@ import { encodeGrpcMessage, FrameReader, GrpcError, grpcStatus } from '../kit/gr
 /** Bytes before each message: a compression flag, always 0 here, and the length. */
 const framePrefixLength = 5;
 
-/** Responses up to this length are copied into one buffer: one small write costs less than a vector of three. */
+/** Responses up to this length are copied, those of one turn into one buffer: one small write costs less than a vector. */
 const copyLimit = 4_096;
 
 /**
@@ -37,6 +37,11 @@ export class GrpcStream {
   #waiting: Buffer[] = [];
   readonly #encrypted: boolean;
   #isFull = false;
+  /** Short messages of a batch that are not written yet. */
+  #small: Message[] = [];
+  #smallLength = 0;
+  #isBatch = false;
+  #isCorked = false;
   bytesWritten = 0;
 
   constructor(stream: ServerHttp2Stream, maxMessageBytes: number, handlers: GrpcHandlers) {
@@ -71,11 +76,14 @@ export class GrpcStream {
 
   /** What is sent meanwhile leaves together: one write costs the kernel less than three. */
   batch(work: () => void): void {
-    this.#stream.cork();
+    this.#isBatch = true;
     try {
       work();
     } finally {
-      this.#stream.uncork();
+      this.#isBatch = false;
+      this.#writeSmall();
+      if (this.#isCorked) this.#stream.uncork();
+      this.#isCorked = false;
     }
   }
 
@@ -90,13 +98,30 @@ export class GrpcStream {
     const length = sharedLength + own.length;
     this.bytesWritten += length + framePrefixLength;
     if (length <= copyLimit) {
-      this.#isFull = !this.#stream.write(join(shared, own, length));
+      this.#small.push({ shared, own, length });
+      this.#smallLength += length + framePrefixLength;
+      if (!this.#isBatch || this.#smallLength > encryptedPortion - copyLimit) this.#writeSmall();
       return;
     }
+    this.#writeSmall();
+    if (this.#isBatch && !this.#isCorked) {
+      this.#isCorked = true;
+      this.#stream.cork();
+    }
     const prefix = Buffer.allocUnsafe(framePrefixLength);
-    writeFramePrefix(prefix, length);
+    writeFramePrefix(prefix, 0, length);
     this.#waiting.push(prefix, ...shared, own);
     this.#pump();
+  }
+
+  #writeSmall(): void {
+    if (this.#small.length === 0 || this.#stream.destroyed) return;
+    const target = Buffer.allocUnsafe(this.#smallLength);
+    let at = 0;
+    for (const message of this.#small) at = writeMessage(target, at, message);
+    this.#small = [];
+    this.#smallLength = 0;
+    if (!this.#stream.write(target)) this.#isFull = true;
   }
 
   /** Hands the next buffers to the transport, a portion at a time. */
@@ -142,6 +167,7 @@ export class GrpcStream {
     if (this.#ended) return;
     this.#ended = true;
     this.#status = { status, message };
+    this.#writeSmall();
     if (this.#waiting.length === 0) this.#finish();
     this.#close();
   }
@@ -154,6 +180,7 @@ export class GrpcStream {
   destroy(): void {
     this.#ended = true;
     this.#waiting = [];
+    this.#small = [];
     if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
     this.#close();
   }
@@ -193,16 +220,21 @@ export class GrpcStream {
   }
 }
 
-function join(shared: readonly Buffer[], own: Buffer, length: number): Buffer {
-  const target = Buffer.allocUnsafe(framePrefixLength + length);
-  writeFramePrefix(target, length);
-  let at = framePrefixLength;
-  for (const buffer of shared) at += buffer.copy(target, at);
-  own.copy(target, at);
-  return target;
+interface Message {
+  readonly shared: readonly Buffer[];
+  readonly own: Buffer;
+  readonly length: number;
 }
 
-function writeFramePrefix(target: Buffer, messageLength: number): void {
-  target[0] = 0;
-  target.writeUInt32BE(messageLength, 1);
+/** Returns the offset after what was written. */
+function writeMessage(target: Buffer, offset: number, { shared, own, length }: Message): number {
+  writeFramePrefix(target, offset, length);
+  let at = offset + framePrefixLength;
+  for (const buffer of shared) at += buffer.copy(target, at);
+  return at + own.copy(target, at);
+}
+
+function writeFramePrefix(target: Buffer, offset: number, messageLength: number): void {
+  target[offset] = 0;
+  target.writeUInt32BE(messageLength, offset + 1);
 }

@@ -276,6 +276,7 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     if (this.#closed || !this.#transport) return 0;
     const before = this.#transport.bytesWritten;
     this.#transport.batch(() => this.#guard(() => this.#advanceAll()));
+    if (this.#transport.blocked) this.#blockedSince ??= this.now;
     return this.#transport.bytesWritten - before;
   }
 
@@ -340,7 +341,6 @@ export class XdsStream implements Pushable, LedgerStream, StreamState {
     watch.lastSent = { nonce, revision, at: Date.now() };
     if (!hasWork(this, watch)) watch.oldest = undefined;
     this.#transport?.send(shared, length, own);
-    if (this.#transport?.blocked) this.#blockedSince ??= this.now;
     const type = shortType(typeUrl);
     this.#context.metrics.add('pushes', 1, type);
     this.#context.metrics.add('push_bytes', length + own.length, type);
