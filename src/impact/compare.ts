@@ -13,6 +13,7 @@ export interface Difference {
     | 'retries'
     | 'mirror'
     | 'fault'
+    | 'unforeseen filter'
     | 'external authorization'
     | 'rate limit'
     | 'response headers';
@@ -31,6 +32,11 @@ export function differences(before: RequestOutcome, after: RequestOutcome): Diff
   compare('refusal', refusals(before.ends), refusals(after.ends));
   compare('redirect', before.redirect ?? '', after.redirect ?? '');
   compare('fault', before.traits.fault ?? '', after.traits.fault ?? '');
+  compare(
+    'unforeseen filter',
+    before.traits['unforeseen filter'] ?? '',
+    after.traits['unforeseen filter'] ?? '',
+  );
   // What is on the way to nowhere concerns nobody.
   if (![before, after].every(isDelivered)) return found;
   compare('cluster', clusters(before), clusters(after));

@@ -210,7 +210,7 @@ spec: { action: CUSTOM, provider: { name: gate }, rules: [{ to: [{ operation: { 
     }
   });
 
-  it('says that it cannot foresee what a filter does that is not simulated', () => {
+  it('tells the requests that pass a filter of which nobody knows what it does, and settings that are not simulated', () => {
     const { changed, cuts } = impact(`
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
@@ -227,10 +227,34 @@ spec:
             '@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
             default_source_code: { inline_string: 'function envoy_on_request(h) end' }
 `);
-    expect(changed).toEqual([]);
-    expect(cuts.join('\n')).toMatch(
-      /^EnvoyFilter pay\/script: .* is not foreseen\nthe filter envoy.filters.http.lua is not simulated/,
-    );
+    expect(cuts).toEqual([]);
+    expect(changed.map(({ witness }) => new URL(witness.url).host)).toContain('ledger:8080');
+    for (const { differences } of changed)
+      expect(differences).toEqual([
+        {
+          what: 'unforeseen filter',
+          before: '',
+          after: expect.stringMatching(/^envoy\.filters\.http\.lua \(/),
+        },
+      ]);
+    const setting = impact(`
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: { name: setting, namespace: pay }
+spec:
+  configPatches:
+    - applyTo: NETWORK_FILTER
+      match: { context: SIDECAR_INBOUND, listener: { filterChain: { filter: { name: envoy.filters.network.http_connection_manager } } } }
+      patch:
+        operation: MERGE
+        value:
+          typed_config:
+            '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+            merge_slashes: true
+`);
+    expect(setting.cuts).toEqual([
+      'EnvoyFilter pay/setting: what mergeSlashes do to requests is not simulated',
+    ]);
   });
 
   it('finds a Host that only callers of a server by its address would send', () => {

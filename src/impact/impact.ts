@@ -63,7 +63,7 @@ export interface Impact {
 }
 
 export interface ImpactLimits {
-  /** Classes that are told, at most. Default 500. */
+  /** Classes that are told, at most. Default 5,000. */
   readonly classes?: number;
   /** Requests that are followed, at most. Default 200,000. */
   readonly requests?: number;
@@ -133,7 +133,7 @@ class Search {
   constructor(before: Model, after: Model, { now = () => 0, ...limits }: ImpactOptions) {
     this.#before = before;
     this.#after = after;
-    this.#limits = { classes: 500, requests: 200_000, timeMs: 30_000, ...limits };
+    this.#limits = { classes: 5000, requests: 200_000, timeMs: 30_000, ...limits };
     this.#now = now;
     this.#until = now() + this.#limits.timeMs;
   }

@@ -12,7 +12,7 @@ export interface PlaceClass {
   /** Who lives at them, `namespace/name`. */
   readonly workloads: readonly string[];
   /** Ports that their proxies tell apart. */
-  readonly ports: ReadonlySet<number>;
+  readonly ports: () => ReadonlySet<number>;
   /** They take what comes in otherwise than before, or are somebody else's. */
   readonly changed: boolean;
 }
@@ -42,7 +42,7 @@ export function placeClasses(before: Model, after: Model, distinct: ReadonlySet<
       groups.set(key, {
         address,
         workloads,
-        ports: new Set(sides.flatMap(({ ports }) => [...ports])),
+        ports: () => new Set(sides.flatMap(({ ports }) => [...ports()])),
         changed,
       });
   }
@@ -53,26 +53,28 @@ interface PlaceSide {
   readonly at: ModelWorkload | undefined;
   /** Changes whenever what is made of incoming calls does. */
   readonly judge: string;
-  readonly ports: ReadonlySet<number>;
+  readonly ports: () => ReadonlySet<number>;
 }
 
 function sideOf(model: Model, address: string): PlaceSide {
   const at = workloadAt(model, `${address}:${unservedPort}`);
   const { proxy } = at ?? {};
-  if (!at || !proxy || proxy.explicit) return { at, judge: at ? 'none' : 'nobody', ports: new Set() };
+  if (!at || !proxy || proxy.explicit) return { at, judge: at ? 'none' : 'nobody', ports: () => noPorts };
   const resources = model.resources(proxy);
   if (proxy.type === 'router') {
-    const ports = new Set(listenerIndex(resources).all.map(({ port }) => port));
+    const ports = () => new Set(listenerIndex(resources).all.map(({ port }) => port));
     const versions = [...resources.set.values()].flatMap((ofType) =>
       [...ofType.values()].map(({ version }) => version),
     );
     return { at, judge: `${at.key} ${versions.join()}`, ports };
   }
   const version = resources.set.get(typeUrls.listener)?.get('virtualInbound')?.version;
-  return { at, judge: `sidecar ${version}`, ports: inboundPorts(resources) };
+  return { at, judge: `sidecar ${version}`, ports: () => inboundPorts(resources) };
 }
+
+const noPorts: ReadonlySet<number> = new Set();
 
 /** Calls to the addresses of a class, by each port that they or `ports` tell apart, and by any other. */
 export function placeTargets({ address, ports: own }: PlaceClass, ports: Iterable<number>): Target[] {
-  return everyPort(address, [...own, ...ports, unservedPort]);
+  return everyPort(address, [...own(), ...ports, unservedPort]);
 }

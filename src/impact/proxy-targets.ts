@@ -84,8 +84,8 @@ function targetsOf(typeUrl: string, name: string, side: Side, proxy: MeshProxy):
 function virtualHostTargets(configuration: string, suffix: string, side: Side, proxy: MeshProxy): Target[] {
   const config = side.resources.routeConfiguration(configuration);
   if (!config) return [];
-  const whole = `${configuration}/${suffix}`;
-  const host = side.resources.virtualHosts(config).find(({ name }) => name === suffix || name === whole);
+  const known = hostsByName(side.resources.virtualHosts(config));
+  const host = known.get(suffix) ?? known.get(`${configuration}/${suffix}`);
   return host ? hostTargets(host, configuration, side, proxy) : [];
 }
 
@@ -101,10 +101,22 @@ function hostTargets(host: VirtualHost, configuration: string, side: Side, proxy
   return listeners.flatMap((listener) => atListener(listener, names, side, proxy));
 }
 
+const byName = new WeakMap<readonly VirtualHost[], ReadonlyMap<string, VirtualHost>>();
+
+/** Lists of virtual hosts are shared by the proxies of a class. */
+function hostsByName(hosts: readonly VirtualHost[]): ReadonlyMap<string, VirtualHost> {
+  let found = byName.get(hosts);
+  if (!found) {
+    found = new Map(hosts.map((host) => [host.name, host]));
+    byName.set(hosts, found);
+  }
+  return found;
+}
+
 /** All names where the other side knows others; else one, in full: they lead to the same place. */
 function tellingNames(host: VirtualHost, configuration: string, { other }: Side): string[] {
   const config = other.routeConfiguration(configuration);
-  const same = config && other.virtualHosts(config).find(({ name }) => name === host.name);
+  const same = config && hostsByName(other.virtualHosts(config)).get(host.name);
   const names = hostNames(host.domains);
   if (same?.domains.join(' ') !== host.domains.join(' ')) return names;
   const [longest = unknownHost] = names
@@ -132,7 +144,7 @@ interface WrittenPort {
 /** The ports that users write for a port that a listener is bound to. */
 function writtenPorts(
   bound: number,
-  { world }: Model,
+  model: Model,
   { type, explicit, namespace, name }: MeshProxy,
 ): WrittenPort[] {
   if (explicit) {
@@ -144,6 +156,7 @@ function writtenPorts(
   if (type !== 'router') return [{ port: bound }];
   const key = `${namespace}/${name}`;
   const ports = new Set<number>();
+  const { world } = model;
   for (const service of world.list(endpointsByWorkload, key))
     for (const endpoint of world.get(endpointsKind, service)?.endpoints ?? [])
       if (endpoint.port === bound && `${endpoint.namespace}/${endpoint.workload}` === key)

@@ -35,11 +35,10 @@ function ownWay(model: Model, at: ModelWorkload | undefined, outbound: OutboundK
   return `${workload?.namespace} ${outbound.of(model.resources(proxy))}`;
 }
 
-/** Tells what proxies hold for what goes out apart. */
+/** Tells what proxies hold for what goes out apart: equal resources are one object to all that hold them. */
 class OutboundKeys {
-  readonly #byMap = new Map<ReadonlyMap<string, Resource>, number>();
-  readonly #byText = new Map<string, number>();
-  readonly #resources = new Map<string, number>();
+  readonly #byMap = new Map<ReadonlyMap<string, Resource>, string>();
+  readonly #ids = new Map<Resource, number>();
 
   of({ set }: DecodedResources): string {
     return [...set]
@@ -47,16 +46,25 @@ class OutboundKeys {
       .join(' ');
   }
 
-  #keyOf(typeUrl: string, resources: ReadonlyMap<string, Resource>): number {
-    const parts: number[] = [];
-    for (const [name, { version }] of resources)
-      if (!isInbound(typeUrl, name)) parts.push(idIn(this.#resources, `${typeUrl} ${name} ${version}`));
-    return idIn(this.#byText, parts.sort((a, b) => a - b).join(' '));
+  /** Sums, since maps of equal resources need not be in one order. */
+  #keyOf(typeUrl: string, resources: ReadonlyMap<string, Resource>): string {
+    let [count, one, other] = [0, 0, 0];
+    for (const [name, resource] of resources) {
+      if (isInbound(typeUrl, name)) continue;
+      const id = getOrMake(this.#ids, resource, () => this.#ids.size + 1);
+      count++;
+      one = (one + mixed(id, 0x9e3779b1)) >>> 0;
+      other = (other + mixed(id, 0x85ebca77)) >>> 0;
+    }
+    return `${count}.${one}.${other}`;
   }
 }
 
-function idIn(ids: Map<string, number>, text: string): number {
-  return getOrMake(ids, text, () => ids.size + 1);
+function mixed(id: number, factor: number): number {
+  let value = Math.imul(id, factor);
+  value = Math.imul(value ^ (value >>> 15), 0x2c1b3c6d);
+  value = Math.imul(value ^ (value >>> 12), 0x297a2d39);
+  return (value ^ (value >>> 15)) >>> 0;
 }
 
 function isInbound(typeUrl: string, name: string): boolean {

@@ -58,6 +58,7 @@ class Tasks {
   readonly #classes: readonly SenderClass[];
   readonly #tasks = new Map<string, Task>();
   readonly #servers: ReadonlySet<string>;
+  #ports: ReadonlySet<number> | undefined;
 
   constructor(before: Model, after: Model, touched: Touched) {
     this.#before = before;
@@ -85,9 +86,9 @@ class Tasks {
     // A proxy that knows the Host goes by it; one that does not, by where the name leads.
     for (const target of changed.filter(({ scheme }) => scheme === 'http'))
       for (const one of redirected) this.#task(target, nowhere, { host: unknownHost }).senders.add(one);
-    const ports = this.#ownPorts(redirected);
-    for (const host of movedNames(known.before, known.after))
-      this.#add(everyPort(host, [...ports, anyPort]), this.#classes);
+    const moved = movedNames(known.before, known.after);
+    for (const host of moved)
+      this.#add(everyPort(host, [...this.#ownPorts(redirected), anyPort]), this.#classes);
     const others = this.#classes.filter(({ first }) => isAnother(this.#before, this.#after, first.at.key));
     const services = others.length > 0 ? serviceTargets(known.before, known.after) : [];
     if (others.length > 0) this.#add(everywhere(services), others);
@@ -97,7 +98,7 @@ class Tasks {
         const proxy = model.workloads.get(one.first.at.key)?.proxy;
         if (proxy) this.#add(namedTargets(model, proxy), [one]);
       }
-    this.#toAddresses(redirected, others, ports);
+    this.#toAddresses(redirected, others);
     return [...this.#tasks.values()];
   }
 
@@ -140,22 +141,22 @@ class Tasks {
    * Calls to workloads' own addresses. Whose proxy stays out of it, before and after, calls as anyone does; proxies of the others take all
    * addresses alike that they do not know, each port by its listener.
    */
-  #toAddresses(
-    redirected: readonly SenderClass[],
-    others: readonly SenderClass[],
-    ports: ReadonlySet<number>,
-  ): void {
-    const places = placeClasses(this.#before, this.#after, this.#knownAddresses(redirected));
+  #toAddresses(redirected: readonly SenderClass[], others: readonly SenderClass[]): void {
+    const everywhereRedirected = others.filter((one) => redirected.includes(one));
+    const ways = [...this.#tasks.values()].filter(
+      ({ target: { host, scheme } }) => host === unknownHost && (scheme === 'http' || scheme === 'tcp'),
+    );
+    const all = placeClasses(this.#before, this.#after, this.#knownAddresses(redirected));
+    const places =
+      ways.length > 0 || everywhereRedirected.length > 0 ? all : all.filter(({ changed }) => changed);
+    const ports = places.length > 0 ? this.#ownPorts(redirected) : [];
     for (const place of places.filter(({ changed }) => changed)) {
       this.#add(placeTargets(place, ports), redirected, place.workloads);
       if (!this.#isGateway(place)) this.#addStrangers(place);
     }
-    const ways = [...this.#tasks.values()].filter(({ target }) => target.host === unknownHost);
-    const everywhereRedirected = others.filter((one) => redirected.includes(one));
     for (const place of places) {
       this.#add(placeTargets(place, ports), everywhereRedirected, place.workloads);
       for (const { target, senders } of ways) {
-        if (target.scheme !== 'http' && target.scheme !== 'tcp') continue;
         const own = redirected.filter((one) => senders.has(one));
         const targets =
           target.port === anyPort ? placeTargets(place, []) : [{ ...target, host: place.address }];
@@ -207,7 +208,12 @@ class Tasks {
   }
 
   /** Ports that senders' proxies take otherwise than others, whatever the address. */
-  #ownPorts(classes: readonly SenderClass[]): ReadonlySet<number> {
+  #ownPorts(redirected: readonly SenderClass[]): ReadonlySet<number> {
+    this.#ports ??= this.#findOwnPorts(redirected);
+    return this.#ports;
+  }
+
+  #findOwnPorts(classes: readonly SenderClass[]): ReadonlySet<number> {
     const found = new Set<number>();
     for (const { address, port, listener } of this.#listeners(classes))
       if ((address === '0.0.0.0' || address === '::') && !listener.name.startsWith('virtual'))

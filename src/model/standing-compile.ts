@@ -1,5 +1,4 @@
 import type { ConfigObject } from '../config/object.ts';
-import type { ConfigChange } from '../config/sources/source.ts';
 import { usageChanges, usageIdentity } from '../plan/lazy.ts';
 import type { MeshConfig } from '../registry/mesh-config.ts';
 import { Registry } from '../registry/registry.ts';
@@ -13,7 +12,7 @@ import { Evaluation } from '../snapshot/rebuild.ts';
 import { type Resource, typeUrls } from '../snapshot/resource.ts';
 import type { World } from '../snapshot/world.ts';
 import { worldChanges } from './for-compile.ts';
-import { splitId } from './model-objects.ts';
+import { changesBetween, WorldReader } from './world-reader.ts';
 
 /** What a model is made of, to the compile. */
 export interface CompileInput {
@@ -40,6 +39,7 @@ export class StandingCompile {
   readonly #engine: Engine;
   readonly #registry: Registry;
   #at: CompileInput | undefined;
+  #reader: WorldReader | undefined;
   /** Of connected proxies, as of where the compile stands. */
   readonly #decoded = new Map<string, DecodedResources>();
   /** Identities whose lazy proxies have everything. */
@@ -57,6 +57,11 @@ export class StandingCompile {
 
   /** The world of an input: valid until another is asked about. */
   world(input: CompileInput): World {
+    // Where proxies are connected, each move brings all of them up to date: readers have a world of their own.
+    if (this.#at !== input && this.#engine.proxies.size > 0) {
+      this.#reader ??= new WorldReader(input.mesh);
+      return this.#reader.of(input);
+    }
     this.#moveTo(input);
     return this.#engine.world;
   }
@@ -134,10 +139,7 @@ export class StandingCompile {
   #moveTo(input: CompileInput): void {
     if (this.#at === input) return;
     const before = this.#at;
-    const changes: ConfigChange[] = [];
-    for (const [id, object] of input.objects)
-      if (before?.objects.get(id) !== object) changes.push({ ...splitId(id), object });
-    for (const id of before?.objects.keys() ?? []) if (!input.objects.has(id)) changes.push(splitId(id));
+    const changes = changesBetween(before, input);
     if (before?.mesh !== input.mesh) {
       this.#engine.setMesh(input.mesh);
       this.#engine.apply(this.#registry.setMesh(input.mesh));

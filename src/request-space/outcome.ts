@@ -43,7 +43,7 @@ export interface RequestOutcome {
   readonly redirect?: string;
   /** How destinations get it. */
   readonly arrivals: readonly Arrival[];
-  /** Timeout, retries, mirrors, faults and the like of the routes that were taken. */
+  /** Timeout, retries, mirrors, faults and the like of the routes that were taken, and filters that do nobody knows what. */
   readonly traits: Readonly<Record<string, string>>;
   /** The objects that decided, in order: virtual host, route, policy. Ids of origins. */
   readonly deciders: readonly string[];
@@ -61,6 +61,8 @@ export function outcomeOf(model: Model, { port, passed, leaves }: Journey): Requ
   const decidingPort = portOf(first, port);
   const redirect = first?.result.redirect?.location;
   const traits: Record<string, string> = {};
+  const unforeseen = [...new Set(passed.flatMap(({ result }) => result.unforeseen ?? []))];
+  if (unforeseen.length > 0) traits['unforeseen filter'] = unforeseen.sort().join(', ');
   for (const one of passed) {
     if (one.hop.role !== 'server') Object.assign(traits, traitsAt(one));
     for (const [what, words] of asksAt(one)) traits[what] = words;

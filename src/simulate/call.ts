@@ -152,6 +152,8 @@ export interface SimulationResult {
   error?: SimulationError;
   /** Where nothing was found: what there was, and why it did not fit. */
   misses?: () => readonly Alternative[];
+  /** Filters that it passed whose effect is not known: name, and a hash of what they are told to do. */
+  unforeseen?: readonly string[];
   /** What was taken for granted, in words: answers of others, signatures, filters that are not simulated. */
   assumed?: readonly string[];
   steps: readonly Step[];

@@ -16,6 +16,7 @@ import {
   RBACSchema,
 } from '../../gen/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import type { HttpFilter } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { typeUrls } from '../snapshot/resource.ts';
 import { authenticate } from './authentication.ts';
 import { judge } from './authorization.ts';
 import { type ChosenRoute, type FilterSetting, filterSetting, type NoRoute } from './choose-route.ts';
@@ -23,7 +24,7 @@ import { preflightAnswer } from './cors.ts';
 import { unpack } from './decoded-resources.ts';
 import { isAsked, routeVerdict, verdictOf } from './external-authorization.ts';
 import { faultFor } from './fault.ts';
-import { answer, assume, decide, originIn, type Walk } from './walk.ts';
+import { answer, assume, decide, originIn, passUnforeseen, type Walk } from './walk.ts';
 
 /** A filter at work: true: the request goes on; false: it was answered. */
 type FilterWalk = (walk: Walk, config: Any, setting: FilterSetting | undefined, place: Place) => boolean;
@@ -53,22 +54,24 @@ const harmless = new Set(
   ].map((name) => `envoy.extensions.filters.http.${name}`),
 );
 
-/** Whether what a filter does to requests is known; `type`: the name of its configuration's message. */
-export function isSimulatedFilter(type: string): boolean {
-  return type in handlers || harmless.has(type);
-}
-
 /** One HTTP filter of a chain. A filter that is off works where a route says something of it. */
 export function walkFilter(walk: Walk, filter: HttpFilter, place: Place): boolean {
   const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
-  if (!config) return true;
   const setting = filterSetting(place.choice, filter.name, walk.call);
   if (setting?.disabled || (filter.disabled && !setting)) return true;
+  if (!config) {
+    const delivered = walk.resources.set.get(typeUrls.extension)?.get(filter.name);
+    if (filter.configType.case === 'configDiscovery')
+      passUnforeseen(walk, filter.name, [delivered?.version, setting?.config]);
+    return true;
+  }
   const type = config.typeUrl.slice(config.typeUrl.lastIndexOf('/') + 1);
   const handler = handlers[type];
   if (handler) return handler(walk, config, setting, place);
-  if (!harmless.has(type))
+  if (!harmless.has(type)) {
+    passUnforeseen(walk, filter.name, [config, setting?.config]);
     assume(walk, `the filter ${filter.name} is not simulated: it lets the request pass`);
+  }
   return true;
 }
 

@@ -7,7 +7,7 @@ import { ConfigSchema as SetFilterStateSchema } from '../../gen/proto/envoy/exte
 import { judge } from './authorization.ts';
 import { unpack } from './decoded-resources.ts';
 import { isAsked, verdictOf } from './external-authorization.ts';
-import { assume, decide, type Walk } from './walk.ts';
+import { assume, decide, passUnforeseen, type Walk } from './walk.ts';
 
 /** Filters that neither end a connection nor choose where it goes, and the guard of the one that chooses by server name. */
 const harmless = new Set(
@@ -49,7 +49,10 @@ function refusal(walk: Walk, name: string, config: Any): string | undefined {
       why: `${limit.tokenBucket?.maxTokens ?? 0} connections at once`,
     });
     assume(walk, 'the local rate limit is not used up');
-  } else assume(walk, `the filter ${name} is not simulated: it lets the connection pass`);
+  } else {
+    passUnforeseen(walk, name, [config]);
+    assume(walk, `the filter ${name} is not simulated: it lets the connection pass`);
+  }
   return undefined;
 }
 

@@ -1,5 +1,7 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
 import type { VirtualHost } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
 import { type Origin, parseOriginId } from '../config/origin.ts';
+import { hashBytes, hashText } from '../kit/hash.ts';
 import type { Call, Decision, SimulationError, SimulationOptions, SimulationResult, Step } from './call.ts';
 import type { DecodedResources } from './decoded-resources.ts';
 
@@ -12,7 +14,11 @@ export interface Walk {
   call: Call;
   readonly options: SimulationOptions;
   readonly resources: DecodedResources;
-  readonly result: Omit<SimulationResult, 'steps' | 'assumed'> & { steps: Step[]; assumed?: string[] };
+  readonly result: Omit<SimulationResult, 'steps' | 'assumed' | 'unforeseen'> & {
+    steps: Step[];
+    assumed?: string[];
+    unforeseen?: string[];
+  };
   /** Of requests: what is taken for the client's address. */
   client?: string;
   /** A filter changed what routes look at. */
@@ -75,6 +81,17 @@ export function decide(
 export function assume(walk: Walk, what: string): void {
   walk.result.assumed ??= [];
   if (!walk.result.assumed.includes(what)) walk.result.assumed.push(what);
+}
+
+/** A filter is passed whose effect is not known. `settings`: what it is told, by its own configuration and the route's. */
+export function passUnforeseen(
+  walk: Walk,
+  name: string,
+  settings: readonly (Any | string | undefined)[],
+): void {
+  const told = settings.flatMap((one) => (typeof one === 'object' ? hashBytes(one.value) : (one ?? [])));
+  walk.result.unforeseen ??= [];
+  walk.result.unforeseen.push(`${name} (${hashText(told.join(' ')).slice(0, 6)})`);
 }
 
 /** gRPC codes of HTTP statuses. @see https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md */

@@ -5,10 +5,13 @@ import { roots } from '../../src/pipeline/roots.ts';
 import { destinationRuleObject, namespaceOf, serviceObject, virtualServiceObject } from './compile-mesh.ts';
 import { cpuMs, option } from './measure.ts';
 
+const networking = 'networking.istio.io/v1';
+
 /**
  * What `ostria plan` costs: services, half of them with a Deployment and a sidecar, a fifth with a VirtualService and a DestinationRule, and changes
- * of one VirtualService: its weights, and a route more. Prints JSON.
- *   node test/bench/plan.ts [--services 1000] [--proxies 500] [--namespaces 20] [--rounds 5]
+ * of one VirtualService: its weights, and a route more. Then, each on a mesh that is compiled, changes that concern every proxy, with the time limit
+ * that the command has. Prints JSON.
+ *   node test/bench/plan.ts [--services 1000] [--proxies 500] [--namespaces 20] [--rounds 5] [--narrow]
  */
 const services = option('services', 1000);
 const size = { services, namespaces: option('namespaces', 20) };
@@ -70,6 +73,64 @@ for (let round = 0; round < rounds; round++) {
     cuts: impact.cuts.length,
   });
 }
+const cpuMsPerPlan = Math.round((cpuMs() - cpu) / rounds);
+
+const inRoot = (kind: string, spec: object): ConfigObject => ({
+  apiVersion: 'security.istio.io/v1',
+  kind,
+  metadata: { name: 'wide', namespace: 'istio-system' },
+  spec,
+});
+const wide: Readonly<Record<string, readonly ConfigObject[]>> = {
+  peerAuthentication: [inRoot('PeerAuthentication', { mtls: { mode: 'STRICT' } })],
+  authorizationPolicy: [
+    inRoot('AuthorizationPolicy', {
+      action: 'DENY',
+      rules: [{ to: [{ operation: { methods: ['DELETE'], paths: ['/admin/*'] } }] }],
+    }),
+  ],
+  meshConfig: [
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'istio', namespace: 'istio-system' },
+      data: { mesh: 'outboundTrafficPolicy: { mode: REGISTRY_ONLY }' },
+    },
+  ],
+  sidecarsOff: [
+    {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: namespaceOf(0, size), labels: { 'istio-injection': 'disabled' } },
+    },
+  ],
+  sidecarScope: [
+    {
+      apiVersion: networking,
+      kind: 'Sidecar',
+      metadata: { name: 'default', namespace: 'istio-system' },
+      spec: { egress: [{ hosts: ['./*'] }] },
+    },
+  ],
+};
+const only = process.argv.includes('--narrow') ? [] : Object.entries(wide);
+const ofAll = only.map(([name, put]) => {
+  const start = performance.now();
+  const cpuStart = cpuMs();
+  const after = before.update({ objects: put.map((object) => ({ object })) });
+  const impact = impactOf(before, after, { timeMs: 30_000, now: () => performance.now() });
+  return [
+    name,
+    {
+      ms: Math.round(performance.now() - start),
+      cpuMs: Math.round(cpuMs() - cpuStart),
+      classes: impact.changed.length,
+      examined: Math.round(impact.examined),
+      proxiesTouched: impact.touched.proxies.length,
+      cuts: impact.cuts,
+    },
+  ];
+});
 console.log(
   JSON.stringify({
     services,
@@ -78,8 +139,9 @@ console.log(
     // The first compiles the mesh, as a command does that starts afresh.
     firstMs: times[0],
     laterMs: times.slice(1),
-    cpuMsPerPlan: Math.round((cpuMs() - cpu) / rounds),
+    cpuMsPerPlan,
     ...report,
+    wide: Object.fromEntries(ofAll),
     memoryMiB: Math.round(process.memoryUsage().rss / 2 ** 20),
   }),
 );

@@ -97,6 +97,7 @@ const told: ReadonlySet<string> = new Set([
   'retries',
   'mirror',
   'fault',
+  'unforeseen filter',
   'response headers',
   'external authorization',
   'rate limit',
