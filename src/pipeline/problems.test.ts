@@ -172,3 +172,45 @@ spec: {targetRefs: [{group: '', kind: Service, name: orders}], rules: [{}]}
 `),
   ).toEqual(['NotActedOn AuthorizationPolicy/default/of-a-service#spec.targetRefs[0]']);
 });
+
+test('at a Gateway a route that repeats one of an older object for the host is told; what the older one leaves is not', () => {
+  const object = (name: string, year: number, http: string, gateways = '[front]') => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ${name}, creationTimestamp: '${year}-01-01T00:00:00Z'}
+spec: {hosts: [a.example.com], gateways: ${gateways}, http: [${http}]}
+---
+`;
+  const to = 'route: [{destination: {host: web.example.com}}]';
+  expect(
+    problemsOf(
+      object('old', 2020, `{match: [{uri: {prefix: /a}, name: x}], ${to}}, {${to}}`) +
+        object('young', 2021, `{match: [{uri: {prefix: /b}}], ${to}}, {match: [{uri: {prefix: /}}], ${to}}`) +
+        object(
+          'same',
+          2022,
+          `{match: [{name: y, uri: {prefix: /a}}], ${to}}, {match: [{uri: {prefix: /c}}, {uri: {prefix: /a}}], ${to}}`,
+        ) +
+        object('elsewhere', 2023, `{${to}}`, '[back]') +
+        `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: web}
+spec: {hosts: [web.example.com], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec: {selector: {app: x}, servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: back}
+spec: {selector: {app: y}, servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}]}
+`,
+    ),
+  ).toEqual([
+    'ConflictingHost VirtualService/default/same#spec.http[0]',
+    'ConflictingHost VirtualService/default/young#spec.http[1]',
+  ]);
+});

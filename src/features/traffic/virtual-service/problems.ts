@@ -1,11 +1,14 @@
 import type { VirtualServiceHttpMirror } from '../../../../gen/crd/types/istio/virtual-service.ts';
 import type { ConfigObject } from '../../../config/object.ts';
+import { deepEqual } from '../../../kit/deep-equal.ts';
+import { compareText } from '../../../kit/maps.ts';
 import type { Problem } from '../../../plan/feature.ts';
 import { hostCovers, hostKeys, resolveHost } from '../../../plan/hosts.ts';
 import { isRegex } from '../../../plan/regex.ts';
 import { allServices, servicesByHost } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { defineIndex } from '../../../snapshot/world.ts';
 import { rulesFor, subsetsOf } from '../destination-rule/schema.ts';
 import { gatewayKind } from '../gateway/schema.ts';
 import { delegateOf } from './delegates.ts';
@@ -18,6 +21,7 @@ import {
   type VirtualService,
   type VirtualServiceFacts,
   virtualServiceFacts,
+  virtualServiceKind,
   virtualServicesByHost,
 } from './virtual-service.ts';
 
@@ -34,6 +38,7 @@ export function virtualServiceProblems(view: View, object: ConfigObject): Proble
     ...statusProblems(service),
     ...delegateProblems(view, service),
     ...conflictingHosts(view, service),
+    ...shadowedAtGateways(view, service),
   ];
 }
 
@@ -81,6 +86,67 @@ function conflictingHosts(view: View, service: VirtualService): Problem[] {
       },
     ];
   });
+}
+
+/** Hosts as written → virtual services that some Gateway has. */
+const atGatewaysByHost = defineIndex('virtual-services-at-gateways-by-host', virtualServiceKind, (service) =>
+  gatewaysOf(service).some((gateway) => gateway !== 'mesh') ? (service.spec?.hosts ?? []) : [],
+);
+
+type Http = NonNullable<NonNullable<VirtualService['spec']>['http']>[number];
+
+/** At a Gateway the routes of all objects for a host are tried, the oldest object's first: what repeats an older one's is never reached. */
+function shadowedAtGateways(view: View, service: VirtualService): Problem[] {
+  const routes = service.spec?.http ?? [];
+  const gateways = gatewaysOf(service).filter((gateway) => gateway !== 'mesh');
+  const own = view.call(virtualServiceFacts, `${namespaceOf(service)}/${service.metadata.name}`);
+  if (routes.length === 0 || gateways.length === 0 || !own) return [];
+  const problems = new Map<number, Problem>();
+  for (const host of service.spec?.hosts ?? [])
+    for (const key of view.list(atGatewaysByHost, host)) {
+      const facts = view.call(virtualServiceFacts, key);
+      const goesFirst = facts && facts.order < own.order && seenTogether(facts, own);
+      const older = goesFirst ? view.get(virtualServiceKind, key) : undefined;
+      const gateway =
+        older &&
+        gatewaysOf(older).find((one) => gateways.includes(one) && admitsBoth(view, one, older, service));
+      if (!older || gateway === undefined) continue;
+      const taken = new Set((older.spec?.http ?? []).flatMap(matchesOf));
+      routes.forEach((route, index) => {
+        const conditions = matchesOf(route);
+        if (problems.has(index) || !conditions.every((one) => taken.has(one))) return;
+        const what = conditions.includes(everything) ? 'what no other route takes' : 'the same requests';
+        problems.set(index, {
+          origin: originIn(service, `spec.http[${index}]`),
+          code: 'ConflictingHost',
+          message: `VirtualService ${key} is older and takes ${what} of ${host} at Gateway ${gateway}: this route is never reached; put all routes of a host into one object`,
+        });
+      });
+    }
+  return [...problems.values()];
+}
+
+/** A Gateway whose servers take hosts of some namespaces only may not have taken the other one. */
+function admitsBoth(view: View, gateway: Key, a: VirtualService, b: VirtualService): boolean {
+  if (namespaceOf(a) === namespaceOf(b)) return true;
+  const hosts = (view.get(gatewayKind, gateway)?.spec?.servers ?? []).flatMap((server) => server.hosts);
+  return hosts.every((host) => !host.includes('/') || host.startsWith('*/'));
+}
+
+const everything = '{}';
+
+/** A route's conditions, each as text; of two routes whose texts are equal the first decides. */
+function matchesOf({ match = [] }: Http): string[] {
+  const texts = match.map(({ name: _, ...conditions }) =>
+    deepEqual(conditions, { uri: { prefix: '/' } }) ? everything : JSON.stringify(sortedKeys(conditions)),
+  );
+  return texts.length > 0 ? texts : [everything];
+}
+
+function sortedKeys(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => compareText(a, b));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, sortedKeys(inner)]));
 }
 
 /** Whether proxies of some namespace see both. */
