@@ -5,6 +5,7 @@ import { isAlive, type ProcessId } from '../kit/process-id.ts';
 import { readMeshFile } from './mesh-file/parse-mesh-file.ts';
 import { readJsonFile } from './state/json-file.ts';
 import { knownMeshes, type StatePaths, stateDirectory, statePaths } from './state/state-directory.ts';
+import { findOurs } from './supervisor/ours.ts';
 
 /** The supervisor of a mesh, while it runs. */
 export function runningSupervisor(paths: StatePaths): ProcessId | undefined {
@@ -58,5 +59,11 @@ export function requireRunning(named: string | undefined): { mesh: string; paths
   const mesh = chooseMesh(named);
   const paths = statePaths(stateDirectory(mesh));
   if (runningSupervisor(paths)) return { mesh, paths };
-  throw new CodedError('MeshNotRunning', `the mesh ${mesh} is not running; start it with ostria up`);
+  const left = findOurs(paths.directory).length;
+  throw new CodedError(
+    'MeshNotRunning',
+    left === 0
+      ? `the mesh ${mesh} is not running; start it with ostria up`
+      : `the supervisor of the mesh ${mesh} has ended, ${left} of its processes run on: ostria up takes them over, ostria down ends them`,
+  );
 }

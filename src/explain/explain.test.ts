@@ -464,6 +464,14 @@ spec: {hosts: [old.example], http: [{route: [{destination: {host: orders}}]}]}
   const inside = ask({ url: 'http://old.example/' }, shop, led);
   expect(inside.verdict.outcome).toBe('delivered');
   expect(inside.assumptions.join()).toContain('DNS is taken to know it');
+  const other = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: partner}
+spec: {hosts: [partner.example], ports: [{number: 80, name: http}], resolution: STATIC, endpoints: [{address: 192.0.2.1}]}
+`;
+  const away = led.replace('destination: {host: orders}', 'destination: {host: partner.example}');
+  expect(ask({ url: 'http://old.example/' }, shop, away, other).verdict.outcome).toBe('delivered');
   const blocking = `
 apiVersion: networking.istio.io/v1
 kind: Sidecar

@@ -52,11 +52,16 @@ function portsOf({ world }: Model, hostname: string): number[] {
   return [...new Set(ports)].sort((a, b) => a - b);
 }
 
-/** Ways that leave the mesh for what is doubted end where nothing is known. */
+/** Ways that leave the mesh for what is doubted end where nothing is known; a route may lead elsewhere, to what is declared. */
 export function unsettled(leaves: readonly Leaf[], { reason }: Doubt): Leaf[] {
   return leaves.map((leaf) =>
-    leaf.end.outcome === 'delivered' && leaf.workload === undefined
+    leaf.end.outcome === 'delivered' && leaf.workload === undefined && !isDeclared(leaf)
       ? { ...leaf, end: { outcome: 'unknown', reason, flags: [] } }
       : leaf,
   );
+}
+
+/** Clusters of services are named so; those for whatever is asked for are not. */
+function isDeclared({ cluster }: Leaf): boolean {
+  return cluster.startsWith('outbound|');
 }
