@@ -20,6 +20,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { createLocator, formatPosition } from '../origins/locate.ts';
 import { formatStructured, type StructuredFormat } from '../output/structured.ts';
 import { out } from '../output/style.ts';
+import { writeText } from '../output/wrap-text.ts';
 import { proxiesOf } from '../proxy/mesh-proxies.ts';
 import { structuredGroup } from './failure-data.ts';
 import { describeCall, formatGroups, originsOfGroup } from './failure-text.ts';
@@ -62,7 +63,7 @@ export async function check(access: ApiAccess, run: CheckRun): Promise<void> {
           run.output,
         ),
       );
-    else process.stdout.write(groups.length > 0 ? formatGroups(groups, positions) : nothing(known.policies));
+    else writeText(groups.length > 0 ? formatGroups(groups, positions) : nothing(known.policies));
     if (groups.length > 0) process.exitCode = exitCodes.invalidInput;
   } finally {
     client.close();

@@ -12,6 +12,7 @@ import { ApiClient } from '../api/api-client.ts';
 import { localMeshOf } from '../apply/wait/local-mesh.ts';
 import { createLocator, type Locator } from '../origins/locate.ts';
 import { formatStructured, type StructuredFormat } from '../output/structured.ts';
+import { writeText } from '../output/wrap-text.ts';
 import { localProxies, type MeshProxies, proxiesOf } from '../proxy/mesh-proxies.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { workloadsOfName } from './call-log-files.ts';
@@ -125,6 +126,6 @@ async function print(
         );
     return;
   }
-  if (groups.length > 0) process.stdout.write(`${formatGroups(groups, positions)}${goesOn ? '\n' : ''}`);
+  if (groups.length > 0) writeText(`${formatGroups(groups, positions)}${goesOn ? '\n' : ''}`);
   else if (!goesOn) process.stderr.write('No call failed.\n');
 }

@@ -6,6 +6,7 @@ import { CodedError } from '../../kit/coded-error.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
+import { writeText } from '../output/wrap-text.ts';
 
 interface AnalyzeFlags extends ConnectionFlags {
   readonly allNamespaces?: boolean;
@@ -85,9 +86,8 @@ async function runAnalyze(files: string[], flags: AnalyzeFlags): Promise<void> {
   const messages = found.filter((message) => namespace === undefined || isAbout(message, namespace));
   const visible = messages.filter(({ severity }) => atLeast(severity, shown));
   for (const line of broken) process.stderr.write(`${line}\n`);
-  process.stdout.write(
-    output ? formatStructured(visible.map(structured), output) : visible.map(formatMessage).join(''),
-  );
+  if (output) process.stdout.write(formatStructured(visible.map(structured), output));
+  else writeText(visible.map(formatMessage).join(''));
   if (!output && visible.length === 0 && broken.length === 0)
     process.stderr.write(`Nothing found in ${sources.length} objects.\n`);
   if (broken.length > 0 || messages.some(({ severity }) => atLeast(severity, failing)))

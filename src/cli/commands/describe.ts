@@ -4,6 +4,7 @@ import type { ProxyStatus } from '../../xds/ledger.ts';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../connection.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
+import { writeText } from '../output/wrap-text.ts';
 import { proxyName } from '../proxy/proxy-name.ts';
 
 interface DescribeFlags extends ConnectionFlags {
@@ -111,7 +112,7 @@ async function runDescribe(kind: string, name: string, flags: DescribeFlags): Pr
       formatWorkload(one, stateOf(one.workload), certificates.get(one.workload), out),
     ),
   ];
-  process.stdout.write(`${texts.join('\n')}${formatWarnings(warnings, out)}`);
+  writeText(`${texts.join('\n')}${formatWarnings(warnings, out)}`);
 }
 
 /** `in sync`, or what is not. */

@@ -5,6 +5,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { chooseMesh } from '../meshes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
+import { writeText } from '../output/wrap-text.ts';
 import { readJsonFile } from '../state/json-file.ts';
 import { knownMeshes, stateDirectory, statePaths } from '../state/state-directory.ts';
 
@@ -42,7 +43,8 @@ Ends with 0 if nothing is wrong (warnings are told), and with 11 if something is
         ...(await machineChecks()),
         ...(await Promise.all(meshes.map(meshChecks))).flat(),
       ];
-      process.stdout.write(output ? formatStructured(checks, output) : formatChecks(checks, out));
+      if (output) process.stdout.write(formatStructured(checks, output));
+      else writeText(formatChecks(checks, out));
       if (checks.some(({ state }) => state === 'error')) process.exitCode = exitCodes.negative;
     });
 }

@@ -5,6 +5,7 @@ import type { CheckedPatch, EnvoyFilterCheck } from '../describe/check-envoy-fil
 import { exitCodes } from '../exit-codes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
+import { writeText } from '../output/wrap-text.ts';
 
 interface CheckFlags extends ConnectionFlags {
   readonly filename: readonly string[];
@@ -72,7 +73,8 @@ Ends with 11 if a patch changes nothing, or the Envoy that was asked refuses a r
       const within = ({ filter }: CheckedPatch) =>
         flags.namespace === undefined || filter.startsWith(`${flags.namespace}/`);
       const shown = { ...check, patches: check.patches.filter(within) };
-      process.stdout.write(output ? formatStructured(shown, output) : formatCheck(shown, out));
+      if (output) process.stdout.write(formatStructured(shown, output));
+      else writeText(formatCheck(shown, out));
       if (
         (shown.broken ?? []).length > 0 ||
         shown.patches.some(({ state }) => state === 'dead' || state === 'no proxy')

@@ -12,6 +12,7 @@ import type { ModelSource } from '../explain/model-source.ts';
 import { requireRunning } from '../meshes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
+import { writeText } from '../output/wrap-text.ts';
 
 interface ExplainFlags extends ConnectionFlags {
   readonly from: string;
@@ -185,8 +186,8 @@ async function print(
     return;
   }
   const { formatExplanation, formatLive } = await import('../explain/format-explanation.ts');
-  process.stdout.write(formatExplanation(explanation, out));
-  if (live) process.stdout.write(formatLive(live, out));
+  writeText(formatExplanation(explanation, out));
+  if (live) writeText(formatLive(live, out));
 }
 
 function exitCodeFor({ verdict }: Explanation, live: LiveCheck | undefined): ExitCode {

@@ -5,6 +5,7 @@ import { addConnectionFlags, type ConnectionFlags, withClient } from '../connect
 import { exitCodes } from '../exit-codes.ts';
 import { formatStructured, parseOutput } from '../output/structured.ts';
 import { out } from '../output/style.ts';
+import { writeText } from '../output/wrap-text.ts';
 
 interface ProveFlags extends ConnectionFlags {
   readonly deny: readonly string[];
@@ -86,7 +87,7 @@ async function runProve(flags: ProveFlags): Promise<void> {
     );
   else {
     const { formatProofs } = await import('../prove/format-proof.ts');
-    process.stdout.write(formatProofs(proofs, out));
+    writeText(formatProofs(proofs, out));
   }
   const states = new Set(proofs.map(({ status }) => status));
   if (states.has('refuted')) process.exitCode = exitCodes.negative;

@@ -5,6 +5,7 @@ import { exitCodes } from '../exit-codes.ts';
 import type { RunOptions, TestRun } from '../mesh-tests/run-tests.ts';
 import { formatStructured } from '../output/structured.ts';
 import { err, out } from '../output/style.ts';
+import { writeText } from '../output/wrap-text.ts';
 
 interface TestFlags {
   readonly filename: readonly string[];
@@ -73,7 +74,7 @@ async function runTest(paths: string[], flags: TestFlags): Promise<void> {
   const { results } = run;
   if (flags.output === 'junit') process.stdout.write(formatJunit(results));
   else if (flags.output) process.stdout.write(formatStructured(results, flags.output));
-  else process.stdout.write(formatResults(run, out));
+  else writeText(formatResults(run, out));
   if (flags.junitFile !== undefined) await writeFileAtomic(flags.junitFile, formatJunit(results), 0o644);
   if (results.some(({ ok }) => !ok)) process.exitCode = exitCodes.failure;
 }

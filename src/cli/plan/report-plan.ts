@@ -6,6 +6,7 @@ import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import { modelOf, sourceOfMesh } from '../explain/model-source.ts';
 import { formatStructured, type StructuredFormat } from '../output/structured.ts';
 import { out } from '../output/style.ts';
+import { writeText } from '../output/wrap-text.ts';
 import { formatPlan } from './format-impact.ts';
 import { objectChanges } from './object-changes.ts';
 import { structuredPlan } from './structured-plan.ts';
@@ -21,7 +22,8 @@ export function reportPlan(
   const objects = objectChanges(before, change.objects, change.remove);
   const impact = impactOf(before, after, { timeMs, now: () => performance.now() });
   const told = { objects, impact, before, after };
-  process.stdout.write(output ? formatStructured(structuredPlan(told), output) : formatPlan(told, out));
+  if (output) process.stdout.write(formatStructured(structuredPlan(told), output));
+  else writeText(formatPlan(told, out));
   if (impact.changed.length > 0) return exitCodes.changes;
   return impact.cuts.length > 0 ? exitCodes.unknown : exitCodes.ok;
 }
