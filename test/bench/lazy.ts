@@ -16,33 +16,44 @@ import { memoryMiB, round } from './xds-bench/process-usage.ts';
 
 /**
  * `npm run bench:lazy`: what lazy scope costs a first request, and what it saves a sidecar. The control plane is a process of its own;
- * the sidecars are Envoys with the agent's bootstrap, called through their forward proxies. Prints JSON.
+ * the sidecars are Envoys with the agent's bootstrap, called through their forward proxies. Cold first requests are timed twice: by sidecars
+ * whose application uses as many services as `--used` says (`besideUsed`), and by one whose table grows by all of them (`lazy`). Prints JSON.
  */
 
 const usage = `bench:lazy -- [options]
   --services N   services in the mesh, a fifth with a VirtualService and a DestinationRule (1000)
   --used N       services that the application uses while memory is looked at (10)
-  --cold N       cold first requests that are timed (100)
+  --cold N       cold first requests that are timed, by one sidecar (100)
+  --sidecars N   sidecars that use a few services and make 10 cold first requests each (5)
 `;
+
+/** Cold first requests of each of the sidecars that use a few services. */
+const coldOfEach = 10;
 
 interface Options {
   readonly services: number;
   readonly used: number;
   readonly cold: number;
+  readonly sidecars: number;
 }
 
 function parseOptions(args: string[]): Options {
   const text = { type: 'string' as const };
-  const { values } = parseArgs({ args, options: { services: text, used: text, cold: text } });
-  const count = (name: 'services' | 'used' | 'cold', by: number): number => {
+  const { values } = parseArgs({ args, options: { services: text, used: text, cold: text, sidecars: text } });
+  const count = (name: keyof Options, by: number): number => {
     const value = Number(values[name] ?? by);
     if (!Number.isInteger(value) || value < 1)
       throw new Error(`--${name} must be a whole number of 1 or more`);
     return value;
   };
-  const options = { services: count('services', 1000), used: count('used', 10), cold: count('cold', 100) };
-  if (options.used + options.cold > options.services)
-    throw new Error('--used and --cold together must not be more than --services');
+  const options = {
+    ...{ services: count('services', 1000), used: count('used', 10) },
+    ...{ cold: count('cold', 100), sidecars: count('sidecars', 5) },
+  };
+  if (options.used + options.cold + options.sidecars * coldOfEach > options.services)
+    throw new Error(
+      `--used, --cold and ${coldOfEach} times --sidecars together must not be more than --services`,
+    );
   return options;
 }
 
@@ -121,6 +132,8 @@ interface Sidecar {
   readonly proxy: number;
 }
 
+type StartSidecar = (name: string, lazy: boolean) => Promise<Sidecar>;
+
 async function startSidecar(name: string, xdsPort: number, lazy: boolean): Promise<Sidecar> {
   const [proxy = 0] = await freePorts(1);
   const envoy = await startEnvoy({
@@ -157,22 +170,48 @@ async function weigh(sidecar: Sidecar, used: number) {
   return { firstSyncBytes, residentMiB: { atStart, inUse: memoryMiB(sidecar.envoy.id.pid).resident } };
 }
 
-async function time(sidecar: Sidecar, { used, cold }: Options) {
-  const first: number[] = [];
-  const warm: number[] = [];
-  for (let i = used; i < used + cold; i++) {
-    first.push(await ask(sidecar, `${hostOf(i)}:8080`));
-    warm.push(await ask(sidecar, `${hostOf(i)}:8080`), await ask(sidecar, `${hostOf(i)}:8080`));
+interface Times {
+  readonly first: number[];
+  readonly warm: number[];
+}
+
+/** Times of services that the sidecar has not used: of the first request to each, and of two that follow. */
+async function time(sidecar: Sidecar, from: number, count: number): Promise<Times> {
+  const times: Times = { first: [], warm: [] };
+  for (let i = from; i < from + count; i++) {
+    times.first.push(await ask(sidecar, `${hostOf(i)}:8080`));
+    times.warm.push(await ask(sidecar, `${hostOf(i)}:8080`), await ask(sidecar, `${hostOf(i)}:8080`));
   }
-  const unknown: number[] = [];
-  for (let i = 0; i < 20; i++) unknown.push(await ask(sidecar, `unknown-${i}.invalid:8080`));
+  return times;
+}
+
+function summary({ first, warm }: Times) {
   const p50 = (values: readonly number[]): number => quantile(values, 0.5);
   return {
     coldMs: { p50: p50(first), p95: quantile(first, 0.95) },
     warmMs: { p50: p50(warm), p95: quantile(warm, 0.95) },
     coldOverWarmP50Ms: round(p50(first) - p50(warm), 2),
-    unknownHostMs: { p50: p50(unknown), max: quantile(unknown, 1) },
   };
+}
+
+async function timeUnknown(sidecar: Sidecar) {
+  const times: number[] = [];
+  for (let i = 0; i < 20; i++) times.push(await ask(sidecar, `unknown-${i}.invalid:8080`));
+  return { p50: quantile(times, 0.5), max: quantile(times, 1) };
+}
+
+/** Cold first requests beside a few services in use: each sidecar makes but a few of them, or its table would be another one. */
+async function timeBesideUsed(start: StartSidecar, { used, cold, sidecars }: Options) {
+  const all: Times = { first: [], warm: [] };
+  for (let n = 0; n < sidecars; n++) {
+    const sidecar = await start(`lazy-${n}`, true);
+    for (let i = 0; i < used; i++) await ask(sidecar, `${hostOf(i)}:8080`);
+    const { first, warm } = await time(sidecar, used + cold + n * coldOfEach, coldOfEach);
+    all.first.push(...first);
+    all.warm.push(...warm);
+    await sidecar.envoy.stop();
+  }
+  return summary(all);
 }
 
 async function main(): Promise<void> {
@@ -192,7 +231,7 @@ async function main(): Promise<void> {
   const [xdsPort = 0] = await freePorts(1);
   const controlPlane = await startControlPlane(directory, xdsPort);
   const sidecars: Sidecar[] = [];
-  const start = async (name: string, lazy: boolean): Promise<Sidecar> => {
+  const start: StartSidecar = async (name, lazy) => {
     const sidecar = await startSidecar(name, xdsPort, lazy);
     sidecars.push(sidecar);
     return sidecar;
@@ -200,11 +239,16 @@ async function main(): Promise<void> {
   try {
     const lazy = await start('lazy', true);
     const weight = await weigh(lazy, options.used);
-    const times = await time(lazy, options);
+    const times = summary(await time(lazy, options.used, options.cold));
+    const unknownHostMs = await timeUnknown(lazy);
+    const besideUsed = await timeBesideUsed(start, options);
     const again = await start('lazy', true);
     const preloaded = await weigh(again, 0);
     const eager = await weigh(await start('eager', false), options.used);
-    const result = { benchmark: 'lazy', options, lazy: { ...weight, ...times }, preloaded, eager };
+    const result = {
+      ...{ benchmark: 'lazy', options, besideUsed, lazy: { ...weight, ...times, unknownHostMs } },
+      ...{ preloaded, eager },
+    };
     process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
   } finally {
     for (const { envoy } of sidecars) await envoy.stop();
