@@ -3,6 +3,7 @@ import { registerAnalyze } from './commands/analyze.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerBugReport } from './commands/bug-report.ts';
 import { registerCa } from './commands/ca.ts';
+import { registerCaptureRules } from './commands/capture-rules.ts';
 import { registerCompletion } from './commands/completion.ts';
 import { registerDelete } from './commands/delete.ts';
 import { registerDescribe } from './commands/describe.ts';
@@ -81,6 +82,7 @@ Exit codes: ostria help exit-codes`,
   registerBugReport(program);
   registerOpen(program);
   registerCa(program);
+  registerCaptureRules(program);
   registerLsp(program);
   registerSchema(program);
   registerVersion(program);

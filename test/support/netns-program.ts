@@ -1,4 +1,4 @@
-// What runs inside a network namespace of a test: `serve PORT BANNER_PORT UDP_PORT`, or one call, whose outcome it prints as JSON.
+// What runs inside a network namespace of a test: `serve PORT BANNER_PORT UDP_PORT` (HTTP on the two ports after PORT too), or one call, whose outcome it prints as JSON.
 import { createSocket } from 'node:dgram';
 import { createServer, request } from 'node:http';
 import { connect, createServer as createTcp } from 'node:net';
@@ -9,11 +9,10 @@ const print = (outcome: object): void => void process.stdout.write(`${JSON.strin
 
 function serve(http: number, banner: number, udp: number): void {
   const say = ({ remoteAddress }: { remoteAddress?: string | undefined }) => remoteAddress ?? '';
-  const server = createServer({ keepAliveTimeout: 0 }, (incoming, response) => {
-    const { headers, url } = incoming;
-    response.end(JSON.stringify({ path: url, host: headers.host, headers, from: say(incoming.socket) }));
-  });
-  server.listen(http, '0.0.0.0');
+  for (const port of [http, http + 2])
+    createServer({ keepAliveTimeout: 0 }, ({ headers, url, socket }, response) =>
+      response.end(JSON.stringify({ path: url, host: headers.host, headers, from: say(socket) })),
+    ).listen(port, '0.0.0.0');
   createServer({ keepAliveTimeout: 0 }, (_, response) => response.end('undeclared')).listen(
     http + 1,
     '0.0.0.0',

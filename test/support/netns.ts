@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { hasProgram } from '../../scripts/tasks/test-machine.ts';
+import { type CaptureOptions, captureRules } from '../../src/cli/capture/capture-rules.ts';
 
 const run = promisify(execFile);
 const program = join(import.meta.dirname, 'netns-program.ts');
@@ -28,23 +29,9 @@ export interface Wire {
   close(): void;
 }
 
-/** What Istio's init container makes, by hand: out to 15001 unless a proxy sends it, in to 15006; UDP is left alone. */
-const rules = `
-table ip capture {
-  chain output {
-    type nat hook output priority -100;
-    meta skgid ${proxyGroup} return
-    oifname "lo" return
-    ip protocol tcp redirect to :15001
-  }
-  chain prerouting {
-    type nat hook prerouting priority -100;
-    tcp dport { 15001, 15006 } return
-    ip protocol tcp redirect to :15006
-  }
-}`;
-
-export async function openWire(): Promise<Wire> {
+/** Led through the proxies as `options` say. */
+export async function openWire(options: CaptureOptions = {}): Promise<Wire> {
+  const rules = captureRules({ ...options, proxyGroup, families: ['IPv4'] });
   const id = randomInt(1, 2 ** 24).toString(36);
   const names = [`ostria-${id}-a`, `ostria-${id}-b`] as const;
   const addresses = ['10.77.0.1', '10.77.0.2'] as const;

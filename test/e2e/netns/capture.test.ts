@@ -5,7 +5,7 @@ import type { TestEnvoy } from '../../support/envoy.ts';
 import { openWire, type Wire, whyNoNetns } from '../../support/netns.ts';
 
 const why = whyNoNetns();
-const ports = { http: 8080, undeclared: 8081, banner: 9000, dns: 53 };
+const ports = { http: 8080, undeclared: 8081, excluded: 8082, banner: 9000, dns: 53 };
 
 describe.skipIf(why !== undefined)(`captured traffic${why === undefined ? '' : ` (${why})`}`, () => {
   let wire: Wire;
@@ -14,7 +14,7 @@ describe.skipIf(why !== undefined)(`captured traffic${why === undefined ? '' : `
   let server: TestEnvoy;
 
   beforeAll(async () => {
-    wire = await openWire();
+    wire = await openWire({ excludeInboundPorts: [ports.excluded], excludeOutboundPorts: [ports.excluded] });
     await wire.serve(1, [ports.http, ports.banner, ports.dns].map(String));
     mesh = await startCompiledMesh(`
 apiVersion: v1
@@ -98,6 +98,15 @@ spec: {workloadSelector: {labels: {app: web}}, egress: [{hosts: ['*/*']}], outbo
 `);
     await expect.poll(() => get(unknown, 'unknown.example.com').then(({ status }) => status)).not.toBe(200);
     expect((await get('http://10.1.0.1/', 'reviews')).status, 'what the mesh knows goes on').toBe(200);
+  });
+
+  test('ports that are excluded are nobody’s but the applications’, at both ends', async () => {
+    // The client is under REGISTRY_ONLY, the server STRICT.
+    const answer = await get(`http://${wire.addresses[1]}:${ports.excluded}/plain`, 'anything');
+    expect(answer.status).toBe(200);
+    const seen = JSON.parse(answer.body as string) as { headers: Record<string, string>; from: string };
+    expect(seen.from).toBe(wire.addresses[0]);
+    expect(Object.keys(seen.headers).sort()).toEqual(['connection', 'host']);
   });
 
   test('datagrams, and with them DNS, are left alone; no update was refused', async () => {
