@@ -162,16 +162,17 @@ function visit(value: unknown, into: Conditions): void {
   for (const [field, inner] of Object.entries(value)) if (!undecided.has(field)) visit(inner, into);
 }
 
-/** Whoever gets the request sees what became of a header that was sent, and of one that was not. */
+/** Whoever gets the request sees what became of a header that was sent, and of one that was not. Proxies' own are theirs. */
 function visitChangedHeaders(
   value: { requestHeadersToRemove?: readonly string[]; requestHeadersToAdd?: readonly HeaderValueOption[] },
   into: Conditions,
 ): void {
-  for (const name of value.requestHeadersToRemove ?? []) named(into.headers, name.toLowerCase());
-  for (const { header } of value.requestHeadersToAdd ?? []) {
-    const name = header?.key.toLowerCase() ?? '';
-    if (name !== '' && name !== 'host' && !name.startsWith(':')) named(into.headers, name);
-  }
+  const names = [
+    ...(value.requestHeadersToRemove ?? []),
+    ...(value.requestHeadersToAdd ?? []).flatMap(({ header }) => header?.key ?? []),
+  ].map((name) => name.toLowerCase());
+  for (const name of names)
+    if (name !== 'host' && !/^(:|x-ostria-|x-envoy-)/.test(name)) named(into.headers, name);
 }
 
 /** Fields of a connection manager that decide nothing. */

@@ -1,5 +1,7 @@
 import type { Colors } from 'picocolors/types.js';
 import type { DecidedBy } from '../../explain/explanation.ts';
+import { leavesMesh } from '../../explain/follow.ts';
+import { somewhere } from '../../explain/target.ts';
 import { round } from '../../explain/words.ts';
 import type { ChangedClass } from '../../impact/impact.ts';
 import { unservedPort } from '../../impact/target.ts';
@@ -13,30 +15,67 @@ const mostNames = 3;
 /** Further requests told of those that come out alike. */
 const mostAlike = 4;
 
-/** Classes that read alike but for their requests: from the same senders, to the same effect. */
+/** Classes that read alike but for their requests, and for where these lead: from the same senders, to the same effect. */
 export interface ClassGroup {
   readonly who: string;
   readonly classes: readonly [ChangedClass, ...ChangedClass[]];
 }
 
-export function classGroups(after: Model, changed: readonly ChangedClass[]): ClassGroup[] {
-  const groups = new Map<string, { who: string; classes: [ChangedClass, ...ChangedClass[]] }>();
+export function classGroups(before: Model, after: Model, changed: readonly ChangedClass[]): ClassGroup[] {
+  const groups = new Map<string, [ChangedClass, ...ChangedClass[]]>();
   for (const one of changed) {
-    const who = senderWords(after, one);
-    const key = JSON.stringify([who, sentence(one.before), sentence(one.after), extrasOf(one)]);
+    const { witness, senders, places, anyOtherHost } = one;
+    const { strangerPort, outside, address } = witness;
+    const who = [senders, strangerPort !== undefined, outside, address, places.length > 0, anyOtherHost];
+    const effect = [effectWords(one.before, one), effectWords(one.after, one), extraKinds(one)];
+    const key = JSON.stringify([who, effect]);
     const group = groups.get(key);
-    if (group) group.classes.push(one);
-    else groups.set(key, { who, classes: [one] });
+    if (group) group.push(one);
+    else groups.set(key, [one]);
   }
-  return [...groups.values()];
+  return [...groups.values()]
+    .sort(([a], [b]) => rank(a) - rank(b))
+    .map((classes) => ({ who: senderWords(before, after, classes), classes }));
 }
 
-function senderWords(after: Model, { witness, senders, places, anyOtherHost }: ChangedClass): string {
-  const { strangerPort, outside, address, url } = witness;
+/** What people write first: names, before a Host of its own and addresses. */
+function rank({ places, anyOtherHost, witness: { host, strangerPort } }: ChangedClass): number {
+  if (places.length > 0) return strangerPort === undefined ? 2 : 3;
+  return anyOtherHost || host !== undefined ? 1 : 0;
+}
+
+/** Where it leads matters only where it is not where it led; an address leads to who has it. */
+function effectWords(outcome: RequestOutcome, { before, after, differences, places }: ChangedClass): string {
+  const both = [before, after].every(({ ends }) => ends.some((end) => end.outcome === 'delivered'));
+  const moved = both && places.length === 0 && differences.some(({ what }) => what === 'destination');
+  return sentence(outcome, moved ? undefined : 'its destination');
+}
+
+function extraKinds(one: ChangedClass): string[] {
+  return extrasOf(one).map(({ what, before, after }) =>
+    what === 'cluster' ? [what, before === '', after === ''].join() : [what, before, after].join(),
+  );
+}
+
+function senderWords(
+  before: Model,
+  after: Model,
+  [first, ...rest]: readonly [ChangedClass, ...ChangedClass[]],
+): string {
+  const { witness, senders, anyOtherHost } = first;
+  const { strangerPort, outside, address } = witness;
   const client = address === undefined ? '' : ` (client ${address})`;
-  const who = names(after, senders);
-  const unserved = strangerPort === unservedPort || url.includes(`:${unservedPort}`);
-  const where = `${names(after, places)}${unserved ? ', at any port that no service names' : ''}`;
+  const who = names(before, after, senders);
+  const places = [...new Set([first, ...rest].flatMap((one) => one.places))];
+  const unserved = [first, ...rest].map(
+    (one) => one.witness.strangerPort === unservedPort || one.witness.url.includes(`:${unservedPort}`),
+  );
+  const ports = unserved.every((is) => is)
+    ? ', at any port that no service names'
+    : unserved.some((is) => is)
+      ? ', at any port'
+      : '';
+  const where = `${names(before, after, places)}${ports}`;
   if (strangerPort !== undefined)
     return `from anyone without a sidecar, in plaintext to the address of ${where}${client}`;
   if (outside) return `from outside, by ${who}${client}`;
@@ -52,7 +91,7 @@ export function groupLines(
 ): string[] {
   const { bold, dim, red, green, cyan } = colors;
   const [one, ...alike] = classes;
-  const [was, is] = [sentence(one.before), sentence(one.after)];
+  const [was, is] = [wordsOf(classes, 'before'), wordsOf(classes, 'after')];
   const worse = badness(one.after) > badness(one.before);
   const deciders = decidersOf(one);
   const after = deciders.after.map(sourceWords);
@@ -82,6 +121,12 @@ export function groupLines(
         `    ${cyan(what)} ${old === '' ? 'none' : old} → ${now === '' ? 'none' : now}${same && because.length > 0 ? `  ${dim(because.join(', '))}` : ''}`,
     ),
   ];
+}
+
+/** Of several with different destinations, without them. */
+function wordsOf(classes: ClassGroup['classes'], side: 'before' | 'after'): string {
+  const all = new Set(classes.map((one) => sentence(one[side])));
+  return all.size === 1 ? sentence(classes[0][side]) : effectWords(classes[0][side], classes[0]);
 }
 
 /** Differences that the sentences do not tell; clusters where they tell the same. */
@@ -126,35 +171,44 @@ export function some(names: readonly string[]): string {
 }
 
 /** What people call some workloads: each controller once. */
-function names({ workloads }: Model, keys: readonly string[]): string {
+function names(before: Model, after: Model, keys: readonly string[]): string {
   const found = new Set(
     keys.map((key) => {
-      const workload = workloads.get(key)?.workload;
+      const workload = (after.workloads.get(key) ?? before.workloads.get(key))?.workload;
       return workload ? workloadName(workload) : key;
     }),
   );
   return some([...found]);
 }
 
-export function sentence(outcome: RequestOutcome): string {
+/** `destination`: said in the place of who gets it. */
+export function sentence(outcome: RequestOutcome, destination?: string): string {
   const groups = Map.groupBy(outcome.ends, (end) => [end.outcome, end.status, end.reason].join(' '));
   const parts = [...groups.values()].map((ends) => {
     const percent = round(ends.reduce((sum, end) => sum + end.percent, 0));
-    return `${groups.size === 1 ? '' : `${percent} %: `}${endWords(ends, outcome)}`;
+    return `${groups.size === 1 ? '' : `${percent} %: `}${endWords(ends, outcome, destination)}`;
   });
   return parts.join('; ');
 }
 
-function endWords(ends: readonly OutcomeEnd[], { redirect }: RequestOutcome): string {
+function endWords(
+  ends: readonly OutcomeEnd[],
+  { redirect }: RequestOutcome,
+  given: string | undefined,
+): string {
   const [first] = ends;
   const status = first?.status === undefined ? '' : `${first.status} `;
   switch (first?.outcome) {
     case 'delivered': {
+      const leaves = first.reason === leavesMesh;
+      const nobody = first.destination === undefined || first.destination.startsWith(`${somewhere}:`);
+      if (leaves && (given !== undefined || nobody)) return 'leaves the mesh';
+      if (given !== undefined) return `reaches ${given}`;
       const total = ends.reduce((sum, { percent }) => sum + percent, 0);
       const shown = ends.map(({ destination, percent }) =>
         ends.length === 1 ? destination : `${destination} ${Math.round((percent * 100) / total)} %`,
       );
-      return `reaches ${shown.join(', ')}`;
+      return `${leaves ? 'leaves the mesh for' : 'reaches'} ${shown.join(', ')}`;
     }
     case 'answered':
       return `${status}${redirect === undefined ? first.reason : `go to ${redirect}`}`;

@@ -123,6 +123,9 @@ function requestLines(report: PlanReport, colors: Colors): string[] {
   if (changed.length === 0) return [`${colors.bold('Requests')}  none comes out differently ${looked}`];
   return [
     `${colors.bold('Requests')}  ${plural(changed.length, 'kind')} ${changed.length === 1 ? 'comes' : 'come'} out differently ${looked}`,
-    ...classGroups(report.after, changed).flatMap((group) => ['', ...groupLines(group, cause, colors)]),
+    ...classGroups(report.before, report.after, changed).flatMap((group) => [
+      '',
+      ...groupLines(group, cause, colors),
+    ]),
   ];
 }
