@@ -29,19 +29,24 @@ const STATS_FLUSH = '5s';
 /** Idle series of the request metrics go after this; must be a multiple of the flush. */
 const STATS_EVICTION = '600s';
 
+/**
+ * The mesh's own metrics, made on each request. Envoy looks for prefixes that end with a dot before it remembers what it decided, each
+ * time that a metric is named: so this is the only one.
+ */
+const METRICS_PREFIX = 'ostria.';
 /** Kept by default: what readiness, draining, proxy-status and the mesh's own metrics read. Every further one costs memory per cluster. */
 const STATS_PREFIXES = [
-  'cluster_manager.',
-  'listener_manager.',
-  'server.',
-  'cluster.xds-grpc.',
-  'sds.',
-  'control_plane.',
+  'cluster_manager',
+  'listener_manager',
+  'server',
+  'cluster.xds-grpc',
+  'sds',
+  'control_plane',
   // Filters of single protocols: they exist only where somebody speaks them.
-  'mongo.',
-  'redis.',
-  'thrift.',
-  'dubbo.',
+  'mongo',
+  'redis',
+  'thrift',
+  'dubbo',
 ];
 const STATS_SUFFIXES = [
   'downstream_rq_active',
@@ -261,7 +266,7 @@ function statsConfig(config: AgentConfig): Json {
     stats_matcher: {
       inclusion_list: {
         patterns: [
-          ...[...STATS_PREFIXES, ...prefixes].map((prefix) => ({ prefix })),
+          ...[METRICS_PREFIX, ...STATS_PREFIXES, ...prefixes].map((prefix) => ({ prefix })),
           ...[...STATS_SUFFIXES, ...suffixes].map((suffix) => ({ suffix })),
           { contains: 'istio_' },
           // ZooKeeper's have the chain's name in front.

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { joinCall } from '../kit/call-tag.ts';
 import { workloadFacts } from '../kit/workload-facts.ts';
 import { constantLabels, rewriteMetrics } from './metrics-merge.ts';
 
@@ -175,4 +176,67 @@ test('requests that no route took are counted once, under the service that they 
     /destination_service="details\.shop\.svc\.cluster\.local".*destination_service_name="details",destination_service_namespace="shop"/,
   );
   expect(lines[0]).not.toContain('unrouted');
+});
+
+test('a call’s tag is taken apart; what Envoy did not know is unknown, what a protocol has not is left out', async () => {
+  const call = (fields: Parameters<typeof joinCall>[0]) => labelsOf(`call="${joinCall(fields)}"`);
+  const proved = { principal: 'spiffe://cluster.local/ns/books/sa/details' };
+  const source = { reporter: 'source', request_protocol: 'http', connection_security_policy: 'unknown' };
+  const service = {
+    destination_service: 'details.example',
+    destination_service_namespace: 'books',
+    response_flags: '-',
+  };
+  const routed = await call({
+    ...source,
+    ...service,
+    ...proved,
+    response_code: '200',
+    peer: 'details-v1;books;details;v1',
+  });
+  expect(routed).toMatchObject({
+    ...source,
+    ...service,
+    response_code: '200',
+    destination_workload: 'details-v1',
+    destination_principal: proved.principal,
+    source_workload: 'reviews-v1',
+  });
+  for (const name of ['call', 'peer', 'principal', 'unrouted', 'grpc_response_status'])
+    expect(routed).not.toHaveProperty(name);
+
+  const tcp = await call({ ...source, ...service, ...proved, request_protocol: 'tcp' });
+  expect(tcp).toMatchObject({ request_protocol: 'tcp', destination_service: 'details.example' });
+  expect(tcp).not.toHaveProperty('response_code');
+
+  expect(await call({ ...source, request_protocol: 'grpc', response_flags: 'UF' })).toMatchObject({
+    response_code: 'unknown',
+    grpc_response_status: 'unknown',
+    response_flags: 'UF',
+    destination_service: 'unknown',
+    destination_service_namespace: 'unknown',
+    destination_principal: 'unknown',
+    destination_workload: 'unknown',
+  });
+
+  const missed = { ...source, response_code: '404', response_flags: 'NR' };
+  expect(await call(missed)).toEqual({});
+  const unrouted = await call({ ...missed, destination_service: 'a.b.svc.cluster.local', unrouted: 'true' });
+  expect(unrouted).toMatchObject({ destination_service_namespace: 'b', destination_service_name: 'a' });
+  expect(unrouted).not.toHaveProperty('unrouted');
+});
+
+test('a caller cannot say more of a call than who it is', async () => {
+  const fields = {
+    reporter: 'destination',
+    request_protocol: 'http',
+    connection_security_policy: 'mutual_tls',
+    response_code: '403',
+    response_flags: '-',
+    destination_service: 'bank.default.svc.cluster.local',
+    principal: 'spiffe://cluster.local/ns/shop/sa/web',
+  };
+  const told = await labelsOf(`call="${joinCall({ ...fields, peer: '|200||||bank|||a;b;c;d' })}"`);
+  const { principal, ...stay } = fields;
+  expect(told).toMatchObject({ ...stay, source_principal: principal, source_workload: 'unknown' });
 });

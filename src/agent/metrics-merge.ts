@@ -1,9 +1,10 @@
+import { type CallField, callTag, splitCall } from '../kit/call-tag.ts';
 import { decodeFacts, unknownFact, type WorkloadFacts } from '../kit/workload-facts.ts';
 
 /*
- * Envoy's Prometheus text becomes Istio's: `envoy_<prefix>_istio_requests_total` is named `istio_requests_total`, its label `peer` is
- * taken apart into Istio's about the other workload, and the labels that are the same for every series of a workload are added
- * here, since each label that Envoy formats costs it time per request.
+ * Envoy's Prometheus text becomes Istio's: `envoy_<prefix>_istio_requests_total` is named `istio_requests_total`, its tag `call` is
+ * taken apart into Istio's labels about the call and the other workload, and the labels that are the same for every series of a workload are
+ * added here, since each tag that Envoy makes costs it time per request.
  */
 
 type Labels = Readonly<Record<string, string>>;
@@ -121,6 +122,7 @@ function istioSeries(line: string, constants: ConstantLabels): string | undefine
   const known = new Map<string, string>();
   for (const [, name = '', value = ''] of line.slice(open + 1, close).matchAll(LABEL))
     known.set(name, unescapeLabel(value));
+  takeCall(known);
   const reporter = known.get('reporter');
   if (reporter !== 'source' && reporter !== 'destination') return line;
   const unrouted = known.delete('unrouted');
@@ -135,6 +137,26 @@ function istioSeries(line: string, constants: ConstantLabels): string | undefine
   provePrincipals(known);
   const labels = [...known].map(([name, value]) => `${name}="${escapeLabel(value)}"`);
   return `${line.slice(0, open + 1)}${labels.join(',')}${line.slice(close)}`;
+}
+
+/** Labels that a call of a protocol has whatever Envoy knew of it. */
+const always: Readonly<Record<string, readonly ('response_code' | 'grpc_response_status')[]>> = {
+  http: ['response_code'],
+  grpc: ['response_code', 'grpc_response_status'],
+  tcp: [],
+};
+
+function takeCall(labels: Map<string, string>): void {
+  const text = labels.get(callTag);
+  if (text === undefined) return;
+  labels.delete(callTag);
+  const { principal, ...fields } = Object.fromEntries(splitCall(text)) as Partial<Record<CallField, string>>;
+  const other: Side = fields.reporter === 'source' ? 'destination' : 'source';
+  for (const [name, value] of Object.entries(fields)) labels.set(name, value);
+  for (const name of always[fields.request_protocol ?? ''] ?? [])
+    labels.set(name, fields[name] ?? unknownFact);
+  labels.set('destination_service', fields.destination_service ?? unknownFact);
+  labels.set(`${other}_principal`, principal ?? unknownFact);
 }
 
 /** `destination_service_name`, by the host: a Kubernetes service's first part, else the whole. */

@@ -207,7 +207,7 @@ async function verify(
     const rejected = await rejectedUpdates(envoy);
     if (rejected > 0) problems.push(`${rejected} updates rejected`);
     const { body } = await envoy.admin('/stats/prometheus?filter=istio_requests_total');
-    const counted = [...body.matchAll(/istio_requests_total\{[^}]*response_code="200"[^}]*\} (\d+)/g)].reduce(
+    const counted = [...body.matchAll(/istio_requests_total\{[^}]*["|]200["|][^}]*\} (\d+)/g)].reduce(
       (sum, match) => sum + Number(match[1]),
       0,
     );

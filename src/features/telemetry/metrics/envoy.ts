@@ -18,71 +18,75 @@ import {
   Config_Histogram_Unit as Unit,
 } from '../../../../gen/proto/envoy/extensions/access_loggers/stats/v3/stats_pb.js';
 import { originNamespace, pack } from '../../../envoy/pack.ts';
+import { type CallField, callTag, joinCall } from '../../../kit/call-tag.ts';
 import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
 import { read } from '../../../plan/slot.ts';
 import { peerKey } from './peer-header.ts';
 import { type MetricsPlan, metricsSlot } from './schema.ts';
 
 /**
- * Envoy's stats access logger, which upstream still calls work in progress: nothing outside this file knows of it. Each label costs
- * formatting on every request, so only what differs between requests is a label here: what is known of the peer is one of them.
- * The agent takes it apart into Istio's, adds what is the same for all of a workload's series, and gives the metrics Istio's names.
+ * Envoy's stats access logger, which upstream still calls work in progress: nothing outside this file knows of it. Each tag costs time
+ * on every request, so what differs between requests is one tag, `call`. The agent makes Istio's labels of it, adds what is the same for
+ * all of a workload's series, and gives the metrics Istio's names.
  */
-type Labels = readonly (readonly [name: string, format: string])[];
+type CallFormat = Readonly<Partial<Record<CallField, string>>>;
 
 /** Series of one proxy. Beyond it new ones are dropped, not the proxy's memory spent. */
 const maxCounters = 10_000;
 const maxHistograms = 4_000;
 
-const peers: Readonly<Record<MetricsPlan['reporter'], Labels>> = {
-  source: [
-    ['peer', `%UPSTREAM_METADATA(${originNamespace}:workload)%`],
-    ['destination_principal', '%UPSTREAM_PEER_URI_SAN%'],
-  ],
+const peers = {
+  source: {
+    peer: `%UPSTREAM_METADATA(${originNamespace}:workload)%`,
+    principal: '%UPSTREAM_PEER_URI_SAN%',
+  },
   // Only the principal is proved; the rest is what the caller's sidecar says.
-  destination: [
-    ['peer', `%DYNAMIC_METADATA(${originNamespace}:${peerKey})%`],
-    ['source_principal', '%DOWNSTREAM_PEER_URI_SAN%'],
-  ],
-};
-
-const service: Labels = [
-  ['destination_service', `%CLUSTER_METADATA(${originNamespace}:host)%`],
-  ['destination_service_namespace', `%CLUSTER_METADATA(${originNamespace}:namespace)%`],
-];
+  destination: {
+    peer: `%DYNAMIC_METADATA(${originNamespace}:${peerKey})%`,
+    principal: '%DOWNSTREAM_PEER_URI_SAN%',
+  },
+} as const satisfies Record<MetricsPlan['reporter'], CallFormat>;
 
 /** Without a certificate nothing is known of a caller; without headers, its principal. */
-function peerLabels({ reporter, security }: MetricsPlan, protocol: 'http' | 'grpc' | 'tcp'): Labels {
-  if (reporter === 'destination' && security === 'none') return [];
-  if (reporter === 'destination' && protocol === 'tcp') return peers.destination.slice(1);
-  return peers[reporter];
+function peerFields({ reporter, security }: MetricsPlan, protocol: 'http' | 'grpc' | 'tcp'): CallFormat {
+  if (reporter === 'destination' && security === 'none') return {};
+  const { peer, ...proved } = peers[reporter];
+  return reporter === 'destination' && protocol === 'tcp' ? proved : { ...proved, peer };
 }
 
-function labelsOf(plan: MetricsPlan, protocol: 'http' | 'grpc' | 'tcp'): Labels {
-  const constant: Labels = [
-    ['reporter', plan.reporter],
-    ['request_protocol', protocol],
-    ['connection_security_policy', plan.security],
-  ];
-  const code: Labels = protocol === 'tcp' ? [] : [['response_code', '%RESPONSE_CODE%']];
-  const status: Labels = protocol === 'grpc' ? [['grpc_response_status', '%GRPC_STATUS_NUMBER%']] : [];
-  const flags: Labels = [['response_flags', '%RESPONSE_FLAGS%']];
-  return [...constant, ...code, ...status, ...flags, ...service, ...peerLabels(plan, protocol)];
+function constants(plan: MetricsPlan, protocol: 'http' | 'grpc' | 'tcp'): CallFormat {
+  return {
+    reporter: plan.reporter,
+    request_protocol: protocol,
+    connection_security_policy: plan.security,
+  };
 }
 
-function stat(name: string, labels: Labels) {
-  return { name, tags: labels.map(([label, valueFormat]) => ({ name: label, valueFormat })) };
+function callOf(plan: MetricsPlan, protocol: 'http' | 'grpc' | 'tcp'): string {
+  return joinCall({
+    ...constants(plan, protocol),
+    ...(protocol === 'tcp' ? {} : { response_code: '%RESPONSE_CODE%' }),
+    ...(protocol === 'grpc' ? { grpc_response_status: '%GRPC_STATUS_NUMBER%' } : {}),
+    response_flags: '%RESPONSE_FLAGS%',
+    destination_service: `%CLUSTER_METADATA(${originNamespace}:host)%`,
+    destination_service_namespace: `%CLUSTER_METADATA(${originNamespace}:namespace)%`,
+    ...peerFields(plan, protocol),
+  });
 }
 
-function counter(name: string, labels: Labels, valueFormat = ''): Config_Counter {
+function stat(name: string, call: string) {
+  return { name, tags: [{ name: callTag, valueFormat: call }] };
+}
+
+function counter(name: string, call: string, valueFormat = ''): Config_Counter {
   return create(Config_CounterSchema, {
-    stat: stat(name, labels),
+    stat: stat(name, call),
     ...(valueFormat === '' ? { valueFixed: 1n } : { valueFormat }),
   });
 }
 
-function histogram(name: string, labels: Labels, unit: Unit, valueFormat: string): Config_Histogram {
-  return create(Config_HistogramSchema, { stat: stat(name, labels), unit, valueFormat });
+function histogram(name: string, call: string, unit: Unit, valueFormat: string): Config_Histogram {
+  return create(Config_HistogramSchema, { stat: stat(name, call), unit, valueFormat });
 }
 
 type Filter = NonNullable<AccessLogFilter['filterSpecifier']>;
@@ -127,38 +131,36 @@ function contentType(grpc: boolean): Filter {
 
 /** Sizes are reported by the destination alone: both sides would say the same, at twice the cost. */
 function httpLogger(plan: MetricsPlan, protocol: 'http' | 'grpc'): AccessLog {
-  const labels = labelsOf(plan, protocol);
+  const call = callOf(plan, protocol);
   const sizes =
     plan.reporter === 'destination'
       ? [
-          histogram('istio_request_bytes', labels, Unit.Bytes, '%BYTES_RECEIVED%'),
-          histogram('istio_response_bytes', labels, Unit.Bytes, '%BYTES_SENT%'),
+          histogram('istio_request_bytes', call, Unit.Bytes, '%BYTES_RECEIVED%'),
+          histogram('istio_response_bytes', call, Unit.Bytes, '%BYTES_SENT%'),
         ]
       : [];
   return logger(
-    [counter('istio_requests_total', labels)],
-    [histogram('istio_request_duration_milliseconds', labels, Unit.Milliseconds, '%DURATION%'), ...sizes],
+    [counter('istio_requests_total', call)],
+    [histogram('istio_request_duration_milliseconds', call, Unit.Milliseconds, '%DURATION%'), ...sizes],
     contentType(protocol === 'grpc'),
   );
 }
 
 /**
  * Requests that no route took: nothing is known of a cluster, but of the virtual host. The agent takes these series instead of those that
- * the loggers above make of the same requests, by the label `unrouted`.
+ * the loggers above make of the same requests, by the field `unrouted`.
  */
 function unroutedLogger(plan: MetricsPlan): AccessLog {
-  const labels: Labels = [
-    ['reporter', plan.reporter],
-    ['request_protocol', 'http'],
-    ['connection_security_policy', plan.security],
-    ['response_code', '%RESPONSE_CODE%'],
-    ['response_flags', '%RESPONSE_FLAGS%'],
-    ['destination_service', `%METADATA(VIRTUAL_HOST:${originNamespace}:missed_host)%`],
-    ['unrouted', 'true'],
-  ];
+  const call = joinCall({
+    ...constants(plan, 'http'),
+    response_code: '%RESPONSE_CODE%',
+    response_flags: '%RESPONSE_FLAGS%',
+    destination_service: `%METADATA(VIRTUAL_HOST:${originNamespace}:missed_host)%`,
+    unrouted: 'true',
+  });
   return logger(
-    [counter('istio_requests_total', labels)],
-    [histogram('istio_request_duration_milliseconds', labels, Unit.Milliseconds, '%DURATION%')],
+    [counter('istio_requests_total', call)],
+    [histogram('istio_request_duration_milliseconds', call, Unit.Milliseconds, '%DURATION%')],
     { case: 'responseFlagFilter', value: create(ResponseFlagFilterSchema, { flags: ['NR'] }) },
   );
 }
@@ -169,18 +171,18 @@ function ofType(type: AccessLogType): Filter {
 
 /** A connection is counted when its upstream is connected and again when it ends: periodic flushes would count it twice. */
 function tcpLoggers(plan: MetricsPlan): AccessLog[] {
-  const labels = labelsOf(plan, 'tcp');
+  const call = callOf(plan, 'tcp');
   return [
     logger(
-      [counter('istio_tcp_connections_opened_total', labels)],
+      [counter('istio_tcp_connections_opened_total', call)],
       [],
       ofType(AccessLogType.TcpUpstreamConnected),
     ),
     logger(
       [
-        counter('istio_tcp_connections_closed_total', labels),
-        counter('istio_tcp_received_bytes_total', labels, '%BYTES_RECEIVED%'),
-        counter('istio_tcp_sent_bytes_total', labels, '%BYTES_SENT%'),
+        counter('istio_tcp_connections_closed_total', call),
+        counter('istio_tcp_received_bytes_total', call, '%BYTES_RECEIVED%'),
+        counter('istio_tcp_sent_bytes_total', call, '%BYTES_SENT%'),
       ],
       [],
       ofType(AccessLogType.TcpConnectionEnd),
