@@ -149,8 +149,14 @@ export function buildNode(config: AgentConfig): Json {
       ...(config.capture
         ? { INTERCEPTION_MODE: 'NONE', OSTRIA_CAPTURE: config.capture }
         : { INTERCEPTION_MODE: config.metadata.INTERCEPTION_MODE ?? 'REDIRECT' }),
+      ...(keepsCodeStats(config) ? {} : { OSTRIA_CODE_STATS: 'none' }),
     },
   };
+}
+
+/** Statistics beyond our own may be those that Envoy's router makes of each response; which is not guessed from patterns. */
+function keepsCodeStats({ envoy: { stats, bootstrapPatches } }: AgentConfig): boolean {
+  return bootstrapPatches.length > 0 || Object.values(stats).some((patterns) => patterns.length > 0);
 }
 
 function controlPlaneCluster(config: AgentConfig): Json {

@@ -25,6 +25,11 @@ export const dnsCapture = defineAttribute('dns-capture', ({ metadata }) =>
 export const acceptsHttp10 = defineAttribute('http10', ({ metadata }) =>
   ['true', '1'].includes(String(metadata.HTTP10 ?? '').toLowerCase()),
 );
+/** Whether the proxy's Envoy keeps no statistics by response code (`OSTRIA_CODE_STATS: none`), so that counting them would be for nothing. */
+export const omitsCodeStats = defineAttribute(
+  'omits-code-stats',
+  ({ metadata }) => metadata.OSTRIA_CODE_STATS === 'none',
+);
 /** The explicit capture's allocation as canonical JSON; '' without one. Per proxy by nature. */
 export const explicitCapture = defineAttribute('explicit', (proxy) =>
   proxy.explicit ? JSON.stringify(proxy.explicit) : '',

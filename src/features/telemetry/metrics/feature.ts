@@ -1,4 +1,5 @@
 import type { Feature } from '../../../plan/feature.ts';
+import { emitCodeStats, omitCodeStats } from './code-stats.ts';
 import { accessLogs } from './envoy.ts';
 import { explain } from './explain.ts';
 import { addPeer, takePeer } from './peer-header.ts';
@@ -9,6 +10,20 @@ export const metrics: Feature = {
   name: 'telemetry/metrics',
   kinds: [],
   explain,
-  decorate: { chain: decorateChain, virtualHost: decorateVirtualHost, cluster: nameStatistics },
-  emit: { accessLogs, route: addPeer, virtualHost: addPeer, httpFilters: takePeer, cluster: emitStatName },
+  decorate: {
+    chain: (view, plan) => {
+      decorateChain(view, plan);
+      omitCodeStats(view, plan);
+    },
+    virtualHost: decorateVirtualHost,
+    cluster: nameStatistics,
+  },
+  emit: {
+    accessLogs,
+    route: addPeer,
+    virtualHost: addPeer,
+    httpFilters: takePeer,
+    cluster: emitStatName,
+    connectionManager: emitCodeStats,
+  },
 };

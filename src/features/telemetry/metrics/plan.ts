@@ -6,6 +6,7 @@ import { servicesByHost } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { endpointTls } from '../../security/mutual-tls/schema.ts';
+import { servedSlot } from '../../traffic/inbound/schema.ts';
 import { mirrorSlot } from '../../traffic/mirror/schema.ts';
 import { metricsSlot, peerSlot } from './schema.ts';
 
@@ -14,6 +15,7 @@ const origin = { kind: 'MeshConfig', namespace: '', name: 'mesh', path: 'default
 /** Istio's standard metrics on every chain: callers report as source, the called as destination. */
 export function decorateChain(_: View, plan: FilterChainPlan): void {
   const destination = plan.direction === 'inbound';
+  const service = read(plan, servedSlot);
   fill(
     plan,
     metricsSlot,
@@ -21,6 +23,7 @@ export function decorateChain(_: View, plan: FilterChainPlan): void {
       reporter: destination ? 'destination' : 'source',
       security: destination ? (plan.tls ? 'mutual_tls' : 'none') : 'unknown',
       protocol: plan.network.type,
+      ...(service ? { service } : {}),
     },
     origin,
   );

@@ -5,6 +5,8 @@ export interface MetricsPlan {
   /** How the peer is known; `unknown` where only the endpoint can say (the source's side). */
   readonly security: 'mutual_tls' | 'none' | 'unknown';
   readonly protocol: 'http' | 'tcp';
+  /** Of the destination, where one chain is for one service. */
+  readonly service?: { readonly hostname: string; readonly namespace: string };
 }
 
 export const metricsSlot = defineSlot<MetricsPlan>('metrics');

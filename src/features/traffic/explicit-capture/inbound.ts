@@ -79,7 +79,8 @@ function planInboundListener(view: View, text: Key, demand: Key, loopbacks: Key)
   const on = boundTo(loopbacks);
   const entry = JSON.parse(text) as Inbound;
   const ingress = ingressOf(view, entry);
-  const origin = ingress?.origin ?? view.get(serviceKind, entry.service)?.origin ?? captureOrigin;
+  const service = view.get(serviceKind, entry.service);
+  const origin = ingress?.origin ?? service?.origin ?? captureOrigin;
   const { port, protocol } = entry;
   const tls = ingress?.tls ? { tls: ingress.tls } : {};
   return listenerPlan({
@@ -89,7 +90,12 @@ function planInboundListener(view: View, text: Key, demand: Key, loopbacks: Key)
     direction: 'inbound',
     bind: true,
     originalDestination: false,
-    chains: inboundChains(view, { port, protocol, origin, allocated: true, ...tls }, {}, parseDemand(demand)),
+    chains: inboundChains(
+      view,
+      { port, protocol, origin, allocated: true, service, ...tls },
+      {},
+      parseDemand(demand),
+    ),
     detectionTimeoutMs: parseDuration(view.mesh('protocolDetectionTimeout')) ?? 0,
     origin,
   });

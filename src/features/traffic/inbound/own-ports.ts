@@ -67,5 +67,7 @@ export function inboundPort(view: View, entry: string): InboundPort | undefined 
   const own = splitOwnEndpoint(entry);
   const service = view.get(serviceKind, own.service);
   const found = service && findPort(service, own.servicePort);
-  return service && found ? { port: own.port, protocol: found.protocol, origin: service.origin } : undefined;
+  return service && found
+    ? { port: own.port, protocol: found.protocol, origin: service.origin, service }
+    : undefined;
 }

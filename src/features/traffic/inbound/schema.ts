@@ -11,8 +11,8 @@ import {
 import { inboundCluster } from '../../../plan/names.ts';
 import { anyPath, forwardTo, routePlan, virtualHostPlan } from '../../../plan/route-plan.ts';
 import { isHttp, isSniffed } from '../../../plan/service-scope.ts';
-import { fill } from '../../../plan/slot.ts';
-import type { Protocol } from '../../../registry/service.ts';
+import { defineSlot, fill } from '../../../plan/slot.ts';
+import type { MeshService, Protocol } from '../../../registry/service.ts';
 import type { View } from '../../../snapshot/view.ts';
 import {
   demandOn,
@@ -33,7 +33,14 @@ export interface InboundPort {
   readonly cluster?: string;
   /** The proxy listens on an allocated port: `port` is what policies mean. */
   readonly allocated?: boolean;
+  /** The service that callers mean by the port, where one is known. */
+  readonly service?: ServedService | undefined;
 }
+
+export type ServedService = Pick<MeshService, 'hostname' | 'namespace'>;
+
+/** The one service that a chain's traffic is for. */
+export const servedSlot = defineSlot<ServedService>('served');
 
 /** What sidecars offer for HTTP, ours and Istio's. */
 const httpAlpns = [meshAlpn, httpAlpn, 'istio-h2', 'istio-http/1.1', 'istio-http/1.0'];
@@ -70,7 +77,12 @@ export function inboundChains(
   if (mode !== 'DISABLE') chains.push(...securedChains(view, port, base, mode === 'PERMISSIVE'));
   if (mode === 'DISABLE' && port.tls) chains.push(...ownTlsChains(port, port.tls, base));
   else if (mode !== 'STRICT') chains.push(...plainChains(port, base, mode === 'PERMISSIVE'));
+  for (const chain of chains) if (port.service) fill(chain, servedSlot, served(port.service), port.origin);
   return chains.map((chain) => withReason(chain, choice));
+}
+
+function served({ hostname, namespace }: ServedService): ServedService {
+  return { hostname, namespace };
 }
 
 /** Notes which object chose the mode; the mesh's default needs no note. */
