@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createAuthority, createSelfSigned } from './authority.ts';
 import { writeMaterial } from './authority-files.ts';
-import { AuthorityRing, type AuthorityRingOptions } from './authority-ring.ts';
+import { AuthorityRing } from './authority-ring.ts';
 import { parseCertificateRequest } from './certificate-request.ts';
 import { createKey, createSigningRequest } from './certificate-signing-request.ts';
 import { ExternalAuthority } from './external/external-authority.ts';
 import { bundleHash, pemBlocks } from './pem.ts';
+import type { AuthorityRingOptions } from './ring-options.ts';
 
 const identity = 'spiffe://cluster.local/ns/default/sa/web';
 let state: string;

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { AuthorityRing, type AuthorityRingOptions } from '../ca/authority-ring.ts';
+import { AuthorityRing } from '../ca/authority-ring.ts';
 import { serveCertificates } from '../ca/certificate-server.ts';
 import { createCertificateService } from '../ca/certificate-service.ts';
 import { createSigner } from '../ca/external/create-signer.ts';
 import { ExternalAuthority } from '../ca/external/external-authority.ts';
 import { openJoinTokens } from '../ca/join-token.ts';
 import { pemBlocks } from '../ca/pem.ts';
+import type { AuthorityRingOptions } from '../ca/ring-options.ts';
 import { issueWithNewKey, keepServerCertificate, type ServerCertificate } from '../ca/server-certificate.ts';
 import {
   type IdentitySettings,
