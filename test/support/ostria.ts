@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuilt } from '../../scripts/launcher/build.mjs';
+import type { MeshStatus } from '../../src/cli/supervisor/mesh-status.ts';
 import { findOurs } from '../../src/cli/supervisor/ours.ts';
-import type { MeshStatus } from '../../src/cli/supervisor/supervisor.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
 

@@ -6,7 +6,7 @@ import { out } from '../output/style.ts';
 import { textTable } from '../output/text-table.ts';
 import { callControl } from '../supervisor/control-socket.ts';
 import type { ProcessState } from '../supervisor/managed-process.ts';
-import type { MeshStatus } from '../supervisor/supervisor.ts';
+import type { MeshStatus } from '../supervisor/mesh-status.ts';
 
 interface PsFlags {
   readonly mesh?: string;

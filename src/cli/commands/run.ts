@@ -7,7 +7,7 @@ import type { MeshWorkload } from '../mesh-file/mesh-file.ts';
 import { requireRunning } from '../meshes.ts';
 import { err } from '../output/style.ts';
 import { callControl } from '../supervisor/control-socket.ts';
-import type { JoinAnswer, JoinRequest, MeshStatus } from '../supervisor/supervisor.ts';
+import type { JoinAnswer, JoinRequest, MeshStatus } from '../supervisor/mesh-status.ts';
 
 interface RunFlags {
   readonly service: string;

@@ -6,7 +6,7 @@ import { runningMeshes } from '../meshes.ts';
 import { out } from '../output/style.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { callControl } from '../supervisor/control-socket.ts';
-import type { MeshStatus } from '../supervisor/supervisor.ts';
+import type { MeshStatus } from '../supervisor/mesh-status.ts';
 
 export interface ProgressOptions {
   readonly timeoutMs: number;

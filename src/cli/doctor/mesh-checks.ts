@@ -11,7 +11,7 @@ import { proxyName } from '../proxy/proxy-name.ts';
 import { isPortTaken, portOwner } from '../state/listening-ports.ts';
 import { type StatePaths, stateDirectory, statePaths } from '../state/state-directory.ts';
 import { callControl } from '../supervisor/control-socket.ts';
-import type { MeshStatus } from '../supervisor/supervisor.ts';
+import type { MeshStatus } from '../supervisor/mesh-status.ts';
 import { type Check, ok, skipped, trouble } from './check.ts';
 
 const dayMs = 86_400_000;

@@ -4,7 +4,8 @@ import { processId } from '../../kit/process-id.ts';
 import { writeJsonFile } from '../state/json-file.ts';
 import { openState } from '../state/state-directory.ts';
 import { serveControl } from './control-socket.ts';
-import { type JoinRequest, Supervisor } from './supervisor.ts';
+import type { JoinRequest } from './mesh-status.ts';
+import { Supervisor } from './supervisor.ts';
 
 /** `ostria supervisor --state DIR`: the background process that `up` starts. Resolves when the mesh has ended. */
 export async function runSupervisor(directory: string): Promise<void> {

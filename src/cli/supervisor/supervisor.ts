@@ -1,72 +1,31 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError } from '../../kit/coded-error.ts';
 import { readKubeconfig } from '../../kit/kubeconfig.ts';
 import { isAlive, type ProcessId } from '../../kit/process-id.ts';
 import { ApiClient } from '../api/api-client.ts';
-import type { Dependency, MeshGateway, MeshWorkload } from '../mesh-file/mesh-file.ts';
-import { buildId, ostriaVersion, sourceDirectory } from '../programs.ts';
+import type { MeshGateway } from '../mesh-file/mesh-file.ts';
+import { buildId, ostriaVersion } from '../programs.ts';
 import { readJsonFile, writeJsonFile } from '../state/json-file.ts';
 import { PortBook } from '../state/port-book.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { applyFiles } from './apply-files.ts';
 import { ControlPlaneProcess } from './control-plane-process.ts';
-import { removeForgotten } from './forgotten-objects.ts';
 import { notePorts } from './gateway-notes.ts';
 import { gatewayWatch } from './gateway-watch.ts';
-import { Instance, type InstanceStatus } from './instance.ts';
+import { Instances } from './instances.ts';
 import { loadMesh } from './load-mesh.ts';
 import { boundLog } from './log-file.ts';
-import { type ProcessSpec, type ProcessState, specHash } from './managed-process.ts';
-import { gatewayObjects, serviceStatus, sharedObjects } from './mesh-objects.ts';
-import {
-  forgetJoined,
-  forgetStarted,
-  type InstancePlan,
-  type MeshPlan,
-  planJoined,
-  planMesh,
-  shapeOf,
-} from './mesh-plan.ts';
+import { gatewayObjects, sharedObjects } from './mesh-objects.ts';
+import { forgetJoined, forgetStarted, type MeshPlan, planJoined, planMesh } from './mesh-plan.ts';
+import type { JoinAnswer, JoinRequest, MeshStatus } from './mesh-status.ts';
 import { ObjectPublisher } from './object-publisher.ts';
 import { sweep } from './ours.ts';
-import { prepareAgent } from './prepare-agent.ts';
-import { agentConfig, agentSpec, appEnvironment, appSpec } from './process-specs.ts';
+import { appEnvironment } from './process-specs.ts';
 import { ProcessTable } from './process-table.ts';
-import { hasOtherSettings, ProxySettingsKeeper } from './proxy-settings-keeper.ts';
-import { restartProxies } from './restart-proxies.ts';
+import { ProxySettingsKeeper } from './proxy-settings-keeper.ts';
 import { readSupervisorConfig, type SupervisorConfig } from './supervisor-config.ts';
-import { watchTree } from './watch-tree.ts';
-
-/** What `ostria ps` and `ostria up` show. */
-export interface MeshStatus {
-  readonly mesh: string;
-  readonly meshFile: string;
-  readonly version: string;
-  /** Build of the supervisor's own code; '' when it runs from the sources. */
-  readonly build: string;
-  readonly pid: number;
-  readonly phase: 'starting' | 'running' | 'stopping';
-  readonly ports: MeshPlan['ports'];
-  readonly controlPlane: { readonly state: ProcessState; readonly ready: boolean; readonly why: string };
-  readonly kubeconfig: string;
-  readonly envoyPath: string;
-  readonly instances: readonly InstanceStatus[];
-  /** What could not be applied of the files under `apply`. */
-  readonly problems: readonly string[];
-}
-
-/** A process outside that takes part while it runs (`ostria run`). */
-export interface JoinRequest {
-  readonly workload: MeshWorkload;
-  /** Whoever asks: when it is gone, so is the workload. */
-  readonly owner: ProcessId;
-}
-
-export interface JoinAnswer {
-  readonly name: string;
-  readonly environment: Readonly<Record<string, string>>;
-}
+import { watchFiles } from './watch-files.ts';
 
 const logCheckMs = 5_000;
 
@@ -75,7 +34,7 @@ export class Supervisor {
   readonly #paths: StatePaths;
   readonly #table: ProcessTable;
   readonly #log: (line: string) => void;
-  readonly #instances = new Map<string, Instance>();
+  readonly #instances: Instances;
   readonly #owners = new Map<string, ProcessId>();
   readonly #abort = new AbortController();
   readonly #build = buildId();
@@ -103,6 +62,18 @@ export class Supervisor {
       client: () => this.#connectClient(),
       onChange: () => this.#exclusively(() => this.#restartChangedProxies()),
       log,
+    });
+    this.#instances = new Instances({
+      paths,
+      table: this.#table,
+      proxies: this.#proxies,
+      log,
+      signal: this.#abort.signal,
+      plan: () => this.#plan,
+      config: () => this.#config,
+      client: () => this.#connectClient(),
+      publisher: () => this.#connect(),
+      isJoined: (name) => this.#owners.has(name),
     });
   }
 
@@ -135,18 +106,8 @@ export class Supervisor {
     void this.#proxies.run(this.#abort.signal);
   }
 
-  /** Has the proxies start anew whose settings are others than those that they were started with. */
   async #restartChangedProxies(): Promise<void> {
-    if (this.#phase === 'stopping') return;
-    const changed = [...this.#instances.values()].filter(({ plan }) => {
-      const wanted = agentConfig(plan, this.#plan, this.#paths, this.#config, this.#proxies.of(plan));
-      return hasOtherSettings(plan.name, wanted, this.#paths);
-    });
-    await restartProxies(changed, (plan) => this.#agentSpec(plan), this.#abort.signal);
-  }
-
-  #agentSpec(plan: InstancePlan): ProcessSpec {
-    return agentSpec(plan, this.#paths, this.#proxies.of(plan));
+    if (this.#phase !== 'stopping') await this.#instances.restartChangedProxies();
   }
 
   /** Starts what Gateway objects ask for, and ends what none asks for any more. */
@@ -158,7 +119,7 @@ export class Supervisor {
       writeJsonFile(this.#paths.startedGateways, gateways);
       forgetStarted(this.#book(), gateways);
       this.#plan = await this.#makePlan();
-      await this.#reconcileInstances();
+      await this.#instances.reconcile();
       await this.#publisher?.remove(gone.flatMap(gatewayObjects));
       for (const plan of this.#plan.instances)
         if (plan.gateway?.startedFor) await notePorts(this.#connectClient(), plan, this.#log);
@@ -181,7 +142,7 @@ export class Supervisor {
       },
       kubeconfig: this.#paths.kubeconfig,
       envoyPath: this.#config.envoyPath,
-      instances: [...this.#instances.values()].map((instance) => instance.status()),
+      instances: this.#instances.all().map((instance) => instance.status()),
       problems: this.#problems,
     };
   }
@@ -203,32 +164,21 @@ export class Supervisor {
     });
   }
 
-  /** Restarts applications when files of their directory change, and the control plane with our own sources (`up --watch`). */
+  /** What is watched follows the plan. */
   #watchFiles(): void {
     this.#watching.abort();
     this.#watching = new AbortController();
     if (!this.#config.watch) return;
-    const signal = AbortSignal.any([this.#abort.signal, this.#watching.signal]);
-    const watchDirectory = (directory: string, restart: () => void): void =>
-      watchTree(
-        directory,
-        (file) => {
-          // The state of a mesh may be kept below its project.
-          if (file.startsWith(this.#paths.directory)) return;
-          this.#log(`${file} changed`);
-          restart();
-        },
-        signal,
-        (error) => this.#log(`${directory} cannot be watched: ${error.message}`),
-      );
-    const directories = new Set(this.#plan.mesh.workloads.map(({ workingDirectory }) => workingDirectory));
-    for (const directory of directories)
-      watchDirectory(directory, () => {
-        for (const instance of this.#instances.values())
-          if (instance.plan.workload?.workingDirectory === directory) void instance.restartApp();
-      });
-    const sources = sourceDirectory();
-    if (sources !== undefined) watchDirectory(sources, () => this.#controlPlane.restart());
+    watchFiles(
+      {
+        stateDirectory: this.#paths.directory,
+        workloads: this.#plan.mesh.workloads,
+        log: this.#log,
+        instances: () => this.#instances.all(),
+        restartControlPlane: () => this.#controlPlane.restart(),
+      },
+      AbortSignal.any([this.#abort.signal, this.#watching.signal]),
+    );
   }
 
   /** Gives a process of somebody else's a place in the mesh. */
@@ -244,7 +194,7 @@ export class Supervisor {
       const plan = await planJoined(workload, this.#plan.mesh, this.#book());
       for (const object of sharedObjects({ ...this.#plan.mesh, workloads: [], gateways: [] }, [plan]))
         this.#publisher?.want(object);
-      this.#startInstance(plan, false);
+      this.#instances.start(plan, false);
       this.#owners.set(plan.name, owner);
       return { name: plan.name, environment: appEnvironment(plan, this.#paths).environment };
     });
@@ -253,7 +203,7 @@ export class Supervisor {
   leave(name: string): Promise<void> {
     return this.#exclusively(async () => {
       if (!this.#owners.delete(name)) return;
-      await this.#stopInstance(name);
+      await this.#instances.stop(name);
       forgetJoined(this.#book(), name);
     });
   }
@@ -280,7 +230,7 @@ export class Supervisor {
     this.#abort.abort();
     for (const timer of this.#timers) clearInterval(timer);
     this.#log('ending the mesh');
-    await Promise.all([...this.#instances.values()].map((instance) => instance.stop({ hurry: true })));
+    await Promise.all(this.#instances.all().map((instance) => instance.stop({ hurry: true })));
     this.#publisher?.close();
     this.#client?.close();
     await this.#controlPlane?.stop();
@@ -316,7 +266,7 @@ export class Supervisor {
 
   /** Makes what runs, and the objects that say so, equal to the plan; then applies the mesh file's files. */
   async #reconcile(): Promise<void> {
-    await this.#reconcileInstances();
+    await this.#instances.reconcile();
     this.#problems = await applyFiles(
       this.#client as ApiClient,
       this.#plan.mesh.apply,
@@ -328,92 +278,6 @@ export class Supervisor {
     if (this.#phase !== 'starting') return;
     await this.#proxies.read(this.#abort.signal);
     await this.#restartChangedProxies();
-  }
-
-  async #reconcileInstances(): Promise<void> {
-    const publisher = this.#connect();
-    const { mesh, instances } = this.#plan;
-    const wanted = new Map(instances.map((plan) => [plan.name, plan]));
-    const stale = [...this.#instances.values()].filter(
-      (instance) =>
-        !this.#owners.has(instance.plan.name) && !this.#isAsPlanned(instance, wanted.get(instance.plan.name)),
-    );
-    await Promise.all(
-      stale.map((instance) => this.#stopInstance(instance.plan.name, wanted.has(instance.plan.name))),
-    );
-    await this.#endForgotten(wanted);
-    for (const object of sharedObjects(mesh, instances)) publisher.want(object);
-    for (const plan of instances) if (plan.gateway) publisher.want(serviceStatus(plan), 'status');
-    await publisher.settled(AbortSignal.any([this.#abort.signal, AbortSignal.timeout(30_000)]));
-    const isWanted = (name: string) => wanted.has(name) || this.#instances.has(name);
-    await removeForgotten(this.#connectClient(), publisher, isWanted, this.#log);
-    for (const plan of instances) {
-      const instance = this.#instances.get(plan.name);
-      if (!instance) this.#startInstance(plan, true);
-      else if (specHash(instance.specs.agent) !== specHash(this.#agentSpec(plan)))
-        await instance.replaceAgent(this.#agentSpec(plan));
-    }
-  }
-
-  #isAsPlanned(instance: Instance, plan: InstancePlan | undefined): boolean {
-    if (!plan || shapeOf(plan) !== shapeOf(instance.plan)) return false;
-    const app = appSpec(plan, this.#paths);
-    return (
-      app === undefined ||
-      (instance.specs.app !== undefined && specHash(app) === specHash(instance.specs.app))
-    );
-  }
-
-  /** Processes that an earlier supervisor ran for what is no longer in the mesh file. */
-  async #endForgotten(wanted: ReadonlyMap<string, InstancePlan>): Promise<void> {
-    for (const name of this.#table.names()) {
-      const [instance = ''] = name.split('/');
-      if (name === 'control-plane' || wanted.has(instance) || this.#instances.has(instance)) continue;
-      const recorded = this.#table.alive(name);
-      if (recorded) process.kill(recorded.pid, 'SIGTERM');
-      this.#table.delete(name);
-    }
-  }
-
-  #startInstance(plan: InstancePlan, withApp: boolean): void {
-    const app = withApp ? appSpec(plan, this.#paths) : undefined;
-    const instance = new Instance({
-      plan,
-      agent: this.#agentSpec(plan),
-      ...(app ? { app } : {}),
-      table: this.#table,
-      publisher: this.#connect(),
-      prepareAgent: () => prepareAgent(plan, this.#plan, this.#paths, this.#config, this.#proxies.of(plan)),
-      proxy: {
-        isWaitedFor: () => this.#proxies.of(plan).holdApplication,
-        notes: () => this.#proxies.of(plan).notes,
-      },
-      isFulfilled: (dependency) => this.#isFulfilled(dependency),
-      log: this.#log,
-    });
-    this.#instances.set(plan.name, instance);
-    instance.start();
-  }
-
-  async #stopInstance(name: string, comesAgain = false): Promise<void> {
-    const instance = this.#instances.get(name);
-    if (!instance) return;
-    await instance.stop({ hurry: false });
-    this.#instances.delete(name);
-    if (comesAgain) return;
-    const { namespace } = instance.plan;
-    await this.#publisher?.remove([
-      { apiVersion: 'networking.istio.io/v1', kind: 'WorkloadEntry', metadata: { name, namespace } },
-      { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace } },
-    ]);
-    rmSync(this.#paths.workload(name), { recursive: true, force: true });
-  }
-
-  #isFulfilled({ name, condition }: Dependency): boolean {
-    const replicas = [...this.#instances.values()].filter(({ plan }) => plan.workload?.name === name);
-    // A workload without replicas, or of a profile that was not asked for, is not waited for.
-    if (condition === 'service_completed_successfully') return replicas.every(({ completed }) => completed);
-    return replicas.every((replica) => (condition === 'service_healthy' ? replica.ready : replica.started));
   }
 
   #checkOwners(): void {

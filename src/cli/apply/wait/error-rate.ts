@@ -5,7 +5,7 @@ import { CodedError } from '../../../kit/coded-error.ts';
 import { pooled } from '../../../kit/pooled.ts';
 import type { StatePaths } from '../../state/state-directory.ts';
 import { callControl } from '../../supervisor/control-socket.ts';
-import type { MeshStatus } from '../../supervisor/supervisor.ts';
+import type { MeshStatus } from '../../supervisor/mesh-status.ts';
 
 /** Requests as the proxies of their callers counted them. */
 interface Counts {
