@@ -10,7 +10,7 @@ import {
   tokenValues,
   type Values,
 } from './dimensions.ts';
-import { beforeRewrite, type TextCondition } from './text-condition.ts';
+import { beforeReplacement, beforeRewrite, type TextCondition } from './text-condition.ts';
 
 /** What makes one request to a host different from another. */
 export interface Variant {
@@ -83,8 +83,16 @@ function* rewritten({ hosts, beyond }: SpaceInput, cuts: Set<string>): Generator
         for (const condition of beyond.paths.values())
           yield beforeRewrite(condition, prefix.from, prefix.to, fold);
       }
-      if (route.action.case === 'route' && route.action.value.regexRewrite && beyond.paths.size > 0)
-        cuts.add('paths that a regular expression rewrites are not followed to the conditions of the server');
+      const replace = route.action.case === 'route' ? route.action.value.regexRewrite : undefined;
+      for (const condition of replace ? beyond.paths.values() : []) {
+        const { pattern, substitution = '' } = replace ?? {};
+        const found = beforeReplacement(condition, pattern?.regex ?? '', substitution);
+        if (found) yield found;
+        else
+          cuts.add(
+            `paths that the regular expression ${pattern?.regex} rewrites are not followed to the conditions of the server`,
+          );
+      }
     }
 }
 

@@ -133,20 +133,53 @@ function failures(codes: readonly number[]): number[] {
   return back;
 }
 
+/** Texts that the other takes once the literal, which is not empty, is replaced wherever it stands, from the left on. */
+export function onceReplaced(text: string, replacement: string, rest: TextAutomaton): TextAutomaton {
+  const codes = codePoints(text);
+  const by = codePoints(replacement);
+  const run = (state: number, list: readonly number[]): number =>
+    list.reduce((at, code) => rest.step(at, code), state);
+  const isBegun = (list: readonly number[]): boolean => list.every((code, i) => code === codes[i]);
+  // How much of the literal has been read, and where the other stands before it.
+  const { idOf, pair } = pairs();
+  const outer = (state: number): number => pair(state)[1];
+  return {
+    start: idOf(0, rest.start),
+    step(state, code) {
+      let [, at] = pair(state);
+      const held = [...codes.slice(0, pair(state)[0]), code];
+      if (held.length === codes.length && isBegun(held)) return idOf(0, run(at, by));
+      while (!isBegun(held)) at = rest.step(at, held.shift() as number);
+      return idOf(held.length, at);
+    },
+    accepts: (state) => rest.accepts(run(outer(state), codes.slice(0, pair(state)[0]))),
+    isDead: (state) => rest.isDead(outer(state)),
+    isFull: (state) => rest.isFull(outer(state)),
+    borders: [...new Set([...bordersOf(codes), ...rest.borders])],
+  };
+}
+
+/** Pairs of states as states. */
+function pairs() {
+  const ids = new Map<string, number>();
+  const all: (readonly [number, number])[] = [];
+  return {
+    idOf(left: number, right: number): number {
+      const key = `${left} ${right}`;
+      let id = ids.get(key);
+      if (id === undefined) {
+        id = all.push([left, right]) - 1;
+        ids.set(key, id);
+      }
+      return id;
+    },
+    pair: (state: number): readonly [number, number] => all[state] as readonly [number, number],
+  };
+}
+
 /** Texts that are in one set or the other. */
 export function either(a: TextAutomaton, b: TextAutomaton): TextAutomaton {
-  const ids = new Map<string, number>();
-  const pairs: (readonly [number, number])[] = [];
-  const idOf = (left: number, right: number): number => {
-    const key = `${left} ${right}`;
-    let id = ids.get(key);
-    if (id === undefined) {
-      id = pairs.push([left, right]) - 1;
-      ids.set(key, id);
-    }
-    return id;
-  };
-  const pair = (state: number): readonly [number, number] => pairs[state] as readonly [number, number];
+  const { idOf, pair } = pairs();
   return {
     start: idOf(a.start, b.start),
     step(state, code) {

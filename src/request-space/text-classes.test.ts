@@ -7,6 +7,7 @@ import {
   either,
   exactText,
   followedBy,
+  onceReplaced,
   prefixText,
   type TextAutomaton,
 } from './text-automaton.ts';
@@ -75,6 +76,13 @@ describe('text automata', () => {
           text,
           text.startsWith(word) && /^b*$/.test(text.slice(word.length)),
         ]);
+        const replaced = text.replaceAll(word, 'ba');
+        if (word !== '')
+          expect([word, text, accepts(onceReplaced(word, 'ba', regexText('b*a?b?')), text)]).toEqual([
+            word,
+            text,
+            /^b*a?b?$/.test(replaced),
+          ]);
         expect([word, text, accepts(either(exactText(word), prefixText('b')), text)]).toEqual([
           word,
           text,

@@ -6,6 +6,7 @@ import {
   either,
   exactText,
   followedBy,
+  onceReplaced,
   prefixText,
   type TextAutomaton,
 } from './text-automaton.ts';
@@ -138,6 +139,30 @@ export function beforeRewrite(
   );
   return condition(`${prefix} becomes ${replacement}: ${ignoreCase} ${key}`, pulled, () =>
     followedBy(prefix, { ...bound(automaton), start }, { ignoreCase }),
+  );
+}
+
+/**
+ * The condition on a path as it is before a regular expression replaces parts of it; undefined: it is neither a literal nor a prefix before
+ * `(.*)` that the replacement ends with.
+ */
+export function beforeReplacement(
+  original: TextCondition,
+  regex: string,
+  substitution: string,
+): TextCondition | undefined {
+  const [, prefix] = /^\^([\w/-]*)\(\.\*\)\$?$/.exec(regex) ?? [];
+  const [, replacement] = /^([^\\]*)\\1$/.exec(substitution) ?? [];
+  // Paths without the prefix stay as they are: the condition itself is about those.
+  if (prefix !== undefined && replacement !== undefined)
+    return beforeRewrite(original, prefix, replacement, false);
+  if (!/^[\w/-]+$/.test(regex) || substitution.includes('\\')) return undefined;
+  const { key, automaton, samples } = original;
+  const pulled = samples.map((sample) =>
+    substitution === '' ? sample : sample.replaceAll(substitution, regex),
+  );
+  return condition(`${regex} replaced by ${substitution}: ${key}`, [...pulled, ...samples], () =>
+    onceReplaced(regex, substitution, bound(automaton)),
   );
 }
 
