@@ -36,10 +36,6 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
     },
     { path: 'spec.servers[].port.targetPort', instead: targetPort, note: true },
     {
-      path: 'spec.servers[].tls.tlsCertificates[].caCertificates',
-      instead: 'clients are judged by the caCertificates of the server’s tls',
-    },
-    {
       path: 'spec.infrastructure.annotations',
       instead: 'no Deployment or Service is made that could bear them',
     },
