@@ -5,6 +5,7 @@ import { freePorts } from '../support/ports.ts';
 import { type LoadFigures, paced, saturate, stopLoad } from './data-path-bench/load.ts';
 import { startNginx } from './data-path-bench/nginx.ts';
 import { startVariant, type Variant, type VariantName, variantPlans } from './data-path-bench/variants.ts';
+import { median } from './measure.ts';
 import { cpuSeconds, memoryMiB, round } from './xds-bench/process-usage.ts';
 
 /**
@@ -87,13 +88,6 @@ async function measure(target: Target, load: Load): Promise<Sample> {
   const before = spent();
   const figures = await load.run(target.url);
   return { ...figures, cpuMicroseconds: ((spent() - before) / figures.requests) * 1e6 };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? 0;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
 }
 
 function quantile(values: readonly number[], share: number): number {

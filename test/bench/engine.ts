@@ -13,7 +13,7 @@ import {
   serviceChanges,
   trafficChange,
 } from './engine-mesh.ts';
-import { cpuMs, option } from './measure.ts';
+import { cpuMs, median, option } from './measure.ts';
 
 /**
  * The compile alone, without parsing and delivery: what a change costs. Prints JSON.
@@ -25,11 +25,6 @@ const namespaces = option('namespaces', 1);
 const labelSets = option('label-sets', 100);
 const size: MeshSize = { services, namespaces };
 const rounds = 50;
-
-function median(values: number[]): number {
-  values.sort((a, b) => a - b);
-  return values[Math.floor(values.length / 2)] ?? 0;
-}
 
 /** Bytes that one client receives of a push, the largest over all clients. */
 function bytesPerClient(push: Push | undefined): number {

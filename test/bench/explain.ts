@@ -7,7 +7,7 @@ import { parseYamlDocuments } from '../../src/config/yaml-documents.ts';
 import { explain } from '../../src/explain/explain.ts';
 import { createModel } from '../../src/model/model.ts';
 import { roots } from '../../src/pipeline/roots.ts';
-import { cpuMs, option } from './measure.ts';
+import { cpuMs, median, option } from './measure.ts';
 import { networkingYaml, serviceYaml } from './mesh-yaml.ts';
 
 const services = option('services', 1000);
@@ -23,10 +23,6 @@ function partYaml(index: number): string {
     `apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ${name}}\nspec: {replicas: 5, selector: {matchLabels: {app: ${name}}}, template: {${pod}}}\n`,
     ...(index % 5 === 0 ? networkingYaml(name, `svc-${(index + 1) % services}`) : []),
   ].join('---\n');
-}
-
-function median(values: number[]): number {
-  return Math.round(values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0);
 }
 
 function write(directory: string): string[] {
@@ -62,7 +58,7 @@ function cold(directory: string): { wallMs: number; cpuMs: number } {
     );
     cpus.push(user + system);
   }
-  return { wallMs: median(walls), cpuMs: median(cpus) };
+  return { wallMs: Math.round(median(walls)), cpuMs: Math.round(median(cpus)) };
 }
 
 /** A model that was asked before: by the same caller about other services, and about the same again. */
@@ -85,8 +81,8 @@ function warm(texts: readonly string[]) {
   const callers = Array.from({ length: 20 }, (_, index) => ask(200 + index, 2 + index));
   return {
     modelAndFirstCpuMs: firstCpuMs,
-    otherServiceMs: { median: median([...times]), max: Math.round(Math.max(...times)) },
-    otherCallerMs: { median: median([...callers]), max: Math.round(Math.max(...callers)) },
+    otherServiceMs: { median: Math.round(median(times)), max: Math.round(Math.max(...times)) },
+    otherCallerMs: { median: Math.round(median(callers)), max: Math.round(Math.max(...callers)) },
     residentMiB: Math.round(process.memoryUsage().rss / 1024 / 1024),
   };
 }

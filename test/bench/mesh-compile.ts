@@ -14,7 +14,7 @@ import {
   sliceObject,
   virtualServiceObject,
 } from './compile-mesh.ts';
-import { cpuMs, option } from './measure.ts';
+import { cpuMs, median, option } from './measure.ts';
 
 /**
  * The compile with all features, without parsing and delivery: what a first sync and a change cost. Prints JSON.
@@ -26,11 +26,6 @@ const namespaces = option('namespaces', 1);
 const labelSets = option('label-sets', 1);
 const size: MeshSize = { services, namespaces };
 const rounds = 40;
-
-function median(values: number[]): number {
-  values.sort((a, b) => a - b);
-  return values[Math.floor(values.length / 2)] ?? 0;
-}
 
 /** Bytes that one client receives of a push, the largest over all clients, and the number of clients concerned. */
 function weigh(push: Push | undefined): { bytes: number; clients: number } {

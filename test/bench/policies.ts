@@ -4,7 +4,7 @@ import { hasProgram } from '../../scripts/tasks/test-machine.ts';
 import { freePorts } from '../support/ports.ts';
 import { saturate, stopLoad } from './data-path-bench/load.ts';
 import { startVariant, type Variant } from './data-path-bench/variants.ts';
-import { option } from './measure.ts';
+import { median, option } from './measure.ts';
 import { cpuSeconds, round } from './xds-bench/process-usage.ts';
 
 /**
@@ -35,11 +35,6 @@ spec:
   - from: [{source: {principals: [${callers}]}}]
     to: [{operation: {methods: [GET, HEAD], paths: [${paths}]}}]`;
   }).join('');
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? 0;
 }
 
 async function bench(

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { median } from './measure.ts';
 import type { LoadAnswer, LoadCommand } from './xds-bench/load-process.ts';
 import type { ProbeAnswer } from './xds-bench/loop-probe.ts';
 import { cpuSeconds, memoryMiB, round } from './xds-bench/process-usage.ts';
@@ -215,25 +216,17 @@ function loopFigures(answers: readonly ProbeAnswer[]) {
   };
 }
 
-function median(values: readonly number[], digits: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return round(sorted[sorted.length >> 1] ?? 0, digits);
-}
-
 async function edits(bench: Bench, kind: EditKind, options: Options) {
   const figures: EditFigures[] = [];
   for (let i = 0; i < options.edits; i++) figures.push(await oneEdit(bench, kind, options));
   const of = (key: Exclude<keyof EditFigures, 'loop'>): number[] => figures.map((figure) => figure[key]);
   return {
     edits: figures.length,
-    cpuSeconds: median(of('cpuSeconds'), 4),
-    bytesPerClient: median(of('bytesPerClient'), 0),
-    firstClientMs: median(of('firstClientMs'), 1),
-    lastClientMs: median(of('lastClientMs'), 1),
-    firstToLastMs: median(
-      figures.map((figure) => figure.lastClientMs - figure.firstClientMs),
-      1,
-    ),
+    cpuSeconds: round(median(of('cpuSeconds')), 4),
+    bytesPerClient: round(median(of('bytesPerClient')), 0),
+    firstClientMs: round(median(of('firstClientMs')), 1),
+    lastClientMs: round(median(of('lastClientMs')), 1),
+    firstToLastMs: round(median(figures.map((figure) => figure.lastClientMs - figure.firstClientMs)), 1),
     loop: loopFigures(figures.map(({ loop }) => loop)),
   };
 }

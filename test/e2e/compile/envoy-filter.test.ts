@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parseYamlDocuments } from '../../../src/config/yaml-documents.ts';
 import { FilterQuarantine } from '../../../src/control-plane/filter-quarantine.ts';
+import { backendYaml } from '../../support/backend-yaml.ts';
 import { type CompiledMesh, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { type Answer, call } from '../../support/http-echo.ts';
@@ -54,17 +55,7 @@ spec:
   ports: {http: ${listen}}
   labels: {app: shop, security.istio.io/tlsMode: istio}
 ---
-apiVersion: v1
-kind: Service
-metadata: {name: ratelimit}
-spec: {clusterIP: 10.1.0.2, ports: [{name: grpc, port: 8081}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: ratelimit-1, labels: {kubernetes.io/service-name: ratelimit}}
-ports: [{name: grpc, port: ${limiter}}]
-endpoints: [{addresses: [127.0.0.1]}]
-`);
+${backendYaml('ratelimit', { clusterIP: '10.1.0.2', port: 8081, on: limiter, portName: 'grpc' })}`);
   quarantine = new FilterQuarantine({
     apply: (changes) => mesh.change(changes),
     compile: mesh.engine,

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { connect, createServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type OpensslAuthority, opensslCertificate } from '../../support/authority.ts';
+import { backendYaml } from '../../support/backend-yaml.ts';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { type Answer, call, parseEcho, startEcho } from '../../support/http-echo.ts';
@@ -70,28 +71,8 @@ const server = (name: string, tls: string, protocol = 'HTTPS') => `
 
 function configuration(backend: number, tlsBackend: number, files: string): string {
   return `
-apiVersion: v1
-kind: Service
-metadata: {name: shop}
-spec: {clusterIP: 10.1.0.1, ports: [{name: http, port: 9080}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: shop-1, labels: {kubernetes.io/service-name: shop}}
-ports: [{name: http, port: ${backend}}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: raw}
-spec: {clusterIP: 10.1.0.2, ports: [{name: tls, port: 443}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: raw-1, labels: {kubernetes.io/service-name: raw}}
-ports: [{name: tls, port: ${tlsBackend}}]
-endpoints: [{addresses: [127.0.0.1]}]
----
+${backendYaml('shop', { clusterIP: '10.1.0.1', port: 9080, on: backend })}---
+${backendYaml('raw', { clusterIP: '10.1.0.2', port: 443, on: tlsBackend, portName: 'tls' })}---
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: front}

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openssl } from '../../support/authority.ts';
+import { backendYaml } from '../../support/backend-yaml.ts';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, parseEcho, startEcho } from '../../support/http-echo.ts';
@@ -41,17 +42,7 @@ beforeAll(async () => {
   certificate = pair.certificate;
   app = await startEcho('app', backend);
   mesh = await startCompiledMesh(`
-apiVersion: v1
-kind: Service
-metadata: {name: shop}
-spec: {clusterIP: 10.1.0.1, ports: [{name: http, port: 9080}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: shop-1, labels: {kubernetes.io/service-name: shop}}
-ports: [{name: http, port: ${backend}}]
-endpoints: [{addresses: [127.0.0.1]}]
----
+${backendYaml('shop', { clusterIP: '10.1.0.1', port: 9080, on: backend })}---
 apiVersion: v1
 kind: Secret
 metadata: {name: shop-cert}
