@@ -2,7 +2,7 @@ import { deepEqual } from '../kit/deep-equal.ts';
 import type { Model } from '../model/model.ts';
 import type { MeshService, ServiceEndpoints } from '../registry/service.ts';
 import { allServices, endpointsByWorkload, endpointsKind, serviceKind } from '../snapshot/kinds.ts';
-import { hostNames, type Target, targetUrl, unknownHost } from './target.ts';
+import { everyPort, hostNames, type Target, targetUrl, unknownHost } from './target.ts';
 
 /** A target that a workload serves, and the port of its own that the service calls. */
 export interface ServedTarget extends Target {
@@ -73,6 +73,18 @@ export function movedNames(before: Known, after: Known): string[] {
     const [old, now] = [before, after].map((side) => side.get(key)?.service);
     return deepEqual(old?.addresses, now?.addresses) ? [] : hostNames([(now ?? old)?.hostname ?? '']);
   });
+}
+
+/** The addresses of services that have others than before, with the services' ports. */
+export function movedAddresses(before: Known, after: Known): Target[] {
+  return [before, after].flatMap((side) =>
+    [...side].flatMap(([key, { service }]) => {
+      const { service: other } = (side === before ? after : before).get(key) ?? {};
+      const gone = service.addresses.filter((address) => !other?.addresses.includes(address));
+      const ports = service.ports.map(({ port }) => port);
+      return gone.flatMap((address) => everyPort(address, ports));
+    }),
+  );
 }
 
 /** The services of both sides, by every port. */

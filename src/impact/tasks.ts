@@ -10,6 +10,7 @@ import { type SenderClass, senderClasses } from './sender-classes.ts';
 import {
   changedServices,
   knownServices,
+  movedAddresses,
   movedNames,
   servedTargets,
   serviceTargets,
@@ -86,6 +87,7 @@ class Tasks {
     // A proxy that knows the Host goes by it; one that does not, by where the name leads.
     for (const target of changed.filter(({ scheme }) => scheme === 'http'))
       for (const one of redirected) this.#task(target, nowhere, { host: unknownHost }).senders.add(one);
+    this.#add(movedAddresses(known.before, known.after), this.#classes);
     const moved = movedNames(known.before, known.after);
     for (const host of moved)
       this.#add(everyPort(host, [...this.#ownPorts(redirected), anyPort]), this.#classes);

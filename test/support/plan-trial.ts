@@ -140,12 +140,18 @@ function isSaid(
   // With a Host of its own: told as such of senders whose sidecar comes or goes.
   if (stranger === undefined && question.variant.host !== undefined)
     if (impact.changed.some((one) => one.anyOtherHost && one.senders.includes(from))) return true;
-  if (stranger === undefined && !parseIp(host))
-    return told.some(({ witness, senders }) => witness.strangerPort === undefined && senders.includes(from));
   const owners =
     stranger === undefined
       ? [old, now].flatMap((model) => workloadAt(model, `${host}:1`)?.key ?? [])
       : [from];
+  // By name, or by an address that is a service's or nobody's.
+  if (stranger === undefined && (!parseIp(host) || owners.length === 0))
+    return told.some(
+      ({ witness, senders, places }) =>
+        witness.strangerPort === undefined &&
+        senders.includes(from) &&
+        (!parseIp(host) || places.length === 0),
+    );
   // Whose own proxy has no say calls an address as anyone does, and a gateway's as a client outside does.
   const anyone =
     stranger !== undefined || [old, now].every((model) => model.workloads.get(from)?.proxy === undefined);
@@ -153,8 +159,7 @@ function isSaid(
     anyone
       ? (witness.strangerPort !== undefined && owners.some((owner) => places.includes(owner))) ||
         (witness.outside && owners.some((owner) => senders.includes(owner)))
-      : senders.includes(from) &&
-        (owners.length === 0 ? places.length === 0 : owners.some((owner) => places.includes(owner))),
+      : senders.includes(from) && owners.some((owner) => places.includes(owner)),
   );
 }
 
