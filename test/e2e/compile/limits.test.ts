@@ -19,6 +19,7 @@ let arrived = 0;
 let mesh: CompiledMesh;
 let client: TestEnvoy;
 let gateway: TestEnvoy;
+let server: TestEnvoy;
 let ports: Record<'slow' | 'inbound' | 'warm' | 'front' | 'old' | 'fresh' | 'fresher' | 'freshest', number>;
 let warmSince: number;
 
@@ -142,7 +143,7 @@ spec:
     },
   });
   warmSince = Date.now();
-  await startServerProxy(mesh, workload);
+  server = await startServerProxy(mesh, workload);
   gateway = await mesh.envoy({
     type: 'router',
     name: 'front-0',
@@ -169,30 +170,43 @@ function release(status: number): void {
   held = [];
 }
 
-/** Sends so many requests at once to the slow application. */
-function sendTogether(port: number, count: number): Promise<number>[] {
-  arrived = 0;
-  held = [];
-  return Array.from({ length: count }, () => call(port, '/').then(({ status }) => status));
+/** Sends so many requests to the slow application. */
+function send(port: number, count: number): Promise<number>[] {
+  return Array.from({ length: count }, () =>
+    call(port, '/').then(
+      ({ status }) => status,
+      () => 0,
+    ),
+  );
 }
 
-/** How many of them have been answered. */
-function count(pending: readonly Promise<number>[]): () => number {
-  let answered = 0;
-  for (const one of pending) void one.then(() => answered++);
-  return () => answered;
+function forget(): void {
+  arrived = 0;
+  held = [];
+}
+
+const hasArrived = (count: number) => expect.poll(() => arrived, { timeout: 30_000 }).toBe(count);
+
+/** Fills the connections to the application one by one, then sends more: one of these waits, the others overflow. */
+async function overflow(connections: number, more: number): Promise<number[]> {
+  forget();
+  const pending: Promise<number>[] = [];
+  for (let number = 1; number <= connections; number++) {
+    pending.push(...send(ports.inbound, 1));
+    await hasArrived(number);
+  }
+  const rest = send(ports.inbound, more);
+  let refused = 0;
+  for (const one of rest) void one.then((status) => (refused += status === 503 ? 1 : 0));
+  await expect.poll(() => refused, { timeout: 30_000 }).toBe(more - 1);
+  release(200);
+  await hasArrived(connections + 1);
+  release(200);
+  return (await Promise.all([...pending, ...rest])).sort();
 }
 
 test('a DestinationRule’s connection pool holds at the server’s sidecar, whoever calls', async () => {
-  const pending = sendTogether(ports.inbound, 5);
-  const answered = count(pending);
-  // One is with the application, one waits, the others overflow.
-  await expect.poll(answered, { timeout: 30_000 }).toBe(3);
-  await expect.poll(() => arrived, { timeout: 30_000 }).toBe(1);
-  release(200);
-  await expect.poll(() => arrived, { timeout: 30_000 }).toBe(2);
-  release(200);
-  expect((await Promise.all(pending)).sort()).toEqual([200, 200, 503, 503, 503]);
+  expect(await overflow(1, 4)).toEqual([200, 200, 503, 503, 503]);
 });
 
 test('a Sidecar’s pool goes before it', async () => {
@@ -202,31 +216,19 @@ kind: Sidecar
 metadata: {name: slow}
 spec: {workloadSelector: {labels: {app: slow}}, inboundConnectionPool: {tcp: {maxConnections: 2}, http: {http1MaxPendingRequests: 1}}}
 `);
-  await expect
-    .poll(
-      async () => {
-        const pending = sendTogether(ports.inbound, 5);
-        await expect.poll(() => arrived, { timeout: 30_000 }).toBeGreaterThan(0);
-        const answered = count(pending);
-        await expect.poll(answered, { timeout: 30_000 }).toBeGreaterThan(1);
-        while (answered() < 5) {
-          release(200);
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-        return (await Promise.all(pending)).sort();
-      },
-      { timeout: 60_000 },
-    )
-    .toEqual([200, 200, 200, 503, 503]);
-}, 120_000);
+  const limits = () => server.admin('/clusters').then(({ body }) => body);
+  await expect.poll(limits, { timeout: 30_000 }).toContain('default_priority::max_connections::2');
+  expect(await overflow(2, 3)).toEqual([200, 200, 200, 503, 503]);
+});
 
 test('an XBackendTrafficPolicy limits how many retries are under way', async () => {
-  const pending = sendTogether(ports.front, 5);
-  await expect.poll(() => arrived, { timeout: 30_000 }).toBe(5);
+  forget();
+  const pending = send(ports.front, 5);
+  await hasArrived(5);
   release(503);
-  const overflow = 'cluster.outbound|80||direct.default.svc.cluster.local.upstream_rq_retry_overflow';
-  await expect.poll(() => gateway.stat(overflow), { timeout: 30_000 }).toBe(4);
-  await expect.poll(() => arrived, { timeout: 30_000 }).toBe(6);
+  const overflowed = 'cluster.outbound|80||direct.default.svc.cluster.local.upstream_rq_retry_overflow';
+  await expect.poll(() => gateway.stat(overflowed), { timeout: 30_000 }).toBe(4);
+  await hasArrived(6);
   release(200);
   expect((await Promise.all(pending)).sort()).toEqual([200, 503, 503, 503, 503]);
 });
