@@ -33,6 +33,28 @@ function problems(text: string, environment: Record<string, string> = {}): strin
   return result.ok ? [] : result.problems.map(({ line, column, message }) => `${line}:${column} ${message}`);
 }
 
+test.each([
+  'serve --port=$$PORT',
+  'serve $PORT',
+  '[serve, "127.0.0.1:${PORT}"]',
+  "[sh, -c, 'exec serve $PORT']",
+])('%s would never get its port, which is told', (command) => {
+  const result = parseMeshFile(`services: {web: {command: ${command}}}`, '/m/mesh.yaml', {});
+  expect(result.ok ? [] : result.problems.map(({ message }) => message)).toEqual([
+    expect.stringContaining('command has $PORT, which is set when the program starts'),
+  ]);
+});
+
+test.each([
+  ["[sh, -c, 'exec serve $$PORT']", {}],
+  ["sh -c 'exec serve $$PORT'", {}],
+  ['serve $PORT', { PORT: '80' }],
+  ['"serve ${PORT:-80}"', {}],
+  ['[php, -r, "$$PORT = 1;"]', {}],
+])('%s is taken as it is meant', (command, environment) => {
+  expect(parseMeshFile(`services: {web: {command: ${command}}}`, '/m/mesh.yaml', environment).ok).toBe(true);
+});
+
 test('every default is filled in', () => {
   const { name, workloads, gateways, apply } = mesh(
     'name: demo\nservices:\n  web:\n    command: node web.js\n    ports: [80]\n',

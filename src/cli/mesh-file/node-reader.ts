@@ -71,6 +71,19 @@ export class NodeReader {
     return undefined;
   }
 
+  /** Whether a text, or one of a list of texts, asks for a variable that the environment does not have and gives no other value. */
+  isUnset(node: unknown, variable: string): boolean {
+    const resolved = this.resolve(node);
+    if (isSeq(resolved)) return resolved.items.some((item) => this.isUnset(item, variable));
+    const asked = new RegExp(`(?<!\\$)\\$(?:${variable}\\b|\\{${variable}\\})`);
+    return (
+      this.#environment[variable] === undefined &&
+      isScalar(resolved) &&
+      typeof resolved.value === 'string' &&
+      asked.test(resolved.value.replaceAll('$$', ''))
+    );
+  }
+
   integer(node: unknown, what: string, min: number, max: number): number | undefined {
     const text = this.text(node, what);
     if (text === undefined) return undefined;

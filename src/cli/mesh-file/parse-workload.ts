@@ -269,6 +269,26 @@ function readEnvFiles(
 }
 
 function parseCommand(reader: NodeReader, node: unknown): readonly string[] | undefined {
+  const words = commandWords(reader, node);
+  if (words) checkPort(reader, node, words);
+  return words;
+}
+
+/** An argument that is meant to be the port, alone or behind an option's or an address's sign. */
+const portVariable = /(?:^|[=:])\$(?:PORT|\{PORT\})$/;
+const shell = /(?:^|\/)(?:ba|da|k|z)?sh$/;
+
+/** PORT is set when the program starts: filled in here it would be empty, and as it stands only a shell fills it in. */
+function checkPort(reader: NodeReader, node: unknown, words: readonly string[]): void {
+  const stands = words.some((word) => portVariable.test(word)) && !words.some((word) => shell.test(word));
+  if (stands || reader.isUnset(node, 'PORT'))
+    reader.problem(
+      node,
+      "command has $PORT, which is set when the program starts: only a shell can fill it in; write [sh, -c, 'exec … $$PORT']",
+    );
+}
+
+function commandWords(reader: NodeReader, node: unknown): readonly string[] | undefined {
   if (isSeq(node)) {
     const words = (reader.items(node, 'command') ?? []).flatMap((item) => reader.text(item, 'command') ?? []);
     if (words.length > 0) return words;
