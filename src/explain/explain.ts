@@ -5,9 +5,10 @@ import type { Decision, Explanation } from './explanation.ts';
 import { identityFor, type Start, startDecision, startOf } from './first-hop.ts';
 import { type Following, follow } from './follow.ts';
 import { lazyDecision } from './lazy-decision.ts';
+import type { Leaf } from './leaf.ts';
 import type { Question } from './question.ts';
-import { parseTarget, type TargetUrl } from './target.ts';
-import { targetDoubt, unsettled } from './target-doubt.ts';
+import { parseTarget, somewhere, type TargetUrl } from './target.ts';
+import { type Doubt, targetDoubt, unsettled } from './target-doubt.ts';
 import type { Unanswerable } from './unanswerable.ts';
 import { verdictOf } from './verdict.ts';
 import { withoutProxy } from './without-proxy.ts';
@@ -30,8 +31,6 @@ export function explain(model: Model, question: Question, options: SimulationOpt
   const leaves = start.hop ? follow(following, start.hop, 0, true) : withoutProxy(following, start, url.port);
   const doubt = targetDoubt(model, caller, url, start.target);
   const ends = doubt === undefined ? leaves : unsettled(leaves, doubt);
-  // Who blocks the host, or routes it into the mesh, leaves no question; that the name resolves stays to be told.
-  const isAssumed = doubt !== undefined && ends.every(({ end }) => end.outcome !== 'unknown');
   const method = url.scheme === 'http' || url.scheme === 'https' ? (question.method ?? 'GET') : undefined;
   const host = start.target.service?.hostname;
   const who = caller.outside ? `a client outside (by ${nameOf(caller.at)})` : nameOf(caller.at);
@@ -46,9 +45,20 @@ export function explain(model: Model, question: Question, options: SimulationOpt
       },
       decisions,
       verdict: verdictOf(model, ends, who, `${method ? `${method} ` : ''}${question.url}`),
-      assumptions: [...(isAssumed ? [doubt.assumption] : []), ...model.assumptions, ...following.assumed],
+      assumptions: [
+        ...(doubt ? assumedOf(doubt, ends, url, start) : []),
+        ...model.assumptions,
+        ...following.assumed,
+      ],
     },
   };
+}
+
+/** Who blocks the host, or routes it into the mesh, leaves no question; that the name resolves stays to be told, and to which address. */
+function assumedOf(doubt: Doubt, ends: readonly Leaf[], url: TargetUrl, start: Start): string[] {
+  if (ends.every(({ end }) => end.outcome !== 'unknown')) return [doubt.assumption];
+  const address = start.hop?.call.address ?? start.address;
+  return address === somewhere ? [`the address of ${url.host} is taken to be ${somewhere}`] : [];
 }
 
 /** The call as it comes to the first proxy, for whoever sends it in earnest; `call` absent: no proxy takes it. */

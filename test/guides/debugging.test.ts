@@ -50,6 +50,7 @@ const answers: readonly (readonly [text: string, answer: RegExp, code: number])[
     /fails with 500: order\.default\.svc\.cluster\.local:80, subset v1 does not exist[\s\S]*NC/,
     11,
   ],
+  ['http://order/ ', /\? GET http:\/\/order\/ .*is called order \(did you mean orders\?\)/, 13],
   ['/pay', /a POST that the destination has begun to act on may be sent again {2}retries.yaml:9/, 0],
   ['tcp://kafka', /mutual TLS[\s\S]*reaches kafka\.default/, 0],
   [
