@@ -91,7 +91,8 @@ test('every setting has an effect, is told, or has a reason why not', () => {
     );
   });
   expect(without.sort()).toEqual(Object.keys(meshSettingsElsewhere).sort());
-});
+  // Seconds of work; ten times that on a machine with other work.
+}, 300_000);
 
 /** Whether the setting, whatever its value, is told. */
 function isTold(path: string): boolean {
