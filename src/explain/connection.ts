@@ -1,7 +1,8 @@
 import type { Cluster } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import type { Model, ModelWorkload } from '../model/model.ts';
+import type { Call } from '../simulate/call.ts';
 import { isExpected, type UpstreamConnection } from '../simulate/upstream.ts';
-import { originIn } from '../simulate/walk.ts';
+import { answered, originIn } from '../simulate/walk.ts';
 import { textWords } from '../simulate/words.ts';
 import type { Decision, DecisionPlace } from './explanation.ts';
 import { flag } from './flags.ts';
@@ -52,12 +53,13 @@ export function connectionTrouble(
   { mesh }: Model,
   connection: UpstreamConnection,
   workload: ModelWorkload,
+  call: Call,
 ): End | undefined {
   if (connection.tls === 'plaintext' || connection.certificate !== workloadSecret) return undefined;
   const name = workload.workload.controller ?? workload.workload.name;
   const failure = (reason: string, mend: string): End => ({
     outcome: 'fails',
-    status: 503,
+    ...(call.protocol === 'tcp' ? {} : answered(call, 503)),
     reason,
     flags: [flag('UF', mend)],
   });

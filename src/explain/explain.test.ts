@@ -307,6 +307,63 @@ test.each([
   },
 );
 
+test('of hosts that nobody configured, and that may not be called, a lazy sidecar knows none: 404 instead of 502', () => {
+  const closed = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "outboundTrafficPolicy: {mode: REGISTRY_ONLY}"}
+`;
+  const lazy = shop.replace('labels: {app: web}', 'labels: {app: web, ostria.io/lazy: "true"}');
+  const url = 'http://elsewhere.example/';
+  expect(ask({ url }, shop, closed).verdict).toMatchObject({ outcome: 'fails', status: 502 });
+  expect(ask({ url }, lazy, closed).verdict).toMatchObject({
+    outcome: 'fails',
+    status: 404,
+    flags: [{ code: 'NR' }],
+  });
+});
+
+const inPlain = (portName: string) =>
+  shop
+    .replace('{name: http, port: 80,', `{name: ${portName}, port: 80,`)
+    .replace('  host: orders\n', '  host: orders\n  trafficPolicy: {tls: {mode: DISABLE}}\n');
+const strict = `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: strict}
+spec: {mtls: {mode: STRICT}}
+`;
+
+test.each([
+  // BoringSSL hangs up on requests that it knows by their first bytes, and answers others with an alert.
+  ['GET', 'http', 503, 'UC'],
+  ['POST', 'http', 503, 'UC'],
+  ['DELETE', 'http', 502, 'UPE'],
+  ['GET', 'grpc', 502, 'UPE'],
+])(
+  'plaintext (%s by %s) to a server that waits for TLS is answered %d (%s)',
+  (method, portName, status, code) => {
+    const { verdict } = ask({ method }, inPlain(portName), strict);
+    expect(verdict).toMatchObject({ outcome: 'denied', status, flags: [{ code }] });
+    expect(verdict.destinations[0]?.by?.kind).toBe('PeerAuthentication');
+  },
+);
+
+test('to a gRPC client the same is a status of gRPC', () => {
+  const call = { url: 'grpc://orders/Get', headers: { 'content-type': 'application/grpc' } };
+  const { verdict } = ask(call, inPlain('grpc'), strict);
+  expect(verdict).toMatchObject({ outcome: 'denied', status: 200, flags: [{ code: 'UPE' }] });
+});
+
+test('a policy whose rules are about requests refuses connections without HTTP, and is named', () => {
+  const tcp = shop.replace('{name: http, port: 80,', '{name: tcp, port: 80,');
+  const readers = policy('readers', '{rules: [{to: [{operation: {methods: [GET]}}]}]}');
+  const { verdict } = ask({ url: 'tcp://orders:80' }, tcp, readers);
+  expect(verdict).toMatchObject({ outcome: 'denied', destinations: [{ by: { name: 'readers' } }, {}] });
+  expect(verdict.summary).toContain('AuthorizationPolicy readers has rules about requests of HTTP only');
+});
+
 test('a sidecar that is not lazy says nothing of it', () => {
   expect(ask({}, shop, routes).decisions.filter(({ what }) => what.includes('lazy'))).toEqual([]);
 });

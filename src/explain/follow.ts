@@ -3,13 +3,16 @@ import type { Model } from '../model/model.ts';
 import { blackHoleCluster } from '../plan/names.ts';
 import type { Call, SimulationOptions, SimulationResult } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
+import { asLazy } from '../simulate/lazy-host.ts';
 import { simulate } from '../simulate/simulate.ts';
-import { serverCall, type UpstreamConnection, upstream } from '../simulate/upstream.ts';
+import { serverCall, statusOfPlaintext, type UpstreamConnection, upstream } from '../simulate/upstream.ts';
+import { answered } from '../simulate/walk.ts';
 import { connectionDecision, connectionTrouble } from './connection.ts';
 import { type DestinationGroup, destinationsDecision, destinationsOf, groupsOf } from './destinations.ts';
 import type { Decision, DecisionPlace } from './explanation.ts';
 import { flag } from './flags.ts';
 import { type Hop, identityOf } from './hop.ts';
+import { loadsOnDemand } from './lazy-decision.ts';
 import { type End, type Leaf, sameEnd } from './leaf.ts';
 import { localEnd } from './local-end.ts';
 import { clusterWords } from './route-decisions.ts';
@@ -62,11 +65,12 @@ export function follow(following: Following, asked: Hop, depth: number, told: bo
 
 /** A client outside shows its certificate to a gateway that asks for one; to others it is a client without. */
 function arrive(
-  { options, assumed }: Following,
+  { model, options, assumed }: Following,
   hop: Hop,
   resources: DecodedResources,
 ): { readonly hop: Hop; readonly result: SimulationResult } {
-  const result = simulate(resources, hop.call, options);
+  const whole = simulate(resources, hop.call, options);
+  const result = loadsOnDemand(model, hop) ? asLazy(whole, hop.call) : whole;
   if (result.error !== 'invalid mTLS' || hop.call.tls !== 'mtls' || hop.role !== 'gateway')
     return { hop, result };
   const { identity, ...rest } = hop.call;
@@ -184,7 +188,8 @@ function toEndpoint(
     decisions.push(connectionDecision(model, hop, placeOf(hop), cluster, connection, identity, workload));
   if (!workload) return [outside(cluster.name, socket)];
   const reached = { percent: 100, cluster: cluster.name, address: socket, workload: workload.key };
-  const trouble = connectionTrouble(model, connection, workload) ?? (depth >= mostHops ? circle : undefined);
+  const trouble =
+    connectionTrouble(model, connection, workload, hop.call) ?? (depth >= mostHops ? circle : undefined);
   if (trouble) return [{ ...reached, end: trouble }];
   const { proxy } = workload;
   if (!proxy)
@@ -231,11 +236,13 @@ function callBehind(
 }
 
 /** What the client's proxy makes of a connection that the server's refuses. */
-function throughClient(leaf: Leaf, { call }: Hop, { tls }: UpstreamConnection): Leaf {
+function throughClient(leaf: Leaf, { call }: Hop, connection: UpstreamConnection): Leaf {
   const { end } = leaf;
   const broken = end.status === undefined ? end.flags.find(({ code }) => code === 'UC') : undefined;
   if (!broken || call.protocol === 'tcp') return leaf;
+  const status = end.awaitsTls ? statusOfPlaintext(connection, call) : 503;
   // A handshake that fails is a connection that never was.
-  const code = end.outcome === 'denied' && tls !== 'plaintext' ? 'UF' : 'UC';
-  return { ...leaf, end: { ...end, status: 503, flags: [flag(code, broken.mend)] } };
+  const isFailure = end.outcome === 'denied' && connection.tls !== 'plaintext';
+  const code = status === 502 ? 'UPE' : isFailure ? 'UF' : 'UC';
+  return { ...leaf, end: { ...end, ...answered(call, status), flags: [flag(code, broken.mend)] } };
 }

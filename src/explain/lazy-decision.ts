@@ -4,16 +4,24 @@ import type { Decision } from './explanation.ts';
 import type { Hop } from './hop.ts';
 import { decidedBy } from './words.ts';
 
-/** What a sidecar that loads on the first request does before anything else; undefined: it has all it needs. */
-export function lazyDecision(model: Model, { at, proxy, role, call }: Hop): Decision | undefined {
-  if (role !== 'client' || proxy.type !== 'sidecar' || call.protocol === 'tcp' || !proxy.vhds)
-    return undefined;
-  const namespace = model.objects.get(`/Namespace|/${proxy.namespace}`)?.object;
-  const named = namespace?.metadata.labels?.[lazyLabel];
+/** Whether the caller's sidecar loads what a call needs when it comes. */
+export function loadsOnDemand(model: Model, { proxy, role, call }: Hop): boolean {
+  if (role !== 'client' || proxy.type !== 'sidecar' || call.protocol === 'tcp' || !proxy.vhds) return false;
   const own = ownLazyChoice(proxy);
-  const isLazy = own === '' ? (named === undefined ? model.mesh.lazy : named === 'true') : own === 'true';
-  if (!isLazy) return undefined;
-  const byNamespace = own === '' && named !== undefined;
+  if (own !== '') return own === 'true';
+  const named = namespaceChoice(model, proxy);
+  return named === undefined ? model.mesh.lazy : named === 'true';
+}
+
+function namespaceChoice(model: Model, { namespace }: Hop['proxy']): string | undefined {
+  return model.objects.get(`/Namespace|/${namespace}`)?.object.metadata.labels?.[lazyLabel];
+}
+
+/** What a sidecar that loads on the first request does before anything else; undefined: it has all it needs. */
+export function lazyDecision(model: Model, hop: Hop): Decision | undefined {
+  if (!loadsOnDemand(model, hop)) return undefined;
+  const { at, proxy, role } = hop;
+  const byNamespace = ownLazyChoice(proxy) === '' && namespaceChoice(model, proxy) !== undefined;
   return {
     at: { workload: at.key, role },
     stage: 'capture',

@@ -12,6 +12,8 @@ export interface End {
   readonly reason: string;
   readonly by?: DecidedBy;
   readonly flags: readonly Flag[];
+  /** The server waits for a TLS handshake and gets something else. */
+  readonly awaitsTls?: true;
 }
 
 /** One of the ends that a request can come to. */

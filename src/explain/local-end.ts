@@ -20,7 +20,10 @@ export function localEnd(
 ): End | undefined {
   const refused = result.steps.findLast(({ decision }) => decision?.verdict === 'refused');
   if (refused) return refusal(model, hop, refused, result);
-  if (refusesConnection(hop, result)) return connectionRefusal(model, hop);
+  if (refusesConnection(hop, result)) {
+    const end = connectionRefusal(model, hop);
+    return result.error === 'invalid TLS' ? { ...end, awaitsTls: true } : end;
+  }
   if (result.error) return mistake(hop, resources, result);
   if (result.details === codecError) return { ...noPath(hop, 'DPE'), ...statusOf(result) };
   const answered = result.steps.findLast(({ decision }) => decision?.verdict === 'answered');
@@ -62,7 +65,7 @@ function refusal(model: Model, hop: Hop, refused: Step, result: SimulationResult
   const { reason, by } = origin
     ? { reason: `${origin.kind} ${origin.name} refuses it`, by: decidedBy(model, origin) }
     : stage === 'authorization'
-      ? noAllowRule(model, hop, refused)
+      ? noAllowRule(model, hop, refused, result)
       : { reason: '', by: undefined };
   return {
     outcome: 'denied',

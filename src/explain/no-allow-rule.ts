@@ -1,4 +1,5 @@
 import {
+  type AppliedPolicy,
   type AuthorizationPolicy,
   appliedPolicy,
   policyOrigin,
@@ -7,7 +8,7 @@ import { holdsLabels } from '../kit/labels.ts';
 import type { Model } from '../model/model.ts';
 import { objectsOfKind } from '../model/model-objects.ts';
 import { isGatewayTarget, type PolicySpec, targetsOf } from '../plan/policy-scope.ts';
-import type { Step } from '../simulate/call.ts';
+import type { SimulationResult, Step } from '../simulate/call.ts';
 import type { DecidedBy } from './explanation.ts';
 import type { Hop } from './hop.ts';
 import { routeName } from './route-decisions.ts';
@@ -20,7 +21,12 @@ interface Nothing {
 }
 
 /** A call is refused since ALLOW policies apply and no rule of theirs matches: the rule that came nearest, or the policy without any. */
-export function noAllowRule(model: Model, hop: Hop, { alternatives }: Step): Nothing {
+export function noAllowRule(
+  model: Model,
+  hop: Hop,
+  { alternatives }: Step,
+  { routeConfig }: SimulationResult,
+): Nothing {
   const [nearest] = (alternatives?.() ?? [])
     .filter(({ origin }) => origin)
     .sort((a, b) => (a.failing ?? 0) - (b.failing ?? 0));
@@ -31,28 +37,32 @@ export function noAllowRule(model: Model, hop: Hop, { alternatives }: Step): Not
       by,
     };
   }
-  const without = policyWithoutRules(model, hop);
-  return {
-    reason: `no ALLOW rule allows it${without ? `: ${without.kind} ${without.name} has none, which refuses everything` : ''}`,
-    ...(without ? { by: without } : {}),
-  };
+  const [first] = traceless(model, hop, routeConfig !== undefined);
+  if (!first) return { reason: 'no ALLOW rule allows it' };
+  const by = decidedBy(model, policyOrigin(first, ''));
+  const why =
+    first.rules.length === 0
+      ? 'has none, which refuses everything'
+      : 'has rules about requests of HTTP only, and nothing but its bytes is known of this connection';
+  return { reason: `no ALLOW rule allows it: ${by.kind} ${by.name} ${why}`, by };
 }
 
-/** Such a policy leaves no trace in what a proxy is sent but that nothing is allowed. */
-function policyWithoutRules(model: Model, { proxy }: Hop): DecidedBy | undefined {
+/**
+ * Policies that leave no trace in what a proxy is sent but that nothing is allowed: those without rules, and on ports that are not HTTP
+ * those whose rules ask for what only requests have. What is nearer to the workload, which its owner knows, comes first.
+ */
+function traceless(model: Model, { proxy }: Hop, isHttp: boolean): AppliedPolicy[] {
   const spaces = [model.mesh.rootNamespace, proxy.namespace];
-  const found = [
-    ...objectsOfKind<AuthorizationPolicy>(model.objects, 'security.istio.io/AuthorizationPolicy'),
-  ].filter((object) => {
-    const { action, rules, dryRun, namespace } = appliedPolicy(object);
-    const counts = action === 'ALLOW' && rules.length === 0 && !dryRun && spaces.includes(namespace);
-    return counts && isFor(object.spec ?? {}, namespace, proxy);
-  });
-  // What is nearer to the workload is what its owner knows.
-  const [first] = found.sort(
-    (a, b) => spaces.indexOf(b.metadata.namespace ?? '') - spaces.indexOf(a.metadata.namespace ?? ''),
-  );
-  return first && decidedBy(model, policyOrigin(appliedPolicy(first), ''));
+  return [...objectsOfKind<AuthorizationPolicy>(model.objects, 'security.istio.io/AuthorizationPolicy')]
+    .filter(({ spec, metadata: { namespace = '' } }) => isFor(spec ?? {}, namespace, proxy))
+    .map(appliedPolicy)
+    .filter(({ action, dryRun, namespace }) => action === 'ALLOW' && !dryRun && spaces.includes(namespace))
+    .filter(({ rules }) => rules.length === 0 || !isHttp)
+    .sort(
+      (a, b) =>
+        Number(a.rules.length > 0) - Number(b.rules.length > 0) ||
+        spaces.indexOf(b.namespace) - spaces.indexOf(a.namespace),
+    );
 }
 
 function isFor(spec: PolicySpec, namespace: string, { type, labels, namespace: own }: Hop['proxy']): boolean {

@@ -4,6 +4,7 @@ import type { Model } from '../model/model.ts';
 import { parseClusterName } from '../plan/names.ts';
 import type { Call, SimulationResult, Step } from '../simulate/call.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
+import { retriesOf } from '../simulate/http.ts';
 import { originIn } from '../simulate/walk.ts';
 import type { Alternative } from '../simulate/why.ts';
 import type { Decision, DecisionPlace, Lost } from './explanation.ts';
@@ -178,14 +179,14 @@ function timeoutWords({ timeout }: RouteAction): string[] {
 /** Methods that may be sent twice. */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
-function retryWords({ retryPolicy }: RouteAction, { method = 'GET' }: Call): string[] {
-  const attempts = retryPolicy?.numRetries ?? 1;
-  if (!retryPolicy || retryPolicy.retryOn === '' || attempts === 0) return [];
-  const { perTryTimeout } = retryPolicy;
+function retryWords(action: RouteAction, { method = 'GET' }: Call): string[] {
+  const retries = retriesOf(action);
+  if (!retries) return [];
+  const { attempts, on: conditions } = retries;
+  const perTryTimeout = action.retryPolicy?.perTryTimeout;
   const each = perTryTimeout
     ? `, each within ${formatDuration(Number(perTryTimeout.seconds) * 1_000 + perTryTimeout.nanos / 1e6)}`
     : '';
-  const conditions = retryPolicy.retryOn.split(',');
   const safe = conditions.every((condition) => neverProcessed.has(condition));
   const twice =
     idempotent.has(method) || safe

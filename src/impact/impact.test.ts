@@ -188,7 +188,12 @@ spec: { selector: { matchLabels: { app: web } }, action: DENY, rules: [{ to: [{ 
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: istio, namespace: istio-system }
-data: { mesh: 'extensionProviders: [{ name: gate, envoyExtAuthzGrpc: { service: ledger.pay.svc.cluster.local, port: 8080 } }]' }
+data: { mesh: 'extensionProviders: [{ name: gate, envoyExtAuthzGrpc: { service: gate.pay.svc.cluster.local, port: 8080 } }]' }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: gate, namespace: pay }
+spec: { ports: [{ name: grpc, port: 8080 }] }
 `;
     const known = before.update({ objects: objects(provider) });
     const after = known.update({

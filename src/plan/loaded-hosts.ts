@@ -23,9 +23,9 @@ const hasOtherPort = defineQuery('lazy.has-other-port', (view, service: Key): bo
   view.call(portsOf, service).some((port) => !isHttp(port)),
 );
 
-/** Where the virtual services of a host may send what comes for it. */
-const routedFrom = defineQuery('lazy.routed-from', (view, host: Key): readonly string[] => {
-  const keys = [
+/** The virtual services of a host. */
+const routesOf = defineQuery('lazy.routes-of', (view, host: Key): readonly Key[] =>
+  inPrecedence(view, [
     ...hostKeys(host, view.mesh('domainSuffix')).flatMap((key) => view.list(virtualServicesByHost, key)),
     ...view
       .list(wildcardVirtualServices, '')
@@ -34,9 +34,13 @@ const routedFrom = defineQuery('lazy.routed-from', (view, host: Key): readonly s
           .call(virtualServiceFacts, key)
           ?.hosts.some((pattern) => isWildcard(pattern) && hostCovers(pattern, host)),
       ),
-  ];
+  ]),
+);
+
+/** Where they may send what comes for it. */
+const routedFrom = defineQuery('lazy.routed-from', (view, host: Key): readonly string[] => {
   const found = new Set(
-    inPrecedence(view, keys).flatMap((key) => view.call(virtualServiceDestinations, key)),
+    view.call(routesOf, host).flatMap((key) => view.call(virtualServiceDestinations, key)),
   );
   return [...found].sort();
 });
@@ -62,7 +66,8 @@ export const usedHosts = defineQuery('lazy.used-hosts', (view): readonly string[
 
 const isConfigured = defineQuery(
   'lazy.is-configured',
-  (view, host: Key): boolean => isService(view, host) || view.call(routedFrom, host).length > 0,
+  // A redirect, or an answer of the route's own, leads nowhere and is configured all the same.
+  (view, host: Key): boolean => isService(view, host) || view.call(routesOf, host).length > 0,
 );
 
 /** A used host, and where its routes lead, as far as they are services. */

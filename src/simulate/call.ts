@@ -141,6 +141,8 @@ export interface SimulationResult {
     abort?: { status: number; grpcStatus?: number; percent: number };
     delay?: { milliseconds: number; percent: number };
   };
+  /** Of requests that are sent on: how often they are sent again at most, and upon what, in Envoy's words (`connect-failure`). */
+  retries?: { readonly attempts: number; readonly on: readonly string[] };
   /** The request as the destination gets it. */
   forwarded?: { authority: string; path: string; headers: Readonly<Record<string, string>> };
   /** `address:port` of the endpoints of the chosen cluster that the call may go to. */

@@ -106,8 +106,10 @@ function policies(walk: Walk, any: Any, setting: FilterSetting | undefined): boo
   return false;
 }
 
-function externalAuthorizer(walk: Walk, any: Any): boolean {
+function externalAuthorizer(walk: Walk, any: Any, _: FilterSetting | undefined, { choice }: Place): boolean {
   const config = unpack(any, ExtAuthzSchema);
+  // Envoy asks nobody about requests that no route takes.
+  if ('error' in choice && choice.error !== 'tls required, sending 301') return true;
   if (!config || !isAsked(walk, config.filterEnabledMetadata)) return true;
   const refusedBy = verdictOf(walk, config.filterEnabledMetadata);
   if (refusedBy === undefined) return true;

@@ -73,10 +73,19 @@ function forward(walk: Walk, choice: ChosenRoute, action: RouteAction): Simulati
   const chosen = walk.resources.cluster(walk.result.cluster ?? '');
   if (!chosen) return answer(walk, missingStatus(action));
   if (!hasEndpoint(walk, chosen)) return answer(walk, 503, 'no_healthy_upstream');
+  const retries = retriesOf(action);
+  if (retries) walk.result.retries = retries;
   walk.result.forwarded = forwarded(walk.call, choice, action, chosenIndex(walk.call, clusters));
   return walk.result;
 }
 
 function missingStatus(action: RouteAction): number {
   return [503, 404, 500][action.clusterNotFoundResponseCode] ?? 503;
+}
+
+/** Undefined: the request is sent once. */
+export function retriesOf({ retryPolicy }: RouteAction): SimulationResult['retries'] {
+  const attempts = retryPolicy?.numRetries ?? 1;
+  if (!retryPolicy || retryPolicy.retryOn === '' || attempts === 0) return undefined;
+  return { attempts, on: retryPolicy.retryOn.split(',') };
 }

@@ -75,6 +75,20 @@ export function upstream(
   };
 }
 
+/** Requests of HTTP/1.1 that a TLS server knows by their first bytes. */
+const recognized: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT']);
+
+/**
+ * What a client gets whose proxy speaks plaintext to a server that waits for a TLS handshake. BoringSSL hangs up on most requests of
+ * HTTP/1.1, and answers anything else with a TLS alert, which is no HTTP: a protocol error.
+ */
+export function statusOfPlaintext(
+  { protocol }: Pick<UpstreamConnection, 'protocol'>,
+  { method = 'GET' }: Call,
+): 502 | 503 {
+  return protocol === 'http' && recognized.has(method) ? 503 : 502;
+}
+
 /** Whether a certificate with this URI is one that the client expects. */
 export function isExpected({ expectedNames }: UpstreamConnection, uri: string): boolean {
   return expectedNames.length === 0 || expectedNames.some((matcher) => stringMatches(matcher, uri));

@@ -110,11 +110,16 @@ const unknownCode = 2;
 /** An answer that the proxy gives itself: gRPC clients get a status of theirs. */
 export function answer(walk: Walk, status: number, details?: string): SimulationResult {
   if (details !== undefined) walk.result.details = details;
-  const type = walk.call.headers?.['content-type'] ?? '';
-  if (type === 'application/grpc' || type.startsWith('application/grpc+')) {
-    walk.result.status = 200;
-    walk.result.grpcStatus = grpcCodes[status] ?? unknownCode;
-    walk.result.httpStatus = status;
-  } else walk.result.status = status;
+  Object.assign(walk.result, answered(walk.call, status));
   return walk.result;
+}
+
+/** A status as the client that makes the call gets it from a proxy. */
+export function answered(
+  { headers = {} }: Call,
+  status: number,
+): Pick<SimulationResult, 'status' | 'grpcStatus' | 'httpStatus'> {
+  const type = headers['content-type'] ?? '';
+  if (type !== 'application/grpc' && !type.startsWith('application/grpc+')) return { status };
+  return { status: 200, grpcStatus: grpcCodes[status] ?? unknownCode, httpStatus: status };
 }

@@ -2,21 +2,29 @@ import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * An access log of tab-separated lines; Envoy writes them a little later. Lines are found by their first fields, joined by spaces: `keys`
- * of them, 1 unless said.
+ * An access log of tab-separated lines; Envoy writes them a little later. Lines are found by their first field, unless said otherwise.
  */
 export class AccessLog {
   readonly #file: string;
-  readonly #keys: number;
+  readonly #keyOf: (fields: readonly string[]) => string;
   readonly #ignored: (fields: readonly string[]) => boolean;
   readonly #known = new Map<string, string[]>();
   #read = 0;
   #rest = '';
 
-  constructor(file: string, keys = 1, ignored: (fields: readonly string[]) => boolean = () => false) {
+  constructor(
+    file: string,
+    keyOf: (fields: readonly string[]) => string = ([first = '']) => first,
+    ignored: (fields: readonly string[]) => boolean = () => false,
+  ) {
     this.#file = file;
-    this.#keys = keys;
+    this.#keyOf = keyOf;
     this.#ignored = ignored;
+  }
+
+  /** What came so far does not count any more: keys may come again. */
+  forget(): void {
+    this.#known.clear();
   }
 
   /** The lines of all keys; throws where one does not come. */
@@ -52,7 +60,7 @@ export class AccessLog {
       this.#rest = lines.pop() ?? '';
       for (const line of lines) {
         const fields = line.split('\t');
-        if (!this.#ignored(fields)) this.#known.set(fields.slice(0, this.#keys).join(' '), fields);
+        if (!this.#ignored(fields)) this.#known.set(this.#keyOf(fields), fields);
       }
     } finally {
       await file.close();

@@ -15,6 +15,20 @@ export interface Asked {
   readonly body: string;
 }
 
+/** What an authorization server makes of a request. */
+export interface Judgement {
+  readonly allowed: boolean;
+  /** Of the HTTP server's refusals. */
+  readonly status: number;
+  /** That the HTTP server answers with. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export type Judge = (asked: {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, unknown>>;
+}) => Judgement;
+
 export interface AuthorizationServers {
   readonly httpPort: number;
   readonly grpcPort: number;
@@ -24,11 +38,18 @@ export interface AuthorizationServers {
   close(): void;
 }
 
-/**
- * An HTTP and a gRPC server that let in who brings `x-ext-authz: allow`. The one over HTTP says who the user is (`x-user`) and why
- * (`x-reason`), and answers 401 with a body otherwise.
- */
-export async function startAuthorizationServers(): Promise<AuthorizationServers> {
+/** Lets in who brings `x-ext-authz: allow`; says who the user is (`x-user`) and why (`x-reason`), and answers 401 otherwise. */
+const byHeader: Judge = ({ headers }) => {
+  const allowed = headers['x-ext-authz'] === 'allow' || headers.authorization === 'Bearer good';
+  return {
+    allowed,
+    status: 401,
+    headers: { 'x-user': 'from-checker', 'x-reason': allowed ? 'fine' : 'not allowed' },
+  };
+};
+
+/** An HTTP and a gRPC server that decide as `judge` says. */
+export async function startAuthorizationServers(judge: Judge = byHeader): Promise<AuthorizationServers> {
   const asked: Asked[] = [];
   const checker = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     let body = '';
@@ -36,16 +57,14 @@ export async function startAuthorizationServers(): Promise<AuthorizationServers>
       body += chunk;
     });
     request.on('end', () => {
-      const { url: path = '', headers } = request;
+      const { url: path = '', method = '', headers } = request;
       asked.push({ by: 'http', path, headers, body });
-      const allowed = headers['x-ext-authz'] === 'allow' || headers.authorization === 'Bearer good';
-      response.setHeader('x-user', 'from-checker');
-      response.setHeader('x-reason', allowed ? 'fine' : 'not allowed');
-      response.writeHead(allowed ? 200 : 401).end(allowed ? 'welcome' : 'denied by the checker');
+      const { allowed, status: refusal, headers: told } = judge({ method, headers });
+      response.writeHead(allowed ? 200 : refusal, told).end(allowed ? 'welcome' : 'denied by the checker');
     });
   });
   await new Promise<void>((resolve) => checker.listen(0, '127.0.0.1', resolve));
-  const { engine, port } = await startEngine(asked);
+  const { engine, port } = await startEngine(asked, judge);
   return {
     httpPort: (checker.address() as AddressInfo).port,
     grpcPort: port,
@@ -60,7 +79,7 @@ export async function startAuthorizationServers(): Promise<AuthorizationServers>
   };
 }
 
-async function startEngine(asked: Asked[]): Promise<{ engine: GrpcServer; port: number }> {
+async function startEngine(asked: Asked[], judge: Judge): Promise<{ engine: GrpcServer; port: number }> {
   const engine = new GrpcServer();
   const method = {
     path: '/envoy.service.auth.v3.Authorization/Check',
@@ -79,9 +98,9 @@ async function startEngine(asked: Asked[]): Promise<{ engine: GrpcServer; port: 
         done: (error: null, answer: Uint8Array) => void,
       ) => {
         const http = incoming.request.attributes?.request?.http;
-        const { path = '', headers = {}, body = '' } = http ?? {};
+        const { path = '', method: verb = '', headers = {}, body = '' } = http ?? {};
         asked.push({ by: 'grpc', path, headers, body });
-        const code = headers['x-ext-authz'] === 'allow' ? status.OK : status.PERMISSION_DENIED;
+        const code = judge({ method: verb, headers }).allowed ? status.OK : status.PERMISSION_DENIED;
         done(null, toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code } })));
       }) as never,
     },

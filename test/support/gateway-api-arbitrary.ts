@@ -1,12 +1,10 @@
 import type { ConfigObject } from '../../src/config/object.ts';
 import type { Random } from '../../src/snapshot/engine/testing/random.ts';
+import { maybe } from './draw.ts';
 
 /*
  * Routes of the Gateway API, on a Gateway and in the mesh, out of the words of traffic-arbitrary.ts.
  */
-
-const maybe = <T extends object>(random: Random, p: number, part: () => T): T | Record<string, never> =>
-  random.chance(p) ? part() : {};
 
 function object(random: Random, kind: string, name: string, namespace: string, spec: object): ConfigObject {
   const creationTimestamp = random.pick(['2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z']);

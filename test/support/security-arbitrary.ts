@@ -1,5 +1,6 @@
 import type { ConfigObject } from '../../src/config/object.ts';
 import type { Random } from '../../src/snapshot/engine/testing/random.ts';
+import { maybe } from './draw.ts';
 import type { TokenMaker } from './tokens.ts';
 
 /*
@@ -7,9 +8,6 @@ import type { TokenMaker } from './tokens.ts';
  */
 
 const namespaces = ['shop', 'bank', 'istio-system'];
-
-const maybe = <T extends object>(random: Random, p: number, part: () => T): T | Record<string, never> =>
-  random.chance(p) ? part() : {};
 
 function object(kind: string, name: string, namespace: string, spec: object): ConfigObject {
   return {

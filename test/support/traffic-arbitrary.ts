@@ -1,5 +1,6 @@
 import type { ConfigObject } from '../../src/config/object.ts';
 import type { Random } from '../../src/snapshot/engine/testing/random.ts';
+import { maybe, objectOf, some } from './draw.ts';
 
 /*
  * Traffic objects and requests out of one small vocabulary, so that they meet: conditions hold and do not, hosts are shared and shadowed,
@@ -34,6 +35,8 @@ export interface TrafficRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Default: HTTP/1.1. `tcp` and `tls`: bytes, without HTTP; `host` is then whom explanations are asked about. */
+  readonly speaks?: 'http2' | 'tcp' | 'tls';
 }
 
 const namespaces = ['shop', 'bank', 'istio-system'];
@@ -59,29 +62,6 @@ const paths = [
   ...['/', '/a', '/a/', '/a/b', '/A/b', '/b', '/ab', '/v1/x', '/v22', '/a/../b', '/a/./b/'],
   ...['/a?v=1', '/b?v=x&w=', '/a/b?v', '/v1/x?v=22', '/?w=1&v=1'],
 ];
-
-const maybe = <T extends object>(random: Random, p: number, part: () => T): T | Record<string, never> =>
-  random.chance(p) ? part() : {};
-
-function some<T>(random: Random, items: readonly T[], p: number): T[] {
-  return items.filter(() => random.chance(p));
-}
-
-function object(
-  random: Random,
-  kind: string,
-  name: string,
-  namespace: string,
-  spec: Record<string, unknown>,
-): ConfigObject {
-  const creationTimestamp = random.pick(['2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z']);
-  return {
-    apiVersion: 'networking.istio.io/v1',
-    kind,
-    metadata: { name, namespace, creationTimestamp },
-    spec,
-  };
-}
 
 const exportTo = (random: Random) =>
   maybe(random, 0.15, () => ({ exportTo: [random.pick(['*', '.', ...namespaces])] }));
@@ -123,7 +103,7 @@ function service(
         },
       },
       ...endpoints.map((endpoint, index) =>
-        object(random, 'WorkloadEntry', `${name}-${index}`, namespace, {
+        objectOf(random, 'WorkloadEntry', `${name}-${index}`, namespace, {
           ...endpoint,
           labels: { ...endpoint.labels, ...marked },
         }),
@@ -131,7 +111,7 @@ function service(
     ];
   }
   return [
-    object(random, 'ServiceEntry', host.split('.').slice(0, 2).join('-'), namespace, {
+    objectOf(random, 'ServiceEntry', host.split('.').slice(0, 2).join('-'), namespace, {
       hosts: [host],
       location: 'MESH_INTERNAL',
       resolution: 'STATIC',
@@ -149,7 +129,7 @@ export function destinationRule(random: Random, index: number): ConfigObject {
     { connectionPool: { http: { http1MaxPendingRequests: 1000 } } },
     { portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: 'RANDOM' } }] },
   ];
-  return object(random, 'DestinationRule', `rule${index}`, random.pick(namespaces), {
+  return objectOf(random, 'DestinationRule', `rule${index}`, random.pick(namespaces), {
     host: random.pick(hosts),
     ...maybe(random, 0.8, () => ({
       subsets: some(random, versions, 0.7).map((version) => ({
@@ -328,7 +308,7 @@ function httpRoute(random: Random, delegating: boolean): object {
 }
 
 export function virtualService(random: Random, index: number): ConfigObject {
-  return object(random, 'VirtualService', `route${index}`, random.pick(namespaces), {
+  return objectOf(random, 'VirtualService', `route${index}`, random.pick(namespaces), {
     hosts: Array.from({ length: 1 + random.below(2) }, () => random.pick(hosts)),
     ...maybe(random, 0.5, () => ({ gateways: some(random, gatewayNames, 0.6) })),
     http: Array.from({ length: 1 + random.below(4) }, () => httpRoute(random, true)),
@@ -337,7 +317,7 @@ export function virtualService(random: Random, index: number): ConfigObject {
 }
 
 export function delegate(random: Random, index: number): ConfigObject {
-  return object(random, 'VirtualService', `leaf${index}`, random.pick(namespaces), {
+  return objectOf(random, 'VirtualService', `leaf${index}`, random.pick(namespaces), {
     http: Array.from({ length: 1 + random.below(3) }, () => httpRoute(random, false)),
     ...exportTo(random),
   });
@@ -352,7 +332,7 @@ export function gateway(random: Random, name: string, namespace: string): Config
     './other.example.org',
     'api.example.com',
   ];
-  return object(random, 'Gateway', name, namespace, {
+  return objectOf(random, 'Gateway', name, namespace, {
     selector: { istio: random.chance(0.9) ? 'ingressgateway' : 'other' },
     servers: some(random, servicePorts, 0.8)
       .map((number) => ({
@@ -386,7 +366,7 @@ function tlsServers(random: Random): object[] {
 }
 
 export function sidecar(random: Random): ConfigObject {
-  return object(random, 'Sidecar', 'scope', 'shop', {
+  return objectOf(random, 'Sidecar', 'scope', 'shop', {
     ...maybe(random, 0.5, () => ({
       workloadSelector: { labels: { app: random.pick(['client', 'other']) } },
     })),
@@ -404,14 +384,14 @@ export function sidecar(random: Random): ConfigObject {
 /** The service behind the gateway that takes TLS as it comes, and the rule that leads there. */
 function passthrough(random: Random, tlsPort: number): ConfigObject[] {
   return [
-    object(random, 'ServiceEntry', 'pass', 'shop', {
+    objectOf(random, 'ServiceEntry', 'pass', 'shop', {
       hosts: [passHost],
       location: 'MESH_INTERNAL',
       resolution: 'STATIC',
       ports: [{ number: 443, name: 'tls', protocol: 'TLS' }],
       endpoints: [{ address: '127.0.0.1', ports: { tls: tlsPort } }],
     }),
-    object(random, 'VirtualService', 'pass', 'shop', {
+    objectOf(random, 'VirtualService', 'pass', 'shop', {
       hosts: [random.pick([passHost, '*.example.org'])],
       gateways: ['istio-system/front'],
       tls: [

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ConfigObject } from '../../../src/config/object.ts';
 import { Random } from '../../../src/snapshot/engine/testing/random.ts';
-import { type Differential, startDifferential } from '../../support/differential.ts';
+import { withAuthorizers } from '../../support/differential/authorizers-arbitrary.ts';
+import { withConnectionRoutes } from '../../support/differential/connection-routes-arbitrary.ts';
+import { type Differential, startDifferential } from '../../support/differential/harness.ts';
+import { randomIngress } from '../../support/differential/ingress-arbitrary.ts';
+import { opaqueConfig, opaqueRequest } from '../../support/differential/opaque-arbitrary.ts';
+import { withPlaces } from '../../support/differential/places-arbitrary.ts';
+import { withHttp2, withProtocols } from '../../support/differential/protocols-arbitrary.ts';
 import { randomGatewayApi } from '../../support/gateway-api-arbitrary.ts';
 import { randomSecurity } from '../../support/security-arbitrary.ts';
 import { shrink } from '../../support/shrink.ts';
@@ -16,7 +22,22 @@ const pairs = Number(process.env.OSTRIA_DIFFERENTIAL_PAIRS ?? (process.env.OSTRI
 const firstSeed = Number(process.env.OSTRIA_DIFFERENTIAL_FIRST_SEED ?? 1);
 
 /** Who refused: the proxy that the request came to, or the server's. */
-const sides = ['rbac first', 'jwt first', 'rbac second', 'jwt second'];
+const sides = ['rbac', 'jwt'].flatMap((kind) => [`${kind} first`, `${kind} second`]);
+
+/** Other clients than those of HTTP/1.1 that know everything. */
+const others = [
+  ...[
+    'http2 200',
+    'http2 both sides',
+    'tcp 0',
+    'tcp 200',
+    'tcp both sides',
+    'tls 0',
+    'tls 200',
+    'tls both sides',
+  ],
+  ...['lazy 200', 'lazy 404', 'lazy 500'],
+];
 
 let harness: Differential;
 
@@ -68,15 +89,29 @@ test(`simulator and Envoy agree on ${pairs} requests`, { timeout: 3_600_000 }, a
   const outcomes = new Map<string, number>();
   for (let seed = firstSeed, done = 0; done < pairs; seed++, done += requestsPerConfig) {
     const random = new Random(seed);
+    // Draws of their own, so that the others stay as they are.
+    const further = new Random(seed + 1_000_003);
     const config = [
-      ...randomConfig(random, harness.backends, harness.tlsPort),
-      ...randomGatewayApi(random),
-      ...randomSecurity(random, harness.keys),
+      ...withPlaces(
+        further,
+        withProtocols(further, randomConfig(random, harness.backends, harness.tlsPort)),
+        harness.deadPort,
+      ),
+      ...withAuthorizers(further, [
+        ...withConnectionRoutes(further, randomGatewayApi(random)),
+        ...randomSecurity(random, harness.keys),
+      ]),
+      ...withPlaces(further, opaqueConfig(further, harness.backends), harness.deadPort),
+      ...randomIngress(further),
     ];
-    const requests = Array.from({ length: requestsPerConfig }, () =>
-      randomRequest(random, harness.entries, harness.tokens),
-    );
+    const requests = Array.from({ length: requestsPerConfig }, () => {
+      const request = randomRequest(random, harness.entries, harness.tokens);
+      return further.chance(0.12)
+        ? opaqueRequest(further, harness.opaqueEntries)
+        : withHttp2(further, request);
+    });
     await harness.use(config);
+    if (seed % 20 === 0) await harness.renewLazy();
     const differing = await harness.compare(requests, 30_000);
     for (const [index, why] of differing) {
       const failing = { config, request: requests[index] as TrafficRequest };
@@ -87,7 +122,20 @@ test(`simulator and Envoy agree on ${pairs} requests`, { timeout: 3_600_000 }, a
   // The vocabulary must lead everywhere, or agreement means little.
   console.log(JSON.stringify(Object.fromEntries(outcomes)));
   if (pairs >= 5000) {
-    for (const outcome of ['0', '200', '301', '401', '403', '404', '418', '500', '502', '503', ...sides])
+    for (const outcome of [
+      '0',
+      '200',
+      '301',
+      '401',
+      '403',
+      '404',
+      '418',
+      '500',
+      '502',
+      '503',
+      ...sides,
+      ...others,
+    ])
       expect(outcomes.get(outcome) ?? 0, outcome).toBeGreaterThan(0);
     expect(outcomes.get('both sides') ?? 0).toBeGreaterThan(pairs / 20);
   }

@@ -185,7 +185,22 @@ spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}
     ),
   );
   await expect.poll(async () => (await ask(name)).status).toBe(200);
-  mesh.apply('', ['Sidecar/default/default']);
+  // Configured is what has a route, wherever it leads.
+  expect((await ask('moved.example.com')).status).toBe(404);
+  const moved = (host: string) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ${host.replaceAll('.', '-')}}
+spec: {hosts: [${host}], http: [{redirect: {uri: /elsewhere}}]}
+---`;
+  mesh.apply([moved('moved.example.com'), moved('other.example.com')].join('\n'));
+  await expect.poll(async () => (await ask('moved.example.com')).status).toBe(301);
+  expect((await ask('other.example.com')).status).toBe(301);
+  mesh.apply('', [
+    'Sidecar/default/default',
+    'VirtualService/default/moved-example-com',
+    'VirtualService/default/other-example-com',
+  ]);
 });
 
 test('a second workload of the identity starts with what the first one used; others start with nothing', async () => {

@@ -79,6 +79,9 @@ const rules = [
   on('/moved', [checker, redirect], []),
   on('/dead', [ask({ name: 'dead', grpc: {} })]),
   on('/absent', [ask({ name: 'nobody', grpc: {} })]),
+  on('/http1', [ask({ name: 'named-http', grpc: {} })]),
+  on('/unnamed', [ask({ name: 'unnamed', grpc: {} })]),
+  on('/upgraded', [ask({ name: 'upgraded', grpc: {} })]),
   on('/foreign', [ask({ name: 'checker', namespace: 'elsewhere' })]),
   on('/strange', [
     { type: 'ExtensionRef', extensionRef: { group: 'x.example', kind: 'Magic', name: 'one' } },
@@ -111,6 +114,14 @@ ${service('meshed', 330, 'http', application)}
 ${service('checker', 81, 'http', servers.httpPort)}
 ${service('engine', 82, 'grpc', servers.grpcPort)}
 ${service('dead', 83, 'grpc', 1)}
+${service('named-http', 84, 'http', servers.grpcPort)}
+${service('unnamed', 85, 'ask', servers.grpcPort)}
+${service('upgraded', 86, 'http', servers.grpcPort)}
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: upgraded}
+spec: {host: upgraded, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}}
+---
 ${route('web', front, rules)}
 ---
 ${route('meshed', [{ group: '', kind: 'Service', name: 'meshed' }], [on('/', [checker])])}
@@ -206,6 +217,12 @@ test('inside the mesh the sidecar of the caller asks', async () => {
     call(proxy, '/x', { host: 'meshed.default:8000', ...headers });
   expect((await inMesh({})).status).toBe(401);
   expect((await inMesh(allow)).status).toBe(200);
+});
+
+test('a gRPC server on a port that says nothing of HTTP/2 is told of, not refused without a reason', async () => {
+  expect((await get('/upgraded', allow)).status).toBe(200);
+  expect((await get('/upgraded')).status).toBe(403);
+  for (const path of ['/http1', '/unnamed']) expect((await get(path, allow)).status, path).toBe(500);
 });
 
 test('an edit holds on a connection that is open, and nothing was refused', async () => {

@@ -8,6 +8,7 @@ import type { ExtensionProvider } from '../../../registry/mesh-config.ts';
 import { servicesByHost } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { notGrpc } from '../external-authorization/schema.ts';
 
 export type ProviderLookup =
   | { readonly ok: true; readonly authorizer: Authorizer }
@@ -30,8 +31,11 @@ function lookup(view: View, name: Key): ProviderLookup {
       problem: `provider ${name} is no authorizer (envoyExtAuthzHttp or envoyExtAuthzGrpc)`,
     };
   const authorizer = authorizerOf(settings, http ? 'http' : 'grpc');
-  if (view.list(servicesByHost, authorizer.host).length === 0)
+  const [service] = view.list(servicesByHost, authorizer.host);
+  if (service === undefined)
     return { ok: false, problem: `the service ${authorizer.host} of provider ${name} does not exist` };
+  const trouble = grpc ? notGrpc(view, service, Number(grpc.port ?? 0)) : undefined;
+  if (trouble !== undefined) return { ok: false, problem: `provider ${name} cannot be asked: ${trouble}` };
   return { ok: true, authorizer };
 }
 

@@ -1,6 +1,8 @@
 import type { Authorizer } from '../../../plan/authorizer.ts';
 import { defineSlot } from '../../../plan/slot.ts';
 
+export { notGrpc } from './asked-port.ts';
+
 export interface AskedAuthorizer {
   readonly authorizer: Authorizer;
   /** The filter that asks, as a path in the route's object. */

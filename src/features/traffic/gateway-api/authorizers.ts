@@ -7,7 +7,7 @@ import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
 import { fill } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { defineIndex } from '../../../snapshot/world.ts';
-import { type AskedAuthorizer, mayAskSlot } from '../../security/external-authorization/schema.ts';
+import { type AskedAuthorizer, mayAskSlot, notGrpc } from '../../security/external-authorization/schema.ts';
 import { resolveBackend } from './backends.ts';
 import type { Filters } from './filters.ts';
 import { httpRouteKind, originIn, type RouteId } from './kinds.ts';
@@ -24,6 +24,8 @@ function authorizerOf(view: View, route: RouteId, filter: ExternalAuthFilter): R
   if (picker)
     return { ok: false, reason: 'InvalidKind', message: 'an InferencePool does not answer for ExternalAuth' };
   const { protocol, http, grpc, forwardBody } = filter;
+  const trouble = protocol === 'GRPC' ? notGrpc(view, backend.value.service, backend.value.port) : undefined;
+  if (trouble !== undefined) return { ok: false, reason: 'UnsupportedProtocol', message: trouble };
   const maxBytes = forwardBody?.maxSize ?? 0;
   return {
     ok: true,

@@ -1,25 +1,26 @@
-import type { ConfigObject } from '../../src/config/object.ts';
-import { originId } from '../../src/config/origin.ts';
-import { parseYamlDocuments } from '../../src/config/yaml-documents.ts';
-import { explain } from '../../src/explain/explain.ts';
-import type { Destination, Explanation } from '../../src/explain/explanation.ts';
-import type { Question } from '../../src/explain/question.ts';
-import { verifySignature } from '../../src/kit/verify-signature.ts';
-import { createModel, type Model } from '../../src/model/model.ts';
-import { idOf } from '../../src/model/model-objects.ts';
-import { roots } from '../../src/pipeline/roots.ts';
-import { defaultMeshConfig, type MeshConfig } from '../../src/registry/mesh-config.ts';
-import { policyOrigin } from '../../src/simulate/policy-names.ts';
-import { makeProxy, type ProxySpec } from '../golden/mesh.ts';
-import type { Observed } from './differential-compare.ts';
-import type { TrafficRequest } from './traffic-arbitrary.ts';
+import type { ConfigObject } from '../../../src/config/object.ts';
+import { originId } from '../../../src/config/origin.ts';
+import { parseYamlDocuments } from '../../../src/config/yaml-documents.ts';
+import { explain } from '../../../src/explain/explain.ts';
+import type { Destination, Explanation } from '../../../src/explain/explanation.ts';
+import type { Question } from '../../../src/explain/question.ts';
+import { verifySignature } from '../../../src/kit/verify-signature.ts';
+import { createModel, type Model } from '../../../src/model/model.ts';
+import { idOf } from '../../../src/model/model-objects.ts';
+import { roots } from '../../../src/pipeline/roots.ts';
+import { defaultMeshConfig, type MeshConfig } from '../../../src/registry/mesh-config.ts';
+import { policyOrigin } from '../../../src/simulate/policy-names.ts';
+import { makeProxy, type ProxySpec } from '../../golden/mesh.ts';
+import type { TrafficRequest } from '../traffic-arbitrary.ts';
+import { verdictsOn } from './authorizers-arbitrary.ts';
+import type { Observed } from './compare.ts';
 
 /** How a request is put as a question. */
 export interface Asking {
   /** `namespace/name`. */
   readonly from: string;
-  /** Without path. */
-  readonly base: (request: TrafficRequest) => string;
+  /** Host and port of the URL. */
+  readonly authority: (request: TrafficRequest) => string;
   /** The identity of the client's certificate, where it shows one. */
   readonly as?: string;
   /** The proxy that it comes to is the server's own. */
@@ -71,17 +72,24 @@ export class ExplainedMesh {
     this.#present = next;
   }
 
-  explain(request: TrafficRequest, { from, base, as }: Asking): Explanation {
+  /** `tls`: the client of HTTP speaks it within TLS. */
+  explain(request: TrafficRequest, tls: boolean, { from, authority, as }: Asking): Explanation {
+    const { speaks, method, path, headers, host } = request;
+    const isOpaque = speaks === 'tcp' || speaks === 'tls';
+    const scheme = isOpaque ? speaks : `${speaks === 'http2' ? 'grpc' : 'http'}${tls ? 's' : ''}`;
     const question: Question = {
       from,
-      url: `${base(request)}${request.path}`,
-      method: request.method,
-      headers: { ...request.headers, host: request.host },
+      url: `${scheme}://${authority(request)}${isOpaque ? '' : path}`,
+      ...(isOpaque ? {} : { method, headers: { ...headers, host } }),
       address: '127.0.0.1',
       ...(as === undefined ? {} : { as }),
     };
     const model = this.#models[this.#asked++ % this.#models.length] as Model;
-    const answer = explain(model, question, { now: Date.now(), verify: verifySignature });
+    const answer = explain(model, question, {
+      now: Date.now(),
+      verify: verifySignature,
+      verdicts: verdictsOn(request),
+    });
     if (!answer.ok) throw new Error(`${JSON.stringify(question)}: ${answer.error.message}`);
     return answer.explanation;
   }
@@ -103,13 +111,24 @@ export function explanationDifference(
   { verdict, decisions }: Explanation,
   seen: Observed,
   { atServer = false }: Asking,
+  dead: string,
 ): string | undefined {
-  const reached = seen.first ? seen.first.upstream : seen.echo ? `127.0.0.1:${seen.echo.port}` : '';
+  // A connection is made before the first bytes come, by which policies judge.
+  const isRefused = seen.first?.details.startsWith('rbac_') === true;
+  const reached = isRefused
+    ? ''
+    : seen.first
+      ? seen.first.upstream
+      : seen.echo
+        ? `127.0.0.1:${seen.echo.port}`
+        : '';
   const possible = atServer
     ? verdict.destinations
     : verdict.destinations.filter(({ address = '' }) => address === reached);
   if (possible.length === 0)
     return `explain: destination: predicted ${verdict.destinations.map(textOf).join(' or ') || 'none'}, real ${reached || 'none'} (${seen.status})`;
+  // That nobody listens is not in any configuration.
+  if (reached === dead) return undefined;
   const whys = possible.map((one) => endDifference(one, seen));
   if (!whys.includes(undefined)) return whys[0];
   if (seen.location !== '' && !verdict.summary.includes(`go to ${seen.location}`))
@@ -126,22 +145,32 @@ function textOf({ address = '', workload = '', cluster, outcome, status = 0 }: D
   return `${address} ${workload} ${cluster} ${outcome} ${status}`;
 }
 
+const isRefused = (line: Observed['first']): boolean => line?.details.startsWith('rbac_') === true;
+
+/** Whose authorizers refuse, by Envoy's words. */
+const askers: Readonly<Record<string, readonly string[]>> = {
+  ext_authz_denied: ['HTTPRoute', 'AuthorizationPolicy'],
+};
+
 function endDifference(destination: Destination, seen: Observed): string | undefined {
   const { outcome, status = outcome === 'delivered' ? 200 : 0, by } = destination;
   if (status !== seen.status)
     return `explain: status: predicted ${status} (${textOf(destination)}), real ${seen.status}`;
-  const details = (seen.second ?? seen.first)?.details ?? '';
+  const details = (isRefused(seen.first) ? seen.first : (seen.second ?? seen.first))?.details ?? '';
   const kind = by?.kind;
   if (details.startsWith('jwt_'))
     return outcome === 'denied' && kind === 'RequestAuthentication'
       ? undefined
       : `explain: ${outcome} by ${kind}, real ${details}`;
   const rule = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(details)?.[1];
-  // A connection that is refused is nobody's line.
-  if (rule === undefined)
-    return outcome === 'denied' && seen.status !== 0
+  if (rule === undefined) {
+    // A connection that is refused leaves no line of whoever refused it.
+    const isReset = seen.status === 0 || details.startsWith('upstream_reset_before_response_started');
+    const refuser = isReset ? ['PeerAuthentication', 'MeshConfig'] : askers[details];
+    return outcome === 'denied' && seen.status !== 0 && !refuser?.includes(kind ?? '')
       ? `explain: denied by ${kind}, real ${details}`
       : undefined;
+  }
   const origin = policyOrigin(rule);
   const agrees = origin
     ? by !== undefined && originId(by) === originId(origin)
