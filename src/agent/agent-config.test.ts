@@ -136,6 +136,16 @@ test('the bootstrap holds no secret and keeps few statistics', () => {
   expect(bootstrap.admin).toEqual({ address: { pipe: { path: '/a', mode: 0o600 } } });
 });
 
+test('the control plane is told where no statistics by response code are kept', () => {
+  expect(buildNode(parse(minimal)).metadata).toMatchObject({ OSTRIA_CODE_STATS: 'none' });
+  const more = [
+    { stats: { suffixes: ['upstream_rq_200'] } },
+    { bootstrapPatches: [{ id: 'default/a#0', value: { stats_config: {} } }] },
+  ];
+  for (const envoy of more)
+    expect(buildNode(parse({ ...minimal, envoy })).metadata).not.toHaveProperty('OSTRIA_CODE_STATS');
+});
+
 test('sockets of a deep state directory go to a private short one', () => {
   expect(socketPaths('/short')).toEqual({ sds: '/short/sds.sock', admin: '/short/admin.sock' });
   const deep = join(directory, 'd'.repeat(100));

@@ -2,6 +2,7 @@ import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { hasProgram } from '../../scripts/tasks/test-machine.ts';
 import { freePorts } from '../support/ports.ts';
+import { countInstructions } from './data-path-bench/instructions.ts';
 import { type LoadFigures, paced, saturate, stopLoad } from './data-path-bench/load.ts';
 import { startNginx } from './data-path-bench/nginx.ts';
 import { startVariant, type Variant, type VariantName, variantPlans } from './data-path-bench/variants.ts';
@@ -26,6 +27,7 @@ const usage = `bench:data-path -- [options]
   --seconds N        length of each load, whole seconds (1)
   --concurrency N,M  connections at saturation (1,32)
   --rate N           requests per second of the paced load (800)
+  --instructions N   count instructions of N requests over the most connections instead of measuring time
   --variants A,B     of ${variantNames().join(', ')} (${usual.join(',')})
 `;
 
@@ -41,6 +43,7 @@ interface Options {
   readonly seconds: number;
   readonly concurrency: readonly number[];
   readonly rate: number;
+  readonly instructions?: number;
   readonly variants: readonly VariantName[];
 }
 
@@ -48,7 +51,14 @@ function parseOptions(args: string[]): Options {
   const text = { type: 'string' as const };
   const { values } = parseArgs({
     args,
-    options: { rounds: text, seconds: text, concurrency: text, rate: text, variants: text },
+    options: {
+      rounds: text,
+      seconds: text,
+      concurrency: text,
+      rate: text,
+      instructions: text,
+      variants: text,
+    },
   });
   const count = (name: string, value: string): number => {
     const number = Number(value);
@@ -65,6 +75,9 @@ function parseOptions(args: string[]): Options {
     seconds: count('seconds', values.seconds ?? '1'),
     concurrency: (values.concurrency ?? '1,32').split(',').map((value) => count('concurrency', value)),
     rate: count('rate', values.rate ?? '800'),
+    ...(values.instructions === undefined
+      ? {}
+      : { instructions: count('instructions', values.instructions) }),
     variants: variantNames().filter((name) => wanted.includes(name)),
   };
 }
@@ -177,6 +190,13 @@ async function bench(options: Options, nginx: string, stops: (() => Promise<void
   const [port = 0, collector = 0] = await freePorts(2);
   const server = await startNginx(nginx, port, collector);
   stops.unshift(() => server.stop());
+  if (options.instructions !== undefined) {
+    const { variants, concurrency, instructions: requests } = options;
+    const ports = { appPort: port, collectorPort: collector };
+    const connections = Math.max(...concurrency);
+    const perRequest = await countInstructions({ variants, connections, requests, ...ports });
+    return { benchmark: 'data-path', options, instructionsPerRequest: perRequest };
+  }
   const variants: Variant[] = [];
   for (const name of options.variants) {
     const variant = await startVariant(name, variantPlans[name], port, collector);
@@ -234,9 +254,11 @@ async function main(): Promise<void> {
     return;
   }
   const options = parseOptions(process.argv.slice(2));
+  const counts = options.instructions !== undefined;
   for (const [program, name] of [
     ['nginx', 'nginx-light'],
-    ['wrk', 'wrk'],
+    counts ? ['h2load', 'nghttp2-client'] : ['wrk', 'wrk'],
+    ...(counts ? [['valgrind', 'valgrind'] as const] : []),
   ] as const)
     if (!hasProgram(program)) {
       process.stderr.write(
