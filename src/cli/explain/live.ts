@@ -10,7 +10,7 @@ import type { CallRecord } from '../../observe/call-record.ts';
 import { joinCalls } from '../../observe/join-calls.ts';
 import type { Call, SimulationOptions } from '../../simulate/call.ts';
 import { whileObserving } from '../calls/observe-proxies.ts';
-import { localProxies } from '../proxy/mesh-proxies.ts';
+import { localProxies, type MeshProxies } from '../proxy/mesh-proxies.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { type Comparison, compare, isAnswered } from './live-compare.ts';
 import { type Reply, sendCall } from './send-call.ts';
@@ -57,7 +57,7 @@ export async function checkLive(
   await whileObserving(proxies, 100, async () => {
     reply = await sendCall(call, { id: requestId, isBytes, expected: explanation.verdict.status });
   });
-  const chain = chainOf(await proxies.newCalls(), requestId, reply.client);
+  const chain = await awaitChain(proxies, explanation, requestId, reply.client);
   const comparisons = compare(explanation, reply, chain);
   return {
     sentTo: `${call.address}:${call.port}`,
@@ -135,6 +135,27 @@ function isSame({ verdict: one }: Explanation, { verdict: other }: Explanation):
   const key = ({ outcome, status, destinations }: Explanation['verdict']) =>
     JSON.stringify([outcome, status, destinations]);
   return key(one) === key(other);
+}
+
+/** On a busy machine proxies write later than they do as a rule: how long they are waited for, ms. */
+const recordsMs = 10_000;
+
+/** What the proxies recorded, once there is something of each side that decides; what there is, where it does not come. */
+async function awaitChain(
+  proxies: MeshProxies,
+  { decisions }: Explanation,
+  requestId: string,
+  client: string | undefined,
+): Promise<readonly CallRecord[]> {
+  const sides = new Set(decisions.map(({ at }) => at.role)).size;
+  const records: CallRecord[] = [];
+  const end = Date.now() + recordsMs;
+  for (;;) {
+    records.push(...(await proxies.newCalls()));
+    const chain = chainOf(records, requestId, client);
+    if (chain.length >= sides || Date.now() >= end) return chain;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
 }
 
 /** What the proxies on the way recorded of the call, the caller's first. Bytes have no id: their connection tells. */
