@@ -54,13 +54,13 @@ async function runHistory(object: string | undefined, flags: HistoryFlags): Prom
   const limit = Number(flags.limit);
   if (!Number.isInteger(limit) || limit < 1 || limit > 5_000)
     throw new CodedError('UsageInvalid', `--limit ${flags.limit} must be between 1 and 5000`);
+  const times = periodOf(flags);
   const { client } = connect(flags);
   try {
     const query = {
       limit: String(limit),
       ...(flags.all ? {} : { statuses: 'false' }),
-      ...(flags.since === undefined ? {} : { since: timeOf('--since', flags.since) }),
-      ...(flags.until === undefined ? {} : { until: timeOf('--until', flags.until) }),
+      ...times,
       ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
       ...(object === undefined ? {} : await objectQuery(client, object)),
     };
@@ -70,6 +70,19 @@ async function runHistory(object: string | undefined, flags: HistoryFlags): Prom
   } finally {
     client.close();
   }
+}
+
+function periodOf({ since, until }: HistoryFlags): { readonly since?: string; readonly until?: string } {
+  const period = {
+    ...(since === undefined ? {} : { since: timeOf('--since', since) }),
+    ...(until === undefined ? {} : { until: timeOf('--until', until) }),
+  };
+  if (Number(period.since) > Number(period.until))
+    throw new CodedError(
+      'UsageInvalid',
+      `--since ${since} is later than --until ${until}: nothing lies between`,
+    );
+  return period;
 }
 
 function timeOf(flag: string, text: string): string {

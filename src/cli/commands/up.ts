@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { findEnvoy } from '../../agent/envoy-binary.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { isAlive, processId, signalProcess } from '../../kit/process-id.ts';
+import { durationOf } from '../apply/wait/wait-for-writes.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { runningSupervisor } from '../meshes.ts';
 import { err, out } from '../output/style.ts';
@@ -34,7 +35,7 @@ interface UpFlags {
   readonly identity?: string;
   readonly trustSync?: string;
   readonly watch?: boolean;
-  readonly waitTimeout: number;
+  readonly waitTimeout: string;
 }
 
 export function registerUp(program: Command): void {
@@ -67,7 +68,7 @@ export function registerUp(program: Command): void {
       'how often workloads ask for new roots (default 300, 5 while roots change)',
     )
     .option('--watch', 'restart workloads and the control plane when their files change')
-    .option('--wait-timeout <seconds>', 'longest wait for readiness', wholeNumber, 120)
+    .option('--wait-timeout <duration>', 'longest wait for readiness, such as 90s or 5m', '120s')
     .addHelpText(
       'after',
       `
@@ -86,7 +87,13 @@ function wholeNumber(text: string): number {
   return value;
 }
 
+/** Milliseconds; a number alone is of seconds. */
+function waitTimeoutMs(text: string): number {
+  return durationOf('--wait-timeout', /^\d+$/.test(text) ? `${text}s` : text);
+}
+
 async function runUp(flags: UpFlags): Promise<void> {
+  const timeoutMs = waitTimeoutMs(flags.waitTimeout);
   const config = {
     schemaVersion: 1 as const,
     meshFile: resolve(flags.file),
@@ -129,7 +136,7 @@ async function runUp(flags: UpFlags): Promise<void> {
     process.stdout.write(`Starting the mesh ${out.bold(mesh.name)}\n`);
     await startSupervisor(paths);
   }
-  await awaitReady(paths, flags, mesh.name);
+  await awaitReady(paths, { ...flags, timeoutMs }, mesh.name);
 }
 
 /** The supervisor that runs is of other code than ours (a new version, or a new build in a checkout). */
@@ -138,12 +145,16 @@ async function isOtherBuild(paths: StatePaths): Promise<boolean> {
   return status !== undefined && (status.build !== buildId() || status.version !== ostriaVersion());
 }
 
-async function awaitReady(paths: StatePaths, flags: UpFlags, mesh: string): Promise<void> {
+async function awaitReady(
+  paths: StatePaths,
+  flags: { readonly detach?: boolean; readonly timeoutMs: number },
+  mesh: string,
+): Promise<void> {
   const interrupted = new AbortController();
   const onSignal = (): void => interrupted.abort();
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   const status = await followProgress(paths, {
-    timeoutMs: flags.waitTimeout * 1_000,
+    timeoutMs: flags.timeoutMs,
     signal: interrupted.signal,
   });
   if (status) {

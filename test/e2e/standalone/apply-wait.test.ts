@@ -292,6 +292,10 @@ test('a control plane that is started anew in the middle is back to what was, an
 
 test('the past survives the control plane: history, diff, get --at and rollback', async () => {
   const ok = (...args: string[]) => mesh.ostria.run(args);
+  expect(await ok('history', '--since', '1m', '--until', '1h')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--since 1m is later than --until 1h'),
+  });
   const past = JSON.parse((await ok('history', 'vs/hello-sleep', '-o', 'json')).stdout) as HistoryListing;
   const [newest] = past.changes;
   expect(past.changes.length).toBeGreaterThan(10);

@@ -401,13 +401,17 @@ test('a stranger on the control plane’s port is named, whenever it came', asyn
   const { ports } = JSON.parse((await ostria.run(['ps', '--mesh', 'rival', '-o', 'json'])).stdout) as {
     ports: { monitoring: number };
   };
+  expect(await ostria.run([...args, '--wait-timeout', 'soon'], { cwd: directory })).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--wait-timeout soon is no duration'),
+  });
   // Everything is killed, and a stranger takes the port before or while the mesh starts again.
   const stranger = createHttpServer({ keepAliveTimeout: 0 }, (_, response) => response.end('ok'));
   try {
     const rival = ostria.processes('rival').map(({ pid }) => pid);
     for (const pid of rival) process.kill(pid, 'SIGKILL');
     await vi.waitFor(() => expect(ostria.processes('rival')).toEqual([]), { timeout: 30_000 });
-    const starting = ostria.run([...args, '--wait-timeout', '10'], { cwd: directory });
+    const starting = ostria.run([...args, '--wait-timeout', '10s'], { cwd: directory });
     await vi.waitFor(
       () =>
         new Promise<void>((resolve, reject) => {
