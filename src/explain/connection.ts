@@ -53,13 +53,14 @@ export function connectionTrouble(
   { mesh }: Model,
   connection: UpstreamConnection,
   workload: ModelWorkload,
-  call: Call,
+  /** Of requests that the client's proxy sees. */
+  call: Call | undefined,
 ): End | undefined {
   if (connection.tls === 'plaintext' || connection.certificate !== workloadSecret) return undefined;
   const name = workload.workload.controller ?? workload.workload.name;
   const failure = (reason: string, mend: string): End => ({
     outcome: 'fails',
-    ...(call.protocol === 'tcp' ? {} : answered(call, 503)),
+    ...(call ? answered(call, 503) : {}),
     reason,
     flags: [flag('UF', mend)],
   });

@@ -188,8 +188,9 @@ function toEndpoint(
     decisions.push(connectionDecision(model, hop, placeOf(hop), cluster, connection, identity, workload));
   if (!workload) return [outside(cluster.name, socket)];
   const reached = { percent: 100, cluster: cluster.name, address: socket, workload: workload.key };
+  const heard = result.routeConfig === undefined ? undefined : hop.call;
   const trouble =
-    connectionTrouble(model, connection, workload, hop.call) ?? (depth >= mostHops ? circle : undefined);
+    connectionTrouble(model, connection, workload, heard) ?? (depth >= mostHops ? circle : undefined);
   if (trouble) return [{ ...reached, end: trouble }];
   const { proxy } = workload;
   if (!proxy)
@@ -211,7 +212,7 @@ function toEndpoint(
   const leaves = follow(following, next, depth + 1, told);
   // Others that end as the first does need no second telling.
   if (first && leaves.every(({ end }) => sameEnd(end, first))) decisions.length = before;
-  return leaves.map((leaf) => throughClient({ ...leaf, address: leaf.address ?? socket }, hop, connection));
+  return leaves.map((leaf) => throughClient({ ...leaf, address: leaf.address ?? socket }, heard, connection));
 }
 
 const circle: End = { outcome: 'fails', reason: 'it goes round in circles between proxies', flags: [] };
@@ -236,10 +237,11 @@ function callBehind(
 }
 
 /** What the client's proxy makes of a connection that the server's refuses. */
-function throughClient(leaf: Leaf, { call }: Hop, connection: UpstreamConnection): Leaf {
+function throughClient(leaf: Leaf, call: Call | undefined, connection: UpstreamConnection): Leaf {
   const { end } = leaf;
   const broken = end.status === undefined ? end.flags.find(({ code }) => code === 'UC') : undefined;
-  if (!broken || call.protocol === 'tcp') return leaf;
+  // Nobody answers a connection in which the client's proxy sees no HTTP.
+  if (!broken || !call) return leaf;
   const status = end.awaitsTls ? statusOfPlaintext(connection, call) : 503;
   // A handshake that fails is a connection that never was.
   const isFailure = end.outcome === 'denied' && connection.tls !== 'plaintext';
