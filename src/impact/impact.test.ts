@@ -3,7 +3,7 @@ import { parseYamlDocuments } from '../config/yaml-documents.ts';
 import { createModel, type Model } from '../model/model.ts';
 import { roots } from '../pipeline/roots.ts';
 import { depart, send } from '../request-space/journey.ts';
-import { outcomeOf } from '../request-space/outcome.ts';
+import { type OutcomeEnd, outcomeOf, type RequestOutcome } from '../request-space/outcome.ts';
 import { classKey, impactOf } from './impact.ts';
 import { unservedPort } from './target.ts';
 
@@ -273,6 +273,53 @@ spec: { action: DENY, rules: [{ to: [{ operation: { hosts: [odd.example] } }] }]
       'odd.example',
       8080,
     ]);
+  });
+
+  it('reaches callers without a sidecar by a name whose endpoint turns into somebody else', () => {
+    const entry = (name: string, app: string) => `
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: ${name}, namespace: pay }
+spec: { address: 10.9.0.2, labels: { app: ${app} } }
+`;
+    const shared = before.update({
+      objects: objects(`${entry('vm0', 'shared')}
+---
+apiVersion: v1
+kind: Service
+metadata: { name: shared, namespace: pay }
+spec: { selector: { app: shared }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: plain, namespace: shop, labels: { sidecar.istio.io/inject: 'false' } }
+spec: { containers: [{ name: app }] }
+`),
+    });
+    const { changed } = impactOf(shared, shared.update({ objects: objects(entry('vm1', 'other')) }));
+    const told = changed.filter(({ witness }) => new URL(witness.url).hostname.startsWith('shared.pay'));
+    expect(told.flatMap(({ senders }) => senders)).toContain('shop/plain');
+    expect(told[0]?.differences).toEqual([{ what: 'destination', before: 'vm0.pay', after: 'vm1.pay' }]);
+  });
+
+  it('takes the ends of a request for the same in any order', () => {
+    const end = { percent: 50, reason: '' };
+    const outcome = (ends: readonly Omit<OutcomeEnd, 'percent' | 'reason'>[]): RequestOutcome => ({
+      ends: ends.map((one) => ({ ...end, ...one })),
+      clusters: [],
+      arrivals: [],
+      traits: {},
+      deciders: [],
+    });
+    const grpc = outcome([
+      { outcome: 'fails', status: 200, grpcStatus: 14, httpStatus: 503 },
+      { outcome: 'fails', status: 200, grpcStatus: 2, httpStatus: 500 },
+    ]);
+    const http = outcome([
+      { outcome: 'fails', status: 500 },
+      { outcome: 'fails', status: 503 },
+    ]);
+    expect(classKey(grpc, grpc)).toBe(classKey(http, http));
   });
 
   it('takes an answer in a gRPC status for the one of HTTP that others get', () => {

@@ -96,12 +96,17 @@ export function classKey(old: RequestOutcome, now: RequestOutcome): string {
     after.port,
     before.virtualHost,
     before.deciders,
-    before.ends.map(({ outcome, status }) => [outcome, status]),
+    endsOf(before),
     after.virtualHost,
     after.deciders,
-    after.ends.map(({ outcome, status }) => [outcome, status]),
+    endsOf(after),
     differences(before, after).map(({ what }) => what),
   ]);
+}
+
+/** In one order, whatever the answers were in before they were taken for those of HTTP. */
+function endsOf({ ends }: RequestOutcome): string[] {
+  return ends.map(({ outcome, status }) => `${outcome} ${status ?? ''}`).sort();
 }
 
 /** As a client gets it that speaks no gRPC. */

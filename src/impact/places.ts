@@ -49,6 +49,11 @@ export function placeClasses(before: Model, after: Model, distinct: ReadonlySet<
   return [...groups.values()];
 }
 
+/** Somebody else is taken to be at `address:port` than before: workloads may say that they share one. */
+export function isMoved(before: Model, after: Model, socket: string): boolean {
+  return workloadAt(before, socket)?.key !== workloadAt(after, socket)?.key;
+}
+
 interface PlaceSide {
   readonly at: ModelWorkload | undefined;
   /** Changes whenever what is made of incoming calls does. */

@@ -1,3 +1,4 @@
+import { socketText } from '../explain/hop.ts';
 import { deepEqual } from '../kit/deep-equal.ts';
 import type { Model } from '../model/model.ts';
 import type { MeshService, ServiceEndpoints } from '../registry/service.ts';
@@ -58,11 +59,15 @@ export function knownServices({ world }: Model): Known {
   );
 }
 
-/** Services that are not what they were: whoever looks them up finds another address, whatever its proxy holds. */
-export function changedServices(before: Known, after: Known): Target[] {
+/**
+ * Services that are not what they were: whoever looks them up finds another address, or somebody else at the same, whatever its proxy
+ * holds.
+ */
+export function changedServices(before: Known, after: Known, isMoved: (socket: string) => boolean): Target[] {
   return serviceTargets(before, after, (key) => {
     const [old, now] = [before.get(key), after.get(key)];
-    return !deepEqual(old?.service, now?.service) || !deepEqual(old?.endpoints, now?.endpoints);
+    if (!deepEqual(old?.service, now?.service) || !deepEqual(old?.endpoints, now?.endpoints)) return true;
+    return now?.endpoints?.endpoints.some(({ address, port }) => isMoved(socketText(address, port))) === true;
   });
 }
 

@@ -4,7 +4,7 @@ import type { Model } from '../model/model.ts';
 import { sendersOf } from '../request-space/senders.ts';
 import type { DecodedResources } from '../simulate/decoded-resources.ts';
 import { listenerIndex } from './listener-facts.ts';
-import { type PlaceClass, placeClasses, placeTargets } from './places.ts';
+import { isMoved, type PlaceClass, placeClasses, placeTargets } from './places.ts';
 import { concernsServer, namedTargets, proxyTargets, type Side } from './proxy-targets.ts';
 import { type SenderClass, senderClasses } from './sender-classes.ts';
 import {
@@ -82,7 +82,9 @@ class Tasks {
     const redirected = this.#classes.filter(({ first }) =>
       [this.#before, this.#after].some((model) => isRedirected(model, first.at.key)),
     );
-    const changed = changedServices(known.before, known.after);
+    const changed = changedServices(known.before, known.after, (socket) =>
+      isMoved(this.#before, this.#after, socket),
+    );
     this.#add(changed, this.#classes);
     // A proxy that knows the Host goes by it; one that does not, by where the name leads.
     for (const target of changed.filter(({ scheme }) => scheme === 'http'))
