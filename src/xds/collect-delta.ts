@@ -234,7 +234,8 @@ function isUseful(stream: StreamState, watch: Watch, resource: Resource, forced:
 
 /** The version that the client refused; a newer one gets its chance. */
 export function isRejected(watch: Watch, resource: Resource): boolean {
-  return watch.rejected.size > 0 && watch.rejected.get(resource.name)?.version === resource.version;
+  if (watch.rejected.size === 0 || watch.retried.has(resource.name)) return false;
+  return watch.rejected.get(resource.name)?.version === resource.version;
 }
 
 function isWanted(stream: StreamState, watch: Watch, name: string): boolean {

@@ -1,4 +1,5 @@
 import type { PaceOptions } from '../kit/pace.ts';
+import type { BackoffOptions } from '../kit/retry.ts';
 
 /** Bounds of the xDS server. Every one may be set; the defaults suit one process with some thousands of proxies. */
 export interface XdsLimits {
@@ -39,6 +40,11 @@ export interface XdsLimits {
    * comes together. Default: a client is kept busy for 15 % of its time, 250 ms ahead of that, and waits 2,000 ms at most.
    */
   readonly pace: PaceOptions;
+  /**
+   * Pauses before a refused secret is sent once more, which goes on as long as the refusal lasts: the files that it names may have come.
+   * Default: half to all of 2 s at first, then twice as long each time, up to 30 s.
+   */
+  readonly secretRetry: BackoffOptions;
   /** ms of work on pushes before other events have their turn. Default 8. */
   readonly sliceMs: number;
 }
@@ -61,5 +67,6 @@ export const defaultLimits: XdsLimits = Object.freeze({
   removalGraceMs: 30_000,
   warmingMs: 15_000,
   pace: { share: 0.15, freeMs: 10, allowanceMs: 250, maxMs: 2_000 },
+  secretRetry: { initialMs: 2_000, maxMs: 30_000 },
   sliceMs: 8,
 });

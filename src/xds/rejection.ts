@@ -22,7 +22,7 @@ export function essence(text: string): string {
  * the good ones are sent again without the bad, and of the bad their last good version. The bad are those that the message
  * names; where it names none, halves of the response are tried until they are found.
  * `whole`: the response was a state of the world, and what it shares with the held state is beyond suspicion.
- * Returns the resources that are now known to be bad.
+ * Returns the resources that are now known to be bad, without those that were sent once more and are refused as before.
  */
 export function reject(
   watch: Watch,
@@ -45,7 +45,9 @@ export function reject(
     return [];
   }
   const bad = named.length > 0 ? named : changed;
-  const rejected = bad.map((resource) => quarantine(watch, resource, message, now));
+  const rejected = bad
+    .map((resource) => quarantine(watch, resource, message, now))
+    .filter((found) => found !== undefined);
   const good = changed.filter((resource) => !bad.includes(resource));
   const restore = flight.trial?.restore.length
     ? []
@@ -69,8 +71,16 @@ function retry(
   watch.trials.push({ names: resources.map((resource) => resource.name), removed, restore, budget });
 }
 
-function quarantine(watch: Watch, resource: Resource, message: string, at: number): RejectedResource {
+function quarantine(
+  watch: Watch,
+  resource: Resource,
+  message: string,
+  at: number,
+): RejectedResource | undefined {
   const { name, version, origins } = resource;
+  const before = watch.rejected.get(name);
+  if (watch.retried.delete(name) && before?.version === version && before.message === message)
+    return undefined;
   const rejected = { name, version, message, at, origins };
   watch.rejected.set(name, rejected);
   return rejected;

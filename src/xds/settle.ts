@@ -20,11 +20,12 @@ function recover(stream: StreamState, watch: Watch, flight: InFlight): string[] 
     const resource = taken.get(name);
     const isNewer =
       resource !== undefined &&
-      resource.version !== rejected.version &&
+      (resource.version !== rejected.version || watch.retried.has(name)) &&
       resource.version === map.get(name)?.version &&
       !flight.trial?.restore.includes(resource);
     if (map.has(name) && !isNewer) continue;
     watch.rejected.delete(name);
+    watch.retried.delete(name);
     recovered.push(name);
   }
   return recovered;

@@ -144,6 +144,7 @@ export class StreamRequests {
     }
     this.#context.metrics.add('nacks', 1, type);
     const rejected = rejectFlight(this.#stream, watch, flight, request.error);
+    if (rejected.length === 0) return true;
     this.#context.log.warn(
       {
         proxy: this.#stream.proxyId,

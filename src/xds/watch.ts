@@ -104,6 +104,10 @@ export class Watch {
   readonly retiring = new Map<string, number>();
   /** Kept at their last good version until a newer one comes. */
   readonly rejected = new Map<string, RejectedResource>();
+  /** Of those, the ones whose refused version is sent once more (retry-refused.ts). */
+  readonly retried = new Set<string>();
+  /** When that happens next (ms, monotonic), and how often it did. */
+  nextRetry: { readonly attempt: number; readonly at: number } | undefined;
   readonly trials: Trial[] = [];
   /** The oldest revision that is not sent in full; undefined: nothing is waiting. */
   oldest: number | undefined;
@@ -252,5 +256,6 @@ export class Watch {
     this.forced.delete(name);
     this.retiring.delete(name);
     this.rejected.delete(name);
+    this.retried.delete(name);
   }
 }

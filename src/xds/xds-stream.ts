@@ -8,6 +8,7 @@ import type { GrpcStream } from './grpc-stream.ts';
 import type { HeldResources, Lag, ProxyStatus, RejectedEvent } from './ledger.ts';
 import type { XdsMethod } from './methods.ts';
 import type { Registration } from './proxy-registry.ts';
+import { retryRefused } from './retry-refused.ts';
 import { hasWork } from './safe-order.ts';
 import type { StreamContext } from './stream-context.ts';
 import type { StreamHandle } from './stream-handle.ts';
@@ -162,11 +163,10 @@ export class XdsStream implements StreamHandle {
       this.#transport?.destroy();
       return;
     }
+    let due = false;
     for (const watch of this.order)
-      if (watch.gated || watch.retiring.size > 0) {
-        this.#context.queue.add(this);
-        return;
-      }
+      if (retryRefused(this, watch, limits.secretRetry) || watch.gated || watch.retiring.size > 0) due = true;
+    if (due) this.#context.queue.add(this);
   }
 
   get isIdle(): boolean {

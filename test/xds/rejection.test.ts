@@ -218,3 +218,37 @@ describe('the ledger', () => {
     expect(harness.ledger.snapshot()[0]?.types[0]).toMatchObject({ state: 'NOT SENT', held: 0 });
   });
 });
+
+it('sends a refused secret once more, until it is taken: the files that it names may have come', async () => {
+  harness = await startHarness({
+    resources: ['a', 'b'].map((name) => fake.secret(name, '1')),
+    limits: { secretRetry: { initialMs: 20, maxMs: 40 } },
+  });
+  const told: string[] = [];
+  const note = (kind: string) => (event: RejectedEvent | RecoveredEvent) =>
+    told.push(`${kind} ${event.resources.join()}`);
+  harness.ledger.onRejected(note('refused'));
+  harness.ledger.onRecovered(note('taken'));
+  client = new DeltaClient(harness.port);
+  client.request(typeUrls.secret, { node: sidecarNode, subscribe: ['a', 'b'] });
+  const message = 'Invalid path';
+  client.nack(await client.next(), message);
+  for (const name of ['a', 'b']) {
+    const half = await client.next();
+    expect(brief(half).names).toEqual([name]);
+    if (name === 'a') client.ack(half);
+    else client.nack(half, message);
+  }
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const again = await client.next();
+    expect(brief(again).names).toEqual(['b']);
+    expect(state()).toBe('NACKED');
+    client.nack(again, message);
+  }
+  expect(told, 'what is refused as before is told once').toEqual(['refused b']);
+  client.ack(await client.next());
+  await until(() => told.length > 1);
+  expect(told).toEqual(['refused b', 'taken b']);
+  expect(state()).toBe('SYNCED');
+  await client.silence(150);
+});

@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createServer, request, type Server } from 'node:http';
 import { connect, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openssl } from '../../support/authority.ts';
+import { openssl, opensslCertificate } from '../../support/authority.ts';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, parseEcho, startEcho } from '../../support/http-echo.ts';
@@ -27,6 +27,7 @@ let at: Record<
   | 'dbApp'
   | 'inbound'
   | 'tls'
+  | 'mutual'
   | 'app',
   number
 >;
@@ -65,7 +66,7 @@ function serverCertificate(): void {
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'ostria-sidecar-'));
   serverCertificate();
-  const ports = await freePorts(11);
+  const ports = await freePorts(12);
   const names = [
     'cart',
     'hidden',
@@ -77,6 +78,7 @@ beforeAll(async () => {
     'dbApp',
     'inbound',
     'tls',
+    'mutual',
     'app',
   ] as const;
   at = Object.fromEntries(names.map((name, i) => [name, ports[i]])) as typeof at;
@@ -126,6 +128,11 @@ spec:
     bind: 127.0.0.1
     defaultEndpoint: unix://${join(directory, 'app.sock')}
     tls: {mode: SIMPLE, serverCertificate: ${join(directory, 'cert.pem')}, privateKey: ${join(directory, 'key.pem')}}
+  - port: {number: ${at.mutual}, name: https-mutual, protocol: HTTPS}
+    captureMode: NONE
+    bind: 127.0.0.1
+    defaultEndpoint: unix://${join(directory, 'app.sock')}
+    tls: {mode: MUTUAL, serverCertificate: ${join(directory, 'cert.pem')}, privateKey: ${join(directory, 'key.pem')}, caCertificates: ${join(directory, 'ca.pem')}}
 `,
     { defaultMtlsMode: 'DISABLE' },
   );
@@ -217,7 +224,33 @@ test('ingress goes to a socket, and ends TLS with the application’s own certif
   await expect(call(at.tls, '/plain')).rejects.toThrow();
 });
 
-test('nothing was refused', async () => {
-  expect(mesh.refusals).toEqual([]);
-  for (const envoy of [client, server]) expect(await rejectedUpdates(envoy)).toBe(0);
+test('an authority’s file that is missing is told of the Sidecar and closes its own port, until it comes; a newer one is followed', async () => {
+  const file = (name: string) => join(directory, name);
+  const put = (name: string): void => {
+    copyFileSync(file(name), file('ca.next'));
+    renameSync(file('ca.next'), file('ca.pem'));
+  };
+  const [cert, key] = ['cert.pem', 'key.pem'].map((name) => readFileSync(file(name), 'utf8'));
+  const client = { cert, key, servername: 'app.example.com', checkServerIdentity: () => undefined };
+  const ask = () =>
+    call(at.mutual, '/', {}, { tls: true, ca: cert, ...client }).then(({ body }) => body, String);
+  await expect.poll(() => mesh.refusals).toHaveLength(1);
+  expect(JSON.parse(mesh.refusals[0] ?? '')).toMatchObject({
+    resources: [`file-root:${file('ca.pem')}`],
+    origins: [{ kind: 'Sidecar', namespace: 'shop', name: 'app' }],
+  });
+  expect(await ask()).toMatch(/hang up|reset|disconnect|alert/i);
+  expect((await call(at.inbound, '/in')).body).toBe('app /in');
+  put('cert.pem');
+  await expect.poll(ask).toBe('app /');
+  await expect.poll(() => mesh.ledger.refusals(mesh.ledger.connected())).toEqual([]);
+  opensslCertificate({ directory, name: 'other' });
+  put('other.pem');
+  await expect.poll(ask).toMatch(/alert|unknown|hang up|reset/i);
+});
+
+test('nothing else was refused', async () => {
+  expect(mesh.refusals, 'what is refused again is told once').toHaveLength(1);
+  expect(await rejectedUpdates(client)).toBe(0);
+  expect(await rejectedUpdates(server, /^sds\.file-/)).toBe(0);
 });

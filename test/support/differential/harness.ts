@@ -236,7 +236,7 @@ class Harness implements Differential {
   }
 
   async refusals(): Promise<readonly string[]> {
-    const counts = await Promise.all(this.#places.envoys.map(rejectedUpdates));
+    const counts = await Promise.all(this.#places.envoys.map((envoy) => rejectedUpdates(envoy)));
     return [
       ...this.#places.mesh.refusals,
       ...counts.filter((count) => count > 0).map((count) => `${count} rejected`),

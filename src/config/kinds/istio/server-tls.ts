@@ -32,6 +32,7 @@ export function checkServerTls(report: Report, path: FieldPath, tls: GatewayServ
       'revocation lists are for client certificates; SIMPLE asks for none',
     );
   if (tls.tlsCertificates?.length) {
+    warnUnusedAuthorities(report, path, tls);
     each(tls.tlsCertificates, path.field('tlsCertificates'), (pair, place) => checkPair(report, place, pair));
     if (tls.tlsCertificates.length > 2)
       report.warn(path.field('tlsCertificates'), 'more than 2 certificates: one RSA and one ECDSA are used');
@@ -53,6 +54,18 @@ function checkPair(
 ): void {
   for (const field of ['serverCertificate', 'privateKey'] as const)
     if (!pair[field]) report.required(path.field(field), 'is required, unless credentialName is set');
+}
+
+/** One set of authorities counts for a server: its own, else the first of its certificates'. */
+function warnUnusedAuthorities(report: Report, path: FieldPath, tls: GatewayServersTls): void {
+  const field = 'caCertificates';
+  let used = tls.caCertCredentialName ? 'caCertCredentialName' : tls.caCertificates ? field : '';
+  for (const [index, pair] of (tls.tlsCertificates ?? []).entries()) {
+    if (!pair.caCertificates) continue;
+    const place = path.field('tlsCertificates').index(index).field(field);
+    if (used) report.warn(place, `is not used: ${used} of the server counts for all its certificates`);
+    else used = `tlsCertificates[${index}].${field}`;
+  }
 }
 
 function checkIstioMutual(report: Report, path: FieldPath, tls: GatewayServersTls): void {

@@ -198,6 +198,35 @@ describe('Gateway', () => {
       ['spec.servers[0].tls.caCertificates'],
     ],
     [
+      'authorities of a certificate beside those of the server',
+      server(
+        {
+          tls: {
+            mode: 'MUTUAL',
+            caCertificates: 'a',
+            tlsCertificates: [{ serverCertificate: 'b', privateKey: 'c', caCertificates: 'd' }],
+          },
+        },
+        'HTTPS',
+      ),
+      ['~spec.servers[0].tls.tlsCertificates[0].caCertificates'],
+    ],
+    [
+      'authorities of two certificates',
+      server(
+        {
+          tls: {
+            mode: 'MUTUAL',
+            tlsCertificates: ['a', 'b'].map((name) => ({
+              ...{ serverCertificate: name, privateKey: name, caCertificates: name },
+            })),
+          },
+        },
+        'HTTPS',
+      ),
+      ['~spec.servers[0].tls.tlsCertificates[1].caCertificates'],
+    ],
+    [
       'unknown cipher',
       server({ tls: { mode: 'SIMPLE', credentialName: 'c', cipherSuites: ['ROT13'] } }, 'HTTPS'),
       ['~spec.servers[0].tls.cipherSuites[0]'],

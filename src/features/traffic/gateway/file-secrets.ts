@@ -1,10 +1,11 @@
 import type { Shaper } from '../../../plan/feature.ts';
+import type { FileSecret } from '../../../plan/file-secret.ts';
 import { type SecretPlan, secretPlan } from '../../../plan/listener-plan.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { gatewayAt } from './gateways.ts';
 import { gatewayOrigin } from './kinds.ts';
-import { type FileSecret, fileSecrets } from './server-tls.ts';
+import { fileSecrets } from './server-tls.ts';
 import { boundServers } from './servers.ts';
 
 const names = defineQuery('gateway.file-secrets', (view): readonly Key[] => [

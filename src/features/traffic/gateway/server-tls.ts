@@ -1,5 +1,6 @@
 import type { CertificateSource, TrustSource } from '../../../plan/cluster-plan.ts';
-import type { DownstreamTls, SecretPlan } from '../../../plan/listener-plan.ts';
+import { anchorsOfFiles, type FileSecret, pairOfFiles } from '../../../plan/file-secret.ts';
+import type { DownstreamTls } from '../../../plan/listener-plan.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { anchorsOf, secretName } from './credentials.ts';
 import type { Server, ServerTls } from './kinds.ts';
@@ -56,12 +57,6 @@ function certificatesOf(tls: ServerTls): CertificateSource[] {
   return filePairs(tls).map(({ name }) => ({ type: 'secret', name }));
 }
 
-/** Files on the gateway's machine, delivered as a secret that names them: Envoy watches those, and a missing one harms no other server. */
-export interface FileSecret {
-  readonly name: string;
-  readonly content: Extract<SecretPlan['content'], { readonly type: 'certificate-files' | 'trust-files' }>;
-}
-
 export function fileSecrets(tls: ServerTls): FileSecret[] {
   if (tls.mode === 'ISTIO_MUTUAL' || certificateCredentials(tls).length > 0) return [];
   const anchors = asksForCertificate(tls) && !tls.caCertCredentialName ? fileAnchors(tls) : undefined;
@@ -71,25 +66,13 @@ export function fileSecrets(tls: ServerTls): FileSecret[] {
 function filePairs(tls: ServerTls): FileSecret[] {
   const pairs = tls.tlsCertificates?.length ? tls.tlsCertificates : [tls];
   return pairs.flatMap(({ serverCertificate, privateKey }): FileSecret[] =>
-    serverCertificate && privateKey
-      ? [
-          {
-            name: `file-cert:${serverCertificate}~${privateKey}`,
-            content: { type: 'certificate-files', certificate: serverCertificate, privateKey },
-          },
-        ]
-      : [],
+    serverCertificate && privateKey ? [pairOfFiles(serverCertificate, privateKey)] : [],
   );
 }
 
 function fileAnchors(tls: ServerTls): FileSecret | undefined {
   const path = tls.caCertificates || tls.tlsCertificates?.find((pair) => pair.caCertificates)?.caCertificates;
-  if (!path) return undefined;
-  const crl = tls.caCrl || undefined;
-  return {
-    name: `file-root:${path}${crl ? `~${crl}` : ''}`,
-    content: { type: 'trust-files', certificates: path, ...(crl ? { crl } : {}) },
-  };
+  return path ? anchorsOfFiles(path, tls.caCrl) : undefined;
 }
 
 function trustOf(tls: ServerTls): TrustSource {

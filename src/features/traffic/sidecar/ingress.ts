@@ -4,6 +4,7 @@ import type {
   SidecarIngressTls,
 } from '../../../../gen/crd/types/istio/sidecar.ts';
 import type { Origin } from '../../../config/origin.ts';
+import { anchorsOfFiles, type FileSecret, pairOfFiles } from '../../../plan/file-secret.ts';
 import type { DownstreamTls } from '../../../plan/listener-plan.ts';
 import { type Sidecar, sidecarFor, sidecarKind, sidecarOrigin } from '../../../plan/sidecar.ts';
 import { parseProtocol } from '../../../registry/protocol.ts';
@@ -89,23 +90,24 @@ function targetOf(endpoint: string): IngressTarget {
     : { type: 'local', address, port };
 }
 
-/** Files only: a sidecar fetches no secrets by name for its own ports. */
-function serverTls(tls: SidecarIngressTls, protocol: Protocol): DownstreamTls {
+/** The files of a listener's own TLS: a sidecar fetches no secrets by name for its own ports. */
+export function ingressFiles(tls: SidecarIngressTls): {
+  readonly pair: FileSecret;
+  readonly anchors: FileSecret | undefined;
+} {
   const asks = tls.mode === 'MUTUAL' || tls.mode === 'OPTIONAL_MUTUAL';
+  return {
+    pair: pairOfFiles(tls.serverCertificate ?? '', tls.privateKey ?? ''),
+    anchors: asks ? anchorsOfFiles(tls.caCertificates ?? '', tls.caCrl) : undefined,
+  };
+}
+
+function serverTls(tls: SidecarIngressTls, protocol: Protocol): DownstreamTls {
+  const { pair, anchors } = ingressFiles(tls);
   const http = ['HTTP', 'HTTP2', 'GRPC', 'GRPCWeb'].includes(protocol);
   return {
-    certificates: [
-      { type: 'files', certificate: tls.serverCertificate ?? '', privateKey: tls.privateKey ?? '' },
-    ],
-    ...(asks
-      ? {
-          trust: {
-            type: 'file' as const,
-            path: tls.caCertificates ?? '',
-            ...(tls.caCrl ? { crl: tls.caCrl } : {}),
-          },
-        }
-      : {}),
+    certificates: [{ type: 'secret', name: pair.name }],
+    ...(anchors ? { trust: { type: 'secret' as const, name: anchors.name } } : {}),
     requireClientCertificate: tls.mode === 'MUTUAL',
     subjectAltNames: tls.subjectAltNames ?? [],
     ...(tls.verifyCertificateSpki?.length ? { verifySpki: tls.verifyCertificateSpki } : {}),
