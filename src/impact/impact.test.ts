@@ -258,7 +258,7 @@ spec:
             merge_slashes: true
 `);
     expect(setting.cuts).toEqual([
-      'EnvoyFilter pay/setting: what mergeSlashes do to requests is not simulated',
+      'EnvoyFilter pay/setting: the effect of mergeSlashes on requests is not simulated',
     ]);
   });
 
@@ -273,6 +273,37 @@ spec: { action: DENY, rules: [{ to: [{ operation: { hosts: [odd.example] } }] }]
       'odd.example',
       8080,
     ]);
+  });
+
+  it.each([
+    ['pathNormalization: { normalization: MERGE_SLASHES }', 'mergeSlashes', 'pathNormalization'],
+    ['pathNormalization: { normalization: NONE }', 'normalizePath', 'pathNormalization'],
+    [
+      'defaultConfig: { connectionSettings: { httpHeadersWithUnderscoresAction: HEADERS_WITH_UNDERSCORES_REJECT_REQUEST } }',
+      'headersWithUnderscoresAction',
+      'defaultConfig',
+    ],
+    [
+      'defaultConfig: { proxyHeaders: { envoyDebugHeaders: { disabled: true } } }',
+      'suppressEnvoyHeaders',
+      'defaultConfig',
+    ],
+    [
+      'defaultConfig: { proxyHeaders: { forwardedClientCert: SANITIZE } }',
+      'forwardClientCertDetails',
+      'defaultConfig',
+    ],
+    ['defaultConfig: { connectionSettings: { httpIdleTimeout: 5s } }', '', ''],
+  ])('says of a setting of the mesh that it is not simulated: %s', (setting, field, by) => {
+    const { cuts } = impact(`
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: '${setting}' }
+`);
+    expect(cuts).toEqual(
+      field === '' ? [] : [`MeshConfig ${by}: the effect of ${field} on requests is not simulated`],
+    );
   });
 
   it('reaches callers without a sidecar by a name whose endpoint turns into somebody else', () => {

@@ -1,4 +1,7 @@
+import { create } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
+import { HttpProtocolOptionsSchema } from '../../gen/proto/envoy/config/core/v3/protocol_pb.js';
+import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
@@ -9,16 +12,18 @@ import { type DecodedResources, unpack } from '../simulate/decoded-resources.ts'
 import { typeUrls } from '../snapshot/resource.ts';
 import type { ResourceChange, Touched, TouchedProxy } from './touched.ts';
 
-/** Kinds that put into proxies what they like. */
-const opaqueKinds: ReadonlySet<string> = new Set(['EnvoyFilter', 'WasmPlugin']);
+/** Kinds that put into proxies what they like, or say how all of them treat connections. */
+const settingKinds: ReadonlySet<string> = new Set(['EnvoyFilter', 'WasmPlugin', 'ProxyConfig']);
+/** Objects that are named where none of these changes, at most. */
+const mostNamed = 3;
 
 /**
- * What a change brings that cannot be followed to requests, in words. Filters that are not simulated can: whatever they do, they do it to
- * requests that pass them.
+ * What a change brings that cannot be followed to requests, in words, whatever object brings it. Filters that are not simulated can:
+ * whatever they do, they do it to requests that pass them.
  */
 export function unforeseen(before: Model, after: Model, { proxies }: Touched): string[] {
-  const objects = proxies.length > 0 ? changedObjects(before, after) : [];
-  if (objects.length === 0) return [];
+  if (proxies.length === 0) return [];
+  const settings = [...changedObjects(before, after, settingKinds), ...changedMeshSettings(before, after)];
   const fields = new Set<string>();
   const seen = new Set<readonly ResourceChange[]>();
   for (const proxy of proxies) {
@@ -27,17 +32,29 @@ export function unforeseen(before: Model, after: Model, { proxies }: Touched): s
     for (const field of unknownFields(proxy)) fields.add(field);
   }
   if (fields.size === 0) return [];
-  return [`${objects.join(', ')}: what ${[...fields].sort().join(', ')} do to requests is not simulated`];
+  const by = settings.length > 0 ? settings : shortened(changedObjects(before, after));
+  return [`${by.join(', ')}: the effect of ${[...fields].sort().join(', ')} on requests is not simulated`];
 }
 
-function changedObjects(before: Model, after: Model): string[] {
+function changedObjects(before: Model, after: Model, kinds?: ReadonlySet<string>): string[] {
   const ids = new Set([...before.objects.keys(), ...after.objects.keys()]);
   return [...ids].flatMap((id) => {
     const [old, now] = [before, after].map((model) => model.objects.get(id)?.object);
-    const { kind, metadata } = now ?? old ?? {};
-    if (kind === undefined || !opaqueKinds.has(kind) || deepEqual(old?.spec, now?.spec)) return [];
-    return [`${kind} ${metadata?.namespace}/${metadata?.name}`];
+    const { kind = '', metadata } = now ?? old ?? {};
+    if (kinds && !kinds.has(kind)) return [];
+    return deepEqual(old, now) ? [] : [`${kind} ${metadata?.namespace}/${metadata?.name}`];
   });
+}
+
+/** `MeshConfig pathNormalization`: what the mesh's settings say otherwise than before. */
+function changedMeshSettings(before: Model, after: Model): string[] {
+  const [old, now] = [before, after].map(({ mesh: { extra, ...named } }) => ({ ...named, ...extra }));
+  return differing(old ?? {}, now ?? {}).map((name) => `MeshConfig ${name}`);
+}
+
+function shortened(names: readonly string[]): string[] {
+  const more = names.length - mostNamed;
+  return more > 0 ? [...names.slice(0, mostNamed), `${more} more`] : [...names];
 }
 
 /** Fields that are simulated, or that change no outcome: bounds of time and size of connections, names, logs. */
@@ -49,24 +66,16 @@ const known: Readonly<Record<string, ReadonlySet<string>>> = {
     ...['enableReusePort', 'connectionBalanceConfig', 'socketOptions', 'drainType'],
   ]),
   manager: new Set([
+    // Looked at field by field.
+    'commonHttpProtocolOptions',
     ...['httpFilters', 'routeSpecifier', 'statPrefix', 'accessLog', 'accessLogOptions', 'tracing'],
-    ...['codecType', 'normalizePath', 'useRemoteAddress', 'xffNumTrustedHops', 'skipXffAppend'],
-    ...['serverName', 'serverHeaderTransformation', 'requestIdExtension', 'generateRequestId'],
-    ...[
-      'streamIdleTimeout',
-      'requestTimeout',
-      'requestHeadersTimeout',
-      'drainTimeout',
-      'delayedCloseTimeout',
-    ],
-    ...['commonHttpProtocolOptions', 'httpProtocolOptions', 'http2ProtocolOptions', 'maxRequestHeadersKb'],
-    ...[
-      'proxyStatusConfig',
-      'appendXForwardedPort',
-      'forwardClientCertDetails',
-      'setCurrentClientCertDetails',
-    ],
+    ...['codecType', 'useRemoteAddress', 'xffNumTrustedHops', 'skipXffAppend'],
+    ...['requestIdExtension', 'generateRequestId', 'http2ProtocolOptions', 'maxRequestHeadersKb'],
+    ...['streamIdleTimeout', 'requestTimeout', 'requestHeadersTimeout', 'drainTimeout'],
+    'delayedCloseTimeout',
   ]),
+  common: new Set(['idleTimeout', 'maxConnectionDuration', 'maxHeadersCount', 'maxRequestsPerConnection']),
+  router: new Set(['dynamicStats', 'startChildSpan', 'upstreamLog', 'upstreamLogOptions']),
 };
 
 function unknownFields({ changes, before, after }: TouchedProxy): string[] {
@@ -80,16 +89,34 @@ function unknownFields({ changes, before, after }: TouchedProxy): string[] {
     const [managers, others] = [managersOf(before, name), managersOf(after, name)];
     return [
       ...differing(old, now, known.listener),
-      ...[...managers].flatMap(([chain, manager]) =>
-        differing(manager, others.get(chain) ?? manager, known.manager),
-      ),
+      ...[...managers].flatMap(([chain, manager]) => unknownInManager(manager, others.get(chain) ?? manager)),
     ];
   });
+}
+
+function unknownInManager(old: HttpConnectionManager, now: HttpConnectionManager): string[] {
+  return [
+    ...differing(old, now, known.manager),
+    ...differing(commonOf(old), commonOf(now), known.common),
+    ...differing(routerOf(old), routerOf(now), known.router),
+  ];
+}
+
+function commonOf({ commonHttpProtocolOptions: options }: HttpConnectionManager): object {
+  return options ?? create(HttpProtocolOptionsSchema);
+}
+
+function routerOf({ httpFilters }: HttpConnectionManager): object {
+  const router = httpFilters.find(({ name }) => name === 'envoy.filters.http.router')?.configType;
+  return (
+    (router?.case === 'typedConfig' ? unpack(router.value, RouterSchema) : undefined) ?? create(RouterSchema)
+  );
 }
 
 function differing(old: object, now: object, ignored: ReadonlySet<string> = new Set()): string[] {
   const [a, b] = [old, now] as readonly Readonly<Record<string, unknown>>[];
   const names = new Set([...Object.keys(old), ...Object.keys(now)]);
+  names.delete('$typeName');
   return [...names].filter((name) => !ignored.has(name) && !deepEqual(a?.[name], b?.[name]));
 }
 
