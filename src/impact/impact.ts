@@ -67,7 +67,7 @@ export interface ImpactLimits {
   readonly classes?: number;
   /** Requests that are followed, at most. Default 200,000. */
   readonly requests?: number;
-  /** Milliseconds, default 30,000; checked by `now`. */
+  /** Milliseconds for all of it, compiling too; default 30,000; checked by `now`. */
   readonly timeMs?: number;
 }
 
@@ -78,10 +78,11 @@ export interface ImpactOptions extends ImpactLimits {
 
 /** Compares what becomes of requests in two models of one family. */
 export function impactOf(before: Model, after: Model, options: ImpactOptions = {}): Impact {
-  const touched = touchedProxies(before, after);
   const search = new Search(before, after, options);
+  const touched = touchedProxies(before, after, (left) => search.hasTime(1, left));
   for (const what of unforeseen(before, after, touched)) search.cuts.add(what);
-  search.run(tasksOf(before, after, touched));
+  // What was listed by then is looked at in the rest of the time.
+  search.run(tasksOf(before, after, touched, (left) => search.hasTime(shareOfListing, left)));
   return { touched, changed: search.classes(), examined: search.examined, cuts: [...search.cuts] };
 }
 
@@ -133,14 +134,15 @@ class Search {
   readonly #after: Model;
   readonly #limits: Required<ImpactLimits>;
   readonly #now: () => number;
-  readonly #until: number;
+  readonly #begun: number;
+  #timeIsUp = false;
 
   constructor(before: Model, after: Model, { now = () => 0, ...limits }: ImpactOptions) {
     this.#before = before;
     this.#after = after;
     this.#limits = { classes: 5000, requests: 200_000, timeMs: 30_000, ...limits };
     this.#now = now;
-    this.#until = now() + this.#limits.timeMs;
+    this.#begun = now();
   }
 
   classes(): ChangedClass[] {
@@ -209,12 +211,22 @@ class Search {
     return outcomes;
   }
 
+  /** False, and said once in words of `left`: that share of the time is over. */
+  hasTime(share: number, left: string): boolean {
+    const { timeMs } = this.#limits;
+    if (this.#now() - this.#begun <= timeMs * share) return true;
+    const what = share === 1 ? 'the search ended: it' : 'compiling and listing';
+    if (!this.#timeIsUp) this.cuts.add(`${what} took more than ${(timeMs * share) / 1000} s; ${left}`);
+    this.#timeIsUp ||= share === 1;
+    return false;
+  }
+
   #mayGoOn(where: string): boolean {
     const stop = (why: string): boolean => {
       this.cuts.add(`the search ended: ${why}; ${where}`);
       return false;
     };
-    if (this.#now() > this.#until) return stop(`it took more than ${this.#limits.timeMs / 1000} s`);
+    if (!this.hasTime(1, where)) return false;
     if (this.examined > this.#limits.requests)
       return stop(`${this.#limits.requests} requests were looked at`);
     if (this.#found.size > this.#limits.classes)
@@ -255,6 +267,9 @@ class Search {
     });
   }
 }
+
+/** Of the time: for finding out which hosts and ports a change may concern, and all before that. */
+const shareOfListing = 0.75;
 
 /** Hosts and ports that are prepared together. */
 const tasksAtOnce = 200;

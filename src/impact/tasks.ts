@@ -42,11 +42,16 @@ export interface Task {
 /**
  * What becomes of a request follows from what its host means to the sender, from what the sender's proxy holds (or that it has none), from
  * who the sender is, and from what the proxies behind it hold. Each of these that changes brings the targets that it leads to; whoever
- * gains or loses a proxy or an identity brings every target there is.
+ * gains or loses a proxy or an identity brings every target there is. `hasTime` is asked on the way; where it says no, what was found
+ * until then is all.
  */
-export function tasksOf(before: Model, after: Model, touched: Touched): Task[] {
-  return new Tasks(before, after, touched).all();
+export function tasksOf(before: Model, after: Model, touched: Touched, hasTime: HasTime): Task[] {
+  if (!hasTime(listing)) return [];
+  return new Tasks(before, after, touched, hasTime).all();
 }
+
+type HasTime = (left: string) => boolean;
+const listing = 'not all hosts and ports that the change may concern were found';
 
 const nowhere: readonly string[] = [];
 /** Hosts that are tried in the place of each other, at most. */
@@ -59,9 +64,11 @@ class Tasks {
   readonly #classes: readonly SenderClass[];
   readonly #tasks = new Map<string, Task>();
   readonly #servers: ReadonlySet<string>;
+  readonly #hasTime: () => boolean;
   #ports: ReadonlySet<number> | undefined;
 
-  constructor(before: Model, after: Model, touched: Touched) {
+  constructor(before: Model, after: Model, touched: Touched, hasTime: HasTime) {
+    this.#hasTime = () => hasTime(listing);
     this.#before = before;
     this.#after = after;
     this.#touched = new Map(touched.proxies.map((one) => [one.workload.key, one]));
@@ -77,7 +84,13 @@ class Tasks {
   }
 
   all(): Task[] {
-    for (const model of [this.#before, this.#after]) this.#fromProxies(model);
+    for (const model of [this.#before, this.#after]) if (this.#hasTime()) this.#fromProxies(model);
+    if (this.#hasTime()) this.#fromServices();
+    return [...this.#tasks.values()];
+  }
+
+  /** What changes without any proxy's having to say anything of it, and for those who become somebody else. */
+  #fromServices(): void {
     const known = { before: knownServices(this.#before), after: knownServices(this.#after) };
     const redirected = this.#classes.filter(({ first }) =>
       [this.#before, this.#after].some((model) => isRedirected(model, first.at.key)),
@@ -99,11 +112,11 @@ class Tasks {
     for (const one of others) if (this.#changesCapture(one)) this.#withOtherHosts(one, services);
     for (const model of [this.#before, this.#after])
       for (const one of others) {
+        if (!this.#hasTime()) return;
         const proxy = model.workloads.get(one.first.at.key)?.proxy;
         if (proxy) this.#add(namedTargets(model, proxy), [one]);
       }
-    this.#toAddresses(redirected, others);
-    return [...this.#tasks.values()];
+    if (this.#hasTime()) this.#toAddresses(redirected, others);
   }
 
   #task(target: Target, places = nowhere, other: Pick<Task, 'host' | 'anyOtherHost'> = {}): Task {
@@ -130,8 +143,12 @@ class Tasks {
   #fromProxies(model: Model): void {
     const opposite = model === this.#before ? this.#after : this.#before;
     const ways = new Ways(model, opposite, this.#touched, withGateways(model, this.#servers));
-    for (const one of this.#classes) this.#add(ways.from(one), [one]);
+    for (const one of this.#classes) {
+      if (!this.#hasTime()) return;
+      this.#add(ways.from(one), [one]);
+    }
     for (const server of ways.servers) {
+      if (!this.#hasTime()) return;
       const served = servedTargets(server, model);
       this.#add(served, this.#classes);
       // Others are called by their addresses.

@@ -29,17 +29,31 @@ export interface Touched {
 
 type Resources = ReadonlyMap<string, Resource>;
 
-/** Compares what every proxy holds with what it would hold. */
-export function touchedProxies(before: Model, after: Model): Touched {
+/**
+ * Compares what every proxy holds with what it would hold. `hasTime` is asked before each is compiled, and told what is left; where it
+ * says no, the proxies that were not compared are counted in the total alone.
+ */
+export function touchedProxies(
+  before: Model,
+  after: Model,
+  hasTime: (left: string) => boolean = () => true,
+): Touched {
+  const total = [...after.workloads.values()].filter(({ proxy }) => proxy).length;
   const old = new Map<string, DecodedResources>();
-  for (const { key, proxy } of before.workloads.values()) if (proxy) old.set(key, before.resources(proxy));
+  for (const { key, proxy } of before.workloads.values()) {
+    if (!proxy) continue;
+    if (!hasTime('no proxies were compared')) return { proxies: [], added: [], removed: [], total };
+    old.set(key, before.resources(proxy));
+  }
   const proxies: TouchedProxy[] = [];
   const added: string[] = [];
-  let total = 0;
+  let compared = 0;
   const compare = new Comparison();
   for (const workload of after.workloads.values()) {
     if (!workload.proxy) continue;
-    total++;
+    if (!hasTime(`${total - compared} of ${total} proxies were not compared`))
+      return { proxies, added, removed: [], total };
+    compared++;
     const now = after.resources(workload.proxy);
     const was = old.get(workload.key);
     old.delete(workload.key);
