@@ -4,6 +4,7 @@ import { impactOf } from '../../impact/impact.ts';
 import { createModel } from '../../model/model.ts';
 import { roots } from '../../pipeline/roots.ts';
 import { classGroups } from './format-classes.ts';
+import { withoutMinor } from './minor-classes.ts';
 
 function objects(name: string, sidecar = true): ConfigObject[] {
   const labels = { app: name };
@@ -36,7 +37,7 @@ function groupsOf(services: number) {
   );
   const after = before.update({ objects: objects('s0', false).map((object) => ({ object })) });
   const { changed } = impactOf(before, after);
-  return { changed, groups: classGroups(before, after, changed) };
+  return { before, after, changed, groups: classGroups(before, after, changed) };
 }
 
 test('what one change does to requests to many services is told once', () => {
@@ -48,4 +49,20 @@ test('what one change does to requests to many services is told once', () => {
   const few = groupsOf(3);
   expect(changed.length).toBeGreaterThan(few.changed.length);
   expect(groups.length).toBe(few.groups.length);
+});
+
+test('what nobody does on purpose is counted beside what is told, and is told where it is all there is', () => {
+  const { before, changed } = groupsOf(3);
+  const ports = new Set([before.mesh.proxyInboundListenPort]);
+  const { told, minor } = withoutMinor(changed, ports);
+  const urls = (classes: readonly { readonly witness: { readonly url: string } }[]) =>
+    classes.map(({ witness }) => witness.url.replace(/[\d.]{9,}/, 'ADDRESS'));
+  expect([...new Set(urls(minor))].sort()).toEqual(['http://ADDRESS:15006/', 'tcp://ADDRESS:80']);
+  expect(told.length + minor.length).toBe(changed.length);
+  expect(urls(told)).toContain('tcp://unknown.example:80');
+  expect(urls(told).join()).not.toMatch(/:15006/);
+  expect(withoutMinor(minor, ports)).toEqual({ told: minor, minor: [] });
+  // Who loses a connection that works is told.
+  const lost = minor.map((one) => ({ ...one, before: one.after, after: one.before }));
+  expect(urls(withoutMinor([...told, ...lost], ports).told)).toContain('tcp://ADDRESS:80');
 });

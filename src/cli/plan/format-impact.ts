@@ -4,6 +4,7 @@ import type { Impact } from '../../impact/impact.ts';
 import type { Model } from '../../model/model.ts';
 import { typeUrls } from '../../snapshot/resource.ts';
 import { classGroups, groupLines, some } from './format-classes.ts';
+import { withoutMinor } from './minor-classes.ts';
 import type { ObjectChange } from './object-changes.ts';
 
 /** What a change does, as people read it. */
@@ -121,11 +122,19 @@ function requestLines(report: PlanReport, colors: Colors): string[] {
   const { changed, examined } = report.impact;
   const looked = colors.dim(`(${Math.round(examined)} looked at)`);
   if (changed.length === 0) return [`${colors.bold('Requests')}  none comes out differently ${looked}`];
+  const ports = new Set([report.before, report.after].map(({ mesh }) => mesh.proxyInboundListenPort));
+  const { told, minor } = withoutMinor(changed, ports);
   return [
     `${colors.bold('Requests')}  ${plural(changed.length, 'kind')} ${changed.length === 1 ? 'comes' : 'come'} out differently ${looked}`,
-    ...classGroups(report.before, report.after, changed).flatMap((group) => [
+    ...classGroups(report.before, report.after, told).flatMap((group) => [
       '',
       ...groupLines(group, cause, colors),
     ]),
+    ...(minor.length > 0 ? ['', colors.dim(minorWords(minor.length, ports))] : []),
   ];
+}
+
+function minorWords(count: number, ports: ReadonlySet<number>): string {
+  const own = [...ports].join(' or ');
+  return `  … and ${plural(count, 'kind')} beside these: other protocols to ports of HTTP, and calls to port ${own} of proxies; plan -o json has all`;
 }
