@@ -411,6 +411,7 @@ spec: { action: DENY, rules: [{}] }
       `${ended}; 1 of 1 hosts and ports were not looked at`,
       `${ended}; the last was http://ledger.pay.svc.cluster.local:8080`,
     ]);
+    expect([...new Set(stopped(4001).map(({ touched }) => touched.uncompared))]).toEqual([2, 1, 0]);
     // The time for listing ends earlier: what was found by then is looked at.
     const listed = stopped(3500);
     expect([...new Set(listed.flatMap(({ cuts }) => cuts))]).toEqual([listing]);

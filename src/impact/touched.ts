@@ -25,6 +25,8 @@ export interface Touched {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   readonly total: number;
+  /** Proxies of the total that there was no time to compare. */
+  readonly uncompared: number;
 }
 
 type Resources = ReadonlyMap<string, Resource>;
@@ -42,7 +44,8 @@ export function touchedProxies(
   const old = new Map<string, DecodedResources>();
   for (const { key, proxy } of before.workloads.values()) {
     if (!proxy) continue;
-    if (!hasTime('no proxies were compared')) return { proxies: [], added: [], removed: [], total };
+    if (!hasTime('no proxies were compared'))
+      return { proxies: [], added: [], removed: [], total, uncompared: total };
     old.set(key, before.resources(proxy));
   }
   const proxies: TouchedProxy[] = [];
@@ -52,7 +55,7 @@ export function touchedProxies(
   for (const workload of after.workloads.values()) {
     if (!workload.proxy) continue;
     if (!hasTime(`${total - compared} of ${total} proxies were not compared`))
-      return { proxies, added, removed: [], total };
+      return { proxies, added, removed: [], total, uncompared: total - compared };
     compared++;
     const now = after.resources(workload.proxy);
     const was = old.get(workload.key);
@@ -64,7 +67,7 @@ export function touchedProxies(
     const changes = compare.changes(was.set, now.set);
     if (changes.length > 0) proxies.push({ workload, before: was, after: now, changes });
   }
-  return { proxies, added, removed: [...old.keys()], total };
+  return { proxies, added, removed: [...old.keys()], total, uncompared: 0 };
 }
 
 /** Differences of maps that many proxies share are found once, and lists of them are shared too. */

@@ -86,7 +86,8 @@ export function sentBytes({ touched }: Impact): number {
 }
 
 function proxyLines({ impact }: PlanReport, { bold, dim }: Colors): string[] {
-  const { proxies, total, added, removed } = impact.touched;
+  const { proxies, total: all, uncompared, added, removed } = impact.touched;
+  const total = uncompared === 0 ? all : `${all - uncompared} compared (of ${all})`;
   if (proxies.length === 0 && added.length === 0 && removed.length === 0)
     return [`${bold('Proxies')}  none of ${total} is sent anything`];
   const head = `${bold('Proxies')}  ${proxies.length} of ${total} ${proxies.length === 1 ? 'is' : 'are'} sent ${formatBytes(sentBytes(impact))} in all`;

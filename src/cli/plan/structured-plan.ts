@@ -9,6 +9,7 @@ export function structuredPlan({ objects, impact, after }: PlanReport): unknown 
     objects,
     proxies: {
       total: touched.total,
+      uncompared: touched.uncompared,
       touched: touched.proxies.map(({ workload, changes }) => ({
         workload: workload.key,
         bytes: changes.reduce((sum, change) => sum + (change.after?.bytes.length ?? 0), 0),
