@@ -25,7 +25,8 @@ export function buildLocalities(localities: readonly LocalityPlan[]): LocalityLb
   return localities.map((plan) => {
     const [region = '', zone = '', subZone = ''] = plan.locality.split('/');
     return create(LocalityLbEndpointsSchema, {
-      ...(plan.locality === '' ? {} : { locality: { region, zone, subZone } }),
+      // Envoy heeds a weight only beside a locality, be it an empty one.
+      ...(plan.locality === '' && plan.weight === 0 ? {} : { locality: { region, zone, subZone } }),
       priority: plan.priority,
       loadBalancingWeight:
         plan.weight > 0 ? plan.weight : plan.endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0),

@@ -31,7 +31,7 @@ export interface LocalityPlan {
   readonly locality: string;
   /** 0 is tried first; without gaps. */
   readonly priority: number;
-  /** 0: by the number of endpoints. */
+  /** 0: the endpoints' weights count alone, not their place. */
   readonly weight: number;
   readonly endpoints: readonly EndpointPlan[];
 }

@@ -9,7 +9,7 @@ import { freePorts } from '../../support/ports.ts';
 
 /** One client sidecar; a service per behaviour, its endpoints written by hand. */
 const names = ['tunnel', 'post', 'announced', 'announced-http', 'short', 'sticky', 'hashed'] as const;
-const more = ['errors', 'gold', 'zones', 'spread', 'upgraded', 'crowded'] as const;
+const more = ['errors', 'gold', 'zones', 'spread', 'unshared', 'upgraded', 'crowded'] as const;
 type Name = (typeof names)[number] | (typeof more)[number];
 
 const protocols: Partial<Record<Name, string>> = {
@@ -193,6 +193,11 @@ beforeAll(async () => {
         ],
         '{loadBalancer: {localityLbSetting: {distribute: [{from: "eu/*", to: {"eu/b": 100}}]}}}',
       ),
+      service(
+        'unshared',
+        [{ port: zero }, { port: one }],
+        '{loadBalancer: {consistentHash: {useSourceIp: true}, localityLbSetting: {distribute: [{from: "us/*", to: {"us/*": 100}}]}}}',
+      ),
       service('upgraded', [{ port: upgraded }], '{connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}'),
       service(
         'crowded',
@@ -306,6 +311,10 @@ describe('HTTP', () => {
 
   test('shares of localities', async () => {
     expect(await versions('spread', 10)).toEqual({ 1: 10 });
+  });
+
+  test('a hash finds endpoints in no place, for a caller without a share', async () => {
+    expect(Object.values(await versions('unshared', 6))).toEqual([6]);
   });
 
   test('HTTP/1.1 upgraded to HTTP/2', async () => {

@@ -80,15 +80,6 @@ function nearness(random: Random): object {
 /** Nobody is thrown out by what Envoy saw before: that would be another answer to the same request. */
 const patient = { consecutive5xxErrors: 0, consecutiveGatewayErrors: 0 };
 
-/**
- * Shares of places beside a consistent hash are left out: found here, and not mended yet. Where no share is for the caller, or all endpoints
- * are in one place, Envoy's ring has no host and answers 503, which simulations do not know.
- */
-function settled(balancer: object | undefined, localityLbSetting: object): object {
-  const isHash = balancer !== undefined && 'consistentHash' in balancer;
-  return isHash && 'distribute' in localityLbSetting ? {} : { localityLbSetting };
-}
-
 function rule(random: Random, object: ConfigObject): ConfigObject {
   if (random.chance(0.5)) return object;
   const spec = object.spec as { readonly trafficPolicy?: { readonly loadBalancer?: object } };
@@ -103,7 +94,7 @@ function rule(random: Random, object: ConfigObject): ConfigObject {
         ...maybe(random, 0.7, () => ({
           loadBalancer: {
             ...(trafficPolicy.loadBalancer ?? { simple: 'ROUND_ROBIN' }),
-            ...settled(trafficPolicy.loadBalancer, nearness(random)),
+            localityLbSetting: nearness(random),
           },
         })),
       },

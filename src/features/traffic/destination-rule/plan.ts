@@ -6,6 +6,7 @@ import { fill, originOf, read } from '../../../plan/slot.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { maglevTableSize, ringSize } from './hash-sizes.ts';
+import { localitySetting } from './locality-setting.ts';
 import { meshOrigin, policyFor, type TrafficPolicy } from './policy.ts';
 import {
   keepaliveSlot,
@@ -96,7 +97,6 @@ function planLocalityChoice(
 ): void {
   const zoneAware =
     settings?.zoneAwareLbSetting ?? (settings?.localityLbSetting ? null : view.mesh('zoneAwareLbSetting'));
-  const distribute = (settings?.localityLbSetting ?? view.mesh('localityLbSetting'))?.distribute;
   const from = (own: boolean, name: string): Origin =>
     own ? { ...origin, path: `${origin.path}.${name}` } : meshOrigin(name);
   if (zoneAware?.enabled)
@@ -106,13 +106,20 @@ function planLocalityChoice(
       { type: 'zone-aware', minClusterSize: Number(zoneAware.minClusterSize ?? 6) },
       from(settings?.zoneAwareLbSetting !== undefined, 'zoneAwareLbSetting'),
     );
-  else if (Array.isArray(distribute) && distribute.length > 0)
+  else if (sharesPlaces(view, plan, settings))
     fill(
       plan,
       localityChoiceSlot,
       { type: 'shares' },
       from(settings?.localityLbSetting !== undefined, 'localityLbSetting.distribute'),
     );
+}
+
+/** Of endpoints that are delivered only: others are in no place, and Envoy would take them for places of weight 0. */
+function sharesPlaces(view: View, { service, discovery }: ClusterPlan, settings: LoadBalancer | undefined) {
+  if (!service || discovery.type !== 'eds') return false;
+  const known = view.get(serviceKind, `${service.namespace}/${service.hostname}`);
+  return (localitySetting(view, known, settings)?.distribute ?? []).length > 0;
 }
 
 function planLoadBalancer(plan: ClusterPlan, settings: LoadBalancer, origin: Origin): void {

@@ -29,11 +29,13 @@ export function localities(
 ): LocalityPlan[] {
   // The marks are needed only where Envoy chooses by them; they would double the size of an endpoint.
   const marked = view.call(endpointTls, service, String(port)) === 'mixed';
-  const shares = policy && distribution(policy, caller.place, endpoints);
+  const weighted = policy !== undefined && policy.distribute.length > 0;
+  const shares = weighted ? distribution(policy, caller.place, endpoints) : undefined;
   const groups = new Map<string, { place: string; rank: number; members: EndpointPlan[] }>();
   for (const endpoint of endpoints) {
     const place = policy ? endpoint.locality : '';
-    const rank = policy && !shares ? rankOf(policy, caller, endpoint) : 0;
+    // Shares and failover exclude each other: a caller for whom there is no share uses all endpoints alike.
+    const rank = policy && !weighted ? rankOf(policy, caller, endpoint) : 0;
     getOrMake(groups, `${place} ${rank}`, () => ({ place, rank, members: [] })).members.push(
       endpointPlan(endpoint, marked && takesMtls(view, endpoint)),
     );
@@ -45,7 +47,7 @@ export function localities(
     .map(({ place, rank, members }) => ({
       locality: place,
       priority: ranks.indexOf(rank),
-      weight: shares?.get(place) ?? 0,
+      weight: shares?.get(place) ?? (weighted ? weightOf(members) : 0),
       endpoints: members,
     }));
 }
@@ -60,6 +62,11 @@ function endpointPlan(endpoint: Endpoint, mtls: boolean): EndpointPlan {
     mtls,
     workload: factsOf(endpoint),
   };
+}
+
+/** Where Envoy balances by places, each must say its own: one without a weight gets nothing, and is missing in the ring of a hash. */
+function weightOf(members: readonly EndpointPlan[]): number {
+  return members.reduce((sum, { weight }) => sum + weight, 0);
 }
 
 /** More than the ranks that places can have: labels go first, places decide among equals. */

@@ -1,16 +1,13 @@
-import type { DestinationRuleSubsetsTrafficPolicyLoadBalancerLocalityLbSetting } from '../../../../gen/crd/types/istio/destination-rule.ts';
 import type { MeshService } from '../../../registry/service.ts';
 import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { policyFor } from '../destination-rule/schema.ts';
+import { type LocalitySetting, localitySetting, policyFor } from '../destination-rule/schema.ts';
 import { hostnameLabel, networkLabel, regionLabel, subzoneLabel, zoneLabel } from './topology.ts';
 
-type Setting = DestinationRuleSubsetsTrafficPolicyLoadBalancerLocalityLbSetting;
-
 export interface LocalityPolicy {
-  readonly distribute: readonly NonNullable<Setting['distribute']>[number][];
-  readonly failover: readonly NonNullable<Setting['failover']>[number][];
+  readonly distribute: readonly NonNullable<LocalitySetting['distribute']>[number][];
+  readonly failover: readonly NonNullable<LocalitySetting['failover']>[number][];
   /** Labels, the most important first: an endpoint that agrees with the caller in more of them is nearer. `name=value`: with the value. */
   readonly priorities: readonly string[];
   /** `place`: by region, zone and sub-zone. `region`: Envoy balances the zones of a region itself. `none`: by priorities alone. */
@@ -33,7 +30,8 @@ export const localityPolicy = defineQuery(
   'service.locality-policy',
   (view, service: Key, port: Key, subset: Key, rules: Key): LocalityPolicy | undefined => {
     const found = chosenPolicy(view, service, port, subset, rules);
-    if (!found) return undefined;
+    // Shares hold in one place too: it may have none, and Envoy gives nothing to a place without a weight.
+    if (!found || found.distribute.length > 0) return found;
     const endpoints = view.get(endpointsKind, service)?.endpoints ?? [];
     if (found.priorities.length > 0) return endpoints.length > 1 ? found : undefined;
     const places = new Set(endpoints.map((endpoint) => endpoint.locality));
@@ -53,17 +51,18 @@ function chosenPolicy(
   const own = balancer?.localityLbSetting;
   const zoneAware = balancer?.zoneAwareLbSetting ?? (own ? undefined : view.mesh('zoneAwareLbSetting'));
   if (zoneAware?.enabled) return { ...settingOf(zoneAware), distribute: [], near: 'region' };
-  const wish = distributions[view.get(serviceKind, service)?.trafficDistribution ?? 'any'];
+  const known = view.get(serviceKind, service);
+  const wish = distributions[known?.trafficDistribution ?? 'any'];
   // A rule of one's own goes before what the Service asks for, and that before what holds for the whole mesh.
   if (!own && wish.length > 0) return { distribute: [], failover: [], priorities: wish, near: 'none' };
-  const mesh = view.mesh('localityLbSetting') as Setting | null;
-  if (!(own?.enabled ?? (own ? true : view.mesh('localityLbEnabled')))) return undefined;
-  const setting = settingOf(own ?? mesh ?? {});
+  const found = localitySetting(view, known, balancer);
+  const setting = found && settingOf(found);
+  if (!setting) return undefined;
   if (setting.distribute.length > 0) return setting;
   return policy?.outlierDetection ? setting : undefined;
 }
 
-function settingOf(setting: Setting): LocalityPolicy {
+function settingOf(setting: LocalitySetting): LocalityPolicy {
   const { distribute = [], failover = [], failoverPriority = [] } = setting;
   // Regions come in beside labels only where failover speaks of them.
   const near = failoverPriority.length > 0 && failover.length === 0 ? 'none' : 'place';
