@@ -36,8 +36,10 @@ const clusterWaitMs = 5_000;
 /** How long one waits for a virtual host: the stream's idle timeout. Routes that came on demand take it off again. */
 const hostWaitMs = 5_000;
 
+export const onDemandFilter = 'envoy.filters.http.on_demand';
+
 const onDemand: HttpFilterFragment = {
-  name: 'envoy.filters.http.on_demand',
+  name: onDemandFilter,
   config: pack(OnDemandSchema, { odcds: { source: adsSource(), timeout: duration(clusterWaitMs) } }),
 };
 

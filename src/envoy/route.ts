@@ -17,6 +17,7 @@ import {
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
 } from '../../gen/proto/envoy/config/route/v3/route_components_pb.js';
+import { PerRouteConfigSchema } from '../../gen/proto/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js';
 import {
   RegexMatchAndSubstituteSchema,
   RegexMatcherSchema,
@@ -30,8 +31,9 @@ import type {
   RoutePlan,
 } from '../plan/route-plan.ts';
 import { headerOptions } from './header-value.ts';
+import { onDemandFilter } from './http-connection-manager.ts';
 import { headerMatcher, queryMatcher } from './matcher.ts';
-import { duration, originMetadata } from './pack.ts';
+import { duration, originMetadata, pack } from './pack.ts';
 import { routeClaimMatcher } from './value-matcher.ts';
 import { fittingWeights } from './weights.ts';
 
@@ -48,7 +50,10 @@ export function buildRoute(plan: RoutePlan): Route {
   if (action.type === 'forward') {
     // A route has one place for headers: those of its only destination join the route's own.
     const [only] = action.destinations;
-    if (only && action.destinations.length === 1) addHeaders(route, only.headers);
+    if (only && action.destinations.length === 1) {
+      addHeaders(route, only.headers);
+      neverWait(route, only);
+    }
     route.action = { case: 'route', value: buildForward(action) };
   } else if (action.type === 'redirect') route.action = { case: 'redirect', value: buildRedirect(action) };
   else
@@ -78,6 +83,11 @@ function addHeaders(
   target.requestHeadersToRemove.push(...headers.request.remove);
   target.responseHeadersToAdd.push(...headerOptions(headers.response));
   target.responseHeadersToRemove.push(...headers.response.remove);
+}
+
+/** Without a source to ask, the filter lets a request go on at once, to the error that it is. */
+function neverWait(target: Route | WeightedCluster_ClusterWeight, { absent }: Destination): void {
+  if (absent) target.typedPerFilterConfig[onDemandFilter] = pack(PerRouteConfigSchema, {});
 }
 
 function buildMatch(match: MatchPlan): RouteMatch {
@@ -145,11 +155,13 @@ function setDestinations(
 }
 
 function weightedCluster(
-  { cluster, weight, headers }: Destination,
+  destination: Destination,
   fallback: string | undefined,
 ): WeightedCluster_ClusterWeight {
+  const { cluster, weight, headers } = destination;
   const message = create(WeightedCluster_ClusterWeightSchema, { name: cluster, weight });
   addHeaders(message, headers);
+  neverWait(message, destination);
   const authority = headers?.authority ?? fallback;
   if (authority !== undefined)
     message.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: authority };

@@ -72,6 +72,8 @@ export interface Destination {
   /** Relative to the sum over the route's destinations. */
   readonly weight: number;
   readonly headers?: MessageHeaders;
+  /** Nobody defines it: a proxy that loads clusters on demand does not wait for it. */
+  readonly absent?: boolean;
   readonly origin: Origin;
 }
 

@@ -154,6 +154,40 @@ test('an explicit listener loads its cluster on the first request', async () => 
   expect(await clusters()).toContain(outbound('direct'));
 });
 
+test('what routes lead to and nobody defines is an error at once, each time it is asked for', async () => {
+  const routes = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: absent}
+spec:
+  hosts: [direct]
+  http:
+  - match: [{uri: {prefix: /host}}]
+    route: [{destination: {host: nowhere}}]
+  - match: [{uri: {prefix: /subset}}]
+    route: [{destination: {host: direct, subset: none}}]
+  - match: [{uri: {prefix: /some}}]
+    route: [{destination: {host: nowhere}, weight: 50}, {destination: {host: direct}, weight: 50}]
+  - route: [{destination: {host: direct}}]
+`;
+  mesh.apply(routes);
+  await mesh.ledger.waitFor(mesh.engine.revision, { timeoutMs: 30_000 });
+  const once = (path: string) => call(ports[1] as number, path, { host: 'anything' });
+  for (const path of ['/host', '/subset']) {
+    const took: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const start = performance.now();
+      expect((await once(path)).status).toBe(500);
+      took.push(performance.now() - start);
+    }
+    // Envoy's wait for a cluster is 5 s; all but the first request would have it.
+    expect(Math.min(...took.slice(1))).toBeLessThan(4_500);
+  }
+  const answers = await Promise.all(Array.from({ length: 40 }, () => once('/some')));
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 500]));
+  mesh.apply('', ['VirtualService/default/absent']);
+});
+
 test('an unknown host is passed through, and known once somebody configures it', async () => {
   const port = ports[2] as number;
   for (let i = 0; i < 2; i++)

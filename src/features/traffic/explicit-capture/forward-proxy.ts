@@ -19,7 +19,13 @@ import { outboundPolicy, unknownCluster } from '../../../plan/sidecar.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { isNear, outboundHost, outboundHostRoutes, unknownAuthority } from '../outbound/schema.ts';
+import {
+  broughtHost,
+  isNear,
+  outboundHost,
+  outboundHostRoutes,
+  unknownAuthority,
+} from '../outbound/schema.ts';
 import { virtualServiceOn } from '../virtual-service/schema.ts';
 import { boundTo, captureOf, captureOrigin, loopbacksOf, splitTarget } from './capture.ts';
 import { askForwardProxy, forwardProxyHosts, forwardProxyRoutes } from './forward-proxy-hosts.ts';
@@ -105,7 +111,7 @@ function planForwardProxyHost(
   // CONNECT host:port asks for the bytes themselves: TLS and other protocols that the proxy does not look into.
   if (found && !http) routes.push(connectRoute(outboundCluster(Number(port), '', host), found.origin));
   const plan = outboundHost(view, target, { withPort: true, routes });
-  return plan && lazy !== '' ? patient(plan) : plan;
+  return plan && lazy !== '' ? broughtHost(view, plan) : plan;
 }
 
 function connectRoute(cluster: string, origin: Origin): RoutePlan {

@@ -25,6 +25,7 @@ import { fill } from '../../../plan/slot.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { withAbsentMarked } from '../outbound/schema.ts';
 import { hostRoutes, tcpChains, virtualServiceOn } from '../virtual-service/schema.ts';
 import { boundTo, captureOf, captureOrigin, loopbacksOf, splitTarget } from './capture.ts';
 
@@ -124,10 +125,11 @@ const explicitRouteNames = defineQuery('explicit.route-configurations', (view): 
 
 const noHosts = defineQuery('explicit.no-hosts', (_, _name: Key): readonly Key[] => []);
 
-/** host, port, service, virtual service */
+/** host, port, service, virtual service, lazy */
 function resolveExplicit(view: View, name: Key): readonly Key[] {
   const { host, port } = splitTarget(name.slice('explicit.'.length));
-  return [host, port, serviceOn(view, host, port), virtualServiceOn(view, host, port)];
+  const lazy = view.call(isLazy) ? '1' : '';
+  return [host, port, serviceOn(view, host, port), virtualServiceOn(view, host, port), lazy];
 }
 
 /** One host that takes whatever Host the application sends, and gives the destination its full name instead. */
@@ -137,10 +139,11 @@ function planExplicit(
   portText: Key,
   service: Key,
   virtualService: Key,
+  lazy: Key,
 ): RouteConfigurationPlan {
   const port = Number(portText);
   const origin = view.get(serviceKind, service)?.origin ?? captureOrigin;
-  const routes = hostRoutes(view, {
+  const found = hostRoutes(view, {
     host,
     service,
     virtualService,
@@ -148,7 +151,9 @@ function planExplicit(
     gateways: ['mesh'],
     tls: false,
     knownHost: host,
-  }).map((route) => withAuthority(route, host));
+  });
+  const marked = lazy === '' ? found : withAbsentMarked(view, found);
+  const routes = marked.map((route) => withAuthority(route, host));
   const name = explicitRoutes(host, portText);
   return routeConfigurationPlan({
     name,

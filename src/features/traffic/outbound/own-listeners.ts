@@ -34,6 +34,7 @@ import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { virtualServiceAt } from '../virtual-service/schema.ts';
+import { withAbsentMarked } from './absent-clusters.ts';
 import { isNear } from './domains.ts';
 import { targetChains } from './listeners.ts';
 import { outboundHost } from './outbound-host.ts';
@@ -216,7 +217,7 @@ const tableHosts = defineQuery('outbound.own-table-hosts', (view, name: Key): re
   return opened ? httpTargets(view, opened).sort() : [];
 });
 
-/** host, port, service, virtual service, near, `1` where the Host must name the port */
+/** host, port, service, virtual service, near, `1` where the Host must name the port, lazy */
 function resolveHost(view: View, name: Key, key: Key): readonly Key[] | undefined {
   const opened = open(view, name);
   if (!opened) return undefined;
@@ -229,6 +230,7 @@ function resolveHost(view: View, name: Key, key: Key): readonly Key[] | undefine
     virtualServiceAt(view, scope, position, host),
     isNear(view, host),
     listener.matchPort ? '' : '1',
+    view.call(isLazy) ? '1' : '',
   ];
 }
 
@@ -240,8 +242,11 @@ function planHost(
   virtualService: Key,
   near: Key,
   withPort: Key,
+  lazy: Key,
 ): VirtualHostPlan | undefined {
-  return outboundHost(view, { host, port, service, virtualService, near }, { withPort: withPort !== '' });
+  const target = { host, port, service, virtualService, near };
+  const plan = outboundHost(view, target, { withPort: withPort !== '' });
+  return plan && lazy !== '' ? { ...plan, routes: withAbsentMarked(view, plan.routes) } : plan;
 }
 
 export const ownTables: RouteShaper = {

@@ -21,6 +21,7 @@ import { outboundPolicy, unknownCluster } from '../../../plan/sidecar.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { virtualServiceOn } from '../virtual-service/schema.ts';
+import { broughtHost } from './absent-clusters.ts';
 import { askOutbound } from './lazy-hosts.ts';
 import { outboundHost } from './outbound-host.ts';
 import { httpHosts, httpPorts, isNear, unknownAuthority } from './schema.ts';
@@ -96,7 +97,7 @@ function planHost(
   const unknown = unknownAuthority(host);
   if (unknown !== undefined) return patient(unknownHost(view, unknown));
   const plan = outboundHost(view, { host, port, service, virtualService, near }, { withPort: false });
-  return plan && lazy !== '' ? patient(plan) : plan;
+  return plan && lazy !== '' ? broughtHost(view, plan) : plan;
 }
 
 export const outboundRoutes: RouteShaper = {

@@ -6,6 +6,7 @@ import { extraHosts, httpPortsOf } from './extra-hosts.ts';
 import { lazyHttpHosts } from './lazy-hosts.ts';
 import { isOwnPort } from './own-places.ts';
 
+export { broughtHost, withAbsentMarked } from './absent-clusters.ts';
 export { hostOfName } from './authority.ts';
 export { isNear } from './domains.ts';
 export { extraHosts } from './extra-hosts.ts';
