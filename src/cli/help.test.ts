@@ -55,6 +55,7 @@ const withoutOutput: Readonly<Record<string, string>> = {
   lsp: 'speaks a protocol',
   schema: 'prints JSON',
   completion: 'prints a script',
+  'capture-rules': 'prints rules for nft',
 };
 
 test.each(leaves)('%s prints data as JSON and YAML too', (name, path, command) => {
