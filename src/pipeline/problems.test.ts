@@ -1,16 +1,16 @@
 import { expect, test } from 'vitest';
 import { worldOfYaml } from '../../test/support/mesh-world.ts';
 import { features } from '../features/index.ts';
-import { defaultMeshConfig } from '../registry/mesh-config.ts';
+import { defaultMeshConfig, type MeshConfig } from '../registry/mesh-config.ts';
 import { rebuild } from '../snapshot/rebuild.ts';
 import { testProxy } from '../snapshot/testing.ts';
 import { createProblems, decodeProblems, problemsType } from './problems.ts';
 
 const problems = createProblems(features);
 
-function problemsOf(yaml: string): string[] {
+function problemsOf(yaml: string, mesh: Partial<MeshConfig> = {}): string[] {
   const world = worldOfYaml(yaml.split('---\n'));
-  const found = rebuild(world, defaultMeshConfig, testProxy('nobody'), [problems], {
+  const found = rebuild(world, { ...defaultMeshConfig, ...mesh }, testProxy('nobody'), [problems], {
     onFailure: ({ key, error }) => {
       throw new Error(`${key}`, { cause: error });
     },
@@ -213,4 +213,24 @@ spec: {selector: {app: y}, servers: [{port: {number: 80, name: a, protocol: HTTP
     'ConflictingHost VirtualService/default/same#spec.http[0]',
     'ConflictingHost VirtualService/default/young#spec.http[1]',
   ]);
+});
+
+test('an authorizer by gRPC on a port that says nothing of HTTP/2 is told, and one on a port that does is not', () => {
+  const policy = (port: string) => `
+apiVersion: v1
+kind: Service
+metadata: {name: gate}
+spec: {clusterIP: 10.1.0.2, ports: [{name: ${port}, port: 9000}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: ask}
+spec: {action: CUSTOM, provider: {name: gate}, rules: [{}]}
+`;
+  const grpc = { service: 'gate.default.svc.cluster.local', port: 9000 };
+  const mesh = { extensionProviders: [{ name: 'gate', envoyExtAuthzGrpc: grpc }] };
+  expect(problemsOf(policy('http'), mesh)).toEqual([
+    'ProviderUnusable AuthorizationPolicy/default/ask#spec.provider',
+  ]);
+  expect(problemsOf(policy('grpc'), mesh)).toEqual([]);
 });

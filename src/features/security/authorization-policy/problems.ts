@@ -12,13 +12,13 @@ export function authorizationPolicyProblems(view: View, object: ConfigObject): P
   const subject = { namespace: metadata.namespace ?? 'default', name: metadata.name };
   const problems = targetProblems(spec, (path) => policyOrigin(subject, path));
   if (spec.action === 'CUSTOM') {
-    const provider = providerOf(view, spec.provider?.name ?? '');
-    if (!provider.ok)
-      problems.push({
-        origin: policyOrigin(subject, 'spec.provider'),
-        code: 'ProviderUnusable',
-        message: `${provider.problem}: everything that the policy's rules match is refused`,
-      });
+    const name = spec.provider?.name ?? '';
+    const provider = providerOf(view, name);
+    const message = provider.ok
+      ? provider.doubt && `provider ${name} cannot be asked: ${provider.doubt}`
+      : `${provider.problem}: everything that the policy's rules match is refused`;
+    if (message !== undefined)
+      problems.push({ origin: policyOrigin(subject, 'spec.provider'), code: 'ProviderUnusable', message });
   }
   return problems;
 }

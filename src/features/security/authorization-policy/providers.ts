@@ -11,7 +11,8 @@ import type { View } from '../../../snapshot/view.ts';
 import { notGrpc } from '../external-authorization/schema.ts';
 
 export type ProviderLookup =
-  | { readonly ok: true; readonly authorizer: Authorizer }
+  /** `doubt`: why asking it will fail. What becomes of the request then is the provider's own choice (`failOpen`, `statusOnError`). */
+  | { readonly ok: true; readonly authorizer: Authorizer; readonly doubt?: string }
   | { readonly ok: false; readonly problem: string };
 
 type Json = Readonly<Record<string, unknown>>;
@@ -34,9 +35,8 @@ function lookup(view: View, name: Key): ProviderLookup {
   const [service] = view.list(servicesByHost, authorizer.host);
   if (service === undefined)
     return { ok: false, problem: `the service ${authorizer.host} of provider ${name} does not exist` };
-  const trouble = grpc ? notGrpc(view, service, Number(grpc.port ?? 0)) : undefined;
-  if (trouble !== undefined) return { ok: false, problem: `provider ${name} cannot be asked: ${trouble}` };
-  return { ok: true, authorizer };
+  const doubt = grpc ? notGrpc(view, service, Number(grpc.port ?? 0)) : undefined;
+  return { ok: true, authorizer, ...(doubt === undefined ? {} : { doubt }) };
 }
 
 /** The provider of a name, if it can be asked. */
