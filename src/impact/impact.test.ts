@@ -7,6 +7,17 @@ import { type OutcomeEnd, outcomeOf, type RequestOutcome } from '../request-spac
 import { classKey, type Impact, impactOf } from './impact.ts';
 import { unservedPort } from './target.ts';
 
+/** Of a request that ends so, and tells nothing else. */
+function outcomeWith(ends: readonly Omit<OutcomeEnd, 'percent' | 'reason'>[]): RequestOutcome {
+  return {
+    ends: ends.map((end) => ({ percent: 50, reason: '', ...end })),
+    clusters: [],
+    arrivals: [],
+    traits: {},
+    deciders: [],
+  };
+}
+
 const base = `
 apiVersion: v1
 kind: Service
@@ -334,23 +345,24 @@ spec: { containers: [{ name: app }] }
   });
 
   it('takes the ends of a request for the same in any order', () => {
-    const end = { percent: 50, reason: '' };
-    const outcome = (ends: readonly Omit<OutcomeEnd, 'percent' | 'reason'>[]): RequestOutcome => ({
-      ends: ends.map((one) => ({ ...end, ...one })),
-      clusters: [],
-      arrivals: [],
-      traits: {},
-      deciders: [],
-    });
-    const grpc = outcome([
+    const grpc = outcomeWith([
       { outcome: 'fails', status: 200, grpcStatus: 14, httpStatus: 503 },
       { outcome: 'fails', status: 200, grpcStatus: 2, httpStatus: 500 },
     ]);
-    const http = outcome([
+    const http = outcomeWith([
       { outcome: 'fails', status: 500 },
       { outcome: 'fails', status: 503 },
     ]);
     expect(classKey(grpc, grpc)).toBe(classKey(http, http));
+  });
+
+  it('takes the two ways of a TLS server to refuse plaintext for one, and other answers for what they are', () => {
+    const key = (outcome: OutcomeEnd['outcome'], status: number): string => {
+      const ended = outcomeWith([{ outcome, status }]);
+      return classKey(ended, ended);
+    };
+    expect(key('denied', 502)).toBe(key('denied', 503));
+    expect(key('fails', 502)).not.toBe(key('fails', 503));
   });
 
   it('takes an answer in a gRPC status for the one of HTTP that others get', () => {

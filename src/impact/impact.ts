@@ -105,9 +105,14 @@ export function classKey(old: RequestOutcome, now: RequestOutcome): string {
   ]);
 }
 
-/** In one order, whatever the answers were in before they were taken for those of HTTP. */
+/**
+ * In one order, whatever the answers were in before they were taken for those of HTTP. A server that waits for TLS hangs up on methods that
+ * its TLS library knows (503) and sends an alert to others (502): to a user it is one refusal.
+ */
 function endsOf({ ends }: RequestOutcome): string[] {
-  return ends.map(({ outcome, status }) => `${outcome} ${status ?? ''}`).sort();
+  const told = ({ outcome, status }: RequestOutcome['ends'][number]) =>
+    outcome === 'denied' && status === 502 ? 503 : (status ?? '');
+  return ends.map((end) => `${end.outcome} ${told(end)}`).sort();
 }
 
 /** As a client gets it that speaks no gRPC. */
