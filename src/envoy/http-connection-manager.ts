@@ -1,4 +1,4 @@
-import { create } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { AccessLog } from '../../gen/proto/envoy/config/accesslog/v3/accesslog_pb.js';
 import { Http3ProtocolOptionsSchema } from '../../gen/proto/envoy/config/core/v3/protocol_pb.js';
@@ -6,7 +6,10 @@ import type { RouteConfiguration } from '../../gen/proto/envoy/config/route/v3/r
 import { FilterConfigSchema as DynamicForwardProxyFilterSchema } from '../../gen/proto/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js';
 import { GrpcWebSchema } from '../../gen/proto/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js';
 import { OnDemandSchema } from '../../gen/proto/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js';
-import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
+import {
+  type Router,
+  RouterSchema,
+} from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   HttpConnectionManager_CodecType as CodecType,
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
@@ -120,6 +123,19 @@ function clientCertDetails(whole = false): HttpConnectionManager_SetCurrentClien
     dns: true,
     uri: true,
   });
+}
+
+type RouterSettings = Partial<Pick<Router, 'dynamicStats' | 'suppressEnvoyHeaders'>>;
+
+/** Sets fields of the router of a message that is otherwise ready; what was set before stays. */
+export function setRouter(message: HttpConnectionManager, settings: RouterSettings): void {
+  for (const { name, configType } of message.httpFilters) {
+    if (name !== router.name || configType.case !== 'typedConfig') continue;
+    configType.value = pack(RouterSchema, {
+      ...fromBinary(RouterSchema, configType.value.value),
+      ...settings,
+    });
+  }
 }
 
 function httpFilters(chain: HttpChain, fragments: readonly HttpFilterFragment[]): HttpFilter[] {

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { HttpProtocolOptionsSchema } from '../../gen/proto/envoy/config/core/v3/protocol_pb.js';
+import type { Listener } from '../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import { RouterSchema } from '../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   type HttpConnectionManager,
@@ -8,7 +9,7 @@ import {
 } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { deepEqual } from '../kit/deep-equal.ts';
 import type { Model } from '../model/model.ts';
-import { type DecodedResources, unpack } from '../simulate/decoded-resources.ts';
+import { unpack } from '../simulate/decoded-resources.ts';
 import { typeUrls } from '../snapshot/resource.ts';
 import type { ResourceChange, Touched, TouchedProxy } from './touched.ts';
 
@@ -86,7 +87,7 @@ function unknownFields({ changes, before, after }: TouchedProxy): string[] {
     );
     // Whatever comes or goes whole is followed as far as it is simulated.
     if (!old || !now) return [];
-    const [managers, others] = [managersOf(before, name), managersOf(after, name)];
+    const [managers, others] = [managersOf(old), managersOf(now)];
     return [
       ...differing(old, now, known.listener),
       ...[...managers].flatMap(([chain, manager]) => unknownInManager(manager, others.get(chain) ?? manager)),
@@ -121,9 +122,8 @@ function differing(old: object, now: object, ignored: ReadonlySet<string> = new 
 }
 
 /** By filter chain. */
-function managersOf(resources: DecodedResources, wanted: string): Map<string, HttpConnectionManager> {
-  const listener = resources.listeners().find(({ name }) => name === wanted);
-  const chains = [...(listener?.filterChains ?? []), listener?.defaultFilterChain];
+function managersOf({ filterChains, defaultFilterChain }: Listener): Map<string, HttpConnectionManager> {
+  const chains = [...filterChains, defaultFilterChain];
   return new Map(
     chains.flatMap((chain, index) =>
       (chain?.filters ?? []).flatMap(({ configType }) => {

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { isObject } from '../../config/api-server/json.ts';
 import { type Origin, parseOriginId } from '../../config/origin.ts';
 import { originNamespace } from '../../envoy/pack.ts';
 import { typeUrls } from '../../snapshot/resource.ts';
@@ -103,8 +104,4 @@ function metadataOf({ metadata }: Json): FilterMetadata | undefined {
 
 function list(value: unknown): Json[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null;
 }

@@ -1,14 +1,11 @@
-import { RouterSchema } from '../../../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type { HttpConnectionManager } from '../../../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { pack } from '../../../envoy/pack.ts';
+import { setRouter } from '../../../envoy/http-connection-manager.ts';
 import { omitsCodeStats } from '../../../plan/attributes.ts';
 import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
 import { defineSlot, fill, read } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
 
 const codeStatsSlot = defineSlot<'omitted'>('codeStats');
-
-const quietRouter = pack(RouterSchema, { dynamicStats: false });
 
 /**
  * Envoy's router counts each response by its code and time under names that it puts together for every request. Where the proxy keeps none of
@@ -21,8 +18,5 @@ export function omitCodeStats(view: View, plan: FilterChainPlan): void {
 }
 
 export function emitCodeStats(plan: FilterChainPlan, message: HttpConnectionManager): void {
-  if (read(plan, codeStatsSlot) !== 'omitted') return;
-  for (const filter of message.httpFilters)
-    if (filter.name === 'envoy.filters.http.router')
-      filter.configType = { case: 'typedConfig', value: quietRouter };
+  if (read(plan, codeStatsSlot) === 'omitted') setRouter(message, { dynamicStats: false });
 }

@@ -10,7 +10,6 @@ import {
 } from '../../../../gen/proto/envoy/config/core/v3/protocol_pb.js';
 import type { Listener } from '../../../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import type { Route } from '../../../../gen/proto/envoy/config/route/v3/route_components_pb.js';
-import { RouterSchema } from '../../../../gen/proto/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
@@ -20,6 +19,7 @@ import {
 } from '../../../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { PreserveCaseFormatterConfigSchema } from '../../../../gen/proto/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.js';
 import { HttpProtocolOptionsSchema } from '../../../../gen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { setRouter } from '../../../envoy/http-connection-manager.ts';
 import { duration, pack } from '../../../envoy/pack.ts';
 import type { ClusterPlan } from '../../../plan/cluster-plan.ts';
 import { parseDuration } from '../../../plan/duration.ts';
@@ -67,7 +67,7 @@ function setHeaders(plan: FilterChainPlan, message: HttpConnectionManager, heade
   }
   const id = object(headers.requestId);
   if (id) message.generateRequestId = id.disabled !== true;
-  if (flag(headers, 'envoyDebugHeaders', 'disabled')) suppressEnvoyHeaders(message);
+  if (flag(headers, 'envoyDebugHeaders', 'disabled')) setRouter(message, { suppressEnvoyHeaders: true });
   if (flag(headers, 'xForwardedPort', 'enabled') && fromOutside) message.appendXForwardedPort = true;
   if (headers.preserveHttp1HeaderCase === true) {
     const options = message.httpProtocolOptions ?? create(Http1ProtocolOptionsSchema);
@@ -91,14 +91,6 @@ function setClientCertificate(message: HttpConnectionManager, headers: Json): vo
     dns: flag(details, 'dns') ?? present.dns,
     uri: flag(details, 'uri') ?? present.uri,
   });
-}
-
-function suppressEnvoyHeaders(message: HttpConnectionManager): void {
-  for (const filter of message.httpFilters) {
-    if (filter.name !== 'envoy.filters.http.router' || filter.configType.case !== 'typedConfig') continue;
-    const router = fromBinary(RouterSchema, filter.configType.value.value);
-    filter.configType.value = pack(RouterSchema, { ...router, suppressEnvoyHeaders: true });
-  }
 }
 
 const underscores: Readonly<Record<string, Underscores>> = {

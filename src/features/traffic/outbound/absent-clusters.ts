@@ -1,11 +1,8 @@
-import { splitKey } from '../../../config/object.ts';
 import { parseClusterName } from '../../../plan/names.ts';
 import { type Destination, patient, type RoutePlan, type VirtualHostPlan } from '../../../plan/route-plan.ts';
-import { findPort, serviceFor } from '../../../plan/service-scope.ts';
-import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { destinationRuleFor, subsetsOf } from '../destination-rule/schema.ts';
+import { clustersOfHost } from '../service/schema.ts';
 
 /**
  * Routes of a proxy that loads clusters on demand, with a mark on destinations that nobody defines: Envoy asks for a cluster once per
@@ -14,8 +11,10 @@ import { destinationRuleFor, subsetsOf } from '../destination-rule/schema.ts';
 export function withAbsentMarked(view: View, routes: readonly RoutePlan[]): readonly RoutePlan[] {
   return routes.map((route) => {
     if (route.action.type !== 'forward') return route;
+    const absent = new Set(route.action.destinations.filter(({ cluster }) => view.call(isAbsent, cluster)));
+    if (absent.size === 0) return route;
     const destinations = route.action.destinations.map(
-      (one): Destination => (view.call(isAbsent, one.cluster) ? { ...one, absent: true } : one),
+      (one): Destination => (absent.has(one) ? { ...one, absent: true } : one),
     );
     return { ...route, action: { ...route.action, destinations } };
   });
@@ -26,14 +25,8 @@ export function broughtHost(view: View, host: VirtualHostPlan): VirtualHostPlan 
   return patient({ ...host, routes: withAbsentMarked(view, host.routes) });
 }
 
-/** Whether a name is of a service's cluster, and no service that the asking proxy sees has it. */
+/** Whether a name is of a service's cluster, and the asking proxy never gets it. */
 const isAbsent = defineQuery('outbound.is-absent-cluster', (view, cluster: Key): boolean => {
   const parsed = parseClusterName(cluster);
-  if (parsed?.direction !== 'outbound') return false;
-  const key = view.call(serviceFor, parsed.host);
-  const service = view.get(serviceKind, key);
-  if (!service || !findPort(service, parsed.port)) return true;
-  if (parsed.subset === '') return false;
-  const rules = view.call(destinationRuleFor, parsed.host, splitKey(key).namespace);
-  return rules === '' || !view.call(subsetsOf, rules).some(({ name }) => name === parsed.subset);
+  return parsed?.direction === 'outbound' && !view.call(clustersOfHost, parsed.host).includes(cluster);
 });

@@ -16,9 +16,7 @@ import { loadedHosts } from '../../../plan/loaded-hosts.ts';
 import { outboundCluster, parseClusterName } from '../../../plan/names.ts';
 import {
   findPort,
-  isCarried,
   isHttp,
-  needsPort,
   portsOf,
   serviceFor,
   spokenTo,
@@ -31,24 +29,10 @@ import { defineQuery, type Key, type Query } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { endpointSet } from '../../security/mutual-tls/schema.ts';
 import { appliedRulesSlot, destinationRuleFor, subsetsOf } from '../destination-rule/schema.ts';
+import { clustersOfHost } from './clusters-of-host.ts';
 import { anyCaller, localities } from './localities.ts';
 import { localityPolicy } from './locality-policy.ts';
 import { priorityValues } from './topology.ts';
-
-/** The clusters of one host: a port each, and each port's subsets. */
-const clustersOfHost = defineQuery('service.clusters-of-host', (view, host: Key): readonly Key[] => {
-  const service = view.call(serviceFor, host);
-  if (service === '') return [];
-  const rules = view.call(destinationRuleFor, host, splitKey(service).namespace);
-  const subsets = rules === '' ? [] : view.call(subsetsOf, rules);
-  return view
-    .call(portsOf, service)
-    .filter((port) => isCarried(port) && needsPort(view, host, port.port))
-    .flatMap(({ port }) => [
-      outboundCluster(port, '', host),
-      ...subsets.map((subset) => outboundCluster(port, subset.name, host)),
-    ]);
-});
 
 /** What a query names for the hosts that the asking proxy has, but for the HTTP ports of hosts that it did not use. */
 function loaded(view: View, namesOf: Query<[Key], readonly Key[]>): Key[] {

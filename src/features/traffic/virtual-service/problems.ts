@@ -1,7 +1,7 @@
 import type { VirtualServiceHttpMirror } from '../../../../gen/crd/types/istio/virtual-service.ts';
 import type { ConfigObject } from '../../../config/object.ts';
+import { canonical } from '../../../config/schema/list-type.ts';
 import { deepEqual } from '../../../kit/deep-equal.ts';
-import { compareText } from '../../../kit/maps.ts';
 import type { Problem } from '../../../plan/feature.ts';
 import { hostCovers, hostKeys, resolveHost } from '../../../plan/hosts.ts';
 import { isRegex } from '../../../plan/regex.ts';
@@ -138,15 +138,9 @@ const everything = '{}';
 /** A route's conditions, each as text; of two routes whose texts are equal the first decides. */
 function matchesOf({ match = [] }: Http): string[] {
   const texts = match.map(({ name: _, ...conditions }) =>
-    deepEqual(conditions, { uri: { prefix: '/' } }) ? everything : JSON.stringify(sortedKeys(conditions)),
+    deepEqual(conditions, { uri: { prefix: '/' } }) ? everything : canonical(conditions),
   );
   return texts.length > 0 ? texts : [everything];
-}
-
-function sortedKeys(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => compareText(a, b));
-  return Object.fromEntries(entries.map(([key, inner]) => [key, sortedKeys(inner)]));
 }
 
 /** Whether proxies of some namespace see both. */

@@ -1,0 +1,1 @@
+export { clustersOfHost } from './clusters-of-host.ts';
