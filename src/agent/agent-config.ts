@@ -6,6 +6,7 @@ import { type KeyType, keyTypes } from '../ca/client.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import type { ExplicitCapture } from '../snapshot/proxy.ts';
 import { type BootstrapPatch, mostBootstrapPatches } from './merge-bootstrap.ts';
+import { type ProxySettings, withProxySettings } from './proxy-settings.ts';
 
 /** What an agent is told by its supervisor (a JSON file) or by its pod (environment variables). */
 export interface AgentConfig {
@@ -29,6 +30,11 @@ export interface AgentConfig {
   /** WorkloadGroup of the same namespace that the workload registers with. */
   group?: string;
   locality: { region?: string; zone?: string; subZone?: string };
+  /**
+   * Where settings beyond this file come from: `mesh` (default) asks the control plane before each start of Envoy for what MeshConfig,
+   * ProxyConfigs and BOOTSTRAP patches say, below what the file says; `file`: from the file alone.
+   */
+  proxySettings: 'mesh' | 'file';
   /** Further node metadata; it does not override what the agent knows itself. */
   metadata: Record<string, unknown>;
   /** Further variables of Envoy's environment. */
@@ -108,8 +114,20 @@ const identityDirectory = '/var/run/secrets/workload-spiffe-uds';
 
 type Json = Record<string, unknown>;
 
+/** The agent's configuration with the mesh's settings of its proxy, or without. Throws `AgentConfigInvalid` with every complaint. */
+export type Configure = (settings?: ProxySettings) => AgentConfig;
+
+/** Of a configuration as it was read; `from` names it in complaints. */
+export function configurer(value: unknown, from: string): Configure {
+  return (settings) => {
+    const parsed = parseAgentConfig(settings ? withProxySettings(value, settings) : value);
+    if (parsed.ok) return parsed.config;
+    throw new CodedError('AgentConfigInvalid', `${from}: ${parsed.errors.join('; ')}`);
+  };
+}
+
 /** Reads the JSON file. Throws `AgentConfigInvalid` with every complaint. */
-export async function readAgentConfig(path: string): Promise<AgentConfig> {
+export async function readAgentConfig(path: string): Promise<Configure> {
   let value: unknown;
   try {
     const text = await readFile(path, 'utf8');
@@ -121,9 +139,9 @@ export async function readAgentConfig(path: string): Promise<AgentConfig> {
       `cannot read the agent's configuration ${path}: ${messageOf(error)}`,
     );
   }
-  const parsed = parseAgentConfig(value);
-  if (!parsed.ok) throw new CodedError('AgentConfigInvalid', `${path}: ${parsed.errors.join('; ')}`);
-  return parsed.config;
+  const configure = configurer(value, path);
+  configure();
+  return configure;
 }
 
 /** The configuration as pods give it: variables named as Istio's agent names them. */
@@ -191,6 +209,7 @@ export function parseAgentConfig(
     network: read.optionalText('network', top.network) ?? '',
     ...(top.group === undefined ? {} : { group: read.name('group', top.group) }),
     locality: read.strings('locality', locality),
+    proxySettings: read.oneOf('proxySettings', top.proxySettings ?? 'mesh', ['mesh', 'file']),
     metadata: read.object('metadata', top.metadata ?? {}),
     environment: read.strings('environment', top.environment ?? {}),
     ...(top.capture === undefined ? {} : { capture: read.capture(top.capture) }),
@@ -260,6 +279,7 @@ export function agentFiles(config: AgentConfig) {
     bootstrap: at('envoy-bootstrap.json'),
     process: at('envoy-process.json'),
     envoyLog: at('envoy.log'),
+    proxySettings: at('proxy-settings.json'),
   };
 }
 

@@ -1,18 +1,17 @@
 import { rmSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { makePrivateDirectory } from '../kit/atomic-file.ts';
-import { encodeFacts, peerVariable, workloadFacts } from '../kit/workload-facts.ts';
-import { type AgentConfig, agentFiles } from './agent-config.ts';
+import { workloadFacts } from '../kit/workload-facts.ts';
+import { agentFiles, type Configure } from './agent-config.ts';
 import { type AgentLog, createAgentLog } from './agent-log.ts';
 import { CertificateKeeper } from './certificate-keeper.ts';
+import { createEnvoy } from './configured-envoy.ts';
 import { drainEnvoy } from './drain.ts';
 import { createEnvoyAdmin } from './envoy-admin.ts';
-import { buildBootstrap, controlPlaneTrust } from './envoy-bootstrap.ts';
-import { EnvoyProcess } from './envoy-process.ts';
+import { controlPlaneTrust } from './envoy-bootstrap.ts';
 import { startEndpoints } from './http-endpoints.ts';
 import type { HeldCertificate } from './identity-store.ts';
+import { MeshSettings } from './mesh-settings.ts';
 import { constantLabels } from './metrics-merge.ts';
-import { PatchedBootstrap } from './patched-bootstrap.ts';
 import { peerTrust } from './peer-trust.ts';
 import { readinessProblem } from './readiness.ts';
 import { keepRegistered, type Registration } from './registration.ts';
@@ -37,10 +36,12 @@ export interface Agent {
  * then the ports. Throws before anything runs when a port or the state directory cannot be used.
  */
 export async function startAgent(
-  config: AgentConfig,
+  configure: Configure,
   options: { envoyPath: string; log?: AgentLog },
 ): Promise<Agent> {
-  const log = options.log ?? createAgentLog(config.logLevel);
+  const log = options.log ?? createAgentLog(configure().logLevel);
+  const settings = new MeshSettings(configure, log);
+  const { config } = settings;
   makePrivateDirectory(config.stateDirectory);
   const files = agentFiles(config);
   const sockets = socketPaths(config.stateDirectory);
@@ -52,37 +53,15 @@ export async function startAgent(
       ? new CertificateKeeper(config, log, { onCredentialLost: () => finish('needs-join-token') })
       : new SocketIdentity({ ...config, identitySocket }, log);
   const facts = workloadFacts({ ...config, name: config.workload });
-  const base = buildBootstrap(config, {
-    adminSocket: sockets.admin,
-    sdsSocket: identitySocket ?? sockets.sds,
-  });
-  const patches = config.envoy.bootstrapPatches;
-  const bootstrap = new PatchedBootstrap({
-    base,
-    patches,
-    envoyPath: options.envoyPath,
-    tryFile: `${files.bootstrap}.try.json`,
-    log,
-  });
-  const envoy = new EnvoyProcess({
-    path: options.envoyPath,
-    args: envoyArguments(config),
-    bootstrapFile: files.bootstrap,
-    bootstrap: JSON.stringify([base, patches]),
-    render: (failure) => bootstrap.render(failure),
-    environment: { ...config.environment, [peerVariable]: encodeFacts(facts) },
-    logFile: files.envoyLog,
-    maxLogBytes: config.envoy.maxLogBytes,
-    stateFile: files.process,
-    log,
-  });
+  const newEnvoy = () => createEnvoy(settings.config, facts, { ...options, log });
+  let envoy = newEnvoy();
 
   const hurry = new AbortController();
   const ended = Promise.withResolvers<AgentEnd>();
   let draining: Promise<unknown> | undefined;
   let ending = false;
   const drain = async () => {
-    draining ??= drainEnvoy(config, admin, log, { signal: hurry.signal });
+    draining ??= drainEnvoy(settings.config, admin, log, { signal: hurry.signal });
     await draining;
   };
   let registration: Registration | undefined;
@@ -134,9 +113,10 @@ export async function startAgent(
   });
 
   let started = false;
-  const startEnvoy = async () => {
+  const startEnvoy = async (ask: () => Promise<boolean>) => {
     if (started || ending) return;
     started = true;
+    if (!found?.same && (await ask())) envoy = newEnvoy();
     if (found && !found.same) {
       log.info('replacing the running Envoy: its configuration is not the present one', {
         pid: found.id.pid,
@@ -152,9 +132,9 @@ export async function startAgent(
       peerTrust(certificate.root, extras),
       { name: controlPlaneTrust, trustedRoots: controlPlaneRoots },
     ]);
-    void startEnvoy();
-    const { group } = config;
     roots = controlPlaneRoots;
+    void startEnvoy(() => settings.ask(certificate, controlPlaneRoots));
+    const { group } = config;
     if (group !== undefined)
       registration ??= keepRegistered(
         { ...config, group },
@@ -163,24 +143,11 @@ export async function startAgent(
       );
   });
   // One that runs is taken over at once; a new one without a certificate could only wait for it.
-  if (found?.same) void startEnvoy();
+  // It keeps the settings that it was started with.
+  if (found?.same) void startEnvoy(async () => false);
   await keeper.start();
   loading = false;
   return { done: ended.promise, stop: () => finish('stopped'), leave: () => finish('left') };
-}
-
-function envoyArguments(config: AgentConfig): string[] {
-  const { drainSeconds = config.drain.seconds } = config.envoy;
-  return [
-    ...['--concurrency', String(config.envoy.concurrency || availableParallelism())],
-    ...['--log-level', config.envoy.logLevel],
-    // With hot restart Envoy asks the kernel for SIGTERM when its parent dies, so a dead agent would take its Envoy along. Without,
-    // there is no shared memory either, and any number of Envoys run side by side.
-    '--disable-hot-restart',
-    ...['--drain-time-s', String(Math.max(1, Math.round(drainSeconds)))],
-    ...['--drain-strategy', 'immediate'],
-    ...['--file-flush-interval-msec', '1000'],
-  ];
 }
 
 function ownMetrics(certificate: HeldCertificate | undefined, restarts: number): string {

@@ -5,6 +5,8 @@ import { agentExit } from './agent-command.ts';
 import {
   type AgentConfig,
   agentConfigFromEnvironment,
+  type Configure,
+  configurer,
   parseAgentConfig,
   readAgentConfig,
 } from './agent-config.ts';
@@ -21,13 +23,13 @@ async function main(): Promise<number> {
     options: { config: { type: 'string', short: 'c' }, envoy: { type: 'string' } },
     strict: true,
   });
-  const config = values.config ? await readAgentConfig(values.config) : fromEnvironment();
-  const agent = await startObedient(config, await envoyOf(config, values.envoy));
+  const configure = values.config ? await readAgentConfig(values.config) : fromEnvironment();
+  const agent = await startObedient(configure, await envoyOf(configure(), values.envoy));
   return (await agent.done) === 'needs-join-token' ? agentExit.needsJoinToken : agentExit.stopped;
 }
 
 /** It answers its ports a moment before it is returned: a signal that comes by then is obeyed all the same, a second one at once. */
-async function startObedient(config: AgentConfig, envoyPath: string): Promise<Agent> {
+async function startObedient(configure: Configure, envoyPath: string): Promise<Agent> {
   let agent: Agent | undefined;
   let early: 'stop' | 'leave' | undefined;
   const obey = (what: 'stop' | 'leave') => () => {
@@ -38,14 +40,15 @@ async function startObedient(config: AgentConfig, envoyPath: string): Promise<Ag
   process.on('SIGTERM', obey('stop'));
   process.on('SIGINT', obey('stop'));
   process.on('SIGHUP', obey('leave'));
-  agent = await startAgent(config, { envoyPath });
+  agent = await startAgent(configure, { envoyPath });
   if (early) agent[early]();
   return agent;
 }
 
-function fromEnvironment(): AgentConfig {
-  const parsed = parseAgentConfig(JSON.parse(JSON.stringify(agentConfigFromEnvironment(process.env))));
-  if (parsed.ok) return parsed.config;
+function fromEnvironment(): Configure {
+  const value: unknown = JSON.parse(JSON.stringify(agentConfigFromEnvironment(process.env)));
+  const parsed = parseAgentConfig(value);
+  if (parsed.ok) return configurer(value, 'the environment');
   throw new CodedError(
     'AgentConfigInvalid',
     `from the environment: ${parsed.errors.join('; ')}; or give --config FILE`,

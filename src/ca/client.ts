@@ -1,8 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { callUnary, GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
+import { openSession, type SessionOptions } from '../kit/grpc-session.ts';
 import { createKey, createSigningRequest, type KeyType } from './certificate-signing-request.ts';
-import { openSession, type SessionOptions } from './grpc-session.ts';
 import { bundleHash, pemBlocks } from './pem.ts';
 import { extrasHash, type TrustExtras } from './trust-extras.ts';
 import {

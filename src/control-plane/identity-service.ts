@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Authenticator } from '../ca/authenticate.ts';
 import { AuthorityRing } from '../ca/authority-ring.ts';
 import { serveCertificates } from '../ca/certificate-server.ts';
 import { createCertificateService } from '../ca/certificate-service.ts';
@@ -33,6 +34,8 @@ export interface IdentityService {
   trustDomains: readonly string[];
   /** Certificates of these trust domains count as the mesh's own from now on, those of earlier aliases no longer. */
   setAliases(aliases: readonly string[]): void;
+  /** Who holds a certificate of the mesh. */
+  holders: Authenticator;
   /** Serves CreateCertificate on the listener named `tls`. */
   otherCalls: NonNullable<Parameters<typeof import('../xds/server.ts').createXdsServer>[0]['otherCalls']>;
   /** Which roots speak for which trust domain; empty: the mesh's for all. */
@@ -133,6 +136,7 @@ export async function openIdentityService(options: {
       return tlsOf(current);
     },
     authenticate: admission.forXds,
+    holders: admission.holders,
     setDomains(domains) {
       ring.setDomains(domains);
       // Proxies of the mesh's own trust domain may come with certificates of somebody else: of a SPIRE, for one.

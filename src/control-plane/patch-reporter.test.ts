@@ -7,6 +7,7 @@ import { defaultMeshConfig } from '../registry/mesh-config.ts';
 import { createEngine } from '../snapshot/engine/engine.ts';
 import { testProxy } from '../snapshot/testing.ts';
 import { PatchReporter } from './patch-reporter.ts';
+import { readBootstrapPatches } from './proxy-settings/bootstrap-patches.ts';
 
 let stop: () => void = () => undefined;
 afterEach(() => stop());
@@ -35,6 +36,7 @@ test('says which patches change nothing, once, and takes it back', async () => {
     writer: { report: (_ref, _type, condition) => void (condition && written.push(condition)) },
     compile: engine,
     rootNamespace: () => 'istio-system',
+    bootstrapPatches: () => [],
     delayMs: 1,
     restMs: 1,
   });
@@ -70,20 +72,22 @@ test('says which patches change nothing, once, and takes it back', async () => {
 test('says which BOOTSTRAP patches proxies run without, though nothing else changes', async () => {
   const engine = createEngine({ roots: roots.collections });
   engine.setMesh(defaultMeshConfig);
+  const object = filter([
+    { applyTo: 'BOOTSTRAP', patch: { operation: 'MERGE', value: { stats_flush_interval: '1s' } } },
+  ]);
   const written: Omit<StatusCondition, 'type'>[] = [];
   const reporter = new PatchReporter({
     kinds: createBuiltInRegistry(),
     writer: { report: (_ref, _type, condition) => void (condition && written.push(condition)) },
     compile: engine,
     rootNamespace: () => 'istio-system',
+    bootstrapPatches: () => readBootstrapPatches([object], 'istio-system'),
+    awaitMs: 1,
     delayMs: 1,
     bootstrapMs: 1,
     restMs: 1,
   });
   stop = () => reporter.close();
-  const object = filter([
-    { applyTo: 'BOOTSTRAP', patch: { operation: 'MERGE', value: { stats_flush_interval: '1s' } } },
-  ]);
   engine.apply([{ kind: 'EnvoyFilter', key: 'default/f', value: object }]);
   reporter.observe([{ group: 'networking.istio.io', kind: 'EnvoyFilter', key: 'default/f', object }]);
   engine.flush();
@@ -100,6 +104,14 @@ test('says which BOOTSTRAP patches proxies run without, though nothing else chan
       message: expect.stringMatching(
         /^spec\.configPatches\[0\]: .*client runs without it.*: no such extension$/,
       ),
+    });
+  withReport({ applied: [], refused: {} });
+  await expect
+    .poll(() => written.at(-1))
+    .toMatchObject({
+      status: 'False',
+      reason: 'AwaitsRestart',
+      message: expect.stringMatching(/^spec\.configPatches\[0\]: .*client runs without it/),
     });
   withReport({ applied: ['default/f#0'], refused: {} });
   await expect.poll(() => written.at(-1)).toMatchObject({ status: 'True' });

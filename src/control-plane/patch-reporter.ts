@@ -7,6 +7,7 @@ import type { MeshProxy } from '../snapshot/proxy.ts';
 import type { Push } from '../snapshot/push.ts';
 import { type Resource, removedType, typeUrls } from '../snapshot/resource.ts';
 import { refOfOrigin } from './origin-ref.ts';
+import type { MeshBootstrapPatch } from './proxy-settings/bootstrap-patches.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 /** The condition that says whether an EnvoyFilter's patches found something to change. */
@@ -21,10 +22,14 @@ export interface PatchReporterOptions {
     onPush(listener: (push: Push) => void): () => void;
   };
   readonly rootNamespace: () => string;
+  /** The BOOTSTRAP patches of all filters. */
+  readonly bootstrapPatches: () => readonly MeshBootstrapPatch[];
   /** Pause between a change and the look at what patches made of it, in ms. Default 1,000. */
   readonly delayMs?: number;
   /** Pause between two looks at what agents tell of BOOTSTRAP patches, in ms: a proxy that comes back is no change. Default 5,000. */
   readonly bootstrapMs?: number;
+  /** How long a proxy may run without a BOOTSTRAP patch before that is said, in ms: most are started anew for it. Default 30,000. */
+  readonly awaitMs?: number;
   /** Shortest time between two writes to one object, in ms. Default 30,000. */
   readonly restMs?: number;
 }
@@ -47,11 +52,13 @@ export class PatchReporter {
   readonly #options: Required<PatchReporterOptions>;
   readonly #filters = new Map<string, EnvoyFilter>();
   readonly #told = new Map<string, { text: string; at: number }>();
+  /** Filter → since when proxies run without one of its BOOTSTRAP patches. */
+  readonly #awaited = new Map<string, number>();
   readonly #unsubscribe: () => void;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: PatchReporterOptions) {
-    this.#options = { delayMs: 1_000, bootstrapMs: 5_000, restMs: 30_000, ...options };
+    this.#options = { delayMs: 1_000, bootstrapMs: 5_000, awaitMs: 30_000, restMs: 30_000, ...options };
     this.#unsubscribe = options.compile.onPush(() => this.#later(this.#options.delayMs));
   }
 
@@ -60,6 +67,7 @@ export class PatchReporter {
       if (kind !== 'EnvoyFilter') continue;
       if (object) this.#filters.set(key, object as EnvoyFilter);
       else this.#filters.delete(key);
+      this.#awaited.delete(key);
       const told = object && toldBefore(object);
       if (told && !this.#told.has(key)) this.#told.set(key, { text: told, at: 0 });
       if (!object) this.#told.delete(key);
@@ -85,8 +93,41 @@ export class PatchReporter {
       this.#report(
         key,
         refusedAtStart(key, filter, proxies) ??
+          this.#awaitsStart(key, filter, proxies) ??
           verdictOf(key, filter, applied, this.#selected(filter, proxies)),
       );
+  }
+
+  /** Agents that nobody starts anew take BOOTSTRAP patches when their Envoy is started the next time. */
+  #awaitsStart(key: string, filter: EnvoyFilter, proxies: readonly MeshProxy[]): Verdict | undefined {
+    if (!patchesBootstrap(filter)) return undefined;
+    const without = this.#options
+      .bootstrapPatches()
+      .filter(({ id }) => id.startsWith(`${key}#`))
+      .flatMap(({ id, isFor }) => {
+        const names = proxies
+          .filter(
+            (proxy) => !knowsPatch(proxy, id) && isFor({ ...proxy, isGateway: proxy.type === 'router' }),
+          )
+          .map(({ namespace, name }) => `${namespace}/${name}`);
+        return names.length === 0 ? [] : [{ index: id.slice(key.length + 1), names }];
+      });
+    if (without.length === 0) {
+      this.#awaited.delete(key);
+      return undefined;
+    }
+    const since = this.#awaited.get(key) ?? Date.now();
+    this.#awaited.set(key, since);
+    if (Date.now() - since < this.#options.awaitMs) return undefined;
+    const told = without.slice(0, 5).map(({ index, names }) => {
+      const more = names.length > 1 ? ` and ${names.length - 1} more` : '';
+      return `spec.configPatches[${index}]: ${names[0]}${more} runs without it`;
+    });
+    return {
+      status: 'False',
+      reason: 'AwaitsRestart',
+      message: `${told.join('; ')}: Envoy reads its bootstrap when it starts. An agent that \`ostria up\` did not start takes it up when it is ended (SIGTERM) and started again`,
+    };
   }
 
   #selected(filter: EnvoyFilter, proxies: readonly MeshProxy[]): number {
@@ -153,6 +194,12 @@ function verdictOf(
 
 function patchesBootstrap({ spec }: EnvoyFilter): boolean {
   return spec?.configPatches?.some(({ applyTo }) => applyTo === 'BOOTSTRAP') ?? false;
+}
+
+/** Whether the proxy's agent had the patch when it started Envoy. */
+function knowsPatch({ metadata }: MeshProxy, id: string): boolean {
+  const { applied, refused } = readBootstrapPatchReport(metadata);
+  return applied.includes(id) || Object.hasOwn(refused, id);
 }
 
 /** BOOTSTRAP patches that Envoy does not start with: the agents leave them out, and say so. */

@@ -1,3 +1,4 @@
+import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
 import type { ConfigSource } from '../config/sources/source.ts';
 import { seenClock } from '../kit/seen-clock.ts';
@@ -20,12 +21,14 @@ import { type CompileTarget, MeshState } from './mesh-state.ts';
 import { createMonitoring } from './monitoring.ts';
 import type { ControlPlaneOptions } from './options.ts';
 import { PatchReporter } from './patch-reporter.ts';
+import { SettingsBook } from './proxy-settings/settings-book.ts';
 import { reportStatus } from './report-status.ts';
 import { Rollouts } from './rollout/rollouts.ts';
 import { hasApi, startApi } from './start-api.ts';
 import { followLazily, meshOf, startCompile } from './start-compile.ts';
 import { aliasTarget, directorySource, followTrustDomains, keepKeys, storeSource } from './start-sources.ts';
 import { openIdentity, startXds } from './start-xds.ts';
+import type { StatusWriter } from './status-writer.ts';
 
 export interface ControlPlane {
   readonly engine: Engine;
@@ -91,6 +94,7 @@ async function start(
   if (history) stops.push(() => history.close());
   const trust = identity && (await followTrustDomains(options, identity, log));
   if (trust) stops.push(() => trust.close());
+  const settings = new SettingsBook(() => state);
   const state: MeshState = new MeshState({
     sources: ['files', 'store'],
     mesh,
@@ -101,6 +105,7 @@ async function start(
     onMerged(source, changes) {
       history?.record(source, changes);
       rollouts?.observe(changes);
+      settings.observe(changes);
     },
     onTaken(source, sourceRevision, revision) {
       if (source === 'store') revisions.note(sourceRevision, revision);
@@ -118,14 +123,7 @@ async function start(
     log,
   });
   stops.push(quarantine.follow(ledger));
-  const patchReports =
-    status &&
-    new PatchReporter({
-      kinds,
-      writer: status.writer,
-      compile: engine,
-      rootNamespace: () => state.mesh.rootNamespace,
-    });
+  const patchReports = status && reportPatches(status.writer, { kinds, engine, state, settings });
   if (patchReports) stops.push(() => patchReports.close());
   const startSource = (name: string, source: ConfigSource): Promise<void> =>
     source.start((batch) => {
@@ -163,7 +161,8 @@ async function start(
       : undefined;
   if (registration) stops.push(() => registration.close());
   const debug = createDebug({ options, engine, source, ledger, state, identity, monitoring, log });
-  const xds = await startXds(options, { source, ledger, identity, monitoring, registration, debug, log });
+  const serving = { source, ledger, identity, monitoring, registration, settings, debug, log };
+  const xds = await startXds(options, serving);
   if (xds) stops.push(() => xds.stop());
   const ports = new Map<string, number>();
   if (xds) {
@@ -203,4 +202,18 @@ async function start(
     stops.push(() => monitoring.stop());
   }
   return { engine, ledger, ports, stop };
+}
+
+function reportPatches(
+  writer: StatusWriter,
+  parts: { kinds: KindRegistry; engine: Engine; state: MeshState; settings: SettingsBook },
+): PatchReporter {
+  const { kinds, engine, state, settings } = parts;
+  return new PatchReporter({
+    kinds,
+    writer,
+    compile: engine,
+    rootNamespace: () => state.mesh.rootNamespace,
+    bootstrapPatches: () => settings.patches(),
+  });
 }

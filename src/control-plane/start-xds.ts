@@ -8,6 +8,8 @@ import { type IdentityService, openIdentityService } from './identity-service.ts
 import type { Logger } from './log.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { ControlPlaneOptions } from './options.ts';
+import { serveProxySettings } from './proxy-settings/serve-proxy-settings.ts';
+import type { SettingsBook } from './proxy-settings/settings-book.ts';
 import { serveRegistration, withRegistration } from './registration-server.ts';
 
 /** Who signs and who may connect; undefined where nobody can connect by TLS. */
@@ -49,11 +51,12 @@ export async function startXds(
     identity: IdentityService | undefined;
     monitoring: Monitoring;
     registration: AutoRegistration | undefined;
+    settings: SettingsBook;
     debug: Debug;
     log: Logger;
   },
 ): Promise<XdsServer | undefined> {
-  const { source, ledger, identity, monitoring, registration, debug, log } = parts;
+  const { source, ledger, identity, monitoring, registration, settings, debug, log } = parts;
   const listeners: XdsListener[] = [];
   if (options.xds && identity) listeners.push({ name: 'tls', ...options.xds, tls: identity.tls });
   if (options.insecureXds) listeners.push({ name: 'plaintext', ...options.insecureXds });
@@ -70,9 +73,10 @@ export async function startXds(
       ? {
           otherCalls: (stream, headers, listener) =>
             identity.otherCalls(stream, headers, listener) ||
-            (registration !== undefined &&
-              listener.name === 'tls' &&
-              serveRegistration(registration, identity.trustDomains, stream, headers)),
+            (listener.name === 'tls' &&
+              (serveProxySettings(settings, identity.holders, stream, headers) ||
+                (registration !== undefined &&
+                  serveRegistration(registration, identity.trustDomains, stream, headers)))),
         }
       : {}),
   });

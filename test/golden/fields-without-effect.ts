@@ -2,7 +2,8 @@ const notBuilt = 'not built: its status says so';
 
 /** `group/Kind` → why its fields are not judged by `every-field.test.ts`. */
 export const kindsElsewhere: Readonly<Record<string, string>> = {
-  'networking.istio.io/ProxyConfig': 'how agents are started: src/cli/supervisor/proxy-settings.test.ts',
+  'networking.istio.io/ProxyConfig':
+    'how agents are started: src/control-plane/proxy-settings/proxy-settings.test.ts',
   'networking.istio.io/WorkloadGroup':
     'a template for entries, and a probe of the agent: src/control-plane/auto-registration.test.ts',
   'telemetry.istio.io/Telemetry': notBuilt,

@@ -269,7 +269,7 @@ export const sampleMesh: readonly Readonly<Record<string, unknown>>[] = [
   },
 ];
 
-const ofAgents = 'of agents: src/cli/supervisor/proxy-settings.test.ts';
+const ofAgents = 'of agents: src/control-plane/proxy-settings/proxy-settings.test.ts';
 const ofTrust = 'of the authority: src/control-plane/trust';
 const ofDiscovery = 'of what is read at all: src/control-plane/discovery-scope.test.ts';
 const warned = 'whoever sets it is warned';

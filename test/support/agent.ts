@@ -32,7 +32,7 @@ export interface TestWorkload {
 
 /** A workload's agent as a process of its own, with a real Envoy. */
 export async function createWorkload(
-  controlPlane: FakeControlPlane,
+  controlPlane: Pick<FakeControlPlane, 'directory' | 'port' | 'rootFile' | 'joinToken'>,
   name: string,
   overrides: Record<string, unknown> = {},
   command: readonly string[] = [MAIN],

@@ -5,8 +5,8 @@ import {
   IstioCertificateResponseSchema,
 } from '../../../gen/proto/istio/security/v1alpha1/ca_pb.js';
 import { callUnary, GrpcError, grpcStatus } from '../../kit/grpc-http2.ts';
+import { openSession } from '../../kit/grpc-session.ts';
 import { CREATE_CERTIFICATE_PATH } from '../certificate-service.ts';
-import { openSession } from '../grpc-session.ts';
 import type { GrpcAuthoritySettings } from '../settings/identity-settings.ts';
 import { type ExternalSigner, type SigningRequest, signerFailed, signerRefused } from './signer.ts';
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseAgentConfig } from '../../agent/agent-config.ts';
+import { proxySettings } from '../../control-plane/proxy-settings/proxy-settings.ts';
 import type { MeshFile } from '../mesh-file/mesh-file.ts';
 import { parseMeshFile } from '../mesh-file/parse-mesh-file.ts';
 import { PortBook } from '../state/port-book.ts';
@@ -10,7 +11,6 @@ import { statePaths } from '../state/state-directory.ts';
 import { instanceObjects, instanceStatuses, sharedObjects } from './mesh-objects.ts';
 import { type InstancePlan, loopbacks, planMesh } from './mesh-plan.ts';
 import { agentConfig, appEnvironment } from './process-specs.ts';
-import { proxySettings } from './proxy-settings.ts';
 
 let scratch: string;
 beforeEach(() => {

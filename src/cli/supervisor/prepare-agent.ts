@@ -1,12 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ProxySettings } from '../../agent/proxy-settings.ts';
 import { openJoinTokens } from '../../ca/join-token.ts';
 import { writeJsonFile } from '../state/json-file.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { agentHasCertificate } from './agent-certificate.ts';
 import type { InstancePlan, MeshPlan } from './mesh-plan.ts';
 import { agentConfig, agentConfigPath, joinTokenPath } from './process-specs.ts';
-import type { ProxySettings } from './proxy-settings.ts';
 import type { SupervisorConfig } from './supervisor-config.ts';
 
 /** Writes an agent's configuration, and a join token where it has no certificate that still serves. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { ProxySettings } from '../../agent/proxy-settings.ts';
 import type { MeshHistory } from '../mesh-file/mesh-file.ts';
 import { buildId, type Program, programCommand, programEnvironment } from '../programs.ts';
 import type { StatePaths } from '../state/state-directory.ts';
@@ -6,7 +7,6 @@ import type { ProcessSpec } from './managed-process.ts';
 import { podLabels } from './mesh-objects.ts';
 import { type InstancePlan, loopbacks, type MeshPlan } from './mesh-plan.ts';
 import { markerVariable } from './ours.ts';
-import type { ProxySettings } from './proxy-settings.ts';
 import type { SupervisorConfig } from './supervisor-config.ts';
 
 /** Variables that programs of ours read; applications get everything that `up` had. */
@@ -113,6 +113,7 @@ export function agentConfig(
     serviceAccount: instance.serviceAccount,
     trustDomain: plan.mesh.trustDomain,
     labels: podLabels(instance),
+    proxySettings: 'file',
     proxyType: instance.gateway ? 'router' : 'sidecar',
     metadata: { ...settings.metadata, WORKLOAD_NAME: instance.workload?.name ?? instance.name },
     environment,

@@ -1,20 +1,20 @@
 import { parse } from 'yaml';
+import type { ProxySettings } from '../../agent/proxy-settings.ts';
 import type { ConfigObject } from '../../config/object.ts';
+import type { MeshBootstrapPatch } from '../../control-plane/proxy-settings/bootstrap-patches.ts';
+import {
+  type ProxySources,
+  proxyConfigAnnotation,
+  proxySettings,
+} from '../../control-plane/proxy-settings/proxy-settings.ts';
 import { messageOf } from '../../kit/coded-error.ts';
 import type { ApiClient } from '../api/api-client.ts';
 import { readJsonFile } from '../state/json-file.ts';
 import type { StatePaths } from '../state/state-directory.ts';
-import type { MeshBootstrapPatch } from './bootstrap-patches.ts';
 import { podLabels } from './mesh-objects.ts';
 import type { InstancePlan } from './mesh-plan.ts';
 import { type Objects, ObjectsWatch } from './objects-watch.ts';
 import { agentConfigPath } from './process-specs.ts';
-import {
-  type ProxySettings,
-  type ProxySources,
-  proxyConfigAnnotation,
-  proxySettings,
-} from './proxy-settings.ts';
 
 const rootNamespace = 'istio-system';
 const paths = {
@@ -135,7 +135,7 @@ export class ProxySettingsKeeper {
 /** Envoy's messages are read where somebody patches a bootstrap: seldom. */
 async function readPatches(filters: readonly ConfigObject[]): Promise<readonly MeshBootstrapPatch[]> {
   if (filters.length === 0) return [];
-  const { readBootstrapPatches } = await import('./bootstrap-patches.ts');
+  const { readBootstrapPatches } = await import('../../control-plane/proxy-settings/bootstrap-patches.ts');
   return readBootstrapPatches(filters, rootNamespace);
 }
 

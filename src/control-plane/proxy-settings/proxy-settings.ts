@@ -1,11 +1,11 @@
 import { parse } from 'yaml';
 import { istioVersion } from '../../agent/envoy-bootstrap.ts';
 import { type BootstrapPatch, mostBootstrapPatches } from '../../agent/merge-bootstrap.ts';
-import { type KeyType, keyTypes } from '../../ca/client.ts';
+import type { ProxySettings } from '../../agent/proxy-settings.ts';
+import { keyTypes } from '../../ca/client.ts';
 import { durationNanos } from '../../config/kinds/istio/durations.ts';
 import type { ConfigObject } from '../../config/object.ts';
 import { compileRegex } from '../../config/schema/regex.ts';
-
 import type { MeshBootstrapPatch } from './bootstrap-patches.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -31,30 +31,8 @@ export interface ProxyOwner {
   readonly annotation?: string;
   /** Default: a sidecar. */
   readonly isGateway?: boolean;
-}
-
-/** What an agent is started with. */
-export interface ProxySettings {
-  /** Worker threads; 0: one per processor. */
-  readonly concurrency?: number;
-  /** Further variables of Envoy's environment. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** Further metadata of its node. */
-  readonly metadata: Json;
-  /** Statistics to keep. */
-  readonly stats?: Readonly<Record<'prefixes' | 'suffixes' | 'regexps', readonly string[]>>;
-  /** What EnvoyFilters merge into Envoy's bootstrap. */
-  readonly bootstrapPatches?: readonly BootstrapPatch[];
-  /** How long connections end when a listener changes. */
-  readonly drainSeconds?: number;
-  /** How long requests may take to end when the proxy does. */
-  readonly terminationDrainSeconds?: number;
-  /** Lifetime and key of the workload's certificate, by the variables that Istio's agent reads. */
-  readonly certificate?: { readonly ttlSeconds?: number; readonly keyType?: KeyType };
-  /** The application starts once the proxy is ready. */
-  readonly holdApplication: boolean;
-  /** What is set for this proxy alone and cannot be acted on, in words. */
-  readonly notes: readonly string[];
+  /** Metadata that its node has in any case. Default none. */
+  readonly metadata?: Json;
 }
 
 /** Fields of an annotation that this, or the control plane, acts on. */
@@ -121,15 +99,22 @@ export function proxySettings(sources: ProxySources, owner: ProxyOwner): ProxySe
 
 function ownPatches(
   { bootstrapPatches = [] }: ProxySources,
-  { namespace, labels, isGateway = false }: ProxyOwner,
+  { namespace, labels, isGateway = false, metadata: own = {} }: ProxyOwner,
   metadata: Json,
   notes: string[],
 ): BootstrapPatch[] {
-  const proxy = { namespace, labels, isGateway, metadata: { ISTIO_VERSION: istioVersion, ...metadata } };
-  const own = bootstrapPatches.filter((patch) => patch.isFor(proxy)).map(({ id, value }) => ({ id, value }));
-  if (own.length > mostBootstrapPatches)
-    notes.push(`of its ${own.length} BOOTSTRAP patches the first ${mostBootstrapPatches} are taken`);
-  return own.slice(0, mostBootstrapPatches);
+  const proxy = {
+    namespace,
+    labels,
+    isGateway,
+    metadata: { ISTIO_VERSION: istioVersion, ...metadata, ...own },
+  };
+  const patches = bootstrapPatches
+    .filter((patch) => patch.isFor(proxy))
+    .map(({ id, value }) => ({ id, value }));
+  if (patches.length > mostBootstrapPatches)
+    notes.push(`of its ${patches.length} BOOTSTRAP patches the first ${mostBootstrapPatches} are taken`);
+  return patches.slice(0, mostBootstrapPatches);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
-import { GrpcError, grpcStatus } from '../kit/grpc-http2.ts';
+import { GrpcError, grpcStatus } from './grpc-http2.ts';
 
 export interface SessionOptions {
   /** `host:port`. */
