@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import { type KeyType, keyTypes } from '../ca/client.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
+import { isObject } from '../kit/json.ts';
 import type { ExplicitCapture } from '../snapshot/proxy.ts';
 import { type BootstrapPatch, mostBootstrapPatches } from './merge-bootstrap.ts';
 import { type ProxySettings, withProxySettings } from './proxy-settings.ts';
@@ -288,7 +289,7 @@ class Reader {
   readonly errors: string[] = [];
 
   object(path: string, value: unknown): Json {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
+    if (isObject(value)) return value;
     this.#complain(path, 'must be an object');
     return {};
   }

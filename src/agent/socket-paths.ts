@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { makePrivateDirectory } from '../kit/atomic-file.ts';
 import { CodedError } from '../kit/coded-error.ts';
 
 /** `sun_path` of unix(7) has 108 bytes on Linux and 104 on macOS, the final zero included. */
@@ -17,7 +18,7 @@ export function socketPaths(stateDirectory: string): { sds: string; admin: strin
   const { uid } = userInfo();
   const hash = createHash('sha256').update(stateDirectory).digest('hex').slice(0, 16);
   const directory = join(tmpdir(), `ostria-${uid}-${hash}`);
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makePrivateDirectory(directory);
   const info = lstatSync(directory);
   // Others may write to the temporary directory too, and could have made this one first.
   if (!info.isDirectory() || info.uid !== uid || (info.mode & 0o077) !== 0)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { writeFileAtomic } from '../kit/atomic-file.ts';
+import { makePrivateDirectory, writeFileAtomic } from '../kit/atomic-file.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import {
   type AuthorityOptions,
@@ -96,7 +96,7 @@ async function writeNew(
   material: AuthorityMaterial,
   makeRoom: () => Promise<void> = async () => {},
 ): Promise<void> {
-  await mkdir(dirname(directory), { recursive: true, mode: 0o700 });
+  makePrivateDirectory(dirname(directory));
   const temporary = `${directory}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     await mkdir(temporary, { mode: 0o700 });

@@ -161,11 +161,8 @@ function nowhere(name: string): End {
   };
 }
 
-/** Why a call that goes where no workload is counts as delivered. */
-export const leavesMesh = 'it leaves the mesh';
-
 export function outside(cluster: string, address?: string): Leaf {
-  const end: End = { outcome: 'delivered', reason: leavesMesh, flags: [] };
+  const end: End = { outcome: 'delivered', reason: 'it leaves the mesh', flags: [], leavesMesh: true };
   return { percent: 100, cluster, ...(address === undefined ? {} : { address }), end };
 }
 

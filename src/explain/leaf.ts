@@ -14,6 +14,8 @@ export interface End {
   readonly flags: readonly Flag[];
   /** The server waits for a TLS handshake and gets something else. */
   readonly awaitsTls?: true;
+  /** It is delivered where no workload of the mesh is. */
+  readonly leavesMesh?: true;
 }
 
 /** One of the ends that a request can come to. */

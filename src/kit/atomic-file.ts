@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { makeDirectory } from './make-directory.ts';
 
 /**
  * Replaces `path` as a whole: readers see the old content or the new, also after a crash. The file is created with `mode`
@@ -53,7 +54,7 @@ export function writeFileAtomicSync(path: string, data: string | Uint8Array, mod
 
 /** A directory that only its owner may enter (0700), made with its parents when absent. */
 export function makePrivateDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeDirectory(path, 0o700);
 }
 
 async function syncDirectory(path: string): Promise<void> {

@@ -1,3 +1,5 @@
+import { isObject } from './json.ts';
+
 /** A JSON value: what `JSON.parse` gives. */
 export type Json = unknown;
 export type JsonPath = readonly (string | number)[];
@@ -15,10 +17,6 @@ export type JsonDelta = readonly DeltaStep[];
 
 type Fields = Readonly<Record<string, Json>>;
 
-function isFields(value: Json): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** A field may have the name of something that every object inherits. */
 function own(fields: Fields, name: string): Json {
   return Object.hasOwn(fields, name) ? fields[name] : undefined;
@@ -33,7 +31,7 @@ export function diffJson(before: Json, after: Json): JsonDelta {
 
 function collect(path: JsonPath, before: Json, after: Json, steps: DeltaStep[]): void {
   if (before === after) return;
-  if (isFields(before) && isFields(after)) collectFields(path, before, after, steps);
+  if (isObject(before) && isObject(after)) collectFields(path, before, after, steps);
   else if (Array.isArray(before) && Array.isArray(after)) collectList(path, before, after, steps);
   else if (!isEqual(before, after)) steps.push([path, after]);
 }
@@ -70,7 +68,7 @@ function collectList(
 function isEqual(a: Json, b: Json): boolean {
   const steps: DeltaStep[] = [];
   if (a === b) return true;
-  if (!(isFields(a) && isFields(b)) && !(Array.isArray(a) && Array.isArray(b))) return false;
+  if (!(isObject(a) && isObject(b)) && !(Array.isArray(a) && Array.isArray(b))) return false;
   collect([], a, b, steps);
   return steps.length === 0;
 }
@@ -88,7 +86,7 @@ function applyStep(value: Json, step: DeltaStep, depth: number): Json {
     if (key >= value.length) throw new RangeError(`the delta does not fit: there is no ${path.join('.')}`);
     return value.with(key, applyStep(value[key], step, depth + 1));
   }
-  if (!isFields(value) || typeof key !== 'string')
+  if (!isObject(value) || typeof key !== 'string')
     throw new RangeError(`the delta does not fit: there is no ${path.join('.')}`);
   const copy: Record<string, Json> = { ...value };
   if (depth === path.length - 1 && step.length === 1) delete copy[key];

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { CodedError, messageOf } from './coded-error.ts';
+import { isObject } from './json.ts';
 
 /** What is needed to talk to one API server. PEM texts. */
 export interface ApiAccess {
@@ -86,7 +87,7 @@ function readToken(path: string | undefined, file: string): string | undefined {
 }
 
 function asSection(value: unknown): Section {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Section;
+  if (isObject(value)) return value;
   throw new Error('is not a mapping');
 }
 

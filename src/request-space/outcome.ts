@@ -22,6 +22,8 @@ export interface OutcomeEnd {
   /** Share of the requests, percent. */
   readonly percent: number;
   readonly reason: string;
+  /** It is delivered where no workload of the mesh is. */
+  readonly leavesMesh?: true;
   /** Id of the origin that decided a refusal, an answer or a failure. */
   readonly by?: string;
 }
@@ -113,6 +115,7 @@ function endsOf(model: Model, leaves: readonly Leaf[]): OutcomeEnd[] {
       ...(destination === undefined ? {} : { destination }),
       percent: percent + (before?.percent ?? 0),
       reason: end.reason,
+      ...(end.leavesMesh ? { leavesMesh: true } : {}),
       ...(by === undefined ? {} : { by }),
     });
   }

@@ -1,6 +1,7 @@
 import type { MetadataMatcher } from '../../gen/proto/envoy/type/matcher/v3/metadata_pb.js';
 import type { DoubleMatcher } from '../../gen/proto/envoy/type/matcher/v3/number_pb.js';
 import type { ValueMatcher } from '../../gen/proto/envoy/type/matcher/v3/value_pb.js';
+import { isObject } from '../kit/json.ts';
 import { stringMatches } from './match-text.ts';
 
 /** What filters left for a request, by filter. */
@@ -13,10 +14,7 @@ export function metadataMatches(
 ): boolean {
   let found: unknown = metadata[filter];
   for (const { segment } of path)
-    found =
-      typeof found === 'object' && found !== null && !Array.isArray(found) && segment.case === 'key'
-        ? (found as Record<string, unknown>)[segment.value]
-        : undefined;
+    found = isObject(found) && segment.case === 'key' ? found[segment.value] : undefined;
   return (value !== undefined && valueMatches(value, found)) !== invert;
 }
 

@@ -1,4 +1,5 @@
 import type { JwtProvider } from '../../gen/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import { isObject } from '../kit/json.ts';
 import type { SignatureVerifier } from './call.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -54,7 +55,7 @@ function bytesOf(text: string): Uint8Array | undefined {
 function jsonOf(bytes: Uint8Array): Json | undefined {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import { isAbsolute, join } from 'node:path';
+import { isObject } from '../../kit/json.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -13,7 +14,7 @@ export class SettingsReader {
   }
 
   object(path: string, value: unknown): Json {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
+    if (isObject(value)) return value;
     this.complain(path, 'must be a mapping');
     return {};
   }

@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { writeFileAtomicSync } from '../../kit/atomic-file.ts';
 import { CodedError } from '../../kit/coded-error.ts';
+import { makeDirectory } from '../../kit/make-directory.ts';
 
 interface SchemaFlags {
   readonly directory?: string;
@@ -47,7 +47,7 @@ async function printSchema(name: string | undefined, { directory }: SchemaFlags)
   const files = schemaFiles();
   for (const [path, schema] of files) {
     const file = join(directory, path);
-    mkdirSync(dirname(file), { recursive: true });
+    makeDirectory(dirname(file));
     writeFileAtomicSync(file, `${JSON.stringify(schema, null, 2)}\n`, 0o644);
   }
   process.stderr.write(`Wrote ${files.length} schemas below ${directory}\n`);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { CodedError } from '../../kit/coded-error.ts';
+import { isObject } from '../../kit/json.ts';
 import { readOrNotFound } from '../../kit/read-or-not-found.ts';
 
 /** What a file of `--jwt` holds: a token as clients send it, or claims as JSON, which stand for a token that passes. */
@@ -10,8 +11,7 @@ export function readTokenFile(path: string): TokenFile {
   if (/^[\w-]+\.[\w-]+\.[\w-]*$/.test(text)) return { token: text };
   try {
     const claims = JSON.parse(text) as unknown;
-    if (typeof claims === 'object' && claims !== null && !Array.isArray(claims))
-      return { claims: claims as Record<string, unknown> };
+    if (isObject(claims)) return { claims };
   } catch {
     // Told below: it is neither.
   }

@@ -4,6 +4,7 @@ import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
 import { type Expectation, expectationFields, placeFields } from '../../assertions/expectation.ts';
 import type { Question } from '../../explain/question.ts';
 import { CodedError } from '../../kit/coded-error.ts';
+import { isObject } from '../../kit/json.ts';
 import { readOrNotFound } from '../../kit/read-or-not-found.ts';
 import { type Claim, parseClaim } from '../../prove/claim.ts';
 
@@ -92,7 +93,7 @@ class Reader {
   }
 
   #case(path: Path, value: unknown): TestCase | undefined {
-    if (!isRecord(value)) {
+    if (!isObject(value)) {
       this.#problem(path, 'a test is a mapping with request and expect, or with unreachable');
       return undefined;
     }
@@ -125,11 +126,11 @@ class Reader {
         path,
         'request is missing: METHOD and URL, or the URL alone, such as GET http://reviews:9080/',
       );
-    if (!isRecord(headers)) this.#problem([...path, 'headers'], 'headers is a mapping of names to values');
-    if (claims !== undefined && !isRecord(claims)) this.#problem([...path, 'claims'], 'claims is a mapping');
-    if (!isRecord(expect))
+    if (!isObject(headers)) this.#problem([...path, 'headers'], 'headers is a mapping of names to values');
+    if (claims !== undefined && !isObject(claims)) this.#problem([...path, 'claims'], 'claims is a mapping');
+    if (!isObject(expect))
       this.#problem(path, `expect is missing: a mapping with ${Object.keys(expectationFields).join(', ')}`);
-    if (typeof from !== 'string' || !match || !isRecord(headers) || !isRecord(expect)) return undefined;
+    if (typeof from !== 'string' || !match || !isObject(headers) || !isObject(expect)) return undefined;
     this.#expectation([...path, 'expect'], expect);
     return {
       question: {
@@ -139,7 +140,7 @@ class Reader {
         headers: Object.fromEntries(
           Object.entries(headers).map(([name, text]) => [name.toLowerCase(), String(text)]),
         ),
-        ...(isRecord(claims) ? { claims } : {}),
+        ...(isObject(claims) ? { claims } : {}),
         ...(typeof as === 'string' ? { as } : {}),
       },
       expect: expect as Expectation,
@@ -149,7 +150,7 @@ class Reader {
   #expectation(path: Path, value: Record<string, unknown>): void {
     this.#typed(path, value, expectationFields);
     for (const [index, place] of ([] as unknown[]).concat(value.goesTo ?? []).entries())
-      if (isRecord(place))
+      if (isObject(place))
         this.#typed(
           Array.isArray(value.goesTo) ? [...path, 'goesTo', index] : [...path, 'goesTo'],
           place,
@@ -199,8 +200,4 @@ class Reader {
     }
     return { line: 1, col: 1 };
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

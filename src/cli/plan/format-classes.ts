@@ -1,6 +1,5 @@
 import type { Colors } from 'picocolors/types.js';
 import type { DecidedBy } from '../../explain/explanation.ts';
-import { leavesMesh } from '../../explain/follow.ts';
 import { somewhere } from '../../explain/target.ts';
 import { round } from '../../explain/words.ts';
 import type { ChangedClass } from '../../impact/impact.ts';
@@ -200,7 +199,7 @@ function endWords(
   const status = first?.status === undefined ? '' : `${first.status} `;
   switch (first?.outcome) {
     case 'delivered': {
-      const leaves = first.reason === leavesMesh;
+      const leaves = first.leavesMesh ?? false;
       const nobody = first.destination === undefined || first.destination.startsWith(`${somewhere}:`);
       if (leaves && (given !== undefined || nobody)) return 'leaves the mesh';
       if (given !== undefined) return `reaches ${given}`;

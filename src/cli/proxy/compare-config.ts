@@ -1,6 +1,7 @@
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { envoyTypes } from '../../config/envoy-value/envoy-types.ts';
+import { isObject } from '../../kit/json.ts';
 import type { ConfigDump } from './config-dump.ts';
 
 /** One resource in which what was sent and what Envoy holds are not the same. */
@@ -198,8 +199,4 @@ function* fieldDifferences(sent: unknown, held: unknown, path: string): Generato
     ...(sent === undefined ? {} : { sent }),
     ...(held === undefined ? {} : { held }),
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -92,7 +92,7 @@ export async function openReport(head: ReportHead, files: ReportFiles): Promise<
     } satisfies ReportedChecks);
     for (const [proxy, folder] of Object.entries(head.proxies)) {
       const directory = paths.workload(proxy.split('.')[0] ?? proxy);
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      makePrivateDirectory(directory);
       const server = await serveAdmin(socketPaths(directory).admin, folder, files);
       stops.push(() => server.close());
     }
@@ -172,7 +172,7 @@ function writeLogs(files: ReportFiles, paths: StatePaths): void {
       workload === undefined || file === undefined
         ? join(paths.logs, log)
         : join(paths.workload(workload), file);
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makePrivateDirectory(dirname(path));
     writeFileSync(path, data, { mode: 0o600 });
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir, tmpdir, userInfo } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { makePrivateDirectory, writeFileAtomicSync } from '../../kit/atomic-file.ts';
@@ -124,7 +124,7 @@ function makeSocketDirectory(directory: string): void {
 
 function migrate(paths: StatePaths, from: number): void {
   const backup = join(paths.directory, `backup-of-layout-${from}`);
-  mkdirSync(backup, { recursive: true, mode: 0o700 });
+  makePrivateDirectory(backup);
   for (const name of readdirSync(paths.directory))
     if (name.endsWith('.json')) copyFileSync(join(paths.directory, name), join(backup, name));
   for (let version = from; version < stateSchemaVersion; version++) migrations[version]?.(paths.directory);

@@ -1,7 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProxySettings } from '../../agent/proxy-settings.ts';
 import { openJoinTokens } from '../../ca/join-token.ts';
+import { makePrivateDirectory, writeFileAtomicSync } from '../../kit/atomic-file.ts';
 import { writeJsonFile } from '../state/json-file.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { agentHasCertificate } from './agent-certificate.ts';
@@ -18,7 +18,7 @@ export function prepareAgent(
   settings: ProxySettings,
 ): void {
   const { trustDomain } = mesh.mesh;
-  mkdirSync(paths.workload(plan.name), { recursive: true, mode: 0o700 });
+  makePrivateDirectory(paths.workload(plan.name));
   writeJsonFile(agentConfigPath(paths, plan.name), agentConfig(plan, mesh, paths, config, settings));
   if (agentHasCertificate(paths.workload(plan.name), trustDomain)) return;
   const tokens = openJoinTokens({ directory: join(paths.controlPlane, 'join-tokens') });
@@ -28,5 +28,5 @@ export function prepareAgent(
     namespace: plan.namespace,
     serviceAccount: plan.serviceAccount,
   });
-  writeFileSync(joinTokenPath(paths, plan.name), token, { mode: 0o600 });
+  writeFileAtomicSync(joinTokenPath(paths, plan.name), token);
 }

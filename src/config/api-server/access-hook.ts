@@ -1,8 +1,8 @@
+import { equalJson } from '../../kit/json.ts';
 import { escalationProblem, rbacGroup } from '../access/escalation.ts';
 import type { RoleIndex } from '../access/role-index.ts';
 import type { AdmissionHook } from './admission-hooks.ts';
 import { type Authorizer, subjectOf } from './context.ts';
-import { equalJson } from './json.ts';
 import { forbidden, invalid } from './status.ts';
 
 /** Keeps people from giving themselves or others more than they have, and bindings from being turned to another role. */

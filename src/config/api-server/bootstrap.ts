@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../kit/clock.ts';
+import { equalJson } from '../../kit/json.ts';
 import { builtInRoles } from '../access/built-in-roles.ts';
 import type { ConfigObject } from '../object.ts';
 import type { ObjectRef, Store } from '../store/store.ts';
 import { recordUpdate } from './apply/managed-fields.ts';
 import { type ApiContext, storageVersion } from './context.ts';
-import { equalJson } from './json.ts';
 import { prepareNew } from './objects/builtin-kinds.ts';
 import { hasGeneration } from './objects/generation.ts';
 import { objectSchema } from './objects/schema-of.ts';

@@ -1,9 +1,9 @@
+import { equalJson, getAt, isObject, type JsonObject } from '../../kit/json.ts';
 import type { User } from '../access/user.ts';
 import type { Issue, Kind } from '../kind.ts';
 import type { ConfigObject } from '../object.ts';
 import type { AdmissionHook, AdmissionRequest } from './admission-hooks.ts';
 import { type Authorizer, subjectOf } from './context.ts';
-import { equalJson, getAt, isObject, type JsonObject } from './json.ts';
 import { forbidden } from './status.ts';
 
 /*

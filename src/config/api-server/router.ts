@@ -1,8 +1,8 @@
+import { isObject } from '../../kit/json.ts';
 import type { User } from '../access/user.ts';
 import type { ApiContext, RequestContext } from './context.ts';
 import { handleResource } from './handlers/resource-handler.ts';
 import type { createSystemPaths } from './handlers/system-paths.ts';
-import { isObject } from './json.ts';
 import { type ApiRequest, parseObjectBody, readBody } from './request/body.ts';
 import type { RequestInfo } from './request/request-info.ts';
 import type { Answer } from './request/respond.ts';

@@ -7,6 +7,7 @@ import {
   ScalarType,
 } from '@bufbuild/protobuf';
 import { messageOf } from '../../kit/coded-error.ts';
+import { isObject } from '../../kit/json.ts';
 import { type FieldPath, rootPath } from '../field-path.ts';
 import type { IssueCode } from '../report.ts';
 import { quote } from '../report.ts';
@@ -288,8 +289,4 @@ function typedAny(
     return { '@type': typeUrl, value: normaliseOwn(walk, schema, fields.value, path.field('value')) };
   const inner = normalise(deeper(walk), schema, fields, path);
   return isObject(inner) ? { '@type': typeUrl, ...inner } : null;
-}
-
-function isObject(value: unknown): value is Record<string, JsonValue> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,7 @@
+import { isObject } from '../../kit/json.ts';
 import { CelCompileError } from '../cel/scope.ts';
 import type { FieldPath } from '../field-path.ts';
 import { quote, type Report } from '../report.ts';
-import { isRecord } from './check-value.ts';
 import { compileSchema } from './compile-schema.ts';
 import { compileRegex } from './regex.ts';
 import type { SchemaNode } from './schema-node.ts';
@@ -35,7 +35,7 @@ interface Walk {
  */
 export function checkStructural(schema: unknown, path: FieldPath, report: Report): void {
   const before = report.issues.length;
-  if (!isRecord(schema)) {
+  if (!isObject(schema)) {
     report.required(path, 'a version needs a schema');
     return;
   }
@@ -46,7 +46,7 @@ export function checkStructural(schema: unknown, path: FieldPath, report: Report
 
 function checkNode(value: unknown, path: FieldPath, walk: Walk, depth: number): void {
   const { report } = walk;
-  if (!isRecord(value)) {
+  if (!isObject(value)) {
     report.error(path, 'FieldValueTypeInvalid', 'must be a schema');
     return;
   }
@@ -68,7 +68,7 @@ function checkNode(value: unknown, path: FieldPath, walk: Walk, depth: number): 
   checkRules(schema, path, report);
   for (const [name, child] of Object.entries(schema.properties ?? {}))
     checkNode(child, path.field('properties').field(name), walk, depth + 1);
-  if (isRecord(schema.additionalProperties))
+  if (isObject(schema.additionalProperties))
     checkNode(schema.additionalProperties as SchemaNode, path.field('additionalProperties'), walk, depth + 1);
   if (schema.items !== undefined) checkNode(schema.items, path.field('items'), walk, depth + 1);
 }
@@ -110,7 +110,7 @@ function checkValues(schema: SchemaNode, path: FieldPath, report: Report): void 
 }
 
 function checkBranch(value: SchemaNode, path: FieldPath, report: Report): void {
-  if (!isRecord(value)) return;
+  if (!isObject(value)) return;
   const branch: SchemaNode = value;
   // The one exception of Kubernetes: the branches of int-or-string.
   const types = ['integer', 'string'];
@@ -173,7 +173,7 @@ function checkDefaults(schema: SchemaNode, path: FieldPath, report: Report): voi
   }
   for (const [name, child] of Object.entries(schema.properties ?? {}))
     checkDefaults(child, path.field('properties').field(name), report);
-  if (isRecord(schema.additionalProperties))
+  if (isObject(schema.additionalProperties))
     checkDefaults(schema.additionalProperties as SchemaNode, path.field('additionalProperties'), report);
   if (schema.items) checkDefaults(schema.items, path.field('items'), report);
 }

@@ -1,3 +1,4 @@
+import { isObject } from '../../kit/json.ts';
 import { type FieldPath, rootPath } from '../field-path.ts';
 import { type IssueCode, quote } from '../report.ts';
 import { hasFormat, isInRange } from './formats.ts';
@@ -31,10 +32,6 @@ function accepts(checks: readonly Check[], value: unknown): boolean {
   return true;
 }
 
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** What a schema demands of a value itself (not of what is below it). */
 export function ownChecks(schema: SchemaNode): Check[] {
   const checks: Check[] = [];
@@ -54,7 +51,7 @@ function compileNested(schema: SchemaNode): Check[] {
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
     const below = compileNested(property);
     checks.push((value, path, sink) => {
-      if (!isRecord(value) || value[name] === undefined) return;
+      if (!isObject(value) || value[name] === undefined) return;
       for (const check of below) check(value[name], path.field(name), sink);
     });
   }
@@ -82,7 +79,7 @@ const wanted: Record<string, [string, (value: unknown) => boolean]> = {
   integer: ['an integer', (value) => Number.isInteger(value)],
   number: ['a number', (value) => typeof value === 'number'],
   array: ['a list', Array.isArray],
-  object: ['an object', isRecord],
+  object: ['an object', isObject],
 };
 
 function typeCheck(schema: SchemaNode): Check {
@@ -173,7 +170,7 @@ function sizeChecks(schema: SchemaNode): Check[] {
     });
   if (minProperties !== undefined || maxProperties !== undefined)
     checks.push((value, path, sink) => {
-      if (isRecord(value))
+      if (isObject(value))
         checkSize(Object.keys(value).length, 'field', minProperties, maxProperties, path, sink);
     });
   return checks;
@@ -196,7 +193,7 @@ function checkSize(
 
 function requiredCheck(names: readonly string[]): Check {
   return (value, path, sink) => {
-    if (!isRecord(value)) return;
+    if (!isObject(value)) return;
     for (const name of names) {
       if (value[name] === undefined) sink.add(path.field(name), 'FieldValueRequired', 'is required');
     }
@@ -238,7 +235,7 @@ function oneOfCheck(schemas: readonly SchemaNode[]): Check {
       sink.add(path, 'FieldValueInvalid', `must have exactly one of the allowed forms, but has ${what}`);
       return;
     }
-    const set = isRecord(value) ? names.filter((name) => value[name] !== undefined) : [];
+    const set = isObject(value) ? names.filter((name) => value[name] !== undefined) : [];
     if (set.length > 1) sink.add(path, 'FieldValueInvalid', `set only one of ${set.join(', ')}`);
     else sink.add(path, 'FieldValueRequired', `needs one of ${names.join(', ')}`);
   };

@@ -1,7 +1,8 @@
+import { isObject } from '../../kit/json.ts';
 import type { FieldPath } from '../field-path.ts';
 import { rootPath } from '../field-path.ts';
 import type { Issue, StructuralSchema } from '../kind.ts';
-import { type Check, isRecord, ownChecks, type Sink } from './check-value.ts';
+import { type Check, ownChecks, type Sink } from './check-value.ts';
 import { rootProperties } from './metadata-schema.ts';
 import type { SchemaNode } from './schema-node.ts';
 import { type CompiledRule, compileRules, createRuleRun } from './schema-rules.ts';
@@ -78,7 +79,7 @@ function compileNode(schema: SchemaNode): CompiledNode {
   const properties = new Map(
     Object.entries(schema.properties ?? {}).map(([name, child]) => [name, compileNode(child)]),
   );
-  const additional = isRecord(schema.additionalProperties)
+  const additional = isObject(schema.additionalProperties)
     ? compileNode(schema.additionalProperties as SchemaNode)
     : undefined;
   const embedded = schema['x-kubernetes-embedded-resource'] === true;
@@ -106,7 +107,7 @@ function checkNode(node: CompiledNode, value: unknown, path: FieldPath, sink: Si
   for (const check of node.checks) check(value, path, sink);
   if (Array.isArray(value)) {
     if (node.items) for (const [i, item] of value.entries()) checkNode(node.items, item, path.index(i), sink);
-  } else if (isRecord(value)) {
+  } else if (isObject(value)) {
     for (const name of Object.keys(value)) {
       const child = node.properties.get(name) ?? node.additional;
       if (child) checkNode(child, value[name], path.field(name), sink);
@@ -119,7 +120,7 @@ function pruneValue(node: CompiledNode, value: unknown, path: FieldPath, unknown
     const { items } = node;
     return items ? mapArray(value, (item, i) => pruneValue(items, item, path.index(i), unknown)) : value;
   }
-  if (!isRecord(value)) return value;
+  if (!isObject(value)) return value;
   return mapRecord(value, (name, field) => {
     const child = node.properties.get(name) ?? node.additional;
     if (child) return pruneValue(child, field, path.field(name), unknown);
@@ -134,7 +135,7 @@ function defaultValue(node: CompiledNode, value: unknown): unknown {
     const { items } = node;
     return items ? mapArray(value, (item) => defaultValue(items, item)) : value;
   }
-  if (!isRecord(value)) return value;
+  if (!isObject(value)) return value;
   let filled = value;
   for (const [name, child] of node.properties) {
     const fallback = child.schema.default;

@@ -1,10 +1,11 @@
+import { isObject } from '../../kit/json.ts';
 import { type CelProgram, compileCel } from '../cel/compile.ts';
 import { fromJson } from '../cel/json-value.ts';
 import type { Budget } from '../cel/run.ts';
 import { CelBudgetError, CelError, type CelValue, Optional } from '../cel/value.ts';
 import type { FieldPath } from '../field-path.ts';
 import type { IssueCode } from '../report.ts';
-import { isRecord, type Sink } from './check-value.ts';
+import type { Sink } from './check-value.ts';
 import type { CompiledNode } from './compile-schema.ts';
 import type { SchemaNode, SchemaRule } from './schema-node.ts';
 
@@ -56,11 +57,11 @@ export function createRuleRun(sink: Sink) {
         const oldItem = correlate(node.schema, old);
         for (const [i, item] of value.entries()) check(node.items, item, oldItem(item), path.index(i));
       }
-    } else if (isRecord(value)) {
+    } else if (isObject(value)) {
       for (const name of Object.keys(value)) {
         const child = node.properties.get(name) ?? node.additional;
         if (child?.rulesBelow)
-          check(child, value[name], isRecord(old) ? old[name] : undefined, path.field(name));
+          check(child, value[name], isObject(old) ? old[name] : undefined, path.field(name));
       }
     }
   };
@@ -71,7 +72,7 @@ export function createRuleRun(sink: Sink) {
 function correlate(schema: SchemaNode, old: unknown): (item: unknown) => unknown {
   const keys = schema['x-kubernetes-list-map-keys'];
   if (schema['x-kubernetes-list-type'] !== 'map' || !keys || !Array.isArray(old)) return () => undefined;
-  const id = (item: unknown) => (isRecord(item) ? JSON.stringify(keys.map((key) => item[key])) : '');
+  const id = (item: unknown) => (isObject(item) ? JSON.stringify(keys.map((key) => item[key])) : '');
   const byId = new Map(old.map((item) => [id(item), item as unknown]));
   return (item) => byId.get(id(item));
 }

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import { isObject } from '../../config/api-server/json.ts';
 import { type Origin, parseOriginId } from '../../config/origin.ts';
 import { originNamespace } from '../../envoy/pack.ts';
+import { isObject } from '../../kit/json.ts';
 import { typeUrls } from '../../snapshot/resource.ts';
 import type { ResourcesOf } from './config-dump.ts';
 

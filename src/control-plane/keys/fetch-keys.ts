@@ -2,6 +2,7 @@ import type { KeySource } from '../../features/security/request-authentication/s
 import { usableKeys } from '../../features/security/request-authentication/usable-keys.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { type GuardedFetchOptions, guardedFetch } from '../../kit/guarded-fetch.ts';
+import { isObject } from '../../kit/json.ts';
 
 /** Keys taken from one set; more are refused. */
 const maxKeys = 100;
@@ -38,7 +39,7 @@ type Json = Readonly<Record<string, unknown>>;
 function parse(body: Uint8Array, url: string): Json {
   try {
     const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)) as unknown;
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
+    if (isObject(value)) return value;
   } catch {
     // Told below.
   }
@@ -47,7 +48,7 @@ function parse(body: Uint8Array, url: string): Json {
 
 /** Whoever can fetch a shared secret could sign with it. */
 function isNoSecret(key: unknown): boolean {
-  return typeof key === 'object' && (key as Json | null)?.kty !== 'oct';
+  return isObject(key) && key.kty !== 'oct';
 }
 
 function useless(message: string): CodedError {

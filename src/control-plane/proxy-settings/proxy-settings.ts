@@ -6,6 +6,7 @@ import { keyTypes } from '../../ca/client.ts';
 import { durationNanos } from '../../config/kinds/istio/durations.ts';
 import type { ConfigObject } from '../../config/object.ts';
 import { compileRegex } from '../../config/schema/regex.ts';
+import { isObject } from '../../kit/json.ts';
 import type { MeshBootstrapPatch } from './bootstrap-patches.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -280,8 +281,4 @@ function patterns(value: unknown, notes: string[]): ProxySettings['stats'] {
     // Envoy does not start with an expression that it cannot read.
     regexps: list('inclusionRegexps', (text) => compileRegex(text) !== undefined),
   };
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

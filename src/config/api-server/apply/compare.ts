@@ -1,5 +1,5 @@
+import { equalJson, hasKey, isObject, type JsonObject } from '../../../kit/json.ts';
 import type { SchemaNode } from '../../schema/schema-node.ts';
-import { equalJson, hasKey, isObject, type JsonObject } from '../json.ts';
 import { FieldSet } from './field-set.ts';
 import { itemsByKey, type Shape, shapeOf } from './shape.ts';
 

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../json.ts';
+import { isObject, type JsonObject } from '../../../kit/json.ts';
 
 /**
  * A set of field paths, in the shape of Kubernetes' FieldsV1. A path element is kept as its serialised text: `f:name` a

@@ -1,6 +1,6 @@
+import { isObject, type JsonObject } from '../../../kit/json.ts';
 import type { ConfigObject, ManagedFieldsEntry } from '../../object.ts';
 import type { SchemaNode } from '../../schema/schema-node.ts';
-import { isObject, type JsonObject } from '../json.ts';
 import { type Comparison, compareValues } from './compare.ts';
 import { FieldSet } from './field-set.ts';
 

@@ -1,5 +1,5 @@
+import { hasKey, isObject, type JsonObject, setKey } from '../../../kit/json.ts';
 import type { SchemaNode } from '../../schema/schema-node.ts';
-import { hasKey, isObject, type JsonObject, setKey } from '../json.ts';
 import { FieldSet } from './field-set.ts';
 import { itemsByKey, type Shape, shapeOf } from './shape.ts';
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { fc } from '../../../../test/support/properties.ts';
+import { equalJson } from '../../../kit/json.ts';
 import type { ConfigObject } from '../../object.ts';
 import { rootProperties } from '../../schema/metadata-schema.ts';
 import type { SchemaNode } from '../../schema/schema-node.ts';
-import { equalJson } from '../json.ts';
 import { compareValues, toFieldSet } from './compare.ts';
 import { FieldSet, printPath } from './field-set.ts';
 import { decodeManagers, encodeManagers, mergeOldUpdates, recordUpdate } from './managed-fields.ts';

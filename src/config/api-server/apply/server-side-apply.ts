@@ -1,6 +1,6 @@
+import { isObject, type JsonObject, setKey } from '../../../kit/json.ts';
 import type { ConfigObject, ManagedFieldsEntry } from '../../object.ts';
 import type { SchemaNode } from '../../schema/schema-node.ts';
-import { isObject, type JsonObject, setKey } from '../json.ts';
 import { ApiError } from '../status.ts';
 import { compareValues, isSame, toFieldSet } from './compare.ts';
 import { FieldSet, printPath } from './field-set.ts';

@@ -1,5 +1,5 @@
+import { canonicalJson, hasKey, isObject, type JsonObject } from '../../../kit/json.ts';
 import type { SchemaNode } from '../../schema/schema-node.ts';
-import { canonicalJson, hasKey, isObject, type JsonObject } from '../json.ts';
 
 /**
  * How server-side apply sees a value: what its parts are called and who may own them. From `x-kubernetes-list-type`,

@@ -1,10 +1,10 @@
 import type { Clock } from '../../../kit/clock.ts';
+import { equalJson } from '../../../kit/json.ts';
 import type { Kind, KindRegistry } from '../../kind.ts';
 import { resourceName } from '../../kind.ts';
 import { kindFromCrd } from '../../kinds/crd.ts';
 import type { ConfigObject, StatusCondition } from '../../object.ts';
 import type { Store, StoredObject, WriteOp } from '../../store/store.ts';
-import { equalJson } from '../json.ts';
 import { createWorkQueue } from './work-queue.ts';
 
 export const crdResource = 'customresourcedefinitions.apiextensions.k8s.io';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../kit/clock.ts';
+import { getAt } from '../../../kit/json.ts';
 import type { ConfigObject } from '../../object.ts';
 import type { Store, WriteOp } from '../../store/store.ts';
-import { getAt } from '../json.ts';
 
 const resources = ['events', 'events.events.k8s.io'];
 const batch = 200;

@@ -1,8 +1,8 @@
 import type { Clock } from '../../../kit/clock.ts';
+import { equalJson, getAt } from '../../../kit/json.ts';
 import { type LabelSelector, selectsLabels } from '../../../kit/labels.ts';
 import type { ConfigObject } from '../../object.ts';
 import type { Store } from '../../store/store.ts';
-import { equalJson, getAt } from '../json.ts';
 import { createWorkQueue } from './work-queue.ts';
 
 export const clusterRoleResource = 'clusterroles.rbac.authorization.k8s.io';

@@ -1,7 +1,7 @@
+import { isObject } from '../../../kit/json.ts';
 import type { ConfigObject } from '../../object.ts';
 import type { StoredObject } from '../../store/store.ts';
 import { type RequestContext, subjectOf, type Target } from '../context.ts';
-import { isObject } from '../json.ts';
 import { hasGeneration } from '../objects/generation.ts';
 import { readStored, refOf, toStored, withRevision } from '../objects/stored.ts';
 import { parseObjectBody } from '../request/body.ts';

@@ -1,7 +1,7 @@
+import { isObject } from '../../../kit/json.ts';
 import type { ConfigObject } from '../../object.ts';
 import { applyObject } from '../apply/server-side-apply.ts';
 import { apiVersionOf, isBuiltinGroup, type RequestContext, subjectOf, type Target } from '../context.ts';
-import { isObject } from '../json.ts';
 import { checkKindOf } from '../objects/admission.ts';
 import { checkMetadataTypes, tidyMetadata } from '../objects/metadata.ts';
 import { objectSchema } from '../objects/schema-of.ts';

@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
+import { getAt } from '../../../kit/json.ts';
 import { resourceName } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
 import { type ListOptions, StoreError } from '../../store/store.ts';
 import type { RequestContext, Target } from '../context.ts';
-import { getAt } from '../json.ts';
 import { type FieldSelector, parseFieldSelector } from '../objects/field-selector.ts';
 import { type LabelMatcher, parseLabelSelector } from '../objects/label-selector.ts';
 import { readStored } from '../objects/stored.ts';

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { equalJson } from '../../../kit/json.ts';
 import type { ConfigObject, ManagedFieldsEntry } from '../../object.ts';
 import type { StoredObject } from '../../store/store.ts';
 import { recordUpdate } from '../apply/managed-fields.ts';
 import { isCertificateRequest, withRequester } from '../certificate-requests.ts';
 import { apiVersionOf, isBuiltinGroup, type RequestContext, subjectOf, type Target } from '../context.ts';
-import { equalJson } from '../json.ts';
 import { admit } from '../objects/admission.ts';
 import { prepareAny, prepareNew, prepareSubresource } from '../objects/builtin-kinds.ts';
 import { desiredStateChanged, hasGeneration } from '../objects/generation.ts';

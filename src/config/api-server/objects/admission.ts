@@ -1,8 +1,8 @@
+import { isObject } from '../../../kit/json.ts';
 import type { Issue } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
 import type { AdmissionRequest } from '../admission-hooks.ts';
 import { type RequestContext, subjectOf, type Target, warn } from '../context.ts';
-import { isObject } from '../json.ts';
 import { ApiError, badRequest, invalid, tooLarge } from '../status.ts';
 import { tidyMetadata, validateMetadata } from './metadata.ts';
 import { markPlannedBehaviour } from './planned-behaviour.ts';

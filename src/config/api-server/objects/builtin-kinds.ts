@@ -1,7 +1,7 @@
+import { isObject, type JsonObject } from '../../../kit/json.ts';
 import type { Kind } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
 import { isCertificateRequest, withDecisions, withoutDecisions } from '../certificate-requests.ts';
-import { isObject, type JsonObject } from '../json.ts';
 
 /** What Kubernetes adds to new objects of some built-in kinds. */
 export function prepareNew(kind: Kind, object: ConfigObject): ConfigObject {

@@ -1,6 +1,6 @@
+import { getAt } from '../../../kit/json.ts';
 import type { Kind } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
-import { getAt } from '../json.ts';
 import { badRequest } from '../status.ts';
 
 export interface FieldSelector {

@@ -1,7 +1,7 @@
+import { equalJson, isObject } from '../../../kit/json.ts';
 import type { Kind, KindVersion } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
 import { isBuiltinGroup } from '../context.ts';
-import { equalJson, isObject } from '../json.ts';
 
 /** Built-in kinds without a `spec` (ConfigMap, Role, …) carry no generation; everything else does. */
 export function hasGeneration(kind: Kind, version: KindVersion): boolean {

@@ -1,6 +1,6 @@
+import { hasKey, isObject, type JsonObject } from '../../../kit/json.ts';
 import type { Issue, Kind } from '../../kind.ts';
 import type { ConfigObject, ObjectMeta } from '../../object.ts';
-import { hasKey, isObject, type JsonObject } from '../json.ts';
 import type { ApiLimits } from '../limits.ts';
 import { badRequest } from '../status.ts';
 import { isLabelValue, isQualifiedName } from './label-selector.ts';

@@ -1,6 +1,6 @@
+import { cloneJson, equalJson, getAt, isObject, type JsonObject } from '../../../kit/json.ts';
 import type { ConfigObject, StatusCondition } from '../../object.ts';
 import type { Target } from '../context.ts';
-import { cloneJson, equalJson, getAt, isObject, type JsonObject } from '../json.ts';
 
 const controllerName = 'ostria.io/mesh';
 /** Where a kind's schema has no place for a condition. */

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../json.ts';
+import { isObject, type JsonObject } from '../../../kit/json.ts';
 import { ProtobufWriter } from './protobuf-writer.ts';
 
 /*

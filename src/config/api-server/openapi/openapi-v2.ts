@@ -1,8 +1,8 @@
+import { isObject, type JsonObject } from '../../../kit/json.ts';
 import type { KindRegistry } from '../../kind.ts';
 import type { SchemaNode } from '../../schema/schema-node.ts';
 import { hashText } from '../discovery/hash.ts';
 import { kindsFingerprint } from '../discovery/resources.ts';
-import { isObject, type JsonObject } from '../json.ts';
 import { type Operation, operationsOf, queryType } from './paths.ts';
 import { commonSchemas, kindSchemas, metaGroup, reference } from './schemas.ts';
 

@@ -1,7 +1,7 @@
+import type { JsonObject } from '../../../kit/json.ts';
 import type { Kind, KindRegistry, KindVersion } from '../../kind.ts';
 import { hashText } from '../discovery/hash.ts';
 import { kindsFingerprint } from '../discovery/resources.ts';
-import type { JsonObject } from '../json.ts';
 import { type Operation, operationsOf, queryType } from './paths.ts';
 import { commonSchemas, kindSchemas, metaGroup, reference } from './schemas.ts';
 

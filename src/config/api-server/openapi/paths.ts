@@ -1,7 +1,7 @@
+import type { JsonObject } from '../../../kit/json.ts';
 import type { Kind, KindVersion } from '../../kind.ts';
 import { isBuiltinGroup } from '../context.ts';
 import { subresourcesOf } from '../discovery/resources.ts';
-import type { JsonObject } from '../json.ts';
 import { deleteOptionsName, patchName, schemaName, statusName } from './names.ts';
 
 /** One operation, before it is written as OpenAPI 2 or 3. */

@@ -1,6 +1,6 @@
+import { isObject, type JsonObject } from '../../../kit/json.ts';
 import type { Kind, KindVersion } from '../../kind.ts';
 import { metadataSchema } from '../../schema/metadata-schema.ts';
-import { isObject, type JsonObject } from '../json.ts';
 import {
   deleteOptionsName,
   listMetaName,

@@ -1,4 +1,4 @@
-import { cloneJson, equalJson, hasKey, isObject, type JsonObject, setKey } from '../json.ts';
+import { cloneJson, equalJson, hasKey, isObject, type JsonObject, setKey } from '../../../kit/json.ts';
 import type { ApiLimits } from '../limits.ts';
 import { ApiError, badRequest, tooLarge } from '../status.ts';
 

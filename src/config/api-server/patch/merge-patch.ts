@@ -1,4 +1,4 @@
-import { hasKey, isObject, type JsonObject, setKey } from '../json.ts';
+import { hasKey, isObject, type JsonObject, setKey } from '../../../kit/json.ts';
 
 /** RFC 7386: null removes, objects are merged, everything else replaces. Shares parts with both arguments. */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {

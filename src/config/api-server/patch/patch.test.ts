@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { fc } from '../../../../test/support/properties.ts';
+import { equalJson } from '../../../kit/json.ts';
 import { createBuiltInRegistry } from '../../kinds/built-in-kinds.ts';
-import { equalJson } from '../json.ts';
 import { defaultLimits } from '../limits.ts';
 import { objectSchema } from '../objects/schema-of.ts';
 import { applyJsonPatch } from './json-patch.ts';

@@ -1,6 +1,6 @@
+import { canonicalJson, equalJson, hasKey, isObject, type JsonObject, setKey } from '../../../kit/json.ts';
 import type { SchemaNode } from '../../schema/schema-node.ts';
 import { mergeKeys } from '../apply/shape.ts';
-import { canonicalJson, equalJson, hasKey, isObject, type JsonObject, setKey } from '../json.ts';
 import { badRequest } from '../status.ts';
 import { wellKnownMergeKey } from './well-known-merge-keys.ts';
 

@@ -1,4 +1,4 @@
-import { isObject } from '../json.ts';
+import { isObject } from '../../../kit/json.ts';
 
 /** Merge keys of Kubernetes' own kinds (the API reference's "patch merge key"), for schemas that do not carry them. */
 const mergeKeyOfField: Record<string, string> = {

@@ -1,5 +1,5 @@
 import { kinds, messages, type WireField } from '../../../../gen/kubernetes/messages.js';
-import { isObject, type JsonObject, setKey } from '../json.ts';
+import { isObject, type JsonObject, setKey } from '../../../kit/json.ts';
 import { type ApiError, badRequest, unsupportedMediaType } from '../status.ts';
 import { ProtobufReader } from './protobuf-reader.ts';
 
@@ -100,9 +100,7 @@ function readMessage(bytes: Uint8Array, message: string, depth: number): JsonObj
 /** Go writes fields that are not pointers even when nothing was set; JSON leaves these out. */
 function isZero(value: unknown): boolean {
   if (value === undefined || value === '' || value === 0 || value === false) return true;
-  return (
-    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
-  );
+  return isObject(value) && Object.keys(value).length === 0;
 }
 
 function readEntry(bytes: Uint8Array, result: JsonObject, name: string, type: string, depth: number): void {

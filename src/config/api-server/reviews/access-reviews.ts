@@ -1,6 +1,6 @@
+import { getAt, isObject, type JsonObject } from '../../../kit/json.ts';
 import { type AccessAttributes, allAuthenticated, type PolicyRule, type User } from '../../access/user.ts';
 import type { RequestContext } from '../context.ts';
-import { getAt, isObject, type JsonObject } from '../json.ts';
 import { badRequest } from '../status.ts';
 import type { VirtualResource } from './virtual-resource.ts';
 

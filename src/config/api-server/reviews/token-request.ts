@@ -1,5 +1,5 @@
+import { getAt, isObject, type JsonObject } from '../../../kit/json.ts';
 import type { RequestContext } from '../context.ts';
-import { getAt, isObject, type JsonObject } from '../json.ts';
 import { parseObjectBody } from '../request/body.ts';
 import { ApiError, badRequest, conflict, notFound } from '../status.ts';
 

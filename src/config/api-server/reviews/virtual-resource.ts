@@ -1,5 +1,5 @@
+import type { JsonObject } from '../../../kit/json.ts';
 import type { RequestContext } from '../context.ts';
-import type { JsonObject } from '../json.ts';
 
 /** A kind that is only ever created: its creation is a question, and the answer is its status. Nothing is stored. */
 export interface VirtualResource {

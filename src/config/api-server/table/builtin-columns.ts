@@ -1,7 +1,7 @@
+import { getAt, isObject } from '../../../kit/json.ts';
 import type { Kind } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
 import { certificateRequestState } from '../certificate-requests.ts';
-import { getAt, isObject } from '../json.ts';
 import { ageOf, duration } from './age.ts';
 import type { Column } from './columns.ts';
 import { endpointsText, sliceEndpoints, slicePorts } from './endpoint-cells.ts';

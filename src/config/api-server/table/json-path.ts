@@ -1,4 +1,4 @@
-import { hasKey, isObject } from '../json.ts';
+import { hasKey, isObject } from '../../../kit/json.ts';
 
 /*
  * The JSONPath of Kubernetes' printer columns ("JSONPath Support" in the kubectl reference): fields, quoted fields, indexes and

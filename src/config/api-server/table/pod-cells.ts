@@ -1,5 +1,5 @@
+import { getAt } from '../../../kit/json.ts';
 import type { ConfigObject } from '../../object.ts';
-import { getAt } from '../json.ts';
 import { ageOf } from './age.ts';
 
 function statuses(pod: ConfigObject): unknown[] {

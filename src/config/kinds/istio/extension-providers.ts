@@ -1,7 +1,7 @@
 import { parseIp } from '../../../kit/ip.ts';
+import { isObject } from '../../../kit/json.ts';
 import type { FieldPath } from '../../field-path.ts';
 import { quote, type Report } from '../../report.ts';
-import { isRecord } from '../../schema/check-value.ts';
 import { checkNotNegative, each } from './common.ts';
 import { checkTimeout } from './durations.ts';
 import { checkPort, fqdnProblem, isDnsLabel } from './hosts.ts';
@@ -47,7 +47,7 @@ export function checkExtensionProviders(
     if (names.has(name))
       report.error(place.field('name'), 'FieldValueDuplicate', `another provider is named ${quote(name)}`);
     names.add(name);
-    const kinds = [...SERVICES, ...OTHERS].filter((kind) => isRecord(provider[kind]));
+    const kinds = [...SERVICES, ...OTHERS].filter((kind) => isObject(provider[kind]));
     if (kinds.length === 0) report.required(place, `needs one of ${[...SERVICES, ...OTHERS].join(', ')}`);
     if (kinds.length > 1) report.invalid(place, `set only one of ${kinds.join(', ')}`);
     for (const kind of kinds) checkProvider(report, place.field(kind), kind, provider[kind] as Json);

@@ -1,7 +1,7 @@
 import { type DescEnum, type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf';
+import { isObject } from '../../../kit/json.ts';
 import type { FieldPath } from '../../field-path.ts';
 import { quote, type Report } from '../../report.ts';
-import { isRecord } from '../../schema/check-value.ts';
 import { durationNanos } from './durations.ts';
 
 const FLOATS: readonly ScalarType[] = [ScalarType.DOUBLE, ScalarType.FLOAT];
@@ -16,7 +16,7 @@ export function checkProtoJson(report: Report, path: FieldPath, message: DescMes
     checkWellKnown(report, path, message, value);
     return;
   }
-  if (!isRecord(value)) {
+  if (!isObject(value)) {
     wrongType(report, path, 'an object', value);
     return;
   }
@@ -37,7 +37,7 @@ function checkField(report: Report, path: FieldPath, field: DescField, value: un
     if (!Array.isArray(value)) wrongType(report, path, 'a list', value);
     else for (const [i, item] of value.entries()) checkOne(report, path.index(i), field, item);
   } else if (field.fieldKind === 'map') {
-    if (!isRecord(value)) wrongType(report, path, 'an object', value);
+    if (!isObject(value)) wrongType(report, path, 'an object', value);
     else for (const [key, item] of Object.entries(value)) checkOne(report, path.field(key), field, item);
   } else {
     checkOne(report, path, field, value);
@@ -78,7 +78,7 @@ function checkWellKnown(report: Report, path: FieldPath, message: DescMessage, v
         wrongType(report, path, 'a duration such as 10s', value);
       return;
     case 'Struct':
-      if (!isRecord(value)) wrongType(report, path, 'an object', value);
+      if (!isObject(value)) wrongType(report, path, 'an object', value);
       return;
     default:
       // Wrappers (BoolValue, UInt32Value, …) stand for their one field.

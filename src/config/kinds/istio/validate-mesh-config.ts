@@ -1,8 +1,8 @@
 import { MeshConfigSchema } from '../../../../gen/proto/istio/mesh/v1alpha1/config_pb.js';
+import { isObject } from '../../../kit/json.ts';
 import { type FieldPath, rootPath } from '../../field-path.ts';
 import type { Issue } from '../../kind.ts';
 import { createReport, quote, type Report } from '../../report.ts';
-import { isRecord } from '../../schema/check-value.ts';
 import { cipherSuites, ecdhCurves } from './cipher-suites.ts';
 import { checkRange, each } from './common.ts';
 import {
@@ -42,7 +42,7 @@ export function validateMeshConfig(config: Json): Issue[] {
     ),
   );
   for (const field of ['meshMTLS', 'tlsDefaults']) warnOfUnknownTls(report, config, field);
-  if (isRecord(config.defaultConfig))
+  if (isObject(config.defaultConfig))
     checkProxyConfig(report, rootPath.field('defaultConfig'), config.defaultConfig);
   return report.issues;
 }
@@ -58,7 +58,7 @@ function list(config: Json, name: string): Json[] | undefined {
 }
 
 function warnOfUnknownTls(report: Report, config: Json, field: string): void {
-  if (!isRecord(config[field])) return;
+  if (!isObject(config[field])) return;
   const settings = config[field];
   const path = rootPath.field(field);
   const useless: readonly (readonly [string, ReadonlySet<string>, string])[] = [
@@ -169,7 +169,7 @@ function checkProxyConfig(report: Report, path: FieldPath, proxy: Json): void {
     );
   for (const name of ['envoyMetricsService', 'envoyAccessLogService']) {
     const service = proxy[name];
-    if (isRecord(service))
+    if (isObject(service))
       checkText(report, path.field(name).field('address'), service.address ?? '', hostPortProblem);
   }
   for (const name of ['statusPort', 'proxyAdminPort']) {
@@ -183,10 +183,10 @@ function checkProxyConfig(report: Report, path: FieldPath, proxy: Json): void {
       'FieldValueNotSupported',
       `${quote(auth)} is not supported; use NONE or MUTUAL_TLS`,
     );
-  if (isRecord(proxy.tracing)) checkTracing(report, path.field('tracing'), proxy.tracing);
-  if (isRecord(proxy.privateKeyProvider))
+  if (isObject(proxy.tracing)) checkTracing(report, path.field('tracing'), proxy.tracing);
+  if (isObject(proxy.privateKeyProvider))
     checkKeyProvider(report, path.field('privateKeyProvider'), proxy.privateKeyProvider);
-  if (isRecord(proxy.connectionSettings))
+  if (isObject(proxy.connectionSettings))
     checkConnection(report, path.field('connectionSettings'), proxy.connectionSettings);
 }
 
@@ -194,16 +194,16 @@ function checkTracing(report: Report, path: FieldPath, tracing: Json): void {
   const { zipkin, lightstep, datadog } = tracing;
   const sampling = tracing.sampling;
   if (typeof sampling === 'number') checkRange(report, path.field('sampling'), sampling, 0, 100);
-  if (isRecord(zipkin)) {
+  if (isObject(zipkin)) {
     // The node's address is put in at run time.
     const address = String(zipkin.address ?? '').replace('$(HOST_IP)', '127.0.0.1');
     checkText(report, path.field('zipkin').field('address'), address, hostPortProblem);
   }
-  if (isRecord(lightstep)) {
+  if (isObject(lightstep)) {
     checkText(report, path.field('lightstep').field('address'), lightstep.address ?? '', hostPortProblem);
     if (!lightstep.accessToken) report.required(path.field('lightstep').field('accessToken'), 'is required');
   }
-  if (isRecord(datadog)) {
+  if (isObject(datadog)) {
     const address = String(datadog.address ?? '').replace('$(HOST_IP)', '127.0.0.1');
     checkText(report, path.field('datadog').field('address'), address, hostPortProblem);
   }
@@ -212,7 +212,7 @@ function checkTracing(report: Report, path: FieldPath, tracing: Json): void {
 function checkKeyProvider(report: Report, path: FieldPath, provider: Json): void {
   for (const name of ['cryptomb', 'qat']) {
     const settings = provider[name];
-    if (!isRecord(settings)) continue;
+    if (!isObject(settings)) continue;
     const place = path.field(name).field('pollDelay');
     if (typeof settings.pollDelay !== 'string') report.required(place, 'is required, such as 0.02s');
     else if ((durationNanos(settings.pollDelay) ?? 0n) <= 0n) report.invalid(place, 'must be longer than 0');

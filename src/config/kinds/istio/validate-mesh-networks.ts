@@ -1,8 +1,8 @@
 import { parseCidr, parseIp } from '../../../kit/ip.ts';
+import { isObject } from '../../../kit/json.ts';
 import { type FieldPath, rootPath } from '../../field-path.ts';
 import type { Issue } from '../../kind.ts';
 import { createReport, quote, type Report } from '../../report.ts';
-import { isRecord } from '../../schema/check-value.ts';
 import { each } from './common.ts';
 import { checkFqdn, checkPort } from './hosts.ts';
 
@@ -13,7 +13,7 @@ export function validateMeshNetworks(config: Record<string, unknown>): Issue[] {
     if (name !== 'networks')
       report.error(rootPath.field(name), 'UnknownField', 'is no field of MeshNetworks');
   const { networks } = config;
-  if (networks !== undefined && !isRecord(networks))
+  if (networks !== undefined && !isObject(networks))
     report.error(rootPath.field('networks'), 'FieldValueTypeInvalid', 'must be an object');
   else
     for (const [name, network] of Object.entries(networks ?? {}))
@@ -22,7 +22,7 @@ export function validateMeshNetworks(config: Record<string, unknown>): Issue[] {
 }
 
 function checkNetwork(report: Report, path: FieldPath, network: unknown): void {
-  if (!isRecord(network)) {
+  if (!isObject(network)) {
     report.error(path, 'FieldValueTypeInvalid', 'must be an object');
     return;
   }
@@ -54,7 +54,7 @@ function checkNetwork(report: Report, path: FieldPath, network: unknown): void {
 
 function records(report: Report, path: FieldPath, value: unknown): Record<string, unknown>[] {
   if (value === undefined) return [];
-  if (Array.isArray(value) && value.every(isRecord)) return value;
+  if (Array.isArray(value) && value.every(isObject)) return value;
   report.error(path, 'FieldValueTypeInvalid', 'must be a list of objects');
   return [];
 }

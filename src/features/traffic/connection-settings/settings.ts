@@ -1,5 +1,6 @@
 import { parse } from 'yaml';
 import type { ConfigObject } from '../../../config/object.ts';
+import { isObject } from '../../../kit/json.ts';
 import type { Attribute } from '../../../snapshot/attribute.ts';
 import { defineAttribute } from '../../../snapshot/attribute.ts';
 import { configKind } from '../../../snapshot/kinds.ts';
@@ -82,7 +83,7 @@ export const connectionSettings = defineQuery('connection-settings', (view): Con
 });
 
 export function object(value: unknown): Json | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
+  return isObject(value) ? value : undefined;
 }
 
 /** The value of a nested flag; undefined: nobody said. */
