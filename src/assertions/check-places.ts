@@ -3,13 +3,14 @@ import { workloadName, workloadNames } from '../request-space/workload-name.ts';
 import type { Checked, Mismatch } from './check.ts';
 import type { Place } from './expectation.ts';
 
-/** A place that requests go to, with all that is known of it. */
+/** A place that requests go to by one of the clusters that the first proxy chooses from, with all that is known of it. */
 interface Reached {
   readonly workload?: string;
   /** Everything that the workload is known by. */
   readonly names: readonly string[];
   readonly version?: string;
-  readonly clusters: readonly { readonly host: string; readonly subset: string; readonly weight: number }[];
+  readonly host: string;
+  readonly subset: string;
   readonly percent: number;
   /** Outside the mesh. */
   readonly address?: string;
@@ -37,32 +38,19 @@ function asPlace(given: string | Place): Place {
 
 function reachedBy({ model, journey }: Checked): Reached[] {
   const found = new Map<string, Reached>();
-  const [first] = journey.passed;
-  const total = (first?.result.weightedClusters ?? []).reduce((sum, { weight }) => sum + weight, 0);
-  const all =
-    total > 0
-      ? (first?.result.weightedClusters ?? []).map(({ cluster, weight }) => ({
-          cluster,
-          weight: (weight * 100) / total,
-        }))
-      : [{ cluster: first?.result.cluster ?? '', weight: 100 }];
-  const clusters = all
-    .filter(({ weight }) => weight > 0)
-    .map(({ cluster, weight }) => {
-      const parsed = parseClusterName(cluster);
-      return { host: parsed?.host ?? cluster, subset: parsed?.subset ?? '', weight };
-    });
-  for (const { workload, address, percent, end } of journey.leaves) {
+  for (const { workload, address, percent, end, cluster, chosen = cluster } of journey.leaves) {
     if (end.outcome !== 'delivered') continue;
     const known = workload === undefined ? undefined : model.workloads.get(workload)?.workload;
     const name = known ? workloadName(known) : undefined;
-    const key = name ?? address ?? '';
+    const key = JSON.stringify([name ?? address, chosen]);
+    const parsed = parseClusterName(chosen);
     found.set(key, {
       ...(name === undefined ? {} : { workload: name }),
       names: known ? workloadNames(known) : [],
       ...(known?.labels.version === undefined ? {} : { version: known.labels.version }),
       ...(address === undefined ? {} : { address }),
-      clusters,
+      host: parsed?.host ?? chosen,
+      subset: parsed?.subset ?? '',
       percent: percent + (found.get(key)?.percent ?? 0),
     });
   }
@@ -83,35 +71,26 @@ function isAt({ model }: Checked, { workload, service, subset, version }: Place,
       service.includes('.') && !/^[^.]+\.[^.]+$/.test(service)
         ? service
         : `${inNamespace(service)}.svc.${model.mesh.domainSuffix}`;
-    if (!reached.clusters.some((cluster) => cluster.host === host || cluster.host === service)) return false;
+    if (reached.host !== host && reached.host !== service) return false;
   }
-  return subset === undefined || reached.clusters.some((cluster) => cluster.subset === subset);
+  return subset === undefined || reached.subset === subset;
 }
 
+/** Give or take one percent. */
 function hasWeight(checked: Checked, place: Place, reached: readonly Reached[]): boolean {
-  const { weight, subset, service } = place;
-  if (weight === undefined) return true;
-  const byCluster = subset !== undefined || service !== undefined;
-  const [first] = reached;
-  const share = byCluster
-    ? (first?.clusters ?? [])
-        .filter((cluster) => subset === undefined || cluster.subset === subset)
-        .reduce((sum, one) => sum + one.weight, 0)
-    : reached.filter((one) => isAt(checked, place, one)).reduce((sum, { percent }) => sum + percent, 0);
-  return Math.abs(share - weight) <= 1;
+  if (place.weight === undefined) return true;
+  const there = reached.filter((one) => isAt(checked, place, one));
+  return Math.abs(there.reduce((sum, { percent }) => sum + percent, 0) - place.weight) <= 1;
 }
 
 function inNamespace(name: string): string {
   return name.includes('.') ? name : `${name}.default`;
 }
 
-function words({ workload, address, percent, version, clusters }: Reached): string {
-  const subsets = clusters
-    .filter(({ subset }) => subset !== '')
-    .map(({ subset, weight }) => `${subset} ${Math.round(weight)} %`);
+function words({ workload, address, percent, version, subset }: Reached): string {
   const more = [
     ...(version === undefined ? [] : [`version ${version}`]),
-    ...(subsets.length > 0 ? [`subsets ${subsets.join(', ')}`] : []),
+    ...(subset === '' ? [] : [`subset ${subset}`]),
     ...(percent < 99.5 ? [`${Math.round(percent)} %`] : []),
   ];
   return `${workload ?? address ?? 'outside'}${more.length > 0 ? ` (${more.join('; ')})` : ''}`;

@@ -209,7 +209,9 @@ function toEndpoint(
   const leaves = follow(following, next, depth + 1, told);
   // Others that end as the first does need no second telling.
   if (first && leaves.every(({ end }) => sameEnd(end, first))) decisions.length = before;
-  return leaves.map((leaf) => throughClient({ ...leaf, address: leaf.address ?? socket }, heard, connection));
+  return leaves.map((leaf) =>
+    throughClient({ ...leaf, chosen: cluster.name, address: leaf.address ?? socket }, heard, connection),
+  );
 }
 
 const circle: End = { outcome: 'fails', reason: 'it goes round in circles between proxies', flags: [] };

@@ -22,7 +22,10 @@ export interface End {
 export interface Leaf {
   /** Share of the requests, 0 to 100. */
   readonly percent: number;
+  /** Of the last proxy on the way. */
   readonly cluster: string;
+  /** Cluster that the first proxy on the way chose, where it is not the last. */
+  readonly chosen?: string;
   /** `namespace/name` of the last workload that it reaches. */
   readonly workload?: string;
   /** `address:port`. */

@@ -50,6 +50,40 @@ spec:
   rules: [{ from: [{ source: { namespaces: [shop] } }], to: [{ operation: { methods: [GET] } }] }]
 `;
 
+const split = `
+apiVersion: v1
+kind: Service
+metadata: { name: tea }
+spec: { selector: { app: tea }, ports: [{ name: http, port: 80 }] }
+${['tea-v1', 'tea-v2', 'web-v1']
+  .map((name) => {
+    const [app, version] = name.split('-');
+    return `---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: ${name} }
+spec:
+  selector: { matchLabels: { app: ${app}, version: ${version} } }
+  template: { metadata: { labels: { app: ${app}, version: ${version} } }, spec: { containers: [{ name: app }] } }
+`;
+  })
+  .join('')}---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: tea }
+spec: { host: tea, subsets: [{ name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 } }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: tea }
+spec:
+  hosts: [tea]
+  http:
+    - route:
+        - { destination: { host: tea, subset: v1 }, weight: 80 }
+        - { destination: { host: tea, subset: v2 }, weight: 20 }
+`;
+
 const get = (path: string, more: object = {}) => ({
   from: 'web.shop',
   request: `GET http://ledger.pay:8080${path}`,
@@ -98,6 +132,23 @@ describe('assertions on a mesh', () => {
     [{ status: 200 }, /but it is that of the destination/],
   ])('fail where it does something else: %j', (expected, message) => {
     expect(() => expectCall(tested, get('/'), expected)).toThrow(message);
+  });
+
+  it('tell by which cluster a place is reached, where a route has several', async () => {
+    writeFileSync(join(directory, 'split.yaml'), split);
+    const tested = await mesh(join(directory, 'split.yaml'));
+    const question = { from: 'web', request: 'GET http://tea/' };
+    const places = (first: object, second: object) => ({
+      goesTo: [
+        { ...first, weight: 80 },
+        { ...second, weight: 20 },
+      ],
+    });
+    expectCall(tested, question, places({ workload: 'tea-v1', subset: 'v1' }, { subset: 'v2' }));
+    expectCall(tested, question, places({ service: 'tea', subset: 'v1' }, { version: 'v2' }));
+    expect(() =>
+      expectCall(tested, question, places({ workload: 'tea-v1', subset: 'v2' }, { subset: 'v2' })),
+    ).toThrow(/but it is tea-v1.default \(version v1; subset v1; 80 %\), tea-v2/);
   });
 
   it('say which line decided', () => {

@@ -315,7 +315,10 @@ function meshEnvironment(
   if (capture.httpProxy > 0) {
     const proxy = `http://${authority}:${capture.httpProxy}`;
     const direct = 'localhost,127.0.0.1,::1';
-    Object.assign(environment, { HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: direct, no_proxy: direct });
+    const variables = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy, NO_PROXY: direct };
+    // Programs do not agree on the case.
+    for (const [name, value] of Object.entries(variables))
+      Object.assign(environment, { [name]: value, [name.toLowerCase()]: value });
   }
   return environment;
 }
