@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { type AgentConfig, splitHostPort } from './agent-config.ts';
+import { statsTags } from './stats-tags.ts';
 
 /*
  * Envoy's bootstrap as JSON (envoy.config.bootstrap.v3.Bootstrap). Cluster names are Istio's, as resources from the control plane
@@ -249,26 +250,11 @@ function http2(keepalive?: { interval: string; timeout: string }): Json {
   };
 }
 
-/** The name ends where one of Envoy's own statistics of clusters begins. */
-const CLUSTER_TAG =
-  '^cluster\\.((.+?)\\.)(?:upstream_|membership|lb_|ssl\\.|circuit_breakers\\.|update_|assignment|outlier_|health_check\\.|max_host|external\\.|internal\\.|default\\.|retry|version|bind_|original_|http[12]\\.)';
-
-/**
- * Envoy's own tag rules end a cluster name at its first dot, which cuts `outbound|80||a.b.svc.cluster.local` short; these take the
- * whole name.
- */
 function statsConfig(config: AgentConfig): Json {
   const { prefixes, suffixes, regexps } = config.envoy.stats;
   return {
     use_all_default_tags: false,
-    stats_tags: [
-      { tag_name: 'cluster_name', regex: CLUSTER_TAG },
-      { tag_name: 'http_conn_manager_prefix', regex: '^http\\.((.+?)\\.)(?:downstream_|rds\\.|rbac\\.)' },
-      { tag_name: 'tcp_prefix', regex: '^tcp\\.((.*?)\\.)\\w+?$' },
-      { tag_name: 'listener_address', regex: '^listener\\.((.+?)\\.)(?:downstream_|ssl\\.|http\\.)' },
-      { tag_name: 'response_code_class', regex: '_rq(_(\\dxx))$' },
-      { tag_name: 'response_code', regex: '_rq(_(\\d{3}))$' },
-    ],
+    stats_tags: statsTags,
     stats_matcher: {
       inclusion_list: {
         patterns: [

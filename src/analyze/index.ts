@@ -42,6 +42,7 @@ import { webhookAnalyzer } from './analyzers/webhook.ts';
 import { duplicateRuleAnalyzer, failoverAnalyzer, tlsMismatchAnalyzer } from './own/destination-rules.ts';
 import { ambiguousHostAnalyzer } from './own/hosts.ts';
 import { claimsAnalyzer, httpFieldsAnalyzer } from './own/policies.ts';
+import { unreadProtocolAnalyzer } from './own/protocols.ts';
 import { retryAnalyzer } from './own/retries.ts';
 import { servedCertificateAnalyzer } from './own/served-certificates.ts';
 
@@ -97,4 +98,5 @@ export const analyzers: readonly Analyzer[] = [
   retryAnalyzer,
   servedCertificateAnalyzer,
   tlsMismatchAnalyzer,
+  unreadProtocolAnalyzer,
 ];

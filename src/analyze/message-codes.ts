@@ -80,6 +80,7 @@ export const messageCodes = {
   OST0107: ['TrafficPolicyShadowed', 'Warning'],
   OST0108: ['FailoverWithoutOutlierDetection', 'Warning'],
   OST0109: ['ServedCertificateUnusable', 'Error'],
+  OST0110: ['ProtocolNotUnderstood', 'Info'],
 } as const satisfies Readonly<Record<string, readonly [name: string, severity: Severity]>>;
 
 export type MessageCode = keyof typeof messageCodes;

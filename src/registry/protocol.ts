@@ -1,39 +1,43 @@
 import type { Protocol } from './service.ts';
 
-const byPrefix: Readonly<Record<string, Protocol>> = {
-  http: 'HTTP',
-  'http-proxy': 'HTTP',
-  http2: 'HTTP2',
-  grpc: 'GRPC',
-  'grpc-web': 'GRPCWeb',
-  https: 'HTTPS',
-  tls: 'TLS',
-  tcp: 'TCP',
-  udp: 'UDP',
-  mongo: 'Mongo',
-  redis: 'Redis',
-  mysql: 'MySQL',
-  thrift: 'Thrift',
-  dubbo: 'Dubbo',
-  zookeeper: 'ZooKeeper',
-  postgres: 'Postgres',
-  postgresql: 'Postgres',
-  kafka: 'Kafka',
-  hbone: 'HBONE',
-};
+const byPrefix: ReadonlyMap<string, Protocol> = new Map(
+  Object.entries({
+    http: 'HTTP',
+    'http-proxy': 'HTTP',
+    http2: 'HTTP2',
+    grpc: 'GRPC',
+    'grpc-web': 'GRPCWeb',
+    https: 'HTTPS',
+    tls: 'TLS',
+    tcp: 'TCP',
+    udp: 'UDP',
+    mongo: 'Mongo',
+    redis: 'Redis',
+    mysql: 'MySQL',
+    thrift: 'Thrift',
+    dubbo: 'Dubbo',
+    zookeeper: 'ZooKeeper',
+    postgres: 'Postgres',
+    postgresql: 'Postgres',
+    kafka: 'Kafka',
+    hbone: 'HBONE',
+  } satisfies Record<string, Protocol>),
+);
 
-const byAppProtocol: Readonly<Record<string, Protocol>> = {
-  'kubernetes.io/h2c': 'HTTP2',
-  'kubernetes.io/ws': 'HTTP',
-  'kubernetes.io/wss': 'HTTPS',
-};
+const byAppProtocol: ReadonlyMap<string, Protocol> = new Map(
+  Object.entries({
+    'kubernetes.io/h2c': 'HTTP2',
+    'kubernetes.io/ws': 'HTTP',
+    'kubernetes.io/wss': 'HTTPS',
+  } satisfies Record<string, Protocol>),
+);
 
 /** Ports that are plain TCP whatever their name says, as long as it says nothing: server-speaks-first protocols. */
 const serverFirstPorts: ReadonlySet<number> = new Set([25, 53, 853, 3306, 27017]);
 
 /** A protocol by its written name in a ServiceEntry or Gateway (`HTTP`, `grpc-web`, …); unknown names are `Unsupported`. */
 export function parseProtocol(name: string): Protocol {
-  return byPrefix[name.toLowerCase().replaceAll('_', '-')] ?? 'Unsupported';
+  return byPrefix.get(name.toLowerCase().replaceAll('_', '-')) ?? 'Unsupported';
 }
 
 /**
@@ -48,18 +52,15 @@ export function servicePortProtocol(port: {
   appProtocol?: string | undefined;
 }): Protocol {
   if (port.protocol === 'UDP') return 'UDP';
-  if (port.appProtocol !== undefined && port.appProtocol !== '') {
-    const known = byAppProtocol[port.appProtocol] ?? byNameOrPrefix(port.appProtocol);
-    if (known !== undefined) return known;
-  }
-  const named = byNameOrPrefix(port.name ?? '');
-  if (named !== undefined) return named;
-  return serverFirstPorts.has(port.port) ? 'TCP' : 'Unsupported';
+  // One that means nothing here hides the name all the same: what it says is not what the name says.
+  const word = port.appProtocol || (port.name ?? '');
+  const known = byAppProtocol.get(word) ?? byNameOrPrefix(word);
+  return known ?? (serverFirstPorts.has(port.port) ? 'TCP' : 'Unsupported');
 }
 
 function byNameOrPrefix(name: string): Protocol | undefined {
   const lower = name.toLowerCase();
   if (lower === 'grpc-web' || lower.startsWith('grpc-web-')) return 'GRPCWeb';
   const dash = lower.indexOf('-');
-  return byPrefix[dash < 0 ? lower : lower.slice(0, dash)];
+  return byPrefix.get(dash < 0 ? lower : lower.slice(0, dash));
 }

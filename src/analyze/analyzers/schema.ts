@@ -1,3 +1,4 @@
+import { protocolAsTcp } from '../../config/kinds/protocol-notes.ts';
 import { type AnalysisView, type Analyzer, type Item, kinds } from '../analyzer.ts';
 
 /** Kinds of Istio's API whose objects are judged one by one. */
@@ -63,7 +64,9 @@ export const schemaAnalyzers: readonly Analyzer[] = Object.entries(judged).map((
 }));
 
 function reportIssues(view: AnalysisView, item: Item<unknown>, kind: string): void {
-  for (const { severity, path, message } of view.issuesOf(item)) {
+  for (const { severity, path, message, code } of view.issuesOf(item)) {
+    // Told as OST0110.
+    if (code === protocolAsTcp) continue;
     // A status is the control plane's to write.
     if (path.startsWith('status.')) continue;
     // Rules that are never reached are told as IST0130, with more of the reasons.

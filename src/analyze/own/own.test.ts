@@ -3,9 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { opensslCertificate } from '../../../test/support/authority.ts';
+import { createBuiltInRegistry } from '../../config/kinds/built-in-kinds.ts';
+import type { ConfigObject } from '../../config/object.ts';
 import { parseYamlDocuments } from '../../config/yaml-documents.ts';
 import { analyze } from '../analyze.ts';
 import { analyzers } from '../index.ts';
+
+const registry = createBuiltInRegistry();
+const judge = ({ apiVersion, ...object }: ConfigObject) => {
+  const group = apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '';
+  return registry.byKind(group, object.kind)?.validate?.({ apiVersion, ...object }) ?? [];
+};
 
 /** What our own analyzers find, each as `CODE path`. */
 function find(...yaml: string[]): string[] {
@@ -16,7 +24,7 @@ function findAt(now: number, ...yaml: string[]): string[] {
   const { objects, problems } = parseYamlDocuments(yaml.join('\n---\n'), 'mesh.yaml');
   expect(problems).toEqual([]);
   const chosen = analyzers.filter(({ name }) => name.startsWith('ostria.'));
-  return analyze(objects, { analyzers: chosen, judge: () => [], now }).map(
+  return analyze(objects, { analyzers: chosen, judge, now }).map(
     ({ code, path, resource }) => `${code} ${resource} ${path}`,
   );
 }
@@ -28,6 +36,19 @@ const object = (kind: string, name: string, spec: string, namespace = 'shop') =>
 const routes = (rule: string) => object('VirtualService', 'a', `{hosts: [a], http: [${rule}]}`);
 const service = (name: string, port = 'http', namespace = 'shop') =>
   `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: {selector: {app: ${name}}, ports: [{name: ${port}, port: 80}]}`;
+
+test('ports of protocols that stock Envoy does not understand', () => {
+  const entry = object(
+    'ServiceEntry',
+    'db',
+    '{hosts: [db.test], resolution: DNS, ports: [{number: 5432, name: pg, protocol: POSTGRES}, {number: 80, name: http, protocol: HTTP}]}',
+  );
+  expect(find(service('a', 'mysql-main'), service('b', 'mongo'), service('c', 'mysqlx'), entry)).toEqual([
+    'OST0110 Service shop/a spec.ports[0]',
+    'OST0110 ServiceEntry shop/db spec.ports[0]',
+  ]);
+});
+
 const pod = (name: string) =>
   `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, labels: {app: ${name}}}\nspec: {}`;
 

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { CodedError } from '../../kit/coded-error.ts';
 import { processId } from '../../kit/process-id.ts';
 import type { MeshWorkload } from '../mesh-file/mesh-file.ts';
+import { type PortProtocol, portProtocols, unknownProtocol } from '../mesh-file/port-protocols.ts';
 import { requireRunning } from '../meshes.ts';
 import { err } from '../output/style.ts';
 import { callControl } from '../supervisor/control-socket.ts';
@@ -34,7 +35,7 @@ export function registerRun(program: Command): void {
     .option('--version <version>', 'label version', 'v1')
     .option('-p, --port <number>', 'service port; without one it only calls others', port)
     .option('--target <number>', 'port on which the program insists (default: it takes PORT)', port)
-    .option('--protocol <name>', 'http, http2, grpc, tcp, …', 'http')
+    .option('--protocol <name>', `one of ${portProtocols.join(', ')}`, spoken, 'http')
     .option('-n, --namespace <name>', 'namespace', 'default')
     .option('--service-account <name>', 'identity (default: the service’s name)')
     .option(
@@ -61,6 +62,12 @@ function port(text: string): number {
   if (!/^\d+$/.test(text) || value < 1 || value > 65_535)
     throw new InvalidArgumentError('it must be a port from 1 to 65535.');
   return value;
+}
+
+function spoken(word: string): PortProtocol {
+  const known = portProtocols.find((one) => one === word);
+  if (known === undefined) throw new InvalidArgumentError(`${unknownProtocol(word)}.`);
+  return known;
 }
 
 async function runJoined(command: string[], flags: RunFlags): Promise<void> {

@@ -1,3 +1,5 @@
+import { portProtocols } from './port-protocols.ts';
+
 /** The JSON schema of `mesh.yaml`, for editors. The reader in parse-mesh-file.ts says more than a schema can. */
 const text = { type: ['string', 'number', 'boolean'] };
 const label = { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' };
@@ -21,9 +23,7 @@ const closed = (properties: object, more: object = {}) => ({
   ...more,
 });
 
-const protocol = {
-  enum: ['http', 'http2', 'https', 'grpc', 'grpc-web', 'tcp', 'tls', 'mongo', 'mysql', 'redis'],
-};
+const protocol = { enum: portProtocols };
 
 const port = {
   anyOf: [

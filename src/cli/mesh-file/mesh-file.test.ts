@@ -147,6 +147,25 @@ services:
   });
 });
 
+test('what is spoken on a port: a word after it, or a key; Compose’s own key of both', () => {
+  const [web] = mesh(`
+services:
+  web:
+    command: a
+    ports:
+    - "2181/zookeeper"
+    - { published: 5432, app_protocol: postgres }
+    - { published: 9090, app_protocol: thrift, protocol: tcp }
+    - { published: 7000, protocol: auto, name: anything }
+`).workloads;
+  expect(web?.ports).toEqual([
+    { name: 'zookeeper', port: 2181, protocol: 'zookeeper' },
+    { name: 'postgres', port: 5432, protocol: 'postgres' },
+    { name: 'thrift', port: 9090, protocol: 'thrift' },
+    { name: 'anything', port: 7000, protocol: 'auto' },
+  ]);
+});
+
 test('refusals explain themselves unless told not to', () => {
   const text = 'services: { a: { command: run } }\n';
   expect(mesh(text).explainRefusals).toBe(true);
@@ -212,6 +231,14 @@ describe('what is wrong is named with its place, and how to mend it', () => {
     ['services:\n  web: {}', /^2:8 services.web has no command/],
     ['services:\n  Web: { command: a }', /^2:3 the name of a service "Web" is not a DNS label/],
     ['services:\n  web:\n    command: a\n    ports: ["x"]', /^4:13 "x" is not a port: write 9080/],
+    [
+      'services:\n  web:\n    command: a\n    ports: ["80/soap"]',
+      /^4:13 the protocol soap is unknown; known are http, http2/,
+    ],
+    [
+      'services:\n  web:\n    command: a\n    ports: [{ published: 80, app_protocol: udp }]',
+      /^4:44 sidecars carry no UDP/,
+    ],
     ['services:\n  web:\n    command: a\n    ports: [80, 80]', /^4:17 port 80 is listed twice/],
     ['services:\n  web:\n    command: "a \'b"', /^3:14 command has a quote that does not end/],
     [

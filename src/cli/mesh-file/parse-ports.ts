@@ -1,20 +1,7 @@
 import { isMap } from 'yaml';
 import type { GatewayPort, MeshPort } from './mesh-file.ts';
 import type { NodeReader } from './node-reader.ts';
-
-/** What a port name's prefix may say (Istio's protocol selection). */
-const protocols = [
-  'http',
-  'http2',
-  'https',
-  'grpc',
-  'grpc-web',
-  'tcp',
-  'tls',
-  'mongo',
-  'mysql',
-  'redis',
-] as const;
+import { type PortProtocol, portProtocols, unknownProtocol } from './port-protocols.ts';
 
 /**
  * `ports` of a workload: `9080` (callers use 9080, the program listens on `PORT`), `"9080:3000"` (the program insists on 3000),
@@ -55,26 +42,30 @@ function parseShort(reader: NodeReader, node: unknown): MeshPort | undefined {
     );
     return undefined;
   }
-  const protocol = protocols.find((known) => known === (match[3] ?? 'http'));
-  if (!protocol) {
-    reader.problem(node, `the protocol ${match[3]} is unknown; known are ${protocols.join(', ')}`);
-    return undefined;
-  }
+  const protocol = match[3] === undefined ? 'http' : readProtocol(reader, node, match[3]);
+  if (protocol === undefined) return undefined;
   return { name: '', port, protocol, ...(target === undefined ? {} : { target }) };
+}
+
+function readProtocol(reader: NodeReader, node: unknown, word: string | undefined): PortProtocol | undefined {
+  const known = portProtocols.find((one) => one === word);
+  if (known === undefined && word !== undefined) reader.problem(node, unknownProtocol(word));
+  return known;
 }
 
 function parseLong(reader: NodeReader, node: unknown): MeshPort | undefined {
   const before = reader.problems.length;
   let name = '';
-  let protocol: string = 'http';
+  let protocol: PortProtocol | undefined;
+  let application: PortProtocol | undefined;
   let target: number | undefined;
   let published: number | undefined;
   for (const { key, keyNode, value } of reader.entries(node, 'a port') ?? []) {
     if (key === 'name') name = reader.label(value, 'the port name') ?? '';
     else if (key === 'target') target = reader.integer(value, 'target', 1, 65_535);
     else if (key === 'published' || key === 'port') published = reader.integer(value, key, 1, 65_535);
-    else if (key === 'protocol' || key === 'app_protocol')
-      protocol = reader.oneOf(value, key, protocols) ?? protocol;
+    else if (key === 'protocol') protocol = readProtocol(reader, value, reader.text(value, key));
+    else if (key === 'app_protocol') application = readProtocol(reader, value, reader.text(value, key));
     else
       reader.problem(
         keyNode,
@@ -87,7 +78,9 @@ function parseLong(reader: NodeReader, node: unknown): MeshPort | undefined {
   if (port === undefined || reader.problems.length > before) return undefined;
   // Compose's short long form, `target: 9080` alone, does not pin the program: it takes the port given as PORT.
   const pinned = published !== undefined && target !== undefined;
-  return { name, port, protocol, ...(pinned ? { target } : {}) } as MeshPort;
+  // Compose's `protocol: tcp` is what carries the other.
+  const spoken = application ?? protocol ?? 'http';
+  return { name, port, protocol: spoken, ...(pinned ? { target } : {}) } as MeshPort;
 }
 
 /** `ports` of a gateway: `8080` (a server's port, on an allocated port here), or `"18080:8080"` to choose the port here. */

@@ -45,7 +45,7 @@ export function sharedObjects(mesh: MeshFile, instances: readonly InstancePlan[]
             name,
             port,
             protocol: 'TCP',
-            appProtocol: protocol,
+            ...(protocol === 'auto' ? {} : { appProtocol: protocol }),
             targetPort: port,
           })),
         },

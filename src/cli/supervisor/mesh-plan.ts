@@ -1,5 +1,6 @@
 import type { ExplicitCapture } from '../../snapshot/proxy.ts';
 import type { MeshFile, MeshGateway, MeshPort, MeshWorkload } from '../mesh-file/mesh-file.ts';
+import { urlScheme } from '../mesh-file/port-protocols.ts';
 import type { PortBook, PortWish } from '../state/port-book.ts';
 
 /** One replica of a workload, or a gateway: an Envoy with its agent, and for workloads the application. */
@@ -307,7 +308,7 @@ function meshEnvironment(
       if (index === 0) {
         environment[`${variable}_SERVICE_HOST`] = loopback;
         environment[`${variable}_SERVICE_PORT`] = String(local);
-        environment[`${variable}_URL`] = `${scheme(protocol)}://${authority}:${local}`;
+        environment[`${variable}_URL`] = `${urlScheme(protocol)}://${authority}:${local}`;
       }
       environment[`${variable}_SERVICE_PORT_${variableName(portName)}`] = String(local);
     }
@@ -325,23 +326,6 @@ function meshEnvironment(
 
 function variableName(name: string): string {
   return name.toUpperCase().replace(/[^A-Z0-9]/g, '_');
-}
-
-/** Towards the sidecar an application speaks plaintext; the sidecar makes it mTLS. */
-function scheme(protocol: string): string {
-  const bytes = [
-    'tcp',
-    'tls',
-    'mongo',
-    'mysql',
-    'redis',
-    'thrift',
-    'dubbo',
-    'zookeeper',
-    'postgres',
-    'kafka',
-  ];
-  return bytes.includes(protocol) ? 'tcp' : 'http';
 }
 
 /** What a copy must be stopped for when it changes. How many others there are is no concern of it. */

@@ -1,8 +1,9 @@
 import { connect, createServer, type Server } from 'node:net';
+import hessian from 'hessian.js';
 
 /*
- * Dubbo 2 over Hessian 2, as far as one string goes back and forth: a header of 16 bytes (magic, flags, status, id, length), then
- * the body. https://dubbo.apache.org/en/docs/concepts/rpc-protocol/
+ * Dubbo 2: a header of 16 bytes (magic, flags, status, id, length), then a body of values that the library `hessian.js` writes and
+ * reads. https://dubbo.apache.org/en/docs/concepts/rpc-protocol/
  */
 
 const magic = 0xdabb;
@@ -10,14 +11,13 @@ const hessian2 = 2;
 const request = 0x80;
 const twoWay = 0x40;
 const statusOk = 20;
-/** Hessian's compact 1: a response with a value follows. */
-const valueFollows = 0x91;
+/** A response with a value follows. */
+const valueFollows = 1;
 
-function text(value: string): Buffer {
-  return Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
-}
-
-function frame(flags: number, status: number, id: bigint, body: Buffer): Buffer {
+function frame(flags: number, status: number, id: bigint, values: readonly unknown[]): Buffer {
+  const encoder = new hessian.EncoderV2();
+  for (const value of values) encoder.write(value);
+  const body = encoder.get();
   const header = Buffer.alloc(16);
   header.writeUInt16BE(magic, 0);
   header[2] = flags | hessian2;
@@ -38,54 +38,45 @@ function takeFrames(data: Buffer, each: (id: bigint, body: Buffer) => void): Buf
   return rest;
 }
 
-/** The strings (shorter than 32) at the beginning of a body. */
-function texts(body: Buffer, count: number): string[] {
-  const found: string[] = [];
-  let at = 0;
-  while (found.length < count) {
-    const length = body[at] ?? 0;
-    found.push(body.subarray(at + 1, at + 1 + length).toString());
-    at += 1 + length;
-  }
-  return found;
-}
-
-/** Answers `echo(String)` with its argument. */
+/** Answers `echo(Object)` with its argument. */
 export function createDubboEcho(): Server {
   return createServer((socket) => {
     let rest: Buffer = Buffer.alloc(0);
     socket.on('error', () => undefined);
     socket.on('data', (data: Buffer) => {
       rest = takeFrames(Buffer.concat([rest, data]), (id, body) => {
+        const decoder = new hessian.DecoderV2(body);
         // Dubbo version, interface, its version, method, parameter types, the argument.
-        const [, , , , , argument = ''] = texts(body, 6);
-        socket.write(frame(0, statusOk, id, Buffer.concat([Buffer.from([valueFollows]), text(argument)])));
+        const [, , , , , argument] = Array.from({ length: 6 }, () => decoder.read());
+        socket.write(frame(0, statusOk, id, [valueFollows, argument]));
       });
     });
   });
 }
 
-/** One call; resolves with the value that comes back. */
-export function callDubbo(port: number, argument: string): Promise<string> {
+/** Calls on one connection, all at once; resolves with the values that come back, in the order of the arguments. */
+export function callDubbo(port: number, ...values: readonly unknown[]): Promise<unknown[]> {
   const path = 'org.example.Echo';
-  const attachments = Buffer.concat([
-    Buffer.from('H'),
-    ...[text('path'), text(path), text('interface'), text(path), text('version'), text('0.0.0')],
-    Buffer.from('Z'),
-  ]);
-  const body = Buffer.concat([
-    ...['2.0.2', path, '0.0.0', 'echo', 'Ljava/lang/String;', argument].map(text),
-    attachments,
-  ]);
+  const attachments = { $class: 'java.util.HashMap', $: { path, interface: path, version: '0.0.0' } };
   return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write(frame(request | twoWay, 0, 7n, body)));
+    const answers = new Map<bigint, unknown>();
+    const socket = connect(port, '127.0.0.1', () => {
+      for (const [index, value] of values.entries()) {
+        const body = ['2.0.2', path, '0.0.0', 'echo', 'Ljava/lang/Object;', value, attachments];
+        socket.write(frame(request | twoWay, 0, BigInt(index), body));
+      }
+    });
     let rest: Buffer = Buffer.alloc(0);
     socket.setTimeout(30_000, () => socket.destroy(new Error('no answer within 30 s')));
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('closed without an answer')));
     socket.on('data', (data: Buffer) => {
-      rest = takeFrames(Buffer.concat([rest, data]), (_, answer) => {
-        resolve(texts(answer.subarray(1), 1)[0] ?? '');
+      rest = takeFrames(Buffer.concat([rest, data]), (id, body) => {
+        const decoder = new hessian.DecoderV2(body);
+        decoder.read();
+        answers.set(id, decoder.read());
+        if (answers.size < values.length) return;
+        resolve(values.map((_, index) => answers.get(BigInt(index))));
         socket.destroy();
       });
     });

@@ -3,13 +3,20 @@ import { type FieldPath, rootPath } from '../../field-path.ts';
 import type { Issue } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
 import { createReport, quote, type Report } from '../../report.ts';
+import { noteProtocol } from '../protocol-notes.ts';
 
 interface ServiceSpec {
   type?: string;
   clusterIP?: string;
   externalName?: string;
   externalIPs?: string[];
-  ports?: { name?: string; port: number; protocol?: string; targetPort?: number | string }[];
+  ports?: {
+    name?: string;
+    port: number;
+    protocol?: string;
+    appProtocol?: string;
+    targetPort?: number | string;
+  }[];
 }
 
 const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -42,8 +49,9 @@ export function validateService(object: ConfigObject): Issue[] {
 
 function validatePortNames(ports: NonNullable<ServiceSpec['ports']>, path: FieldPath, report: Report): void {
   const seen = new Set<string>();
-  for (const [i, { name, targetPort }] of ports.entries()) {
+  for (const [i, { name, targetPort, appProtocol }] of ports.entries()) {
     const place = path.index(i);
+    noteProtocol(report, place, appProtocol || name);
     if (name === undefined || name === '') {
       if (ports.length > 1)
         report.required(place.field('name'), 'is required where a service has several ports');

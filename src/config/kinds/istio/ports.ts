@@ -24,6 +24,9 @@ export const PROTOCOLS = [
   'DOUBLEHBONE',
 ] as const;
 
+/** Known, and nothing to propose to somebody who looks for a word. */
+const unusual: ReadonlySet<string> = new Set(['HTTP_PROXY', 'HBONE', 'DOUBLEHBONE']);
+
 export type ProtocolName = (typeof PROTOCOLS)[number];
 
 /** The protocol that a port's word means; undefined where there is none. Case and `_` do not matter. */
@@ -46,7 +49,7 @@ export function checkProtocol(report: Report, path: FieldPath, word: string | un
     report.error(
       path,
       'FieldValueNotSupported',
-      `${quote(word ?? '')} is no protocol; use one of HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP, MONGO, REDIS, MYSQL`,
+      `${quote(word ?? '')} is no protocol; use one of ${PROTOCOLS.filter((known) => !unusual.has(known)).join(', ')}`,
     );
 }
 

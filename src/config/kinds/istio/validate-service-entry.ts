@@ -5,6 +5,7 @@ import type {
 import { parseIp } from '../../../kit/ip.ts';
 import type { FieldPath } from '../../field-path.ts';
 import { quote, type Report } from '../../report.ts';
+import { noteProtocol } from '../protocol-notes.ts';
 import { checkExportTo, checkLabels, checkSelector, each, eachEntry, specValidator } from './common.ts';
 import { checkFqdn, checkIpOrCidr, checkPort, checkWildcardDomain } from './hosts.ts';
 import { checkPortName, checkProtocol, isHttp, parseProtocol } from './ports.ts';
@@ -45,6 +46,7 @@ function checkPorts(report: Report, path: FieldPath, spec: ServiceEntrySpec): vo
     numbers.add(port.number);
     checkPortName(report, place.field('name'), port.name);
     if (port.protocol) checkProtocol(report, place.field('protocol'), port.protocol);
+    noteProtocol(report, place, port.protocol);
     checkPort(report, place.field('number'), port.number);
     if (port.targetPort) checkPort(report, place.field('targetPort'), port.targetPort);
   });
