@@ -41,6 +41,7 @@ import { virtualServiceSubsetAnalyzer } from './analyzers/virtual-service-subset
 import { webhookAnalyzer } from './analyzers/webhook.ts';
 import { duplicateRuleAnalyzer, failoverAnalyzer, tlsMismatchAnalyzer } from './own/destination-rules.ts';
 import { ambiguousHostAnalyzer } from './own/hosts.ts';
+import { meshRouteAnalyzer } from './own/mesh-routes.ts';
 import { claimsAnalyzer, httpFieldsAnalyzer } from './own/policies.ts';
 import { unreadProtocolAnalyzer } from './own/protocols.ts';
 import { retryAnalyzer } from './own/retries.ts';
@@ -94,6 +95,7 @@ export const analyzers: readonly Analyzer[] = [
   claimsAnalyzer,
   duplicateRuleAnalyzer,
   failoverAnalyzer,
+  meshRouteAnalyzer,
   httpFieldsAnalyzer,
   retryAnalyzer,
   servedCertificateAnalyzer,

@@ -81,6 +81,7 @@ export const messageCodes = {
   OST0108: ['FailoverWithoutOutlierDetection', 'Warning'],
   OST0109: ['ServedCertificateUnusable', 'Error'],
   OST0110: ['ProtocolNotUnderstood', 'Info'],
+  OST0111: ['MeshRouteDecides', 'Warning'],
 } as const satisfies Readonly<Record<string, readonly [name: string, severity: Severity]>>;
 
 export type MessageCode = keyof typeof messageCodes;

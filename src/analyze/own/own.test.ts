@@ -30,7 +30,11 @@ function findAt(now: number, ...yaml: string[]): string[] {
 }
 
 const object = (kind: string, name: string, spec: string, namespace = 'shop') => {
-  const group = /Policy|Authentication/.test(kind) ? 'security.istio.io/v1' : 'networking.istio.io/v1';
+  const group = kind.endsWith('Route')
+    ? 'gateway.networking.k8s.io/v1'
+    : /Policy|Authentication/.test(kind)
+      ? 'security.istio.io/v1'
+      : 'networking.istio.io/v1';
   return `apiVersion: ${group}\nkind: ${kind}\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: ${spec}`;
 };
 const routes = (rule: string) => object('VirtualService', 'a', `{hosts: [a], http: [${rule}]}`);
@@ -95,6 +99,34 @@ test('a host that looks short', () => {
     'OST0103 VirtualService shop/v spec.hosts[0]',
     'OST0103 VirtualService shop/v spec.http[0].route[0].destination.host',
   ]);
+});
+
+describe('a route of the Gateway API for the same Service', () => {
+  const virtual = (spec = '', namespace = 'shop') =>
+    object(
+      'VirtualService',
+      'v',
+      `{hosts: [reviews], ${spec}http: [{route: [{destination: {host: reviews}}]}]}`,
+      namespace,
+    );
+  const route = (parent: string, namespace = 'shop') =>
+    object('HTTPRoute', 'r', `{parentRefs: [${parent}], rules: []}`, namespace);
+  const parent = '{group: "", kind: Service, name: reviews, port: 80}';
+  const found = ['OST0111 VirtualService shop/v spec.hosts[0]'];
+
+  test('leaves the VirtualService without effect inside the mesh', () => {
+    expect(find(service('reviews'), virtual(), route(parent))).toEqual(found);
+    const consumer = '{group: "", kind: Service, name: reviews, namespace: shop}';
+    expect(find(service('reviews'), virtual(), route(consumer, 'web'))).toEqual(found);
+  });
+
+  test.each([
+    ['at gateways', virtual('gateways: [edge], '), route(parent)],
+    ['of another Service', virtual(), route('{group: "", kind: Service, name: ratings}')],
+    ['of a Gateway', virtual(), route('{name: reviews}')],
+  ])('does nothing %s', (_, one, other) => {
+    expect(find(service('reviews'), one, other).filter((line) => line.startsWith('OST0111'))).toEqual([]);
+  });
 });
 
 describe('destination rules', () => {
