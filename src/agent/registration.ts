@@ -1,4 +1,5 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
+import { messageOf } from '../kit/coded-error.ts';
 import {
   LineReader,
   type RegistrationClaim,
@@ -19,6 +20,8 @@ export interface Registration {
 }
 
 const loopback = '127.0.0.1';
+/** The control plane pings more often, ms: one that is silent for so long is gone, though nobody closed the connection. */
+const silentMs = 120_000;
 
 /** Keeps a workload that names a WorkloadGroup registered, and reports what the group's probe finds. Tries again for ever. */
 export function keepRegistered(
@@ -62,14 +65,25 @@ export function keepRegistered(
     };
     session.once('error', (error) => lost(error.message));
     session.once('close', () => lost('the connection was closed'));
+    session.setTimeout(silentMs, () =>
+      lost(`nothing was heard of the control plane for ${silentMs / 1_000} s`),
+    );
     const stream = session.request({ ':method': 'POST', ':path': registrationPath });
     const lines = new LineReader();
+    const readLines = (chunk: Buffer): Record<string, unknown>[] => {
+      try {
+        return lines.push(chunk);
+      } catch (error) {
+        lost(messageOf(error));
+        return [];
+      }
+    };
     stream.on('error', (error) => lost(error.message));
     stream.on('response', ({ ':status': status }) => {
       if (status !== 200) lost(`the control plane answers ${status}`);
     });
     stream.on('data', (chunk: Buffer) => {
-      for (const line of lines.push(chunk)) {
+      for (const line of readLines(chunk)) {
         if (typeof line.refused === 'string') lost(line.refused);
         if (typeof line.registered !== 'string') continue;
         log.info('registered', { group: config.group, entry: line.registered });

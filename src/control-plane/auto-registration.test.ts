@@ -1,8 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ConfigObject } from '../config/object.ts';
 import { type EmbeddedStore, openEmbeddedStore } from '../config/store/embedded/embedded-store.ts';
 import { LineReader, type RegistrationClaim, toLine } from '../kit/registration.ts';
+import type { MeshProxy } from '../snapshot/proxy.ts';
+import type { ResourceSource } from '../snapshot/push.ts';
 import { AutoRegistration } from './auto-registration.ts';
+import { checkClaim, withRegistration } from './registration-server.ts';
 import { StatusWriter } from './status-writer.ts';
 
 const group: ConfigObject = {
@@ -166,4 +169,59 @@ it('lines are put together from pieces, and endless ones are refused', () => {
   expect(reader.push(Buffer.from(text.slice(20)))).toEqual([claim, { healthy: true }]);
   expect(() => reader.push(Buffer.alloc(100_000, 'x'))).toThrow(/longer/);
   expect(() => new LineReader().push(Buffer.from('3\n'))).toThrow(/no object/);
+});
+
+it('a letter of several bytes may come in pieces', () => {
+  const bytes = Buffer.from(toLine({ healthy: false, message: 'größer' }));
+  const reader = new LineReader();
+  const lines = [...bytes].flatMap((byte) => reader.push(Buffer.from([byte])));
+  expect(lines).toEqual([{ healthy: false, message: 'größer' }]);
+});
+
+describe('what an agent claims', () => {
+  const identity = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' };
+  it('is taken as it is meant', () => {
+    expect(checkClaim({ ...claim, more: 'x' }, identity)).toEqual(claim);
+    const { labels: _, ports: __, locality: ___, ...least } = claim;
+    expect(checkClaim(least, identity)).toEqual({ ...least, labels: {}, ports: {} });
+  });
+
+  it.each<[string, object]>([
+    ['workload', { workload: 'a/b' }],
+    ['group', { group: 3 }],
+    ['address', { address: 'evil.example' }],
+    ['labels', { labels: { app: { deep: true } } }],
+    ['labels', { labels: ['x'] }],
+    ['labels', { labels: Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`l${i}`, ''])) }],
+    ['ports', { ports: { 80: '80' } }],
+    ['ports', { ports: { 80: 70_000 } }],
+    ['network', { network: 'n'.repeat(300) }],
+    ['locality', { locality: {} }],
+    ['the certificate', { namespace: 'other' }],
+  ])('is refused for its %s: %o', (what, wrong) => {
+    expect(checkClaim({ ...claim, ...wrong }, identity)).toMatch(new RegExp(`^${what} is `));
+  });
+});
+
+it('a proxy that is gone before its registration is answered leaves no entry', async () => {
+  const proxy = {
+    id: 'p',
+    name: 'vm-1',
+    namespace: 'shop',
+    serviceAccount: 'web',
+    addresses: ['10.9.0.1'],
+    labels: {},
+    network: '',
+    locality: { region: '', zone: '', subZone: '' },
+    metadata: { AUTO_REGISTER_GROUP: 'vms' },
+  } as unknown as MeshProxy;
+  const source = withRegistration(
+    { connect: () => undefined, disconnect: () => undefined } as unknown as ResourceSource,
+    registration,
+  );
+  const register = vi.spyOn(registration, 'register');
+  source.connect(proxy);
+  source.disconnect('p');
+  expect(await register.mock.results[0]?.value).toMatchObject({ registered: 'vm-1' });
+  await expect.poll(entry).toBeUndefined();
 });

@@ -2,6 +2,8 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { identityOf } from '../ca/authenticate.ts';
 import { peerOf } from '../ca/peer.ts';
 import type { WorkloadIdentity } from '../ca/spiffe.ts';
+import { parseIp } from '../kit/ip.ts';
+import { isObject } from '../kit/json.ts';
 import { LineReader, type RegistrationClaim, registrationPath, toLine } from '../kit/registration.ts';
 import type { MeshProxy } from '../snapshot/proxy.ts';
 import type { ResourceSource } from '../snapshot/push.ts';
@@ -53,13 +55,16 @@ function follow(registration: AutoRegistration, identity: WorkloadIdentity, stre
     if (open) stream.end(toLine({ refused }));
   };
   let work = Promise.resolve();
+  const takeAll = async (chunk: Buffer): Promise<void> => {
+    for (const line of lines.push(chunk)) await take(line);
+  };
   stream.on('data', (chunk: Buffer) => {
-    try {
-      for (const line of lines.push(chunk))
-        work = work.then(() => take(line)).catch(() => void stream.destroy());
-    } catch {
-      stream.destroy();
-    }
+    // What comes meanwhile waits at the caller's side.
+    stream.pause();
+    work = takeAll(chunk).then(
+      () => void stream.resume(),
+      () => void stream.destroy(),
+    );
   });
   stream.on('close', () => {
     open = false;
@@ -72,26 +77,52 @@ function follow(registration: AutoRegistration, identity: WorkloadIdentity, stre
 
 const name = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
-/** The claim, or what is wrong with it. */
-function checkClaim(line: Record<string, unknown>, identity: WorkloadIdentity): RegistrationClaim | string {
-  const claim = line as unknown as RegistrationClaim;
-  for (const field of ['workload', 'namespace', 'serviceAccount', 'group'] as const)
-    if (typeof claim[field] !== 'string' || !name.test(claim[field])) return `${field} is no name`;
-  if (typeof claim.address !== 'string' || claim.address === '') return 'address is missing';
-  if (claim.namespace !== identity.namespace || claim.serviceAccount !== identity.serviceAccount)
+/** Labels and ports of a claim, each. */
+const mostEntries = 256;
+
+/** The claim, or what is wrong with it. What passes is written into an object as it is. */
+export function checkClaim(
+  { workload, namespace, serviceAccount, group, address, network, locality, labels = {}, ports = {} }: Fields,
+  identity: WorkloadIdentity,
+): RegistrationClaim | string {
+  if (!isName(workload)) return 'workload is no name';
+  if (!isName(namespace)) return 'namespace is no name';
+  if (!isName(serviceAccount)) return 'serviceAccount is no name';
+  if (!isName(group)) return 'group is no name';
+  if (typeof address !== 'string' || !parseIp(address)) return 'address is no IP address';
+  if (namespace !== identity.namespace || serviceAccount !== identity.serviceAccount)
     return `the certificate is of ${identity.namespace}/${identity.serviceAccount}`;
-  const maps: readonly unknown[] = [claim.labels ?? {}, claim.ports ?? {}];
-  if (maps.some((map) => typeof map !== 'object' || map === null)) return 'labels and ports must be mappings';
-  return claim;
+  if (!isMapOf(labels, isText)) return 'labels is no mapping of texts';
+  if (!isMapOf(ports, isPort)) return 'ports is no mapping of port numbers';
+  if (network !== undefined && !isText(network)) return 'network is no text';
+  if (locality !== undefined && !isText(locality)) return 'locality is no text';
+  return {
+    ...{ workload, namespace, serviceAccount, group, address, labels, ports },
+    ...(network === undefined ? {} : { network }),
+    ...(locality === undefined ? {} : { locality }),
+  };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isName = (value: unknown): value is string => typeof value === 'string' && name.test(value);
+const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 253;
+const isPort = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65_536;
+
+function isMapOf<T>(value: unknown, isOne: (value: unknown) => value is T): value is Record<string, T> {
+  if (!isObject(value)) return false;
+  const entries = Object.entries(value);
+  return entries.length <= mostEntries && entries.every(([key, one]) => isText(key) && isOne(one));
 }
 
 /** Istio's agents name their group in the node metadata of their proxy: registered for as long as the proxy is connected. */
 export function withRegistration(source: ResourceSource, registration: AutoRegistration): ResourceSource {
-  const claims = new Map<string, RegistrationClaim>();
+  /** By proxy, what ends its registration, once there is one. */
+  const ends = new Map<string, () => void>();
   const leave = (proxyId: string): void => {
-    const claim = claims.get(proxyId);
-    claims.delete(proxyId);
-    if (claim) registration.leave(claim);
+    ends.get(proxyId)?.();
+    ends.delete(proxyId);
   };
   return {
     connect(proxy) {
@@ -99,12 +130,17 @@ export function withRegistration(source: ResourceSource, registration: AutoRegis
       leave(proxy.id);
       const claim = claimOf(proxy);
       if (!claim) return;
-      void registration.register(claim).then(
-        (answer) => {
-          if ('registered' in answer) claims.set(proxy.id, claim);
-        },
-        () => undefined,
-      );
+      const answer = registration.register(claim);
+      // A proxy may be gone before its registration is answered: then it ends with the answer.
+      ends.set(proxy.id, () => {
+        void answer.then(
+          (given) => {
+            if ('registered' in given) registration.leave(claim);
+          },
+          () => undefined,
+        );
+      });
+      answer.catch(() => undefined);
     },
     ...(source.prepare ? { prepare: (proxy: MeshProxy) => source.prepare?.(proxy) } : {}),
     ...(source.demand

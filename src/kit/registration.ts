@@ -1,3 +1,5 @@
+import { isObject } from './json.ts';
+
 /*
  * How an agent keeps its workload registered: one HTTP/2 call to `registrationPath` on the control plane's TLS port that stays open,
  * with lines of JSON both ways. The agent's first line is its claim, further ones are reports; the control plane answers the claim with
@@ -53,10 +55,11 @@ const maxLine = 64 * 1024;
 
 /** Cuts a byte stream into JSON lines. Throws on one that is too long or is no object. */
 export class LineReader {
+  readonly #decoder = new TextDecoder();
   #rest = '';
 
   push(chunk: Buffer): Record<string, unknown>[] {
-    const lines = (this.#rest + chunk.toString('utf8')).split('\n');
+    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split('\n');
     this.#rest = lines.pop() ?? '';
     if (this.#rest.length > maxLine || lines.some((line) => line.length > maxLine))
       throw new Error(`a line is longer than ${maxLine} characters`);
@@ -64,8 +67,8 @@ export class LineReader {
       .filter((line) => line !== '')
       .map((line) => {
         const value: unknown = JSON.parse(line);
-        if (typeof value !== 'object' || value === null) throw new Error('a line is no object');
-        return value as Record<string, unknown>;
+        if (!isObject(value)) throw new Error('a line is no object');
+        return value;
       });
   }
 }
