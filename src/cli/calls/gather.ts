@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallRecord } from '../../observe/call-record.ts';
 import { err } from '../output/style.ts';
 import type { MeshProxies } from '../proxy/mesh-proxies.ts';
-import { whileObserving } from './observe-proxies.ts';
+import { flushMs, whileObserving } from './observe-proxies.ts';
 
 export interface GatherOptions {
   /** Calls that began earlier are passed over, ms since the epoch. */
@@ -26,9 +26,10 @@ export async function gatherRecords(
     const end = () => ending.abort();
     process.once('SIGINT', end);
     try {
-      await whileObserving(proxies, sample, () =>
-        sleep(observeMs, undefined, { signal: ending.signal }).catch(() => {}),
-      );
+      await whileObserving(proxies, sample, async () => {
+        await sleep(observeMs, undefined, { signal: ending.signal }).catch(() => {});
+        await sleep(flushMs);
+      });
     } finally {
       process.removeListener('SIGINT', end);
     }

@@ -5,18 +5,18 @@ import type { MeshProxies } from '../proxy/mesh-proxies.ts';
 
 const inFlight = 8;
 const timeoutMs = 5_000;
-/** Proxies write what they recorded once a second. */
-const flushMs = 1_500;
+/** Proxies write what they recorded once a second: after so long, ms, it can be read unless the machine is busy. */
+export const flushMs = 1_500;
 
 /**
- * Has every proxy of a mesh record so many percent of its calls while something lasts, and stops it whatever comes. Throws
- * `MeshNotRunning` where no proxy answers.
+ * Has every proxy of a mesh record so many percent of its calls while something lasts, and stops it whatever comes. Resolves with
+ * what comes of that. Throws `MeshNotRunning` where no proxy answers.
  */
-export async function whileObserving(
+export async function whileObserving<T>(
   proxies: MeshProxies,
   percent: number,
-  lasts: () => Promise<void>,
-): Promise<void> {
+  lasts: () => Promise<T>,
+): Promise<T> {
   const names = await proxies.names();
   const setRuntime = (name: string, value: string) =>
     proxies.ask(name, `/runtime_modify?${observeKey}=${value}`, { method: 'POST', timeoutMs });
@@ -32,8 +32,7 @@ export async function whileObserving(
   try {
     if ((await set(String(percent))) === 0)
       throw new CodedError('MeshNotRunning', 'no proxy of the mesh answers; is it running? (ostria ps)');
-    await lasts();
-    await new Promise((resolve) => setTimeout(resolve, flushMs));
+    return await lasts();
   } finally {
     // An empty value takes the key away again.
     await set('');

@@ -9,7 +9,7 @@ import type { Model, ModelWorkload } from '../../model/model.ts';
 import type { CallRecord } from '../../observe/call-record.ts';
 import { joinCalls } from '../../observe/join-calls.ts';
 import type { Call, SimulationOptions } from '../../simulate/call.ts';
-import { whileObserving } from '../calls/observe-proxies.ts';
+import { flushMs, whileObserving } from '../calls/observe-proxies.ts';
 import { localProxies, type MeshProxies } from '../proxy/mesh-proxies.ts';
 import type { StatePaths } from '../state/state-directory.ts';
 import { type Comparison, compare, isAnswered } from './live-compare.ts';
@@ -53,11 +53,10 @@ export async function checkLive(
   const isBytes = explanation.question.method === undefined;
   const proxies = localProxies(paths);
   await proxies.newCalls();
-  let reply: Reply = {};
-  await whileObserving(proxies, 100, async () => {
-    reply = await sendCall(call, { id: requestId, isBytes, expected: explanation.verdict.status });
+  const { reply, chain } = await whileObserving(proxies, 100, async () => {
+    const reply = await sendCall(call, { id: requestId, isBytes, expected: explanation.verdict.status });
+    return { reply, chain: await awaitChain(proxies, explanation, requestId, reply) };
   });
-  const chain = await awaitChain(proxies, explanation, requestId, reply.client);
   const comparisons = compare(explanation, reply, chain);
   return {
     sentTo: `${call.address}:${call.port}`,
@@ -140,21 +139,27 @@ function isSame({ verdict: one }: Explanation, { verdict: other }: Explanation):
 /** On a busy machine proxies write later than they do as a rule: how long they are waited for, ms. */
 const recordsMs = 10_000;
 
-/** What the proxies recorded, once there is something of each side that decides; what there is, where it does not come. */
+/**
+ * What the proxies recorded, once there is something of each side that decides; what there is, where it does not come. As long as
+ * it is not what was predicted, or may be the beginning of a connection only, there may be more of it to come.
+ */
 async function awaitChain(
   proxies: MeshProxies,
-  { decisions }: Explanation,
+  explanation: Explanation,
   requestId: string,
-  client: string | undefined,
+  reply: Reply,
 ): Promise<readonly CallRecord[]> {
-  const sides = new Set(decisions.map(({ at }) => at.role)).size;
+  const sides = new Set(explanation.decisions.map(({ at }) => at.role)).size;
   const records: CallRecord[] = [];
-  const end = Date.now() + recordsMs;
+  const begun = Date.now();
   for (;;) {
     records.push(...(await proxies.newCalls()));
-    const chain = chainOf(records, requestId, client);
-    if (chain.length >= sides || Date.now() >= end) return chain;
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    const chain = chainOf(records, requestId, reply.client);
+    const waited = Date.now() - begun;
+    const isSettled =
+      waited >= flushMs || (!reply.bytes && compare(explanation, reply, chain).every(({ agrees }) => agrees));
+    if ((chain.length >= sides && isSettled) || waited >= recordsMs) return chain;
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
