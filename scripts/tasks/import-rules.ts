@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { tools } from './task.ts';
+import type { CheckOutcome } from './check.ts';
+import { captureNode, tools } from './task.ts';
 
 interface CruiseResult {
   readonly summary: {
@@ -20,19 +20,17 @@ interface CruiseResult {
 const minimumModules = 400;
 
 /** Runs dependency-cruiser with the rules of the tree over some directories of a tree. Throws when it cannot run at all. */
-export function cruise(root: string, directories: readonly string[], baseDirectory = root): CruiseResult {
-  const done = spawnSync(
-    process.execPath,
-    [
-      join(root, tools.depcruise),
-      ...['--config', join(root, '.dependency-cruiser.mjs'), '--output-type', 'json', ...directories],
-    ],
-    { cwd: baseDirectory, encoding: 'utf8', maxBuffer: 256 << 20 },
-  );
+export async function cruise(
+  root: string,
+  directories: readonly string[],
+  baseDirectory = root,
+): Promise<CruiseResult> {
+  const args = ['--config', join(root, '.dependency-cruiser.mjs'), '--output-type', 'json', ...directories];
+  const { stdout, stderr } = await captureNode(root, tools.depcruise, args, baseDirectory);
   try {
-    return JSON.parse(done.stdout);
+    return JSON.parse(stdout);
   } catch {
-    throw new Error(`dependency-cruiser did not answer: ${done.stderr || done.stdout || done.error}`);
+    throw new Error(`dependency-cruiser did not answer: ${stderr || stdout}`);
   }
 }
 
@@ -55,9 +53,8 @@ export function judge({ summary }: CruiseResult): { ok: boolean; lines: string[]
   };
 }
 
-/** Resolves with 0 when `src/` and `samples/` keep the import rules, else prints each violation. */
-export async function assertImportRules(root: string): Promise<number> {
-  const { ok, lines } = judge(cruise(root, ['src', 'samples']));
-  for (const line of lines) process.stdout.write(`  ${line}\n`);
-  return ok ? 0 : 1;
+/** Whether `src/` and `samples/` keep the import rules; what it says names each violation. */
+export async function checkImportRules(root: string): Promise<CheckOutcome> {
+  const { ok, lines } = judge(await cruise(root, ['src', 'samples']));
+  return { ok, said: lines.map((line) => `  ${line}\n`).join('') };
 }

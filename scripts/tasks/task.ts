@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 
@@ -23,25 +23,48 @@ export function runNode(
   root: string,
   program: string,
   args: readonly string[],
-  env?: NodeJS.ProcessEnv,
-): Promise<number> {
-  return runProgram(root, process.execPath, [join(root, program), ...args], env);
-}
-
-export function runProgram(
-  root: string,
-  command: string,
-  args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<number> {
+  return ended(spawn(process.execPath, [join(root, program), ...args], { cwd: root, stdio: 'inherit', env }));
+}
+
+/** How a program ended that ran out of sight, and what it wrote. */
+export interface Captured {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** As `runNode`, for a program that runs beside others: what it writes is kept, to be told as one. */
+export async function captureNode(
+  root: string,
+  program: string,
+  args: readonly string[],
+  cwd = root,
+): Promise<Captured> {
+  const child = spawn(process.execPath, [join(root, program), ...args], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return { code: await ended(child), stdout, stderr };
+}
+
+function ended(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, stdio: 'inherit', env });
     const forward = (signal: NodeJS.Signals): void => {
       if (signal !== 'SIGINT' || !(process.stdin.isTTY || process.stderr.isTTY)) child.kill(signal);
     };
     process.on('SIGINT', forward).on('SIGTERM', forward);
     child.once('error', reject);
-    child.once('exit', (code, signal) => {
+    child.once('close', (code, signal) => {
       process.off('SIGINT', forward).off('SIGTERM', forward);
       resolve(code ?? 128 + (signal ? constants.signals[signal] : 0));
     });
