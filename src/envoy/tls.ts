@@ -17,7 +17,6 @@ import {
   SubjectAltNameMatcher_SanType as SanType,
   type SubjectAltNameMatcher,
   SubjectAltNameMatcherSchema,
-  TlsCertificateSchema,
   type TlsParameters,
   TlsParametersSchema,
   TlsParameters_TlsProtocol as TlsProtocol,
@@ -82,16 +81,9 @@ function trustDomainSan(trustDomain: string): SubjectAltNameMatcher {
 }
 
 function addCertificate(context: CommonTlsContext, source: CertificateSource): void {
-  if (source.type === 'mesh') context.tlsCertificateSdsSecretConfigs.push(agentSecret('default'));
-  else if (source.type === 'secret')
-    context.tlsCertificateSdsSecretConfigs.push(deliveredSecret(source.name));
-  else
-    context.tlsCertificates.push(
-      create(TlsCertificateSchema, {
-        certificateChain: { specifier: { case: 'filename', value: source.certificate } },
-        privateKey: { specifier: { case: 'filename', value: source.privateKey } },
-      }),
-    );
+  context.tlsCertificateSdsSecretConfigs.push(
+    source.type === 'mesh' ? agentSecret('default') : deliveredSecret(source.name),
+  );
 }
 
 function setTrust(
@@ -104,8 +96,6 @@ function setTrust(
     context.validationContextType = { case: 'validationContext', value: validation };
   } else if (trust.type === 'file') {
     validation.trustedCa = create(DataSourceSchema, { specifier: { case: 'filename', value: trust.path } });
-    if (trust.crl)
-      validation.crl = create(DataSourceSchema, { specifier: { case: 'filename', value: trust.crl } });
     context.validationContextType = { case: 'validationContext', value: validation };
   } else {
     context.validationContextType = {

@@ -39,6 +39,8 @@ spec:
     route: [{destination: {host: reviews, subset: v9}}]
   - route: [{destination: {host: nobody}}]
     mirror: {host: nobody-either}
+    fault: {delay: {fixedDelay: 1s, percentage: {value: 0}}, abort: {httpStatus: 503}}
+    retries: {perTryTimeout: 1s}
   - delegate: {name: other}
 ---
 apiVersion: networking.istio.io/v1
@@ -58,6 +60,7 @@ spec:
   ).toEqual([
     'ConflictingHost Gateway/default/front#spec.servers[1].hosts',
     'CredentialNotFound Gateway/default/front#spec.servers[0].tls.credentialName',
+    'FaultWithoutShare VirtualService/default/broken#spec.http[1].fault.abort',
     'InvalidRegex VirtualService/default/broken#spec.http[0].match[0]',
     'ReferencedDelegateNotFound VirtualService/default/broken#spec.http[2].delegate',
     'ReferencedGatewayNotFound VirtualService/default/broken#spec.gateways[1]',
@@ -65,6 +68,7 @@ spec:
     'ReferencedHostNotFound VirtualService/default/broken#spec.http[1].mirror.host',
     'ReferencedHostNotFound VirtualService/default/broken#spec.http[1].route[0].destination.host',
     'ReferencedSubsetNotFound VirtualService/default/broken#spec.http[0].route[0].destination.subset',
+    'RetriesWithoutAttempts VirtualService/default/broken#spec.http[1].retries',
     'UnusableSize DestinationRule/default/idle#spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize',
   ]);
 });

@@ -73,7 +73,7 @@ export type UpstreamTls =
       /** Take the SNI from the request's Host. */
       readonly autoSni: boolean;
       readonly subjectAltNames: readonly string[];
-      /** Workload certificate of the mesh, files, or a secret delivered by the control plane. */
+      /** Workload certificate of the mesh, or a secret delivered by the control plane. */
       readonly client?: CertificateSource;
       /** Trust anchors; absent: the server's certificate is not verified. */
       readonly trust?: TrustSource;
@@ -83,12 +83,11 @@ export type UpstreamTls =
 
 export type CertificateSource =
   | { readonly type: 'mesh' }
-  | { readonly type: 'files'; readonly certificate: string; readonly privateKey: string }
   | { readonly type: 'secret'; readonly name: string };
 
 export type TrustSource =
   | { readonly type: 'mesh' }
-  | { readonly type: 'file'; readonly path: string; readonly crl?: string }
+  | { readonly type: 'file'; readonly path: string }
   | { readonly type: 'system' }
   | { readonly type: 'secret'; readonly name: string };
 

@@ -29,6 +29,15 @@ describe('namedIn', () => {
     expect(found('something is wrong', 'a', 'some')).toEqual([]);
     expect(found('anything', '')).toEqual([]);
   });
+
+  it('knows a secret of files by the file that Envoy could not read', () => {
+    const pair = 'file-cert:/etc/a/crt~/etc/a/key';
+    const anchors = 'file-root:/etc/a/ca';
+    const elsewhere = 'file-root:/etc/ca';
+    expect(found('unable to read file: /etc/a/key', pair, anchors, elsewhere)).toEqual([pair]);
+    const watch = 'unable to add filesystem watch for file /etc/a/: No such file or directory';
+    expect(found(watch, pair, anchors, elsewhere)).toEqual([pair, anchors].sort());
+  });
 });
 
 it('a message is kept without the resource that Envoy prints in it', () => {

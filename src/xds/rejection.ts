@@ -99,7 +99,20 @@ export function namedIn(message: string, resources: readonly Resource[]): Resour
     found.push(resource);
     rest = rest.split(resource.name).join('\n');
   }
-  return found;
+  return found.length > 0
+    ? found
+    : resources.filter(({ name }) => pathsIn(name).some((path) => holdsName(message, path)));
+}
+
+/**
+ * A secret of files is called by their paths (src/plan/file-secret.ts), and of one that it cannot read Envoy names the file, or the
+ * directory that is not there. Sent once more, such a secret is taken without a word: halves would not find it.
+ */
+function pathsIn(name: string): string[] {
+  return name
+    .split(/[:~]/)
+    .filter((part) => part.startsWith('/'))
+    .flatMap((path) => [path, path.slice(0, path.lastIndexOf('/') + 1)]);
 }
 
 function holdsName(text: string, name: string): boolean {

@@ -17,7 +17,7 @@ const source = new FixedSource();
 let started: Promise<MeshEnvoys> | undefined;
 
 function namesFiles(refusal: string): boolean {
-  return refusal.includes('"resources":["file-') && refusal.includes(' /no/such/');
+  return /"resources":\["(upstream-)?file-/.test(refusal) && refusal.includes(' /no/such/');
 }
 
 afterAll(async () => (await started)?.stop());
@@ -35,7 +35,7 @@ describe.each(cases.map((golden) => [golden.name, golden] as const))('%s', (name
         const refusals = mesh.refusals.filter((refusal) => refusal.includes(nodeId(spec)));
         // Files that a golden names are not there: what is refused is the secret, and the listeners that use it work.
         expect(refusals.filter((refusal) => !namesFiles(refusal))).toEqual([]);
-        expect(await rejectedUpdates(envoy, /^sds\.file-(cert|root)/)).toBe(0);
+        expect(await rejectedUpdates(envoy, /^sds\.(upstream-)?file-(cert|root)/)).toBe(0);
         const clusters = (await envoy.admin('/config_dump?resource=dynamic_active_clusters')).body;
         expect(clusters.match(/"version_info"/g)?.length ?? 0).toBe(
           resources.get(typeUrls.cluster)?.size ?? 0,

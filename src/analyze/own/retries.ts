@@ -22,7 +22,7 @@ export const retryAnalyzer: Analyzer = {
 
 function checkRule(view: AnalysisView, service: Item<unknown>, rule: HttpRule, path: string): void {
   const { retries, timeout } = rule;
-  if (!retries || retries.attempts === 0) return;
+  if (!retries?.attempts) return;
   const risky = (retries.retryOn ?? '').split(',').filter((one) => afterTheFact.test(one.trim()));
   if (risky.length > 0 && !onlyIdempotent(rule)) {
     const message = `retries on ${risky.join(', ')} send requests again that the server may have carried out, POST among them: a payment can be made twice; give GET a rule of its own (match.method), or retry on connect-failure,refused-stream,unavailable`;

@@ -164,10 +164,13 @@ test('retries as asked for; nothing that began is replayed by default', async ()
   );
   expect((await call(local.failing)).status).toBe(503);
   expect(seen.failing).toHaveLength(3);
-  await use(routes('failing', '  - {retries: {attempts: 0}, route: [{destination: {host: failing}}]}'));
-  seen = {};
-  await call(local.failing);
-  expect(seen.failing).toHaveLength(1);
+  // Without a number there are none, as with 0.
+  for (const none of ['attempts: 0', 'retryOn: 5xx']) {
+    await use(routes('failing', `  - {retries: {${none}}, route: [{destination: {host: failing}}]}`));
+    seen = {};
+    await call(local.failing);
+    expect(seen.failing, none).toHaveLength(1);
+  }
   for (const method of ['GET', 'POST'])
     expect((await call(local.resetting, '/', {}, { method })).status).toBe(503);
   expect(seen.resetting).toEqual(['GET', 'POST']);
@@ -200,11 +203,21 @@ test('faults in the words of gRPC', async () => {
   expect([plain.status, plain.body]).toEqual([200, 'fault filter abort']);
 });
 
+test('a fault without a share strikes nobody', async () => {
+  await use(
+    routes(
+      'app',
+      '  - {fault: {abort: {httpStatus: 418}, delay: {fixedDelay: 60s}}, route: [{destination: {host: app}}]}',
+    ),
+  );
+  expect((await call(local.app)).status).toBe(200);
+});
+
 test('delegates of other namespaces, and one that is missing', async () => {
   await use(
     routes(
       'app',
-      `  - {match: [{uri: {prefix: /team}}], delegate: {name: leaf, namespace: team}}
+      `  - {match: [{uri: {prefix: /team}}, {uri: {prefix: /crew}}], delegate: {name: leaf, namespace: team}}
   - {match: [{uri: {prefix: /nobody}}], delegate: {name: nobody}}
   - route: [{destination: {host: app}}]`,
     ),
@@ -214,10 +227,11 @@ kind: VirtualService
 metadata: {name: leaf, namespace: team}
 spec:
   http:
-  - {match: [{uri: {exact: /team/a}}], directResponse: {status: 202}}
+  - {match: [{uri: {exact: /team/a}}, {uri: {exact: /crew/a}}], directResponse: {status: 202}}
+  - {match: [{uri: {exact: /team/b}}, {uri: {exact: /else}}], directResponse: {status: 418}}
   - {rewrite: {uri: /rewritten}, route: [{destination: {host: ${fqdn}}}]}`,
   );
-  expect((await call(local.app, '/team/a')).status).toBe(202);
+  for (const path of ['/team/a', '/crew/a']) expect((await call(local.app, path)).status, path).toBe(202);
   expect(parseEcho(await call(local.app, '/team/b')).path).toBe('/rewritten/b');
   expect((await call(local.app, '/nobody')).status).toBe(500);
   expect(parseEcho(await call(local.app, '/else')).path).toBe('/else');

@@ -179,6 +179,7 @@ function emitOutlier(plan: OutlierPlan, message: Cluster): void {
       ? {
           consecutiveLocalOriginFailure: plan.consecutiveLocalFailures,
           enforcingConsecutiveLocalOriginFailure: off(plan.consecutiveLocalFailures),
+          enforcingLocalOriginSuccessRate: 0,
         }
       : {}),
     interval: duration(plan.intervalMs),

@@ -2,6 +2,7 @@ import type { Feature } from '../../../plan/feature.ts';
 import { decorateChain } from './connections.ts';
 import { emitCluster } from './envoy.ts';
 import { explain } from './explain.ts';
+import { destinationRuleFiles } from './file-secrets.ts';
 import { decorateCluster } from './plan.ts';
 import { destinationRuleProblems } from './problems.ts';
 
@@ -10,6 +11,7 @@ export const destinationRule: Feature = {
   kinds: ['DestinationRule'],
   explain,
   decorate: { cluster: decorateCluster, chain: decorateChain },
+  secrets: [destinationRuleFiles],
   emit: { cluster: emitCluster },
   problems: destinationRuleProblems,
 };

@@ -44,7 +44,7 @@ export function decorateCluster(view: View, plan: ClusterPlan): void {
   if (policy.outlierDetection) planOutlier(plan, policy.outlierDetection, at('outlierDetection'));
   if (policy.proxyProtocol)
     fill(plan, proxyProtocolSlot, policy.proxyProtocol.version ?? 'V1', at('proxyProtocol'));
-  if (policy.tls) planTls(plan, withCredential(view, rules, policy.tls), at('tls'));
+  if (policy.tls) planTls(view, plan, withCredential(view, rules, policy.tls), at('tls'));
   if (policy.loadBalancer?.simple === 'PASSTHROUGH') passThrough(view, plan);
 }
 
@@ -172,7 +172,10 @@ function planHash(
     name,
     path: path ?? '',
     ...(ttlMs === undefined ? {} : { ttlMs }),
-    attributes: (attributes ?? []).map((attribute) => [attribute.name, attribute.value ?? ''] as const),
+    // Envoy says HttpOnly of every cookie that it makes.
+    attributes: (attributes ?? [])
+      .filter(({ name: attribute }) => attribute.toLowerCase() !== 'httponly')
+      .map((attribute) => [attribute.name, attribute.value ?? ''] as const),
   };
 }
 

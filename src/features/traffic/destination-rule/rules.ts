@@ -144,17 +144,34 @@ export const rulesWithCredentials = defineIndex(
   (rule) => (credentialsOf(rule).length > 0 ? [''] : []),
 );
 
+type TlsSettings = NonNullable<NonNullable<DestinationRuleSpec['trafficPolicy']>['tls']>;
+
+/** Every TLS setting of a rule, and its place. */
+export function tlsSettingsOf({
+  spec,
+}: DestinationRule): { readonly tls: TlsSettings; readonly path: string }[] {
+  const policies = [
+    { policy: spec?.trafficPolicy, path: 'spec.trafficPolicy' },
+    ...(spec?.subsets ?? []).map(({ trafficPolicy: policy }, index) => ({
+      policy,
+      path: `spec.subsets[${index}].trafficPolicy`,
+    })),
+  ];
+  return policies
+    .flatMap(({ policy, path }) => [
+      { tls: policy?.tls, path: `${path}.tls` },
+      ...(policy?.portLevelSettings ?? []).map(({ tls }, index) => ({
+        tls,
+        path: `${path}.portLevelSettings[${index}].tls`,
+      })),
+    ])
+    .flatMap(({ tls, path }) => (tls ? [{ tls, path }] : []));
+}
+
 /** The secrets that a rule's TLS settings name, anywhere in it. */
 export function credentialsOf(rule: DestinationRule): string[] {
-  const policies = [
-    rule.spec?.trafficPolicy,
-    ...(rule.spec?.subsets ?? []).map((subset) => subset.trafficPolicy),
-  ];
-  const names = policies.flatMap((policy) => [
-    policy?.tls?.credentialName,
-    ...(policy?.portLevelSettings ?? []).map((settings) => settings.tls?.credentialName),
-  ]);
-  return [...new Set(names.filter((name) => name !== undefined && name !== ''))] as string[];
+  const names = tlsSettingsOf(rule).flatMap(({ tls }) => tls.credentialName || []);
+  return [...new Set(names)];
 }
 
 export interface SubsetPlan {

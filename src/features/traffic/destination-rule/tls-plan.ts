@@ -1,9 +1,17 @@
 import type { Origin } from '../../../config/origin.ts';
 import { proxyType } from '../../../plan/attributes.ts';
-import { type ClusterPlan, slowWarmingSlot, type UpstreamTls } from '../../../plan/cluster-plan.ts';
+import {
+  type CertificateSource,
+  type ClusterPlan,
+  slowWarmingSlot,
+  type TrustSource,
+  type UpstreamTls,
+} from '../../../plan/cluster-plan.ts';
 import { fill } from '../../../plan/slot.ts';
 import { systemTrust } from '../../../plan/system-trust.ts';
+import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { View } from '../../../snapshot/view.ts';
+import { tlsFiles } from './file-secrets.ts';
 import type { TrafficPolicy } from './policy.ts';
 import { meshTlsNamesSlot, selectsWorkloads, tlsChoiceSlot } from './rules.ts';
 
@@ -20,7 +28,7 @@ export function withCredential(view: View, rules: string, tls: TlsSettings): Tls
   return files;
 }
 
-export function planTls(plan: ClusterPlan, tls: TlsSettings, origin: Origin): void {
+export function planTls(view: View, plan: ClusterPlan, tls: TlsSettings, origin: Origin): void {
   const mode = tls.mode ?? 'DISABLE';
   if (mode === 'DISABLE') fill(plan, tlsChoiceSlot, 'none', origin);
   else if (mode === 'ISTIO_MUTUAL') {
@@ -29,38 +37,45 @@ export function planTls(plan: ClusterPlan, tls: TlsSettings, origin: Origin): vo
     if (names.sni !== '' || names.identities.length > 0) fill(plan, meshTlsNamesSlot, names, origin);
   } else {
     fill(plan, tlsChoiceSlot, 'origination', origin);
-    plan.tls = origination(tls, mode);
-    if (tls.credentialName) fill(plan, slowWarmingSlot, true, origin);
+    const made = origination(tls, mode, namesOf(view, plan, tls));
+    const { client, trust } = made;
+    plan.tls = made;
+    if (client?.type === 'secret' || trust?.type === 'secret') fill(plan, slowWarmingSlot, true, origin);
   }
 }
 
-function origination(tls: TlsSettings, mode: 'SIMPLE' | 'MUTUAL'): UpstreamTls {
-  const sans = tls.subjectAltNames ?? [];
-  const secret = tls.credentialName ? `kubernetes://${tls.credentialName}` : undefined;
-  const trust = tls.insecureSkipVerify
-    ? undefined
-    : secret
-      ? ({ type: 'secret', name: `${secret}-cacert` } as const)
-      : tls.caCertificates === 'system' || !tls.caCertificates
-        ? systemTrust(sans.length > 0)
-        : ({ type: 'file', path: tls.caCertificates, ...(tls.caCrl ? { crl: tls.caCrl } : {}) } as const);
-  const client =
-    mode !== 'MUTUAL'
-      ? undefined
-      : secret
-        ? ({ type: 'secret', name: secret } as const)
-        : ({
-            type: 'files',
-            certificate: tls.clientCertificate ?? '',
-            privateKey: tls.privateKey ?? '',
-          } as const);
+/** Names that the server's certificate may have: the rule's, else those of the service itself. */
+function namesOf(view: View, { service }: ClusterPlan, { subjectAltNames }: TlsSettings): readonly string[] {
+  if (subjectAltNames?.length || !service) return subjectAltNames ?? [];
+  return view.get(serviceKind, `${service.namespace}/${service.hostname}`)?.subjectAltNames ?? [];
+}
+
+type Origination = UpstreamTls & { readonly type: 'origination' };
+
+function origination(
+  tls: TlsSettings,
+  mode: 'SIMPLE' | 'MUTUAL',
+  subjectAltNames: readonly string[],
+): Origination {
+  const client = mode === 'MUTUAL' ? clientOf(tls) : undefined;
+  const trust = tls.insecureSkipVerify ? undefined : trustOf(tls, subjectAltNames);
   return {
     type: 'origination',
     sni: tls.sni ?? '',
     // A gateway may send HTTP to a port that is called HTTPS; connections of bytes have no Host to take it from.
     autoSni: !tls.sni,
-    subjectAltNames: sans,
+    subjectAltNames,
     ...(client ? { client } : {}),
     ...(trust ? { trust } : {}),
   };
+}
+
+function clientOf(tls: TlsSettings): CertificateSource | undefined {
+  const name = tls.credentialName ? `kubernetes://${tls.credentialName}` : tlsFiles(tls).client?.name;
+  return name === undefined ? undefined : { type: 'secret', name };
+}
+
+function trustOf(tls: TlsSettings, subjectAltNames: readonly string[]): TrustSource {
+  const name = tls.credentialName ? `kubernetes://${tls.credentialName}-cacert` : tlsFiles(tls).anchors?.name;
+  return name === undefined ? systemTrust(subjectAltNames.length > 0) : { type: 'secret', name };
 }

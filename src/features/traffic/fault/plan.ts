@@ -1,4 +1,7 @@
-import type { VirtualServiceHttpFault } from '../../../../gen/crd/types/istio/virtual-service.ts';
+import type {
+  VirtualServiceHttpFault,
+  VirtualServiceHttpFaultDelay,
+} from '../../../../gen/crd/types/istio/virtual-service.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { RoutePlan } from '../../../plan/route-plan.ts';
 import { fill, originOf, read } from '../../../plan/slot.ts';
@@ -39,19 +42,20 @@ export function decorateRoute(_: View, route: RoutePlan): void {
 export function planFault({ delay, abort }: VirtualServiceHttpFault): FaultPlan {
   const milliseconds = parseDuration(delay?.fixedDelay);
   const status = abort && abortStatus(abort);
+  const delayed = delay ? shareOf(delay) : 0;
+  const aborted = abort ? shareOf(abort) : 0;
   return {
-    ...(delay && milliseconds !== undefined && milliseconds > 0
-      ? {
-          delay: {
-            milliseconds,
-            percent: delay.percentage ? (delay.percentage.value ?? 0) : (delay.percent ?? 100),
-          },
-        }
-      : {}),
-    ...(abort && status
-      ? { abort: { status, percent: abort.percentage ? (abort.percentage.value ?? 0) : 100 } }
-      : {}),
+    ...(milliseconds && delayed > 0 ? { delay: { milliseconds, percent: delayed } } : {}),
+    ...(status && aborted > 0 ? { abort: { status, percent: aborted } } : {}),
   };
+}
+
+/**
+ * Percent of the requests that a fault strikes: none unless somebody says so.
+ * @see https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPFaultInjection-Abort
+ */
+export function shareOf({ percentage, percent }: VirtualServiceHttpFaultDelay): number {
+  return (percentage ? percentage.value : percent) ?? 0;
 }
 
 function abortStatus(abort: NonNullable<VirtualServiceHttpFault['abort']>) {

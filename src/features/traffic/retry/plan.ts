@@ -39,9 +39,9 @@ const inboundRetry: RetryPlan = Object.freeze({
   remoteLocalities: false,
 });
 
-/** undefined: no retries (`attempts: 0`). */
+/** undefined: no retries (`attempts: 0`, which is also what it is without a number). */
 export function planRetry(retries: VirtualServiceHttpRetries): RetryPlan | undefined {
-  if (retries.attempts === 0) return undefined;
+  if (!retries.attempts) return undefined;
   const conditions = (retries.retryOn || requestedConditions)
     .split(',')
     .map((condition) => condition.trim())
@@ -53,7 +53,7 @@ export function planRetry(retries: VirtualServiceHttpRetries): RetryPlan | undef
   const perTryTimeoutMs = parseDuration(retries.perTryTimeout);
   const backoffMs = parseDuration(retries.backoff);
   return {
-    attempts: retries.attempts ?? defaultAttempts,
+    attempts: retries.attempts,
     on: names.join(','),
     statusCodes,
     ...(perTryTimeoutMs !== undefined ? { perTryTimeoutMs } : {}),

@@ -14,11 +14,15 @@ export interface LocalityPolicy {
   readonly near: 'place' | 'region' | 'none';
 }
 
-/** What a Service asks for by `trafficDistribution`, as label priorities. */
+/**
+ * What a Service asks for by `trafficDistribution`, as label priorities: an endpoint that agrees with the caller in all is nearest, the
+ * first in which it differs says how far it is.
+ * @see https://kubernetes.io/docs/concepts/services-networking/service/#traffic-distribution
+ */
 const distributions: Readonly<Record<MeshService['trafficDistribution'], readonly string[]>> = {
   any: [],
-  'prefer-close': [networkLabel, regionLabel, zoneLabel, subzoneLabel],
-  'prefer-same-node': [hostnameLabel, networkLabel, regionLabel, zoneLabel, subzoneLabel],
+  'prefer-close': [networkLabel, regionLabel, zoneLabel],
+  'prefer-same-node': [networkLabel, regionLabel, zoneLabel, subzoneLabel, hostnameLabel],
 };
 
 /**

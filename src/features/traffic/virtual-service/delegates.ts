@@ -1,8 +1,7 @@
 import { resolveHost } from '../../../plan/hosts.ts';
 import type { View } from '../../../snapshot/view.ts';
-import { mergeMatches, mergeProblem } from './merge-matches.ts';
+import { mergeMatches, mergeProblem, resolvedMatches } from './merge-matches.ts';
 import {
-  gatewayKey,
   type HttpRoute,
   namespaceOf,
   type VirtualService,
@@ -76,9 +75,10 @@ function merged(
   path: string,
 ): HttpRule[] {
   // Requests that match neither side go on to the next route, as if the leaf were not there.
-  if (mergeProblem(root, http, leaf) !== undefined) return [];
+  const [outer, inner] = [resolvedMatches(root, http), resolvedMatches(delegate, leaf)];
+  if (mergeProblem(outer, inner) !== undefined) return [];
   const rule = own(delegate, { ...inherit(view, root, http, leaf), ...nameOf(http, leaf) }, path);
-  const pairs = mergeMatches(rootMatches(root, http), leaf.match ?? []);
+  const pairs = mergeMatches(outer, inner);
   const match = pairs.map((pair) => pair.match);
   const places = pairs.map(({ leaf: at }) => (at < 0 ? path : `${path}.match[${at}]`));
   return [
@@ -89,15 +89,6 @@ function merged(
       ...(leaf.delegate ? { broken: 'a route of this host delegates further than one level' } : {}),
     },
   ];
-}
-
-/** Names of gateways are the root's: they must mean the same in the delegate's namespace. */
-function rootMatches(root: VirtualService, http: HttpRoute): NonNullable<HttpRoute['match']> {
-  return (http.match ?? []).map((match) =>
-    match.gateways
-      ? { ...match, gateways: match.gateways.map((name) => gatewayKey(name, namespaceOf(root))) }
-      : match,
-  );
 }
 
 function nameOf(root: HttpRoute, leaf: HttpRoute): { name?: string } {

@@ -15,13 +15,24 @@ export interface MergedMatch {
   readonly leaf: number;
 }
 
-/** Every match of the root together with every match of the delegate; either side may have none. */
+/** Every match of the delegate together with every match of the root that it lies within; either side may have none. */
 export function mergeMatches(roots: readonly HttpMatch[], leaves: readonly HttpMatch[]): MergedMatch[] {
   if (leaves.length === 0) return roots.map((match) => ({ match, leaf: -1 }));
   return leaves.flatMap((leaf, at) =>
     roots.length === 0
       ? [{ match: leaf, leaf: at }]
-      : roots.map((root) => ({ match: mergeMatch(root, leaf), leaf: at })),
+      : roots
+          .filter((root) => conflict(root, leaf) === undefined)
+          .map((root) => ({ match: mergeMatch(root, leaf), leaf: at })),
+  );
+}
+
+/** A route's matches with names of gateways that mean the same in every namespace. */
+export function resolvedMatches(owner: VirtualService, { match = [] }: HttpRoute): HttpMatch[] {
+  return match.map((one) =>
+    one.gateways
+      ? { ...one, gateways: one.gateways.map((name) => gatewayKey(name, namespaceOf(owner))) }
+      : one,
   );
 }
 
@@ -49,20 +60,22 @@ function mergeMatch(root: HttpMatch, leaf: HttpMatch): HttpMatch {
 }
 
 /**
- * Why a leaf cannot be merged: some match of it lies outside of a match of the root. Such a route does not take effect, as Istio
- * documents. undefined: nothing.
+ * Why a leaf cannot be merged: some match of it lies within no match of the root. Such a route does not take effect, as Istio
+ * documents. undefined: nothing. Both sides as resolvedMatches makes them.
  */
-export function mergeProblem(root: VirtualService, http: HttpRoute, leaf: HttpRoute): string | undefined {
-  for (const [index, outer] of (http.match ?? []).entries())
-    for (const [at, inner] of (leaf.match ?? []).entries()) {
-      const field = conflict(root, outer, inner);
-      if (field !== undefined)
-        return `match[${at}].${field} is not within the ${field} of the root's match[${index}]`;
-    }
+export function mergeProblem(roots: readonly HttpMatch[], leaves: readonly HttpMatch[]): string | undefined {
+  for (const [at, leaf] of leaves.entries()) {
+    const fields = roots.map((root) => conflict(root, leaf));
+    const [field] = fields;
+    if (field === undefined || fields.includes(undefined)) continue;
+    return fields.length === 1
+      ? `match[${at}].${field} is not within the ${field} of the root's match[0]`
+      : `match[${at}] is within none of the root's ${fields.length} matches: its ${field} is not within the ${field} of match[0]`;
+  }
   return undefined;
 }
 
-function conflict(service: VirtualService, root: HttpMatch, leaf: HttpMatch): string | undefined {
+function conflict(root: HttpMatch, leaf: HttpMatch): string | undefined {
   for (const field of ['uri', 'scheme', 'method', 'authority'] as const)
     if (!isWithin(root[field], leaf[field])) return field;
   for (const field of ['headers', 'withoutHeaders', 'queryParams'] as const)
@@ -75,9 +88,8 @@ function conflict(service: VirtualService, root: HttpMatch, leaf: HttpMatch): st
     if ((leaf.sourceLabels?.[name] ?? value) !== value) return `sourceLabels.${name}`;
   if (root.sourceNamespace && leaf.sourceNamespace && root.sourceNamespace !== leaf.sourceNamespace)
     return 'sourceNamespace';
-  const outer = (root.gateways ?? []).map((name) => gatewayKey(name, namespaceOf(service)));
-  const inner = (leaf.gateways ?? []).map((name) => gatewayKey(name, namespaceOf(service)));
-  return outer.length > 0 && inner.some((name) => !outer.includes(name)) ? 'gateways' : undefined;
+  const outer = root.gateways ?? [];
+  return outer.length > 0 && leaf.gateways?.some((name) => !outer.includes(name)) ? 'gateways' : undefined;
 }
 
 /** Whether every text that the leaf takes is one that the root takes. Expressions are not looked into. */

@@ -12,7 +12,7 @@ import { defineIndex } from '../../../snapshot/world.ts';
 import { rulesFor, subsetsOf } from '../destination-rule/schema.ts';
 import { gatewayKind } from '../gateway/schema.ts';
 import { delegateOf } from './delegates.ts';
-import { mergeProblem } from './merge-matches.ts';
+import { mergeProblem, resolvedMatches } from './merge-matches.ts';
 import { leastStatus, regexesOf } from './plan.ts';
 import {
   gatewaysOf,
@@ -57,7 +57,7 @@ function delegateProblems(view: View, service: VirtualService): Problem[] {
     return (delegate.spec?.http ?? []).flatMap((leaf, at): Problem[] => {
       const problem = leaf.delegate
         ? 'delegates further, which only one level may: its requests are answered 500'
-        : mergeProblem(service, http, leaf);
+        : mergeProblem(resolvedMatches(service, http), resolvedMatches(delegate, leaf));
       if (problem === undefined) return [];
       const message = `http[${at}] of VirtualService ${name} ${leaf.delegate ? problem : `does not take effect: ${problem}`}`;
       return [{ origin, code: 'DelegateConflict', message }];
