@@ -71,6 +71,8 @@ export interface AgentConfig {
     readiness: number;
     /** `/stats/prometheus`, `/quitquitquit`, `/drain`. 0: none. */
     metrics: number;
+    /** The workload's DNS queries, over UDP and TCP on loopback. 0: none. Default 0; 15053 where the metadata say `DNS_CAPTURE: "true"`. */
+    dns: number;
   };
   /** Address of the agent's two ports. Default 127.0.0.1; in pods the pod's own. */
   bindAddress: string;
@@ -110,6 +112,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 const ENVOY_LOG_LEVELS = ['trace', 'debug', 'info', 'warning', 'error', 'critical', 'off'];
 const MAX_CONFIG = 1 << 20;
+const istioDnsPort = 15_053;
 /** Where pods find somebody else's SDS socket, as Istio's agent does. */
 const identityDirectory = '/var/run/secrets/workload-spiffe-uds';
 
@@ -160,6 +163,9 @@ export function agentConfigFromEnvironment(env: Readonly<Record<string, string |
     clusterId: env.ISTIO_META_CLUSTER_ID,
     network: env.ISTIO_META_NETWORK,
     group: env.ISTIO_META_AUTO_REGISTER_GROUP,
+    ...(env.ISTIO_META_DNS_CAPTURE === undefined
+      ? {}
+      : { metadata: { DNS_CAPTURE: env.ISTIO_META_DNS_CAPTURE } }),
     stateDirectory,
     ...(existsSync(socket) ? { identitySocket: socket } : {}),
     controlPlane: {
@@ -172,6 +178,12 @@ export function agentConfigFromEnvironment(env: Readonly<Record<string, string |
     ports: { readiness: 15021, metrics: 15020 },
     bindAddress: '0.0.0.0',
   };
+}
+
+/** As Istio's agents do it: `ISTIO_META_DNS_CAPTURE`, or `proxyMetadata` of the mesh. */
+function capturesDns(metadata: unknown): boolean {
+  const given = isObject(metadata) ? metadata.DNS_CAPTURE : undefined;
+  return ['true', '1'].includes(String(given ?? '').toLowerCase());
 }
 
 /** Checks everything, fills in defaults. Unknown keys are errors: a misspelt one must not pass for its default. */
@@ -232,6 +244,7 @@ export function parseAgentConfig(
     ports: {
       readiness: read.number('ports.readiness', ports.readiness ?? 0, 0, 65_535),
       metrics: read.number('ports.metrics', ports.metrics ?? 0, 0, 65_535),
+      dns: read.number('ports.dns', ports.dns ?? (capturesDns(top.metadata) ? istioDnsPort : 0), 0, 65_535),
     },
     bindAddress: read.text('bindAddress', top.bindAddress ?? '127.0.0.1'),
     envoy: {

@@ -1,10 +1,12 @@
 import { rmSync } from 'node:fs';
 import { makePrivateDirectory } from '../kit/atomic-file.ts';
+import { messageOf } from '../kit/coded-error.ts';
 import { workloadFacts } from '../kit/workload-facts.ts';
 import { agentFiles, type Configure } from './agent-config.ts';
 import { type AgentLog, createAgentLog } from './agent-log.ts';
 import { CertificateKeeper } from './certificate-keeper.ts';
 import { createEnvoy } from './configured-envoy.ts';
+import type { DnsServer } from './dns/dns-server.ts';
 import { drainEnvoy } from './drain.ts';
 import { createEnvoyAdmin } from './envoy-admin.ts';
 import { controlPlaneTrust } from './envoy-bootstrap.ts';
@@ -53,6 +55,16 @@ export async function startAgent(
       ? new CertificateKeeper(config, log, { onCredentialLost: () => finish('needs-join-token') })
       : new SocketIdentity({ ...config, identitySocket }, log);
   const facts = workloadFacts({ ...config, name: config.workload });
+  let dns: Promise<DnsServer | undefined> | undefined;
+  /** Answers DNS where the settings say so; loaded only then. One that cannot be opened is said, and the rest goes on. */
+  const openDns = ({ config }: MeshSettings): void => {
+    if (config.ports.dns === 0) return;
+    dns ??= import('./dns/mesh-dns.ts')
+      .then(({ startMeshDns }) =>
+        startMeshDns(config, () => keeper.current && { certificate: keeper.current, roots }, log),
+      )
+      .catch((error) => void log.error('DNS is not answered', { why: messageOf(error) }));
+  };
   const newEnvoy = () => createEnvoy(settings.config, facts, { ...options, log });
   let envoy = newEnvoy();
 
@@ -75,6 +87,7 @@ export async function startAgent(
       await envoy.stop();
       rmSync(files.process, { force: true });
     } else await envoy.leave();
+    await (await dns)?.close();
     await endpoints.close();
     await sds?.close();
   };
@@ -112,11 +125,13 @@ export async function startAgent(
     throw error;
   });
 
+  openDns(settings);
   let started = false;
   const startEnvoy = async (ask: () => Promise<boolean>) => {
     if (started || ending) return;
     started = true;
     if (!found?.same && (await ask())) envoy = newEnvoy();
+    openDns(settings);
     if (found && !found.same) {
       log.info('replacing the running Envoy: its configuration is not the present one', {
         pid: found.id.pid,

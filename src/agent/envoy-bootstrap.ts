@@ -151,6 +151,7 @@ export function buildNode(config: AgentConfig): Json {
         ? { INTERCEPTION_MODE: 'NONE', OSTRIA_CAPTURE: config.capture }
         : { INTERCEPTION_MODE: config.metadata.INTERCEPTION_MODE ?? 'REDIRECT' }),
       ...(keepsCodeStats(config) ? {} : { OSTRIA_CODE_STATS: 'none' }),
+      ...(config.ports.dns > 0 ? { DNS_CAPTURE: 'true' } : {}),
     },
   };
 }

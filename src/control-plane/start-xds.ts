@@ -8,8 +8,7 @@ import { type IdentityService, openIdentityService } from './identity-service.ts
 import type { Logger } from './log.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { ControlPlaneOptions } from './options.ts';
-import { serveProxySettings } from './proxy-settings/serve-proxy-settings.ts';
-import type { SettingsBook } from './proxy-settings/settings-book.ts';
+import { type OwnCall, serveOwnCall } from './own-call.ts';
 import { serveRegistration, withRegistration } from './registration-server.ts';
 
 /** Who signs and who may connect; undefined where nobody can connect by TLS. */
@@ -51,12 +50,13 @@ export async function startXds(
     identity: IdentityService | undefined;
     monitoring: Monitoring;
     registration: AutoRegistration | undefined;
-    settings: SettingsBook;
+    /** Calls that agents make for their own workload. */
+    ownCalls: readonly OwnCall[];
     debug: Debug;
     log: Logger;
   },
 ): Promise<XdsServer | undefined> {
-  const { source, ledger, identity, monitoring, registration, settings, debug, log } = parts;
+  const { source, ledger, identity, monitoring, registration, ownCalls, debug, log } = parts;
   const listeners: XdsListener[] = [];
   if (options.xds && identity) listeners.push({ name: 'tls', ...options.xds, tls: identity.tls });
   if (options.insecureXds) listeners.push({ name: 'plaintext', ...options.insecureXds });
@@ -74,7 +74,7 @@ export async function startXds(
           otherCalls: (stream, headers, listener) =>
             identity.otherCalls(stream, headers, listener) ||
             (listener.name === 'tls' &&
-              (serveProxySettings(settings, identity.holders, stream, headers) ||
+              (ownCalls.some((call) => serveOwnCall(call, identity.holders, stream, headers)) ||
                 (registration !== undefined &&
                   serveRegistration(registration, identity.trustDomains, stream, headers)))),
         }

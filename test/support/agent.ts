@@ -53,10 +53,10 @@ export async function createWorkload(
       rootFile: controlPlane.rootFile,
     },
     credential: { joinTokenFile: '' },
-    ports: { readiness, metrics },
     envoy: { path: await envoyPath() },
     drain: { seconds: 10, minimumSeconds: 1 },
     ...overrides,
+    ports: { readiness, metrics, ...(overrides.ports as object | undefined) },
   };
   const configFile = join(directory, 'agent.json');
   let child: ChildProcess | undefined;

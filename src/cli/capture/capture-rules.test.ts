@@ -47,3 +47,16 @@ test('what is excluded goes before what is included; each family has its own add
   expect(v6).not.toContain('10.9.0.0');
   expect(rules).not.toContain('    meta l4proto tcp redirect');
 });
+
+test('DNS goes to the agent where it answers, resolvers on loopback included; the proxy’s own queries pass', () => {
+  const rules = captureRules({ dnsPort: 15_053, families: ['IPv4'] });
+  const order = [
+    'meta skgid 1337 return',
+    'udp dport 53 redirect to :15053',
+    'tcp dport 53 redirect to :15053',
+    'oifname "lo" return',
+  ];
+  const places = order.map((rule) => rules.indexOf(rule));
+  expect(places).toEqual([...places].sort((a, b) => a - b));
+  expect(places[0]).toBeGreaterThan(0);
+});

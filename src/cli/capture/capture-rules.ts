@@ -10,6 +10,8 @@ export interface CaptureOptions {
   readonly outboundPort?: number;
   /** Where it takes what comes for the workload. Default 15006 (MeshConfig `proxyInboundListenPort`). */
   readonly inboundPort?: number;
+  /** Where the agent answers DNS: queries of the workload, by UDP and TCP to any server, are led there. Default: they pass. */
+  readonly dnsPort?: number;
   readonly includeInboundPorts?: '*' | readonly number[];
   readonly excludeInboundPorts?: readonly number[];
   /** Captured whatever their address, beyond `includeOutboundRanges`. Default none. */
@@ -25,7 +27,7 @@ const ownPorts = [22, 15_008, 15_020, 15_021, 15_090];
 
 /**
  * nftables rules that lead the TCP connections of a network namespace through its proxy, for `nft -f -`. They replace what an earlier run
- * made; `nft delete table ip ostria_capture` takes them away. Datagrams are left alone.
+ * made; `nft delete table ip ostria_capture` takes them away. Datagrams are left alone, but for DNS where it is asked for.
  */
 export function captureRules(options: CaptureOptions = {}): string {
   const { families = ['IPv4', 'IPv6'] } = options;
@@ -58,6 +60,10 @@ function outboundRules(family: 'ip' | 'ip6', options: CaptureOptions): string[] 
     forEach(inFamily(ranges), (set) => `${family} daddr ${set} ${verdict}`);
   return [
     `meta skgid ${proxyGroup} return`,
+    // Before what goes over loopback: a resolver of the machine may listen there.
+    ...(options.dnsPort === undefined
+      ? []
+      : ['udp', 'tcp'].map((protocol) => `${protocol} dport 53 redirect to :${options.dnsPort}`)),
     // Of the machine with itself: the application's own business.
     'oifname "lo" return',
     ...forEach(excludeOutboundPorts, (set) => `tcp dport ${set} return`),

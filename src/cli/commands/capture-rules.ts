@@ -8,6 +8,7 @@ interface Flags {
   readonly proxyGroup: string;
   readonly outboundPort: string;
   readonly inboundPort: string;
+  readonly dnsPort?: string;
   readonly includeInboundPorts: string;
   readonly excludeInboundPorts: string;
   readonly includeOutboundPorts: string;
@@ -27,6 +28,7 @@ export function registerCaptureRules(program: Command): void {
     .option('--proxy-group <gid>', 'the group that Envoy and the agent run as', '1337')
     .option('--outbound-port <port>', 'MeshConfig’s proxyListenPort', '15001')
     .option('--inbound-port <port>', 'MeshConfig’s proxyInboundListenPort', '15006')
+    .option('--dns-port <port>', 'lead DNS queries to the agent there (15053, where it answers them)')
     .option('--include-inbound-ports <ports>', 'capture these only; * for all', '*')
     .option('--exclude-inbound-ports <ports>', 'leave these alone, health checks of others for instance', '')
     .option('--include-outbound-ports <ports>', 'capture these whatever their address', '')
@@ -38,6 +40,7 @@ export function registerCaptureRules(program: Command): void {
       `
 Examples:
   ostria capture-rules | ip netns exec web nft -f -
+  ostria capture-rules --dns-port 15053 | ip netns exec web nft -f -
   ostria capture-rules --exclude-outbound-ports 3306,5432 --exclude-outbound-ranges 169.254.0.0/16
   ostria capture-rules --include-inbound-ports 8080 --include-outbound-ranges 10.0.0.0/8
   ip netns exec web nft delete table ip ostria_capture      # takes them away (and table ip6)`,
@@ -54,6 +57,7 @@ function optionsOf(flags: Flags): CaptureOptions {
     proxyGroup: number('--proxy-group', flags.proxyGroup, 2 ** 32 - 2),
     outboundPort: number('--outbound-port', flags.outboundPort),
     inboundPort: number('--inbound-port', flags.inboundPort),
+    ...(flags.dnsPort === undefined ? {} : { dnsPort: number('--dns-port', flags.dnsPort) }),
     includeInboundPorts:
       flags.includeInboundPorts === '*' ? '*' : ports('--include-inbound-ports', flags.includeInboundPorts),
     excludeInboundPorts: ports('--exclude-inbound-ports', flags.excludeInboundPorts),
