@@ -30,10 +30,13 @@ export function toClusters(walk: Walk, clusters: Weighted): SimulationResult {
 /** Whether there is somebody to send to, as far as is known; the endpoints are told. */
 export function hasEndpoint(walk: Walk, cluster: Cluster): boolean {
   const assignment = walk.resources.endpoints(cluster);
-  const isStatic =
-    cluster.clusterDiscoveryType.case === 'type' &&
-    cluster.clusterDiscoveryType.value === DiscoveryType.STATIC;
-  if (!assignment) return !cluster.edsClusterConfig && !isStatic;
+  const { case: by, value: type } = cluster.clusterDiscoveryType;
+  const isA = (wanted: DiscoveryType) => by === 'type' && type === wanted;
+  if (isA(DiscoveryType.ORIGINAL_DST)) {
+    const { address, port } = walk.call;
+    walk.result.endpoints = [`${address}:${port}`];
+  }
+  if (!assignment) return !cluster.edsClusterConfig && !isA(DiscoveryType.STATIC);
   const chances = endpointChances(cluster, assignment);
   walk.result.chances = chances;
   walk.result.endpoints = chances.filter(({ share }) => share > 0).map(({ address }) => address);

@@ -8,7 +8,7 @@ import { createServer as createTls } from 'node:tls';
 const preface = Buffer.from('PRI * HTTP/2');
 
 /** As `startEcho` of http-echo.ts, for clients of HTTP/1.1 and for those that begin with HTTP/2. */
-export async function startDoubleEcho(version: string, port: number): Promise<Server> {
+export async function startDoubleEcho(version: string, port: number, address?: string): Promise<Server> {
   const told = (method = '', path = '', httpVersion: string, host: unknown, headers: IncomingHttpHeaders) =>
     JSON.stringify({ version, method, host, path, httpVersion, headers });
   const http1 = createHttp1({ keepAliveTimeout: 0 }, ({ method, url, headers }, response) => {
@@ -24,7 +24,7 @@ export async function startDoubleEcho(version: string, port: number): Promise<Se
   const server = createServer((socket) =>
     byFirstBytes(socket, (first) => (first.subarray(0, preface.length).equals(preface) ? http2 : http1)),
   );
-  await listening(server, port);
+  await listening(server, port, address);
   return server;
 }
 
@@ -35,6 +35,7 @@ const handshake = 0x16;
 export async function startOpaqueEcho(
   { certificate: cert, key }: { readonly certificate: string; readonly key: string },
   port: number,
+  address?: string,
 ): Promise<Server> {
   const answer = (socket: Socket): void => {
     socket.on('error', () => socket.destroy());
@@ -46,7 +47,7 @@ export async function startOpaqueEcho(
   const server = createServer((socket) =>
     byFirstBytes(socket, (first) => (first[0] === handshake ? tls : plain)),
   );
-  await listening(server, port);
+  await listening(server, port, address);
   return server;
 }
 
@@ -61,9 +62,9 @@ function byFirstBytes(socket: Socket, choose: (first: Buffer) => EventEmitter): 
   });
 }
 
-function listening(server: Server, port: number): Promise<void> {
+function listening(server: Server, port: number, address = '127.0.0.1'): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve());
+    server.listen(port, address, () => resolve());
   });
 }

@@ -1,17 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ConfigObject } from '../../../src/config/object.ts';
-import { Random } from '../../../src/snapshot/engine/testing/random.ts';
-import { withAuthorizers } from '../../support/differential/authorizers-arbitrary.ts';
-import { withConnectionRoutes } from '../../support/differential/connection-routes-arbitrary.ts';
+import { drawCase } from '../../support/differential/draw-case.ts';
 import { type Differential, startDifferential } from '../../support/differential/harness.ts';
-import { randomIngress } from '../../support/differential/ingress-arbitrary.ts';
-import { opaqueConfig, opaqueRequest } from '../../support/differential/opaque-arbitrary.ts';
-import { withPlaces } from '../../support/differential/places-arbitrary.ts';
-import { withHttp2, withProtocols } from '../../support/differential/protocols-arbitrary.ts';
-import { randomGatewayApi } from '../../support/gateway-api-arbitrary.ts';
-import { randomSecurity } from '../../support/security-arbitrary.ts';
 import { shrink } from '../../support/shrink.ts';
-import { randomConfig, randomRequest, type TrafficRequest } from '../../support/traffic-arbitrary.ts';
+import type { TrafficRequest } from '../../support/traffic-arbitrary.ts';
 
 /**
  * Random traffic objects, routes of the Gateway API, policies and tokens, and random requests: what the simulator says of a request is what
@@ -37,6 +29,7 @@ const others = [
     'tls both sides',
   ],
   ...['lazy 200', 'lazy 404', 'lazy 500'],
+  ...['captured 0', 'captured 200', 'captured 502', 'captured both sides', 'passed through 200'],
 ];
 
 let harness: Differential;
@@ -88,28 +81,7 @@ async function explain(seed: number, failing: Case, why: string): Promise<string
 test(`simulator and Envoy agree on ${pairs} requests`, { timeout: 3_600_000 }, async () => {
   const outcomes = new Map<string, number>();
   for (let seed = firstSeed, done = 0; done < pairs; seed++, done += requestsPerConfig) {
-    const random = new Random(seed);
-    // Draws of their own, so that the others stay as they are.
-    const further = new Random(seed + 1_000_003);
-    const config = [
-      ...withPlaces(
-        further,
-        withProtocols(further, randomConfig(random, harness.backends, harness.tlsPort)),
-        harness.deadPort,
-      ),
-      ...withAuthorizers(further, [
-        ...withConnectionRoutes(further, randomGatewayApi(random)),
-        ...randomSecurity(random, harness.keys),
-      ]),
-      ...withPlaces(further, opaqueConfig(further, harness.backends), harness.deadPort),
-      ...randomIngress(further),
-    ];
-    const requests = Array.from({ length: requestsPerConfig }, () => {
-      const request = randomRequest(random, harness.entries, harness.tokens);
-      return further.chance(0.12)
-        ? opaqueRequest(further, harness.opaqueEntries)
-        : withHttp2(further, request);
-    });
+    const { config, requests } = drawCase(seed, harness, requestsPerConfig);
     await harness.use(config);
     if (seed % 20 === 0) await harness.renewLazy();
     const differing = await harness.compare(requests, 30_000);

@@ -18,13 +18,26 @@ export interface Answered
 /** Where a request is sent, and how. */
 export interface Place {
   readonly port: number;
+  /** The client believes to call this address, at `port`: its connections are led to the proxy instead, which learns of it. */
+  readonly captured?: Captured;
   /** The request names its host in its first line, as to a proxy. */
   readonly absolute: boolean;
   readonly tls: boolean;
 }
 
+/** A connection that comes in at a proxy's capture port with the addresses that the application knows. */
+export interface Captured {
+  readonly address: string;
+  readonly source: string;
+  /** Of the proxy, where its listener takes the PROXY protocol's word for what the kernel would say. */
+  readonly port: number;
+}
+
 /** Nobody listens, or not to the likes of us, which is an answer too. */
 const nothing: Answered = { status: 0, location: '', grpcStatus: '', allowOrigin: '', echo: undefined };
+
+/** Above those that other clients of the same address may have. */
+const firstSourcePort = 40_000;
 
 /** A connection that says nothing for so long will not. */
 const patienceMs = 10_000;
@@ -34,6 +47,7 @@ export class Clients {
   readonly #caller: OpensslAuthority;
   readonly #plain = new Agent({ keepAlive: true, maxSockets: 8 });
   readonly #tls = new TlsAgent({ keepAlive: true, maxSockets: 2 });
+  #sourcePort = 0;
 
   /** `caller`: what the client shows where it has a certificate. */
   constructor(caller: OpensslAuthority) {
@@ -57,6 +71,21 @@ export class Clients {
     }
   }
 
+  /** A connection to a place, and the client's port as the proxy sees it. */
+  #open({ port, captured }: Place): { readonly socket: Socket; readonly localPort: () => number } {
+    const socket = connect(captured?.port ?? port, '127.0.0.1');
+    if (!captured) {
+      let localPort = 0;
+      socket.once('connect', () => {
+        localPort = socket.localPort ?? 0;
+      });
+      return { socket, localPort: () => localPort };
+    }
+    const sourcePort = firstSourcePort + (this.#sourcePort++ % (65_536 - firstSourcePort));
+    socket.write(`PROXY TCP4 ${captured.source} ${captured.address} ${sourcePort} ${port}\r\n`);
+    return { socket, localPort: () => sourcePort };
+  }
+
   #secured(one: TrafficRequest) {
     return {
       servername: one.sni ?? '',
@@ -65,7 +94,8 @@ export class Clients {
     };
   }
 
-  #sendHttp1(one: TrafficRequest, number: number, { port, absolute, tls }: Place): Promise<Answered> {
+  #sendHttp1(one: TrafficRequest, number: number, place: Place): Promise<Answered> {
+    const { port, captured, absolute, tls } = place;
     return new Promise((resolve) => {
       const outgoing = (tls ? tlsRequest : request)(
         {
@@ -76,7 +106,9 @@ export class Clients {
           headers: { ...one.headers, host: one.host, 'x-number': String(number), 'content-length': '0' },
           ...(tls
             ? { ...this.#secured(one), ALPNProtocols: ['http/1.1'], agent: this.#tls }
-            : { agent: this.#plain }),
+            : captured
+              ? { createConnection: () => this.#open(place).socket }
+              : { agent: this.#plain }),
         },
         (incoming) => {
           let body = '';
@@ -92,13 +124,14 @@ export class Clients {
   }
 
   /** On a connection of its own: what ends it ends nobody else's request. */
-  #sendHttp2(one: TrafficRequest, number: number, { port, tls }: Place): Promise<Answered> {
+  #sendHttp2(one: TrafficRequest, number: number, place: Place): Promise<Answered> {
+    const { port, tls } = place;
     return new Promise((resolve) => {
       const session = connectHttp2(`${tls ? 'https' : 'http'}://127.0.0.1:${port}`, {
         createConnection: () =>
           tls
             ? connectTls({ host: '127.0.0.1', port, ...this.#secured(one), ALPNProtocols: ['h2'] })
-            : connect(port, '127.0.0.1'),
+            : this.#open(place).socket,
       });
       const done = (answer: Answered): void => {
         session.destroy();
@@ -131,16 +164,12 @@ export class Clients {
     });
   }
 
-  #sendOpaque(one: TrafficRequest, { port }: Place): Promise<Answered> {
+  #sendOpaque(one: TrafficRequest, place: Place): Promise<Answered> {
     return new Promise((resolve) => {
+      const { socket: opened, localPort: portOf } = this.#open(place);
+      opened.on('error', () => opened.destroy());
       const socket: Socket =
-        one.speaks === 'tls'
-          ? connectTls({ host: '127.0.0.1', port, ...this.#secured(one) })
-          : connect(port, '127.0.0.1');
-      let localPort = 0;
-      socket.once('connect', () => {
-        localPort = socket.localPort ?? 0;
-      });
+        one.speaks === 'tls' ? connectTls({ socket: opened, ...this.#secured(one) }) : opened;
       let answer = '';
       socket.setTimeout(patienceMs, () => socket.destroy());
       socket.on('error', () => socket.destroy());
@@ -151,6 +180,7 @@ export class Clients {
         // A proxy that takes HTTP says so.
         const refusal = Number(/^HTTP\/1\.1 (\d+) /.exec(answer)?.[1] ?? 0);
         const status = answer.startsWith('{') ? 200 : refusal;
+        const localPort = portOf();
         resolve({ ...answeredBy(status, {}, answer), ...(localPort === 0 ? {} : { localPort }) });
       });
       socket.write('hello\n');

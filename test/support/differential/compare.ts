@@ -43,6 +43,9 @@ export interface Sidecar {
   readonly identity: string;
 }
 
+/** What the test's applications without a proxy speak, by port. */
+export type Applications = ReadonlyMap<number, 'http' | 'https' | 'bytes'>;
+
 export interface Situation {
   readonly resources: DecodedResources;
   readonly call: Call;
@@ -50,9 +53,13 @@ export interface Situation {
   readonly isLazy: boolean;
   /** Whose the proxy is that the call comes to. */
   readonly identity: string;
+  /** Whence that proxy calls. */
+  readonly sourceAddress: string;
   readonly sidecars: ReadonlyMap<string, Sidecar>;
   /** `address:port` where nobody listens. */
   readonly dead: string;
+  /** By port. What is elsewhere on this machine is nobody's business. */
+  readonly applications: Applications;
 }
 
 const options = ({ method = '' }: Call) => ({
@@ -98,6 +105,16 @@ export function isLogged({ resources, call }: Situation): boolean {
   return seesHttp(call) || (call.tls === 'mtls' && seesHttp(withoutCertificate(call)));
 }
 
+export const portOf = (socket: string): number => Number(socket.slice(socket.lastIndexOf(':') + 1));
+
+const named = /[a-z]/;
+
+/** Whether a call may have gone to an endpoint. Names, and none at all, stand for whatever is found by them; `''`: nothing was found. */
+function isOneOf(endpoints: readonly string[] | undefined, chosen: string): boolean {
+  if (!endpoints || endpoints.includes(chosen)) return true;
+  return endpoints.some((one) => named.test(one) && (chosen === '' || portOf(one) === portOf(chosen)));
+}
+
 const differs = (what: string, simulated: unknown, real: unknown): string | undefined =>
   simulated === real ? undefined : `${what}: simulated ${simulated}, real ${real}`;
 
@@ -111,21 +128,53 @@ function difference(
   if (opaque)
     return call.protocol === 'tcp'
       ? connectionDifference(situation, call, expected, seen)
-      : (differs('status', expected.closed ? 0 : 200, seen.status) ??
-          (seen.echo &&
-            differs('endpoint', true, expected.endpoints?.includes(`127.0.0.1:${seen.echo.port}`))));
+      : throughDifference(situation, expected, seen);
   if (!expected.forwarded) return ownAnswer(call, expected, seen);
   const chosen = seen.first?.upstream ?? '';
   const own =
     decisions('', expected, seen.first) ??
     differs('cluster', expected.cluster, seen.first?.cluster) ??
-    differs(`endpoint ${chosen}`, true, expected.endpoints?.includes(chosen));
+    differs(`endpoint ${chosen}`, true, isOneOf(expected.endpoints, chosen));
   if (own !== undefined) return own;
+  if (chosen === '') return answerDiffers('status (no address)', call, 503, seen);
   if (chosen === situation.dead) return deadEnd(call, expected, seen);
   const sidecar = situation.sidecars.get(chosen);
+  if (!sidecar && !isAnswered(situation, call, expected, chosen)) return undefined;
   return sidecar
     ? serverDifference(situation, call, expected, sidecar, seen)
     : (differs('status', 200, seen.status) ?? arrival(situation.resources, call, expected, chosen, seen));
+}
+
+/** Whether an application of this test is there, which understands what it gets. */
+function isAnswered(
+  { applications, resources }: Situation,
+  call: Call,
+  expected: SimulationResult,
+  chosen: string,
+): boolean {
+  const spoken = applications.get(portOf(chosen));
+  const isTls = upstream(resources, call, expected, chosen)?.tls !== 'plaintext';
+  return spoken === (isTls ? 'https' : 'http');
+}
+
+/** HTTP that goes on as bytes: nobody logs a request. */
+function throughDifference(
+  { applications }: Situation,
+  { closed, endpoints }: SimulationResult,
+  seen: Observed,
+): string | undefined {
+  if (closed) return differs('status', 0, seen.status);
+  // Nobody of this test is there, or it speaks something else.
+  const spoken = new Set(endpoints?.map((one) => applications.get(portOf(one))));
+  if (!spoken.has('http') || spoken.size > 1) return undefined;
+  return (
+    differs('status', 200, seen.status) ??
+    differs(
+      'application',
+      true,
+      endpoints?.some((one) => portOf(one) === seen.echo?.port),
+    )
+  );
 }
 
 /** A request that ended where nobody listens: it is sent again while there is somebody else and the route says so. */
@@ -165,12 +214,15 @@ function connectionDifference(
   const chosen = seen.first?.upstream ?? '';
   const own =
     differs('cluster', expected.cluster, seen.first?.cluster) ??
-    differs(`endpoint ${chosen}`, true, expected.endpoints?.includes(chosen));
+    differs(`endpoint ${chosen}`, true, isOneOf(expected.endpoints, chosen));
   if (own !== undefined) return own;
+  if (chosen === '') return differs('status (no address)', 0, seen.status);
   if (chosen === situation.dead) return differs('status (nobody listens)', 0, seen.status);
   const answerer = `127.0.0.1:${seen.echo?.port}`;
   const sidecar = situation.sidecars.get(chosen);
-  if (!sidecar) return differs('status', 200, seen.status) ?? differs('application', chosen, answerer);
+  if (!sidecar && situation.applications.get(portOf(chosen)) !== 'bytes') return undefined;
+  if (!sidecar)
+    return differs('status', 200, seen.status) ?? differs('application', portOf(chosen), seen.echo?.port);
   const reached = behind(situation, call, expected, sidecar.identity, chosen);
   if (typeof reached === 'string') return differs(`status (${reached})`, 0, seen.status);
   const second = simulate(sidecar.resources, reached, options(reached));
@@ -199,7 +251,8 @@ function behind(
   const connection = upstream(situation.resources, call, first, endpoint);
   if (!connection) return `there is no cluster ${first.cluster}`;
   if (connection.tls === 'mtls' && !isExpected(connection, identity)) return 'the server is somebody else';
-  const client = { identity: situation.identity, sourceAddress: '127.0.0.1' };
+  const { identity: own, sourceAddress } = situation;
+  const client = { identity: own, sourceAddress };
   return serverCall(call, first, connection, endpoint, client, 'direct');
 }
 
@@ -301,7 +354,11 @@ function arrival(
         ),
       )
       .find((why) => why !== undefined) ??
-    differs('application', true, endpoints === undefined || endpoints.includes(`127.0.0.1:${echo?.port}`))
+    differs(
+      'application',
+      true,
+      endpoints === undefined || endpoints.some((one) => portOf(one) === echo?.port),
+    )
   );
 }
 

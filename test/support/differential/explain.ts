@@ -19,8 +19,8 @@ import type { Observed } from './compare.ts';
 export interface Asking {
   /** `namespace/name`. */
   readonly from: string;
-  /** Host and port of the URL. */
-  readonly authority: (request: TrafficRequest) => string;
+  /** Host and port of the URL; undefined: no URL says it. */
+  readonly authority: (request: TrafficRequest) => string | undefined;
   /** The identity of the client's certificate, where it shows one. */
   readonly as?: string;
   /** The proxy that it comes to is the server's own. */
@@ -73,13 +73,15 @@ export class ExplainedMesh {
   }
 
   /** `tls`: the client of HTTP speaks it within TLS. */
-  explain(request: TrafficRequest, tls: boolean, { from, authority, as }: Asking): Explanation {
+  explain(request: TrafficRequest, tls: boolean, { from, authority, as }: Asking): Explanation | undefined {
     const { speaks, method, path, headers, host } = request;
+    const called = authority(request);
+    if (called === undefined) return undefined;
     const isOpaque = speaks === 'tcp' || speaks === 'tls';
     const scheme = isOpaque ? speaks : `${speaks === 'http2' ? 'grpc' : 'http'}${tls ? 's' : ''}`;
     const question: Question = {
       from,
-      url: `${scheme}://${authority(request)}${isOpaque ? '' : path}`,
+      url: `${scheme}://${called}${isOpaque ? '' : path}`,
       ...(isOpaque ? {} : { method, headers: { ...headers, host } }),
       address: '127.0.0.1',
       ...(as === undefined ? {} : { as }),
@@ -107,14 +109,30 @@ function podOf({ spec, serviceAccount, address }: ExplainedWorkload): ConfigObje
 }
 
 /** What an explanation says otherwise than Envoys did, in words. Of a lottery, it is enough that one of its destinations is what was seen. */
+/**
+ * Where a name is the destination, whatever has its port, and nothing where it was not found. `byPort`: whoever answered told no more
+ * of itself.
+ */
+function isReached(address: string, reached: string, byPort: boolean): boolean {
+  if (address === reached) return true;
+  const isName = /[a-z]/.test(address);
+  if (!isName && !byPort) return false;
+  const [port] = /:\d+$/.exec(address) ?? [];
+  return reached === '' || port === undefined ? isName : reached.endsWith(port);
+}
+
 export function explanationDifference(
   { verdict, decisions }: Explanation,
   seen: Observed,
   { atServer = false }: Asking,
-  dead: string,
+  isHttp: boolean,
+  /** Whether somebody of the test is there who understands the request; '': nobody is called. */
+  isKnown: (socket: string) => boolean,
 ): string | undefined {
   // A connection is made before the first bytes come, by which policies judge.
   const isRefused = seen.first?.details.startsWith('rbac_') === true;
+  // Bytes that somebody gets who expects others: nobody says more of it than that the connection ends.
+  if (isHttp && seen.status === 0 && !seen.first) return undefined;
   const reached = isRefused
     ? ''
     : seen.first
@@ -124,11 +142,11 @@ export function explanationDifference(
         : '';
   const possible = atServer
     ? verdict.destinations
-    : verdict.destinations.filter(({ address = '' }) => address === reached);
+    : verdict.destinations.filter(({ address = '' }) => isReached(address, reached, !seen.first));
   if (possible.length === 0)
     return `explain: destination: predicted ${verdict.destinations.map(textOf).join(' or ') || 'none'}, real ${reached || 'none'} (${seen.status})`;
-  // That nobody listens is not in any configuration.
-  if (reached === dead) return undefined;
+  // What nobody knows of is not in any configuration: who listens there, or that nobody does.
+  if (!isKnown(reached) || possible.some(({ outcome }) => outcome === 'unknown')) return undefined;
   const whys = possible.map((one) => endDifference(one, seen));
   if (!whys.includes(undefined)) return whys[0];
   if (seen.location !== '' && !verdict.summary.includes(`go to ${seen.location}`))

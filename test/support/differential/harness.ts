@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import type { ConfigObject } from '../../../src/config/object.ts';
+import { passthroughCluster } from '../../../src/plan/names.ts';
 import type { Call } from '../../../src/simulate/call.ts';
 import { DecodedResources } from '../../../src/simulate/decoded-resources.ts';
 import { typeUrls } from '../../../src/snapshot/resource.ts';
@@ -10,8 +11,18 @@ import { randomTokens } from '../security-arbitrary.ts';
 import { startTokenMaker } from '../tokens.ts';
 import type { Backend, TrafficRequest } from '../traffic-arbitrary.ts';
 import { admitted, removableId } from './admitted.ts';
+import type { Outside } from './captured-arbitrary.ts';
 import { type Answered, Clients } from './client.ts';
-import { differenceOf, isLogged, type Observed, type Sidecar, type Situation } from './compare.ts';
+import {
+  type Applications,
+  differenceOf,
+  isLogged,
+  type Logged,
+  type Observed,
+  portOf,
+  type Sidecar,
+  type Situation,
+} from './compare.ts';
 import { explanationDifference } from './explain.ts';
 import { connectionKey, isMirrored, logged, logKey, requestKey } from './log-lines.ts';
 import { callerUri, type Places, startPlaces } from './places.ts';
@@ -28,6 +39,9 @@ export interface Differential {
   readonly entries: readonly string[];
   /** Where connections without HTTP may come in. */
   readonly opaqueEntries: readonly string[];
+  /** Where captured clients may call, and who is there outside the mesh. */
+  readonly capturedEntries: readonly string[];
+  readonly outside: Outside;
   /** Keys and tokens of issuers. */
   readonly keys: string;
   readonly tokens: readonly string[];
@@ -59,6 +73,8 @@ const present = (keys: readonly (string | undefined)[]): string[] => keys.filter
 class Harness implements Differential {
   readonly entries: readonly string[];
   readonly opaqueEntries: readonly string[];
+  readonly capturedEntries: readonly string[];
+  readonly outside: Outside;
   readonly backends: readonly Backend[];
   readonly tlsPort: number;
   readonly deadPort: number;
@@ -66,6 +82,7 @@ class Harness implements Differential {
   readonly tokens: readonly string[];
   readonly #places: Places;
   readonly #dead: string;
+  readonly #applications: Applications;
   readonly #log: AccessLog;
   #present = new Map<string, ConfigObject>();
   #number = 0;
@@ -73,10 +90,15 @@ class Harness implements Differential {
 
   constructor(places: Places) {
     this.#places = places;
+    this.#applications = places.applications;
     this.#dead = `127.0.0.1:${places.deadPort}`;
     this.#log = new AccessLog(places.logFile, logKey, isMirrored);
     const names = (wanted: boolean) =>
-      [...places.entries].flatMap(([name, { opaque }]) => (opaque === wanted ? [name] : []));
+      [...places.entries].flatMap(([name, { opaque, outside }]) =>
+        !outside && opaque === wanted ? [name] : [],
+      );
+    this.capturedEntries = [...places.entries].flatMap(([name, { outside }]) => (outside ? [name] : []));
+    this.outside = places.outside;
     // What applications call in the mesh is asked most: it leads to both sides.
     const http = names(false);
     const inMesh = http.filter((name) => name.includes('.local:') && !name.startsWith('lazy '));
@@ -124,12 +146,20 @@ class Harness implements Differential {
   #explanationDiffers(one: TrafficRequest, seen: Observed): string | undefined {
     const { tls, asking } = this.#entryOf(one);
     const whole = tls && one.certificate ? { ...asking, as: callerUri } : asking;
-    return explanationDifference(this.#places.explained.explain(one, tls, whole), seen, whole, this.#dead);
+    const explanation = this.#places.explained.explain(one, tls, whole);
+    const isOpaque = one.speaks === 'tcp' || one.speaks === 'tls';
+    const isKnown = (socket: string) =>
+      socket === '' ||
+      this.#places.sidecars.has(socket) ||
+      this.#applications.get(portOf(socket)) === (isOpaque ? 'bytes' : 'http');
+    return explanation && explanationDifference(explanation, seen, whole, !isOpaque, isKnown);
   }
 
   #note({ speaks, entry }: TrafficRequest, { status, first, second }: Observed, isFirst: boolean): void {
     const isLazy = this.#places.entries.get(entry)?.like !== undefined;
     if (isLazy) this.#outcomes.push(`lazy ${status}`);
+    if (this.#places.entries.get(entry)?.outside)
+      this.#outcomes.push(...capturedOutcomes(status, first, second));
     if (!isFirst) this.#outcomes.push(isLazy ? 'lazy, asked again' : 'asked again');
     this.#outcomes.push(`${speaks ? `${speaks} ` : ''}${status}`);
     if (second) this.#outcomes.push(`${speaks ? `${speaks} ` : ''}both sides`);
@@ -161,15 +191,17 @@ class Harness implements Differential {
       sidecars.set(address, { resources: resourcesOf(proxyId), identity });
     return (one) => {
       const entry = this.#entryOf(one);
-      const { identity, like } = entry;
+      const { identity, like, captured } = entry;
       const { proxyId, port } = like ?? entry;
       return {
         resources: resourcesOf(proxyId),
         call: callOf(one, { ...entry, port }),
         isLazy: like !== undefined,
         identity,
+        sourceAddress: captured?.source ?? '127.0.0.1',
         sidecars,
         dead: this.#dead,
+        applications: this.#applications,
       };
     };
   }
@@ -248,9 +280,19 @@ class Harness implements Differential {
   }
 }
 
-function callOf(one: TrafficRequest, { port, tls }: Entry): Call {
+function capturedOutcomes(status: number, first: Logged | undefined, second: Logged | undefined): string[] {
+  return [
+    `captured ${status}`,
+    ...(second ? ['captured both sides'] : []),
+    ...(first?.cluster === passthroughCluster ? [`passed through ${status}`] : []),
+  ];
+}
+
+function callOf(one: TrafficRequest, { port, tls, captured }: Entry): Call {
   const { host, method, path, headers, sni = '', certificate, speaks } = one;
-  const connection = { address: '127.0.0.1', port, mode: 'direct', sourceAddress: '127.0.0.1' } as const;
+  const connection = captured
+    ? ({ address: captured.address, port, mode: 'outbound', sourceAddress: captured.source } as const)
+    : ({ address: '127.0.0.1', port, mode: 'direct', sourceAddress: '127.0.0.1' } as const);
   if (speaks === 'tcp') return { ...connection, protocol: 'tcp', tls: 'plaintext' };
   if (speaks === 'tls') return { ...connection, protocol: 'tcp', tls: 'tls', sni, alpn: [] };
   return {

@@ -6,9 +6,12 @@ import { type OpensslAuthority, opensslCertificate } from '../authority.ts';
 import { startAuthorizationServers } from '../authorization-servers.ts';
 import { type CompiledMesh, startCompiledMesh } from '../compiled-mesh.ts';
 import type { TestEnvoy } from '../envoy.ts';
-import { freePort } from '../ports.ts';
+import { freePort, freePorts } from '../ports.ts';
 import type { Backend } from '../traffic-arbitrary.ts';
 import { authorizerObjects, judge, providers } from './authorizers-arbitrary.ts';
+import { captureFilter } from './capture-filter.ts';
+import type { Outside } from './captured-arbitrary.ts';
+import type { Applications } from './compare.ts';
 import { ExplainedMesh } from './explain.ts';
 import { logFormat } from './log-lines.ts';
 import { type Entry, Starting, servers, spiffe } from './starting.ts';
@@ -26,6 +29,9 @@ export interface Places {
   readonly tlsPort: number;
   /** Where nobody listens. */
   readonly deadPort: number;
+  readonly applications: Applications;
+  /** Where applications outside the mesh listen. */
+  readonly outside: Outside;
   /** What a client of a gateway shows, where it shows anything. */
   readonly caller: OpensslAuthority;
   readonly logFile: string;
@@ -40,7 +46,10 @@ export const callerUri = spiffe('outside', 'caller');
 export async function startPlaces(): Promise<Places> {
   const directory = await mkdtemp(join(tmpdir(), 'ostria-differential-'));
   const logFile = join(directory, 'access.log');
+  const [proxyListenPort = 0, proxyInboundListenPort = 0, http = 0, bytes = 0] = await freePorts(4);
   const settings: Partial<MeshConfig> = {
+    proxyListenPort,
+    proxyInboundListenPort,
     accessLogFile: logFile,
     accessLogFormat: logFormat,
     outboundTrafficPolicy: 'REGISTRY_ONLY',
@@ -53,6 +62,7 @@ export async function startPlaces(): Promise<Places> {
   const own = certificate('front', ['front.example.com']);
   const authorizers = await startAuthorizationServers(judge);
   const standing = [
+    JSON.stringify(captureFilter),
     frontSecret(own, mesh.authority),
     ...authorizerObjects(authorizers.httpPort, authorizers.grpcPort).map((object) => JSON.stringify(object)),
   ];
@@ -61,6 +71,8 @@ export async function startPlaces(): Promise<Places> {
   const tlsPort = await started.tlsEcho();
   await started.client();
   await started.lazyClient();
+  const outside: Outside = { http, bytes, https: tlsPort };
+  await started.capturedClient(proxyListenPort, outside);
   await started.gateway();
   await started.backend('v1');
   await started.backend('v2');
@@ -70,6 +82,8 @@ export async function startPlaces(): Promise<Places> {
     explained: new ExplainedMesh(settings, started.workloads, standing),
     ...started,
     tlsPort,
+    outside,
+    applications: started.applications,
     deadPort: await freePort(),
     caller: certificate('caller', [callerUri]),
     logFile,

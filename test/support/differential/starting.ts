@@ -9,6 +9,7 @@ import type { TestEnvoy } from '../envoy.ts';
 import { apiGateway, apiPorts } from '../gateway-api-arbitrary.ts';
 import { freePorts } from '../ports.ts';
 import { type Backend, servicePorts, services, type TrafficRequest } from '../traffic-arbitrary.ts';
+import { capturedTargets, type Outside, outsideAddresses } from './captured-arbitrary.ts';
 import type { Place } from './client.ts';
 import { routedPorts } from './connection-routes-arbitrary.ts';
 import type { Asking, ExplainedWorkload } from './explain.ts';
@@ -21,6 +22,8 @@ export interface Entry extends Place {
   readonly identity: string;
   /** Clients speak bytes, without HTTP. */
   readonly opaque: boolean;
+  /** Drawn by other words than those of services: of captured clients. */
+  readonly outside: boolean;
   /** Of proxies that load what they need: the same place of one that has it all, which is what they must be like. */
   readonly like?: Pick<Entry, 'port' | 'proxyId'>;
   readonly asking: Asking;
@@ -45,6 +48,9 @@ export const servers = [
   { name: 'web-v2', namespace: 'bank', version: 'v2' },
 ] as const;
 
+/** Of the captured client, by which servers know it. */
+const capturedAddress = '127.0.0.9';
+
 const carriesTls = (port: number) => port === opaquePorts.tls || port === routedPorts.tls;
 const isOpaque = (port: number) => port === opaquePorts.tcp || port === routedPorts.tcp || carriesTls(port);
 
@@ -53,6 +59,7 @@ export class Starting {
   readonly envoys: TestEnvoy[] = [];
   readonly echoes: { close(): unknown }[] = [];
   readonly entries = new Map<string, Entry>();
+  readonly applications = new Map<number, 'http' | 'https' | 'bytes'>();
   readonly sidecars = new Map<string, { proxyId: string; identity: string }>();
   readonly backends: Backend[] = [];
   readonly workloads: ExplainedWorkload[] = [
@@ -80,6 +87,7 @@ export class Starting {
       absolute: false,
       tls: false,
       opaque: false,
+      outside: false,
       ...entry,
     });
   }
@@ -146,6 +154,43 @@ export class Starting {
     });
   }
 
+  /** A workload whose connections are led to its proxy, which listens at `port`; and applications that it may know from outside. */
+  async capturedClient(port: number, outside: Outside): Promise<void> {
+    const spec: ProxySpec = {
+      name: 'captured',
+      namespace: 'shop',
+      ip: capturedAddress,
+      labels: { app: 'client', capture: 'kernel' },
+      locality: clientPlace,
+      metadata: { INTERCEPTION_MODE: 'REDIRECT' },
+    };
+    const source = { address: capturedAddress, port_value: 0 };
+    this.envoys.push(
+      await this.#mesh.envoy(spec, {
+        serviceAccount: 'client',
+        logFlushMs: 20,
+        bootstrap: { cluster_manager: { upstream_bind_config: { source_address: source } } },
+      }),
+    );
+    this.workloads.push({ spec, serviceAccount: 'client', address: capturedAddress, hasProxy: true });
+    for (const target of capturedTargets(outside)) {
+      const [address = '', wanted] = target.split(':');
+      this.#add(`captured ${target}`, spec, {
+        port: Number(wanted),
+        captured: { address, source: capturedAddress, port },
+        outside: true,
+        // A name of TLS is not what the client looked up.
+        asking: { from: 'shop/captured', authority: ({ sni = '' }) => (sni === '' ? target : undefined) },
+      });
+    }
+    this.applications.set(outside.http, 'http').set(outside.bytes, 'bytes');
+    for (const address of outsideAddresses)
+      this.echoes.push(
+        await startDoubleEcho(String(outside.http), outside.http, address),
+        await startOpaqueEcho(this.#own, outside.bytes, address),
+      );
+  }
+
   async gateway(): Promise<void> {
     const ports = await freePorts(gatewayPorts.length);
     const gateway = Object.fromEntries(gatewayPorts.map((port, index) => [String(port), ports[index]]));
@@ -175,18 +220,19 @@ export class Starting {
   /** An application for each port, without proxy. */
   async backend(version: string): Promise<void> {
     const [http = 0, bytes = 0] = await freePorts(2);
-    await this.#applications(http, bytes);
+    await this.#listen(http, bytes);
+    this.applications.set(http, 'http').set(bytes, 'bytes');
     this.backends.push({ version, ports: byServicePort(http, bytes) });
   }
 
-  async #applications(http: number, bytes: number): Promise<void> {
+  async #listen(http: number, bytes: number): Promise<void> {
     this.echoes.push(await startDoubleEcho(String(http), http), await startOpaqueEcho(this.#own, bytes));
   }
 
   /** Applications behind a proxy. */
   async server({ name, namespace, version }: (typeof servers)[number]): Promise<void> {
     const [http = 0, bytes = 0, ...listening] = await freePorts(2 + allPorts.length);
-    await this.#applications(http, bytes);
+    await this.#listen(http, bytes);
     const apps = byServicePort(http, bytes);
     const listen = Object.fromEntries(allPorts.map((port, index) => [port, listening[index] as number]));
     const inbound = allPorts.map((servicePort) => ({
@@ -221,6 +267,7 @@ export class Starting {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     this.echoes.push(server);
+    this.applications.set(portOf(server), 'https');
     return portOf(server);
   }
 }

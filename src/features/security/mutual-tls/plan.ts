@@ -5,7 +5,7 @@ import { endpointsKind, serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { meshTlsNamesSlot, tlsChoiceSlot } from '../../traffic/destination-rule/schema.ts';
-import { endpointTls } from './schema.ts';
+import { endpointTls, hasEndpoints } from './schema.ts';
 
 /** The identities that a service's endpoints may prove: those it names, else those of its endpoints' service accounts. */
 const identitiesOf = defineQuery('mutual-tls.identities', (view, service: Key): readonly string[] => {
@@ -33,8 +33,10 @@ export function decorateCluster(view: View, plan: ClusterPlan): void {
   const port = String(service.port);
   const endpoints = choice === 'mesh' ? 'mesh' : view.call(endpointTls, key, port);
   if (endpoints === 'plain') return;
-  // The endpoints of a captured address carry no marks: all of them take mTLS, or none does.
-  if (endpoints === 'mixed' && plan.discovery.type === 'original-destination') return;
+  // The endpoints of a captured address carry no marks: all of them are known to take mTLS, or none gets it.
+  if (plan.discovery.type === 'original-destination' && choice === undefined) {
+    if (endpoints === 'mixed' || !view.call(hasEndpoints, key, port)) return;
+  }
   const names = read(plan, meshTlsNamesSlot);
   plan.tls = {
     type: 'mesh',

@@ -22,6 +22,18 @@ export function endpointSet(view: View, service: Key, port: number, cluster: str
   return view.call(endpointTls, service, String(port)) === 'mixed' ? mixedEndpoints(cluster) : cluster;
 }
 
+function endpointsOn(view: View, service: Key, port: Key): Endpoint[] {
+  return (view.get(endpointsKind, service)?.endpoints ?? []).filter(
+    (endpoint) => String(endpoint.servicePort) === port,
+  );
+}
+
+/** Whether anything is known of who answers on a port. */
+export const hasEndpoints = defineQuery(
+  'mutual-tls.has-endpoints',
+  (view, service: Key, port: Key): boolean => endpointsOn(view, service, port).length > 0,
+);
+
 /**
  * A service of the mesh without endpoints counts as `mesh`: its first endpoint will have a sidecar more likely than not, and the
  * answer changes with the endpoints anyway.
@@ -29,9 +41,7 @@ export function endpointSet(view: View, service: Key, port: number, cluster: str
 export const endpointTls = defineQuery(
   'mutual-tls.endpoints',
   (view, service: Key, port: Key): EndpointTls => {
-    const endpoints = (view.get(endpointsKind, service)?.endpoints ?? []).filter(
-      (endpoint) => String(endpoint.servicePort) === port,
-    );
+    const endpoints = endpointsOn(view, service, port);
     if (endpoints.length === 0) return view.get(serviceKind, service)?.external ? 'plain' : 'mesh';
     const secured = endpoints.filter((endpoint) => takesMtls(view, endpoint)).length;
     if (secured === 0) return 'plain';
