@@ -81,14 +81,21 @@ export class Flusher {
     }
   }
 
+  /** Nothing is under way or waits: `applyNow` pushes before it returns. */
+  get isIdle(): boolean {
+    return (
+      !this.#running && !this.#engine.pending && !this.#closed && this.#pace.wait(performance.now()) <= 0
+    );
+  }
+
   /**
    * Makes a small change that a request waits for, and pushes it before it returns where nothing else is under way or waits. Resolves
    * when it has been pushed.
    */
   async applyNow(change: () => void): Promise<void> {
-    const isAlone = !this.#running && !this.#engine.pending && !this.#closed;
+    const { isIdle } = this;
     change();
-    if (!isAlone || this.#pace.wait(performance.now()) > 0) return this.soon();
+    if (!isIdle) return this.soon();
     const since = threadCpuMs();
     const from = this.#engine.revision;
     try {

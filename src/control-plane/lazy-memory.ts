@@ -9,7 +9,7 @@ export interface LazyMemoryOptions {
   readonly file?: string;
   readonly warn: (message: string) => void;
   /**
-   * Hosts, known and unknown, of one identity. Envoy asks for a name once, so none may be forgotten while a proxy runs: beyond the
+   * Names, of hosts known and unknown and of what is no host, of one identity. Envoy asks for a name once, so none may be forgotten while a proxy runs: beyond the
    * limit the identity is served with everything. Default 2,000.
    */
   readonly maxHosts?: number;
@@ -26,7 +26,16 @@ interface Remembered {
   readonly hosts: Set<string>;
   /** These do not survive: whoever still wants them asks again. */
   readonly unknown: Set<string>;
+  /** Names that no host can have, as a count against the limit: Envoy keeps each that it asked for. */
+  readonly invalid: Set<string>;
   full: boolean;
+}
+
+/** What a proxy asked for. */
+interface Asked {
+  readonly hosts: readonly string[];
+  readonly unknown: readonly string[];
+  readonly invalid?: readonly string[];
 }
 
 /** What the workloads of each identity asked for, bounded, and kept in a file that is replaced as a whole. */
@@ -54,16 +63,11 @@ export class LazyMemory {
   }
 
   /** Takes note of what was asked for. Returns the identities whose usage is another one now. */
-  note(
-    identity: string,
-    hosts: readonly string[],
-    unknown: readonly string[],
-    isConnected: (identity: string) => boolean,
-  ): string[] {
+  note(identity: string, asked: Asked, isConnected: (identity: string) => boolean): string[] {
     const found = getOrMake(this.#identities, identity, remembersNothing);
     this.#identities.delete(identity);
     this.#identities.set(identity, found);
-    const changed = this.#add(found, hosts, unknown) ? [identity] : [];
+    const changed = this.#add(found, asked) ? [identity] : [];
     for (const oldest of this.#identities.keys()) {
       if (this.#identities.size <= this.#options.maxIdentities) break;
       if (isConnected(oldest)) continue;
@@ -74,14 +78,16 @@ export class LazyMemory {
     return changed;
   }
 
-  #add(found: Remembered, hosts: readonly string[], unknown: readonly string[]): boolean {
+  #add(found: Remembered, { hosts, unknown, invalid = [] }: Asked): boolean {
     if (found.full) return false;
     const before = found.hosts.size + found.unknown.size;
     for (const host of hosts) found.hosts.add(host);
     for (const name of unknown) found.unknown.add(name);
+    for (const name of invalid) found.invalid.add(name);
     const after = found.hosts.size + found.unknown.size;
-    found.full = after > this.#options.maxHosts;
-    return after !== before;
+    found.full = after + found.invalid.size > this.#options.maxHosts;
+    if (found.full) found.invalid.clear();
+    return after !== before || found.full;
   }
 
   /** Writes what is not written yet. */
@@ -128,11 +134,7 @@ export class LazyMemory {
       )) {
         const remembered = remembersNothing();
         this.#identities.set(identity, remembered);
-        this.#add(
-          remembered,
-          hosts.filter((host) => typeof host === 'string'),
-          [],
-        );
+        this.#add(remembered, { hosts: hosts.filter((host) => typeof host === 'string'), unknown: [] });
       }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
@@ -142,5 +144,5 @@ export class LazyMemory {
 }
 
 function remembersNothing(): Remembered {
-  return { hosts: new Set(), unknown: new Set(), full: false };
+  return { hosts: new Set(), unknown: new Set(), invalid: new Set(), full: false };
 }

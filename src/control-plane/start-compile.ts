@@ -62,9 +62,14 @@ export function followLazily(
     warn: (message) => log.warn(message),
   });
   stops.push(() => memory.close());
-  return lazySource(engine, memory, async (change, isSmall) => {
-    if (isSmall) return flusher.applyNow(change);
-    change();
-    await flusher.soon();
+  return lazySource(engine, memory, {
+    async push(change, isSmall) {
+      if (isSmall) return flusher.applyNow(change);
+      change();
+      await flusher.soon();
+    },
+    get isIdle() {
+      return flusher.isIdle;
+    },
   });
 }

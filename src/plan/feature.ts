@@ -43,10 +43,12 @@ export interface RouteShaper extends Shaper<RouteConfigurationPlan> {
   readonly ask?: (view: View, name: Key, authority: string) => AskedHost | undefined;
 }
 
-/** What somebody asked for by name: a host to load, or (`host` absent) a host that nobody configured. */
+/** What somebody asked for by name: a host to load, one that nobody configured, or (both absent) nothing that could be a host. */
 export interface AskedHost {
   /** The host to be remembered, by its full name. */
   readonly host?: string;
+  /** The domain to be remembered that nobody configured. */
+  readonly unknown?: string;
   /** The virtual host that answers, if the outbound policy has one for unknown hosts, by its plan's name; absent: nothing ever does. */
   readonly name?: string;
 }

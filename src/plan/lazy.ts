@@ -3,7 +3,7 @@ import { configKind } from '../snapshot/kinds.ts';
 import type { MeshProxy } from '../snapshot/proxy.ts';
 import { defineQuery, type Key } from '../snapshot/query.ts';
 import type { View } from '../snapshot/view.ts';
-import { defineIndex, defineKindToken, type WorldChange } from '../snapshot/world.ts';
+import { defineIndex, defineKindToken, type KindToken, type WorldChange } from '../snapshot/world.ts';
 import { inNamespace, proxyType, usesVhds } from './attributes.ts';
 
 /*
@@ -26,17 +26,35 @@ export interface LazyUsage {
 
 type AskedNames = Omit<LazyUsage, 'full'>;
 
-/** Key: see `usageIdentity`. */
-const askedNamesKind = defineKindToken<AskedNames>('lazy-usage');
+/**
+ * What of their resources the workloads of an identity are given for what they asked for: `clusters` with their endpoints first, so that
+ * Envoy sets them up while the virtual hosts (`routes`) are still being made.
+ */
+export type UsageStage = 'clusters' | 'routes';
+
+/** One object for each stage. Key: see `usageIdentity`. */
+const askedNamesKinds: Readonly<Record<UsageStage, KindToken<AskedNames>>> = {
+  clusters: defineKindToken<AskedNames>('lazy-usage'),
+  routes: defineKindToken<AskedNames>('lazy-usage-routes'),
+};
+
+export const usageStages: readonly UsageStage[] = ['clusters', 'routes'];
 
 /** Identities that are served with everything: true. An object of its own, or each name asked for would put in doubt whether its proxies are lazy. */
 const fullKind = defineKindToken<true>('lazy-full');
 
-/** The world as it is once an identity (see `usageIdentity`) has asked for something. undefined: for nothing. */
-export function usageChanges(identity: string, used: LazyUsage | undefined): WorldChange[] {
+/**
+ * The world as it is once an identity (see `usageIdentity`) has asked for something. `used` undefined: for nothing. `stages`: what its
+ * workloads are given for it; what another stage gave before stays.
+ */
+export function usageChanges(
+  identity: string,
+  used: LazyUsage | undefined,
+  stages: readonly UsageStage[] = usageStages,
+): WorldChange[] {
   const names: AskedNames | undefined = used && { hosts: used.hosts, unknown: used.unknown };
   return [
-    { kind: askedNamesKind.name, key: identity, value: names },
+    ...stages.map((stage) => ({ kind: askedNamesKinds[stage].name, key: identity, value: names })),
     { kind: fullKind.name, key: identity, value: used?.full ? true : undefined },
   ];
 }
@@ -75,10 +93,14 @@ const namespaceChoice = defineQuery('lazy.namespace-choice', (view, key: Key) =>
 
 const nothing: AskedNames = { hosts: [], unknown: [] };
 
-/** What the asking proxy's application was asked for so far. Call it for lazy proxies only: it is one class per application. */
+/**
+ * What the asking proxy's application asked for so far, as far as a stage (`UsageStage`) goes. Call it for lazy proxies only: it is one
+ * class per application.
+ */
 export const usage = defineQuery(
   'lazy.usage',
-  (view): AskedNames => view.get(askedNamesKind, view.attribute(ownUsage)) ?? nothing,
+  (view, stage: Key): AskedNames =>
+    view.get(askedNamesKinds[stage as UsageStage], view.attribute(ownUsage)) ?? nothing,
 );
 
 /** Whether the asking proxy loads what it needs on the first request. Only sidecars that take virtual hosts one by one can. */

@@ -6,6 +6,7 @@ import { usage } from './lazy.ts';
 import { pinnedHosts } from './pinned-hosts.ts';
 import { isHttp, portsOf, serviceFor, visibleHosts } from './service-scope.ts';
 import { outboundPolicy } from './sidecar.ts';
+import { unknownDomain, unknownGroups, unknownIn } from './unknown-hosts.ts';
 import {
   inPrecedence,
   virtualServiceDestinations,
@@ -47,15 +48,12 @@ const routedFrom = defineQuery('lazy.routed-from', (view, host: Key): readonly s
 
 /**
  * The hosts that were asked for and mean something to the asking proxy, sorted. Envoy asks for a name once: one that meant nothing
- * then and means something now belongs to them.
+ * then and means something now belongs to them. `stage`: a `UsageStage`.
  */
-export const usedHosts = defineQuery('lazy.used-hosts', (view): readonly string[] => {
-  const { hosts, unknown } = view.call(usage);
+export const usedHosts = defineQuery('lazy.used-hosts', (view, stage: Key): readonly string[] => {
+  const { hosts } = view.call(usage, stage);
   const found = new Set(hosts.filter((host) => view.call(isConfigured, host)));
-  for (const entry of unknown) {
-    const { name } = splitAuthority(entry.slice(entry.lastIndexOf('/') + 1));
-    for (const host of meantHosts(view, name)) if (view.call(isConfigured, host)) found.add(host);
-  }
+  for (const group of unknownGroups) for (const host of view.call(knownBy, stage, group)) found.add(host);
   return [...found].sort();
 });
 
@@ -68,6 +66,20 @@ const isConfigured = defineQuery(
   'lazy.is-configured',
   // A redirect, or an answer of the route's own, leads nowhere and is configured all the same.
   (view, host: Key): boolean => isService(view, host) || view.call(routesOf, host).length > 0,
+);
+
+/** The configured hosts that may be meant by members of a group of unknown hosts. */
+const knownBy = defineQuery('lazy.known-by', (view, stage: Key, group: Key): readonly string[] => [
+  ...new Set(
+    view
+      .call(unknownIn, stage, group)
+      .flatMap((entry) => view.call(configuredMeanings, splitAuthority(unknownDomain(entry)).name)),
+  ),
+]);
+
+/** The configured hosts that a name may mean. */
+const configuredMeanings = defineQuery('lazy.configured-meanings', (view, name: Key): readonly string[] =>
+  [...meantHosts(view, name)].filter((host) => view.call(isConfigured, host)),
 );
 
 /** A used host, and where its routes lead, as far as they are services. */
@@ -96,7 +108,7 @@ export const loadedHosts = defineQuery('lazy.loaded-hosts', (view): readonly Loa
   const { proxy } = view.call(outboundPolicy);
   for (const host of [...(proxy ? [proxy.host] : []), ...view.call(pinnedHosts)])
     if (isService(view, host)) loaded.set(host, true);
-  for (const host of view.call(usedHosts))
+  for (const host of view.call(usedHosts, 'clusters'))
     for (const brought of view.call(broughtBy, host)) loaded.set(brought, true);
   return [...loaded].map(([host, whole]) => ({ host, whole })).sort((a, b) => (a.host < b.host ? -1 : 1));
 });

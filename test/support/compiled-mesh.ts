@@ -10,7 +10,7 @@ import { type ConfigObject, objectKey } from '../../src/config/object.ts';
 import { worldKind } from '../../src/config/world-kind.ts';
 import { parseYamlDocuments } from '../../src/config/yaml-documents.ts';
 import { LazyMemory } from '../../src/control-plane/lazy-memory.ts';
-import { lazySource } from '../../src/control-plane/lazy-source.ts';
+import { type DemandPush, lazySource } from '../../src/control-plane/lazy-source.ts';
 import { adsBootstrap } from '../../src/kit/ads-bootstrap.ts';
 import { silentLog } from '../../src/kit/silent-log.ts';
 import { roots } from '../../src/pipeline/roots.ts';
@@ -168,16 +168,24 @@ export async function startCompiledMesh(
   };
   apply(yaml);
   const memory = options.memory ?? new LazyMemory({ warn: () => undefined });
-  const source = lazySource(engine, memory, async (demand) => {
-    demand();
-    engine.flush();
-  });
+  const source = lazySource(engine, memory, pushingAtOnce(engine));
   engine.flush();
   const change: CompiledMesh['change'] = (changes) => {
     engine.apply(changes, ++revision);
     engine.flush();
   };
   return { engine, apply, change, ...(await startMeshEnvoys(source)) };
+}
+
+/** Pushes what lazy sidecars ask for as soon as they do. */
+export function pushingAtOnce(engine: Engine): DemandPush {
+  return {
+    isIdle: true,
+    async push(change) {
+      change();
+      engine.flush();
+    },
+  };
 }
 
 /** Objects without a namespace belong to `default`, unless their kind has none. */

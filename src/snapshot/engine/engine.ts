@@ -2,7 +2,7 @@ import type { MeshConfig } from '../../registry/mesh-config.ts';
 import { deepFreeze } from '../deep-freeze.ts';
 import type { MeshProxy } from '../proxy.ts';
 import type { CompileFailure, Push, ResourceSource } from '../push.ts';
-import type { Collection } from '../query.ts';
+import type { Collection, Key, Query } from '../query.ts';
 import type { Resource } from '../resource.ts';
 import type { Trial } from '../trial.ts';
 import { World, type WorldChange } from '../world.ts';
@@ -57,6 +57,11 @@ export interface Engine extends ResourceSource {
   /** Whether changes are waiting for a flush. */
   readonly pending: boolean;
   readonly proxies: ReadonlyMap<string, MeshProxy>;
+  /**
+   * What a query answers for a connected proxy, by the world as of the last flush; undefined for unknown proxies. What is computed for it
+   * is kept like other results that nobody uses. Throws what the query throws.
+   */
+  ask<A extends readonly Key[], T>(proxyId: string, query: Query<A, T>, ...args: A): T | undefined;
   /** Calls that fail at present, with the proxies that keep their last good resources for it. */
   failures(): CompileFailure[];
   /** Calls back when the set of failures changed. Returns the unsubscribe function. */
@@ -217,6 +222,15 @@ class IncrementalEngine implements Engine {
     const proxy = this.#proxies.get(proxyId);
     if (proxy === undefined) return noResources;
     return this.#views.view(proxy, typeUrl);
+  }
+
+  ask<A extends readonly Key[], T>(proxyId: string, query: Query<A, T>, ...args: A): T | undefined {
+    const proxy = this.#proxies.get(proxyId);
+    if (proxy === undefined) return undefined;
+    this.#evaluator.garbage.now = this.#clock();
+    const entry = this.#evaluator.evaluate(query as unknown as Query, args, proxy);
+    if (entry.failure !== undefined) throw entry.failure.error;
+    return entry.value as T;
   }
 
   classOf(proxyId: string): string {

@@ -1,12 +1,19 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LazyMemory } from '../../../src/control-plane/lazy-memory.ts';
 import { lazySource } from '../../../src/control-plane/lazy-source.ts';
 import { usageChanges } from '../../../src/plan/lazy.ts';
-import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
+import { unknownGroups } from '../../../src/plan/unknown-hosts.ts';
+import {
+  type CompiledMesh,
+  pushingAtOnce,
+  rejectedUpdates,
+  startCompiledMesh,
+} from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { call, parseEcho, startEcho } from '../../support/http-echo.ts';
 import { freePorts } from '../../support/ports.ts';
@@ -201,6 +208,29 @@ test('an unknown host is passed through, and known once somebody configures it',
   await expect.poll(async () => (await ask('no-such-host.invalid:80')).status).toBe(200);
 });
 
+test('many unknown hosts share few virtual hosts, and one that somebody configures leaves them', async () => {
+  const outside = createServer((_, response) => response.end('outside'));
+  await new Promise<void>((resolve) => outside.listen(0, '0.0.0.0', resolve));
+  apps.push(outside);
+  const { port } = outside.address() as AddressInfo;
+  const names = Array.from({ length: 60 }, (_, i) => `127.0.1.${i + 1}:${port}`);
+  const answers = await Promise.all(names.map((name) => ask(name)));
+  expect(answers.map(({ body }) => body)).toEqual(names.map(() => 'outside'));
+  const dump = (await envoy.admin('/config_dump?resource=dynamic_route_configs')).body;
+  const hosts = new Set(dump.match(/"http_proxy\/unknown~\d+"/g));
+  expect(hosts.size).toBeGreaterThan(0);
+  expect(hosts.size).toBeLessThanOrEqual(unknownGroups.length);
+  for (const name of names) expect(dump).toContain(`"${name}"`);
+  const [known = '', other = ''] = names;
+  mesh.apply(
+    service('known-address', ports[3] as number, '127.0.1.1').replace('number: 9080', `number: ${port}`),
+  );
+  await expect.poll(async () => (await ask(known)).body).toContain('ratings');
+  expect((await ask(other)).body).toBe('outside');
+  mesh.apply('', ['ServiceEntry/default/known-address']);
+  await expect.poll(async () => (await ask(known)).body).toBe('outside');
+});
+
 test('where unknown hosts are refused, they are refused at once, and served once somebody configures them', async () => {
   const name = 'later.example.com:9080';
   mesh.apply(`
@@ -265,23 +295,21 @@ test('without a control plane what was used works on, and what was not ends in t
 });
 
 test('a control plane that lost its memory learns it from the sidecars that come back', async () => {
+  const unknown = [`127.0.0.1:${ports[2]}`, `127.0.0.1:${ports[3]}`];
+  for (const name of unknown) expect((await ask(name)).status).toBe(200);
   await mesh.goDown();
   const before = await envoy.stat('cluster_manager.cluster_removed');
   const key = 'default/default/web';
   mesh.engine.apply(usageChanges(key, undefined));
   mesh.engine.flush();
   const empty = new LazyMemory({ warn: () => undefined });
-  await mesh.comeBack(
-    lazySource(mesh.engine, empty, async (demand) => {
-      demand();
-      mesh.engine.flush();
-    }),
-  );
+  await mesh.comeBack(lazySource(mesh.engine, empty, pushingAtOnce(mesh.engine)));
   await expect.poll(() => empty.usage(key)?.hosts).toContain('reviews.default.svc.cluster.local');
   expect((await ask('reviews:9080')).status).toBe(200);
   expect(parseEcho(await call(ports[1] as number)).version).toBe('direct');
   await expect.poll(async () => (await ask('idle-4:9080')).status).toBe(503);
   expect(await envoy.stat('cluster_manager.cluster_removed')).toBe(before);
+  for (const name of unknown) expect((await ask(name)).status).toBe(200);
 });
 
 test('each request is counted once', async () => {

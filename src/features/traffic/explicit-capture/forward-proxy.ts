@@ -19,16 +19,15 @@ import { outboundPolicy, unknownCluster } from '../../../plan/sidecar.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
-import {
-  broughtHost,
-  isNear,
-  outboundHost,
-  outboundHostRoutes,
-  unknownAuthority,
-} from '../outbound/schema.ts';
+import { broughtHost, groupOfKey, isNear, outboundHost, outboundHostRoutes } from '../outbound/schema.ts';
 import { virtualServiceOn } from '../virtual-service/schema.ts';
 import { boundTo, captureOf, captureOrigin, loopbacksOf, splitTarget } from './capture.ts';
-import { askForwardProxy, forwardProxyHosts, forwardProxyRoutes } from './forward-proxy-hosts.ts';
+import {
+  askForwardProxy,
+  forwardProxyHosts,
+  forwardProxyRoutes,
+  unknownAsked,
+} from './forward-proxy-hosts.ts';
 
 const forwardProxyNames = defineQuery('explicit.forward-proxy', (view): readonly Key[] =>
   (captureOf(view)?.httpProxy ?? 0) > 0 ? [forwardProxyRoutes] : [],
@@ -79,7 +78,7 @@ export const forwardProxyListener: Shaper<ListenerPlan> = {
 /** host, port, service, virtual service, near, lazy */
 function resolveForwardProxyHost(view: View, _name: Key, key: Key): readonly Key[] {
   const lazy = view.call(isLazy) ? '1' : '';
-  if (unknownAuthority(key) !== undefined) return [key, '', '', '', '', lazy];
+  if (groupOfKey(key) !== undefined) return [key, '', '', '', '', lazy];
   const { host, port } = splitTarget(key);
   return [
     host,
@@ -100,8 +99,8 @@ function planForwardProxyHost(
   near: Key,
   lazy: Key,
 ): VirtualHostPlan | undefined {
-  const unknown = unknownAuthority(host);
-  if (unknown !== undefined) return patient(unknownHost(view, unknown));
+  const group = groupOfKey(host);
+  if (group !== undefined) return patient(unknownHost(view, group, view.call(unknownAsked, group)));
   const target = { host, port, service, virtualService, near };
   const found = view.get(serviceKind, service);
   const protocol = found ? findPort(found, Number(port))?.protocol : 'HTTP';
@@ -124,7 +123,7 @@ function connectRoute(cluster: string, origin: Origin): RoutePlan {
 }
 
 /** What happens to requests for hosts that nobody configured. */
-function unknownHost(view: View, domain: string): VirtualHostPlan {
+function unknownHost(view: View, group?: string, domains: readonly string[] = ['*']): VirtualHostPlan {
   const policy = view.call(outboundPolicy);
   const allow = policy.mode !== 'REGISTRY_ONLY';
   // Nobody knows an original destination here: unknown hosts are found by DNS whatever the policy calls it.
@@ -143,15 +142,15 @@ function unknownHost(view: View, domain: string): VirtualHostPlan {
           origin,
         }),
       ];
-  const name = domain === '*' ? (allow ? 'allow_any' : 'block_all') : domain;
-  return virtualHostPlan({ name, domains: [domain], routes, origin });
+  const name = group ?? (allow ? 'allow_any' : 'block_all');
+  return virtualHostPlan({ name, domains, routes, origin });
 }
 
 function planForwardProxyRoutes(view: View, name: Key): RouteConfigurationPlan {
   return routeConfigurationPlan({
     name,
     // With a `*` host Envoy would never ask for another.
-    inlineHosts: view.call(isLazy) ? [] : [unknownHost(view, '*')],
+    inlineHosts: view.call(isLazy) ? [] : [unknownHost(view)],
     allowVhds: true,
     ignorePort: false,
     origin: captureOrigin,

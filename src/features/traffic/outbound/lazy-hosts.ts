@@ -1,23 +1,24 @@
 import { isDomain, splitAuthority } from '../../../plan/authority.ts';
 import type { AskedHost } from '../../../plan/feature.ts';
-import { isLazy, usage } from '../../../plan/lazy.ts';
+import { isLazy } from '../../../plan/lazy.ts';
 import { usedHosts } from '../../../plan/loaded-hosts.ts';
 import { serviceOn } from '../../../plan/service-scope.ts';
 import { outboundPolicy } from '../../../plan/sidecar.ts';
+import { unknownDomain, unknownGroup, unknownGroups, unknownIn } from '../../../plan/unknown-hosts.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { hostOfName } from './authority.ts';
 import { extraHosts, httpPortsOf } from './extra-hosts.ts';
 
-/** Key of a host that nobody configured: no host has the sign in its name. */
+/** Key of a group of hosts that nobody configured: no host has the sign in its name. */
 const unknownSign = '?';
 
-export function unknownHostKey(authority: string): Key {
-  return `${unknownSign}${authority}`;
+export function unknownGroupKey(group: string): Key {
+  return `${unknownSign}${group}`;
 }
 
-/** The authority of an unknown host's key; undefined for the key of a host that somebody configured. */
-export function unknownAuthority(key: Key): string | undefined {
+/** The group of such a key; undefined for the key of a host that somebody configured. */
+export function groupOfKey(key: Key): string | undefined {
   return key.startsWith(unknownSign) ? key.slice(unknownSign.length) : undefined;
 }
 
@@ -25,37 +26,45 @@ export function unknownAuthority(key: Key): string | undefined {
 export const lazyHttpHosts = defineQuery('outbound.lazy-http-hosts', (view, port: Key): readonly string[] => {
   const extra = new Set(view.call(extraHosts));
   const found = view
-    .call(usedHosts)
+    .call(usedHosts, 'routes')
     .filter((host) => servesHttp(view, host, port) || extra.has(`${port}|${host}`));
-  return [
-    ...found,
-    ...unknownHosts(view, port, (authority) => httpHostOf(view, port, authority)).map(unknownHostKey),
-  ].sort();
+  const unknown = unknownGroups.filter((group) => view.call(unknownOnPort, port, group).length > 0);
+  return [...found, ...unknown.map(unknownGroupKey)].sort();
 });
 
 function servesHttp(view: View, host: string, port: string): boolean {
   return view.call(httpPortsOf, serviceOn(view, host, port)).includes(port);
 }
 
-/** The authorities of one route configuration that nobody configured, and still nobody does. */
-export function unknownHosts(view: View, routes: Key, known: (authority: string) => string): string[] {
-  const { unknown } = view.call(usage);
-  if (unknown.length === 0 || view.call(outboundPolicy).mode === 'REGISTRY_ONLY') return [];
-  return unknown
+/** The domains of a group in one route configuration, as far as nobody configured them and the policy passes them on. */
+export function unknownDomains(
+  view: View,
+  routes: Key,
+  group: Key,
+  known: (authority: string) => string,
+): string[] {
+  if (view.call(outboundPolicy).mode === 'REGISTRY_ONLY') return [];
+  return view
+    .call(unknownIn, 'routes', group)
     .filter((entry) => entry.startsWith(`${routes}/`))
-    .map((entry) => entry.slice(routes.length + 1))
+    .map(unknownDomain)
     .filter((authority) => known(authority) === '');
 }
 
-function httpHostOf(view: View, port: string, name: string): string {
-  return hostOfName(view, name, port, (service) => view.call(httpPortsOf, service).includes(port));
-}
+/** The same for an outbound port. */
+export const unknownOnPort = defineQuery('outbound.unknown-on-port', (view, port: Key, group: Key) =>
+  unknownDomains(view, port, group, (authority) => view.call(httpHostOf, port, authority)),
+);
+
+const httpHostOf = defineQuery('outbound.http-host-of', (view, port: Key, name: Key): string =>
+  hostOfName(view, name, port, (service) => view.call(httpPortsOf, service).includes(port)),
+);
 
 /** What the Host of a request on an outbound port means. Ports in the Host are no part of the comparison. */
 export function askOutbound(view: View, port: Key, authority: string): AskedHost | undefined {
   if (!/^\d+$/.test(port) || !view.call(isLazy)) return undefined;
   const { name } = splitAuthority(authority);
   if (!isDomain(name)) return {};
-  const host = httpHostOf(view, port, name);
-  return host === '' ? { name } : { host, name: `${host}:${port}` };
+  const host = view.call(httpHostOf, port, name);
+  return host === '' ? { unknown: name, name: unknownGroup(name) } : { host, name: `${host}:${port}` };
 }

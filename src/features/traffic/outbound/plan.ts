@@ -24,7 +24,7 @@ import { virtualServiceOn } from '../virtual-service/schema.ts';
 import { broughtHost } from './absent-clusters.ts';
 import { askOutbound } from './lazy-hosts.ts';
 import { outboundHost } from './outbound-host.ts';
-import { httpHosts, httpPorts, isNear, unknownAuthority } from './schema.ts';
+import { groupOfKey, httpHosts, httpPorts, isNear, unknownOnPort } from './schema.ts';
 
 /** The mesh's own settings. */
 export function meshOrigin(path: string): Origin {
@@ -44,7 +44,7 @@ function planRouteConfiguration(view: View, port: Key): RouteConfigurationPlan {
   return routeConfigurationPlan({
     name: port,
     // With a `*` host Envoy would never ask for another.
-    inlineHosts: view.call(isLazy) ? [] : [unknownHost(view, '*')],
+    inlineHosts: view.call(isLazy) ? [] : [unknownHost(view)],
     allowVhds: true,
     ignorePort: true,
     origin: view.call(outboundPolicy).origin,
@@ -52,7 +52,7 @@ function planRouteConfiguration(view: View, port: Key): RouteConfigurationPlan {
 }
 
 /** What happens to requests for hosts that nobody configured. */
-function unknownHost(view: View, domain: string): VirtualHostPlan {
+function unknownHost(view: View, group?: string, domains: readonly string[] = ['*']): VirtualHostPlan {
   const policy = view.call(outboundPolicy);
   const { mode, origin } = policy;
   const name = {
@@ -64,8 +64,8 @@ function unknownHost(view: View, domain: string): VirtualHostPlan {
   const action: RouteAction =
     mode === 'REGISTRY_ONLY' ? { type: 'direct-response', status: 502 } : forwardTo(cluster, origin);
   return virtualHostPlan({
-    name: domain === '*' ? name : domain,
-    domains: [domain],
+    name: group ?? name,
+    domains,
     routes: [routePlan({ name, match: anyPath, action, origin })],
     origin,
   });
@@ -74,7 +74,7 @@ function unknownHost(view: View, domain: string): VirtualHostPlan {
 /** port, host, service, virtual service, near, lazy */
 function resolveHost(view: View, port: Key, host: Key): readonly Key[] {
   const lazy = view.call(isLazy) ? '1' : '';
-  if (unknownAuthority(host) !== undefined) return [port, host, '', '', '', lazy];
+  if (groupOfKey(host) !== undefined) return [port, host, '', '', '', lazy];
   return [
     port,
     host,
@@ -94,8 +94,8 @@ function planHost(
   near: Key,
   lazy: Key,
 ): VirtualHostPlan | undefined {
-  const unknown = unknownAuthority(host);
-  if (unknown !== undefined) return patient(unknownHost(view, unknown));
+  const group = groupOfKey(host);
+  if (group !== undefined) return patient(unknownHost(view, group, view.call(unknownOnPort, port, group)));
   const plan = outboundHost(view, { host, port, service, virtualService, near }, { withPort: false });
   return plan && lazy !== '' ? broughtHost(view, plan) : plan;
 }

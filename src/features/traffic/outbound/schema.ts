@@ -10,7 +10,7 @@ export { broughtHost, withAbsentMarked } from './absent-clusters.ts';
 export { hostOfName } from './authority.ts';
 export { isNear } from './domains.ts';
 export { extraHosts } from './extra-hosts.ts';
-export { unknownAuthority, unknownHostKey, unknownHosts } from './lazy-hosts.ts';
+export { groupOfKey, unknownDomains, unknownGroupKey, unknownOnPort } from './lazy-hosts.ts';
 export { outboundHost, outboundHostRoutes } from './outbound-host.ts';
 
 /** Every port on which some visible service speaks HTTP, or may. */
