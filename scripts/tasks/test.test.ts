@@ -1,6 +1,7 @@
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { longFiles } from './longest-first.ts';
 import { tasks } from './run-task.ts';
 import { addTallies, closingLine, tallyConformance } from './tally.ts';
 import { suites } from './test.ts';
@@ -53,6 +54,11 @@ test('suites and conformance groups are summed', () => {
     failed: 1,
     skipped: 5,
   });
+});
+
+test('the long test files are there', () => {
+  const root = join(import.meta.dirname, '..', '..');
+  expect(longFiles.filter((file) => !existsSync(join(root, file)))).toEqual([]);
 });
 
 test('every test file of the tree belongs to exactly one suite', () => {

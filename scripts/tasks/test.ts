@@ -13,6 +13,8 @@ interface Suite {
   readonly paths: readonly string[];
   /** Not these, which another suite has. */
   readonly without?: readonly string[];
+  /** Test files that run at once. Default: as many as vitest.config.ts says, one for each of two cores. */
+  readonly atOnce?: number;
   /**
    * Its tests start meshes of many processes: files that fail are run once more, alone, and what passes then is named at the end.
    * Never at night.
@@ -28,7 +30,8 @@ export const suites: readonly Suite[] = [
   { name: 'unit', paths: ['src/', 'scripts/', 'samples/', 'tools/', 'bin/'], without: ['test/'] },
   { name: 'xds', paths: xdsPaths },
   { name: 'goldens, properties and integration', paths: ['test/'], without: [...xdsPaths, ...e2ePaths] },
-  { name: 'e2e', paths: e2ePaths, again: true },
+  // A third of their time they wait: for certificates to end, for logs to be written, for applications to answer late.
+  { name: 'e2e', paths: e2ePaths, atOnce: 3, again: true },
 ];
 
 /** More failed files than these are no bad luck. */
@@ -48,7 +51,8 @@ interface SuiteResult {
 async function runSuite(root: string, suite: Suite, scratch: string): Promise<SuiteResult> {
   process.stdout.write(`\nsuite: ${suite.name}\n`);
   const output = join(scratch, `${suite.name.replace(/\W+/g, '-')}.json`);
-  const first = await runVitest(root, selection(suite), output);
+  const workers = suite.atOnce === undefined ? [] : [`--maxWorkers=${suite.atOnce}`];
+  const first = await runVitest(root, [...selection(suite), ...workers], output);
   const failed = first.report ? failedFiles(first.report) : [];
   const worthwhile = failed.length > 0 && failed.length <= mostAgain;
   if (!first.report || !suite.again || !worthwhile || process.env.OSTRIA_NIGHTLY === '1')
