@@ -1,7 +1,6 @@
 import { setImmediate as pause } from 'node:timers/promises';
 import { defaultMeshConfig } from '../../src/registry/mesh-config.ts';
 import { createEngine, type Engine } from '../../src/snapshot/engine/engine.ts';
-import type { Push } from '../../src/snapshot/push.ts';
 import type { WorldChange } from '../../src/snapshot/world.ts';
 import {
   benchProxy,
@@ -13,7 +12,7 @@ import {
   serviceChanges,
   trafficChange,
 } from './engine-mesh.ts';
-import { cpuMs, median, option } from './measure.ts';
+import { cpuMs, median, option, weigh } from './measure.ts';
 
 /**
  * The compile alone, without parsing and delivery: what a change costs. Prints JSON.
@@ -25,16 +24,6 @@ const namespaces = option('namespaces', 1);
 const labelSets = option('label-sets', 100);
 const size: MeshSize = { services, namespaces };
 const rounds = 50;
-
-/** Bytes that one client receives of a push, the largest over all clients. */
-function bytesPerClient(push: Push | undefined): number {
-  const sums = new Map<string, number>();
-  for (const { proxies: ids, upserts } of push?.deltas ?? []) {
-    const bytes = upserts.reduce((sum, r) => sum + r.bytes.length + r.name.length, 0);
-    for (const id of ids) sums.set(id, (sums.get(id) ?? 0) + bytes);
-  }
-  return Math.max(0, ...sums.values());
-}
 
 interface EditFigures {
   readonly ms: number;
@@ -50,7 +39,7 @@ function measure(engine: Engine, make: (round: number) => WorldChange[]): EditFi
     engine.apply(changes);
     const push = engine.flush();
     times.push(performance.now() - start);
-    bytes = Math.max(bytes, bytesPerClient(push));
+    bytes = Math.max(bytes, weigh(push).bytes);
     if (push === undefined) throw new Error('an edit changed nothing');
   }
   return { ms: median(times), bytesPerClient: bytes };

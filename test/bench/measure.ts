@@ -1,3 +1,5 @@
+import type { Push } from '../../src/snapshot/push.ts';
+
 /** A whole number above 0 from the command line: `--name N`. */
 export function option(name: string, otherwise: number): number {
   const at = process.argv.indexOf(`--${name}`);
@@ -18,4 +20,14 @@ export function median(values: readonly number[]): number {
   const middle = sorted.length >> 1;
   const upper = sorted[middle] ?? 0;
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
+}
+
+/** Bytes that one client receives of a push, the largest over all clients, and the number of clients concerned. */
+export function weigh(push: Push | undefined): { bytes: number; clients: number } {
+  const sums = new Map<string, number>();
+  for (const { proxies: ids, upserts } of push?.deltas ?? []) {
+    const bytes = upserts.reduce((sum, r) => sum + r.bytes.length + r.name.length, 0);
+    for (const id of ids) sums.set(id, (sums.get(id) ?? 0) + bytes);
+  }
+  return { bytes: Math.max(0, ...sums.values()), clients: sums.size };
 }

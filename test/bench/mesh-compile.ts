@@ -2,7 +2,7 @@ import { setImmediate as pause } from 'node:timers/promises';
 import { roots } from '../../src/pipeline/roots.ts';
 import { defaultMeshConfig } from '../../src/registry/mesh-config.ts';
 import { createEngine, type Engine } from '../../src/snapshot/engine/engine.ts';
-import type { Push } from '../../src/snapshot/push.ts';
+
 import type { WorldChange } from '../../src/snapshot/world.ts';
 import {
   destinationRuleObject,
@@ -14,7 +14,7 @@ import {
   sliceObject,
   virtualServiceObject,
 } from './compile-mesh.ts';
-import { cpuMs, median, option } from './measure.ts';
+import { cpuMs, median, option, weigh } from './measure.ts';
 
 /**
  * The compile with all features, without parsing and delivery: what a first sync and a change cost. Prints JSON.
@@ -26,16 +26,6 @@ const namespaces = option('namespaces', 1);
 const labelSets = option('label-sets', 1);
 const size: MeshSize = { services, namespaces };
 const rounds = 40;
-
-/** Bytes that one client receives of a push, the largest over all clients, and the number of clients concerned. */
-function weigh(push: Push | undefined): { bytes: number; clients: number } {
-  const sums = new Map<string, number>();
-  for (const { proxies: ids, upserts } of push?.deltas ?? []) {
-    const bytes = upserts.reduce((sum, r) => sum + r.bytes.length + r.name.length, 0);
-    for (const id of ids) sums.set(id, (sums.get(id) ?? 0) + bytes);
-  }
-  return { bytes: Math.max(0, ...sums.values()), clients: sums.size };
-}
 
 function measure(engine: Engine, make: (round: number) => WorldChange[]) {
   const times: number[] = [];

@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { ensureBuilt } from '../../scripts/launcher/build.mjs';
-import { type Outcome, root } from './ostria.ts';
+import { root } from './ostria.ts';
+import { type Outcome, runProgram } from './run-program.ts';
 
 /** `ostria` as a user runs it, in a directory of its own, without a mesh. */
 export interface Cli {
@@ -34,21 +34,7 @@ export async function openCli(): Promise<Cli> {
     program,
     env,
     run: (args, input = '') =>
-      new Promise((resolve) => {
-        const child = spawn(process.execPath, [program, ...args], { cwd: directory, env });
-        let stdout = '';
-        let stderr = '';
-        child.stdout.on('data', (chunk) => {
-          stdout += chunk;
-        });
-        child.stderr.on('data', (chunk) => {
-          stderr += chunk;
-        });
-        child.once('close', (code) => resolve({ code, stdout, stderr }));
-        // One that ends before it has read everything is no failure of ours.
-        child.stdin.on('error', () => undefined);
-        child.stdin.end(input);
-      }),
+      runProgram(process.execPath, [program, ...args], { cwd: directory, env, input }),
     write(name, text) {
       mkdirSync(dirname(join(directory, name)), { recursive: true });
       writeFileSync(join(directory, name), text);

@@ -1,18 +1,13 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuilt } from '../../scripts/launcher/build.mjs';
 import type { MeshStatus } from '../../src/cli/supervisor/mesh-status.ts';
 import { findOurs } from '../../src/cli/supervisor/ours.ts';
+import { type Outcome, runProgram } from './run-program.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
-
-export interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** `ostria` as a user runs it, with a home of its own: nothing of it touches another mesh of this machine. */
 export interface Ostria {
@@ -37,21 +32,9 @@ export async function openOstria(): Promise<Ostria> {
   const home = mkdtempSync(join(tmpdir(), 'ostria-e2e-'));
   const env = { ...process.env, OSTRIA_HOME: home, NO_COLOR: '1', OSTRIA_MESH: undefined };
   const run: Ostria['run'] = (args, { input = '', cwd = root, env: more = {} } = {}) =>
-    new Promise((resolve) => {
-      const child = spawn(process.execPath, [join(root, 'bin', 'ostria.mjs'), ...args], {
-        cwd,
-        env: { ...env, ...more },
-      });
-      let stdout = '';
-      let stderr = '';
-      child.stdout.on('data', (chunk) => {
-        stdout += chunk;
-      });
-      child.stderr.on('data', (chunk) => {
-        stderr += chunk;
-      });
-      child.once('close', (code) => resolve({ code, stdout, stderr }));
-      child.stdin.end(input);
+    runProgram(process.execPath, [join(root, 'bin', 'ostria.mjs'), ...args], {
+      ...{ input, cwd },
+      env: { ...env, ...more },
     });
   return {
     home,

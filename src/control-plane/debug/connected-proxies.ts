@@ -92,11 +92,7 @@ export function syncStatus({ proxy, status }: ConnectedProxy): Record<string, un
 export function connections(proxies: readonly ConnectedProxy[]): Record<string, unknown> {
   return {
     totalClients: proxies.length,
-    clients: proxies.map((one) => ({
-      connectionId: connectionId(one),
-      connectedAt: new Date(one.status.connectedAt).toISOString(),
-      address: one.status.address,
-    })),
+    clients: proxies.map(clientOf),
   };
 }
 
@@ -108,14 +104,20 @@ export function adsClients(
   return {
     totalClients: proxies.length,
     clients: proxies.map((one) => ({
-      connectionId: connectionId(one),
-      connectedAt: new Date(one.status.connectedAt).toISOString(),
-      address: one.status.address,
+      ...clientOf(one),
       labels: one.proxy.labels,
       metadata: one.proxy.metadata,
       locality: one.proxy.locality,
       watches: heldNames(one.proxy.id),
     })),
+  };
+}
+
+function clientOf(one: ConnectedProxy): Record<string, unknown> {
+  return {
+    connectionId: connectionId(one),
+    connectedAt: new Date(one.status.connectedAt).toISOString(),
+    address: one.status.address,
   };
 }
 

@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../../support/bookinfo.ts';
 import { call } from '../../support/http-echo.ts';
-import { type Ostria, type Outcome, openOstria } from '../../support/ostria.ts';
+import { type Ostria, openOstria } from '../../support/ostria.ts';
 import { takePortBase } from '../../support/port-base.ts';
+import type { Outcome } from '../../support/run-program.ts';
 
 let ostria: Ostria;
 let directory: string;

@@ -17,9 +17,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findOurs } from '../../../src/cli/supervisor/ours.ts';
 import { eventually } from '../../support/bookinfo.ts';
 import { envoyPath } from '../../support/envoy.ts';
-import { type Ostria, type Outcome, openOstria, root } from '../../support/ostria.ts';
+import { type Ostria, openOstria, root } from '../../support/ostria.ts';
 import { PortBases } from '../../support/port-base.ts';
 import { runVariable } from '../../support/reaper.ts';
+import { type Outcome, runProgram } from '../../support/run-program.ts';
 
 let ostria: Ostria;
 let directory: string;
@@ -233,24 +234,9 @@ describe.skipIf(skipped)(`an ordinary user${skipped ? ` SKIPPED: ${skipped}` : '
       NO_COLOR: '1',
     };
     const run = (...args: string[]): Promise<Outcome> =>
-      new Promise((resolve) => {
-        const command = [join(root, 'bin', 'ostria.mjs'), ...args];
-        const child = spawn(node, command, {
-          cwd: user,
-          env,
-          uid: nobody,
-          gid: nobody,
-          stdio: ['ignore', 'pipe', 'pipe'],
-        });
-        let stdout = '';
-        let stderr = '';
-        child.stdout.on('data', (chunk) => {
-          stdout += chunk;
-        });
-        child.stderr.on('data', (chunk) => {
-          stderr += chunk;
-        });
-        child.once('close', (code) => resolve({ code, stdout, stderr }));
+      runProgram(node, [join(root, 'bin', 'ostria.mjs'), ...args], {
+        ...{ cwd: user, env },
+        ...{ uid: nobody, gid: nobody },
       });
     const state = join(user, '.local', 'state', 'ostria', 'ordinary');
     try {

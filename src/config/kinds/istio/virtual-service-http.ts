@@ -7,6 +7,7 @@ import type {
   VirtualServiceHttpRedirect,
   VirtualServiceHttpRewrite,
 } from '../../../../gen/crd/types/istio/virtual-service.ts';
+import { grpcStatusNames } from '../../../kit/grpc-status.ts';
 import type { FieldPath } from '../../field-path.ts';
 import { quote, type Report } from '../../report.ts';
 import { checkLabels, checkRange, checkRegex, each, eachEntry } from './common.ts';
@@ -18,25 +19,6 @@ import { checkRetries } from './retries.ts';
 import { checkStringMatch, checkStringMatches } from './string-match.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE'];
-const GRPC_STATUSES = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
 const LARGE_BODY = 100 * 1024;
 const MAX_BODY = 1024 * 1024;
 
@@ -149,7 +131,7 @@ function checkFault(report: Report, path: FieldPath, fault: VirtualServiceHttpFa
     if (abort.httpStatus !== undefined)
       checkRange(report, place.field('httpStatus'), abort.httpStatus, 200, 599);
     else if (abort.grpcStatus !== undefined) {
-      if (!GRPC_STATUSES.includes(abort.grpcStatus))
+      if (!grpcStatusNames.includes(abort.grpcStatus))
         report.error(
           place.field('grpcStatus'),
           'FieldValueNotSupported',

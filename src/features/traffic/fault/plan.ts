@@ -2,33 +2,13 @@ import type {
   VirtualServiceHttpFault,
   VirtualServiceHttpFaultDelay,
 } from '../../../../gen/crd/types/istio/virtual-service.ts';
+import { grpcStatusNames } from '../../../kit/grpc-status.ts';
 import { parseDuration } from '../../../plan/duration.ts';
 import type { RoutePlan } from '../../../plan/route-plan.ts';
 import { fill, originOf, read } from '../../../plan/slot.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { httpRouteSlot } from '../virtual-service/schema.ts';
 import { type FaultPlan, faultSlot } from './schema.ts';
-
-/** gRPC status names in the order of their codes. @see https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
-const grpcCodes = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
 
 /** A fault concerns the routes of its own HTTP route only. */
 export function decorateRoute(_: View, route: RoutePlan): void {
@@ -60,6 +40,6 @@ export function shareOf({ percentage, percent }: VirtualServiceHttpFaultDelay): 
 
 function abortStatus(abort: NonNullable<VirtualServiceHttpFault['abort']>) {
   if (abort.httpStatus) return { type: 'http' as const, code: abort.httpStatus };
-  const code = grpcCodes.indexOf((abort.grpcStatus ?? '').toUpperCase());
+  const code = grpcStatusNames.indexOf((abort.grpcStatus ?? '').toUpperCase());
   return code < 0 ? undefined : { type: 'grpc' as const, code };
 }
