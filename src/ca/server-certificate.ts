@@ -30,7 +30,7 @@ export async function issueWithNewKey(
 }
 
 /**
- * Issues again at half life and hands the result to `use` (as `server.setSecureContext`). A failure is told to `warn` and tried
+ * Issues again after `dueMs` (default: at half life), then always at half life, and hands the result to `use` (as `server.setSecureContext`). A failure is told to `warn` and tried
  * again after a minute. Returns the way to stop.
  */
 export function keepServerCertificate(options: {
@@ -38,6 +38,7 @@ export function keepServerCertificate(options: {
   names: Omit<CertificateTemplate, 'publicKey'>;
   current: ServerCertificate;
   use: (certificate: ServerCertificate) => void;
+  dueMs?: number;
   warn?: (message: string) => void;
   clock?: Clock;
 }): () => void {
@@ -46,12 +47,13 @@ export function keepServerCertificate(options: {
   const wait = (ms: number) => clock.sleep(ms, { signal: stop.signal, unref: true });
   const run = async () => {
     let { notAfter } = options.current;
-    let delay = (notAfter.getTime() - clock.now()) / 2;
+    let delay = options.dueMs ?? (notAfter.getTime() - clock.now()) / 2;
     for (;;) {
       await wait(delay);
       if (stop.signal.aborted) return;
       try {
         const next = await issueWithNewKey(options.authority, options.names);
+        if (stop.signal.aborted) return;
         options.use(next);
         notAfter = next.notAfter;
         delay = (notAfter.getTime() - clock.now()) / 2;

@@ -8,7 +8,6 @@ import { ExternalAuthority } from '../ca/external/external-authority.ts';
 import { openJoinTokens } from '../ca/join-token.ts';
 import { pemBlocks } from '../ca/pem.ts';
 import type { AuthorityRingOptions } from '../ca/ring-options.ts';
-import { issueWithNewKey, keepServerCertificate, type ServerCertificate } from '../ca/server-certificate.ts';
 import {
   type IdentitySettings,
   noIdentitySettings,
@@ -20,10 +19,8 @@ import { writeFileAtomic } from '../kit/atomic-file.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import type { XdsListener } from '../xds/server.ts';
 import type { Logger } from './log.ts';
+import { OwnCertificate } from './own-certificate.ts';
 import { type AccountTokens, type AuthenticateCaller, createAdmission } from './who-may-connect.ts';
-
-/** The name that agents expect in the control plane's certificate. */
-export const controlPlaneName = 'istiod.istio-system.svc';
 
 export interface IdentityService {
   ring: AuthorityRing;
@@ -107,33 +104,21 @@ export async function openIdentityService(options: {
         ? log.info(event, 'certificate issued')
         : log.warn(event, 'certificate refused'),
   });
-  const names = {
-    dnsNames: [controlPlaneName, 'istiod.istio-system', 'localhost'],
-    ipAddresses: [
-      ...new Set([
-        '127.0.0.1',
-        '::1',
-        ...(options.host === '0.0.0.0' || options.host === '::' ? [] : [options.host]),
-      ]),
-    ].filter((address) => /^[\d.]+$|:/.test(address)),
-    usages: ['server'] as const,
-  };
   let ownRoots = '';
-  let current = await issueWithNewKey(ring.forServers, names);
+  const own = await OwnCertificate.issue({ ring, host: options.host, warn: (message) => log.warn(message) });
   const unfollowRoots = await keepRootsFile(controlPlaneRootsFile(options.state), ring, log);
-  const tlsOf = (certificate: ServerCertificate): NonNullable<XdsListener['tls']> => ({
-    key: certificate.key,
-    cert: certificate.certificateChain,
+  const tls = (): NonNullable<XdsListener['tls']> => ({
+    key: own.current.key,
+    cert: own.current.certificateChain,
     ca: ring.root + ownRoots,
     minVersion: 'TLSv1.2',
   });
   const sweep = setInterval(() => tokens.sweep(), 60_000).unref();
   let update: () => void = () => {};
-  let stop = (): void => {};
   return {
     ring,
     get tls() {
-      return tlsOf(current);
+      return tls();
     },
     authenticate: admission.forXds,
     holders: admission.holders,
@@ -152,42 +137,12 @@ export async function openIdentityService(options: {
       listener.name === 'tls' &&
       (serveCertificates(service, stream, headers) || serveTrust(ring, [admission.holders], stream, headers)),
     keep(use) {
-      update = () => use(tlsOf(current));
-      const keep = () =>
-        keepServerCertificate({
-          authority: ring.forServers,
-          names,
-          current,
-          use: (certificate) => {
-            current = certificate;
-            use(tlsOf(certificate));
-          },
-          warn: (message) => log.warn(message),
-        });
-      let stopKeeping = keep();
-      let issuer = ring.forServers;
-      const unfollow = ring.onChange(() => {
-        if (ring.forServers === issuer) return use(tlsOf(current));
-        issuer = ring.forServers;
-        stopKeeping();
-        issueWithNewKey(issuer, names).then(
-          (certificate) => {
-            current = certificate;
-            use(tlsOf(current));
-            stopKeeping = keep();
-          },
-          (error: unknown) =>
-            log.error(`the control plane has no certificate of the new authority: ${messageOf(error)}`),
-        );
-      });
-      stop = () => {
-        unfollow();
-        stopKeeping();
-      };
+      update = () => use(tls());
+      own.keep(update);
     },
     async close() {
       clearInterval(sweep);
-      stop();
+      own.close();
       unfollowRoots();
       await ring.close();
     },

@@ -1,15 +1,21 @@
+import type { AdmissionHook } from '../config/api-server/admission-hooks.ts';
 import type { KindRegistry } from '../config/kind.ts';
 import type { Store } from '../config/store/store.ts';
+import { parseMeshSettings } from '../model/mesh-settings.ts';
+import type { MeshConfig } from '../registry/mesh-config.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 import type { Ledger } from '../xds/ledger.ts';
+import { admissionWarnings } from './admission-warnings.ts';
 import { startConfigApi } from './config-api.ts';
 import type { Debug } from './debug/create-debug.ts';
 import { publishIstiodPod, publishMeshSettings } from './debug/istiod-pod.ts';
 import { workloadActions, workloadPaths } from './debug/workload-paths.ts';
 import { controlActions, debugPaths } from './debug-paths.ts';
 import type { Delivery } from './delivery/delivery.ts';
+import type { Deletions } from './history/deletions.ts';
 import { historyPaths } from './history/history-paths.ts';
 import type { keepHistory } from './history/keep-history.ts';
+import { keepTrustDomain } from './home-trust-domain.ts';
 import type { IdentityService } from './identity-service.ts';
 import type { Logger } from './log.ts';
 import type { MeshState } from './mesh-state.ts';
@@ -44,7 +50,11 @@ export interface ApiParts {
   readonly history: ReturnType<typeof keepHistory>;
   readonly identity: IdentityService | undefined;
   readonly debug: Debug;
-  readonly hooks: Parameters<typeof startConfigApi>[1]['hooks'];
+  readonly deletions: Deletions;
+  /** Settings that the mesh started with: its trust domain stays. */
+  readonly mesh: MeshConfig;
+  /** Whether the compile has what the store has at a revision of it. */
+  readonly hasTaken: (revision: number) => boolean;
   /** Where pods of gateways and sidecars are reached for `port-forward`, if xDS is served. */
   readonly xdsPort: number | undefined;
   readonly log: Logger;
@@ -79,7 +89,7 @@ export async function startApi(
       ...rolloutActions(rollouts),
       ...workloadActions(workloads),
     },
-    hooks: parts.hooks,
+    hooks: hooksOf(parts),
     connectToPod: debug.connectToPod(parts.xdsPort),
   });
   // Several control planes over one etcd would write one pod: they are found by their addresses.
@@ -88,4 +98,18 @@ export async function startApi(
     await publishMeshSettings(store);
   }
   return api;
+}
+
+/** What has a say in writes, or tells of them. */
+function hooksOf(parts: ApiParts): AdmissionHook[] {
+  const { store, engine, identity, deletions, mesh, hasTaken } = parts;
+  return [
+    deletions.hook,
+    ...(identity ? [keepTrustDomain(mesh, parseMeshSettings)] : []),
+    admissionWarnings({
+      world: engine.world,
+      isCurrent: async () => !engine.pending && hasTaken(await store.revision()),
+      now: Date.now,
+    }),
+  ];
 }

@@ -1,11 +1,11 @@
 import type { KindRegistry } from '../config/kind.ts';
 import { createBuiltInRegistry } from '../config/kinds/built-in-kinds.ts';
-import type { ConfigSource } from '../config/sources/source.ts';
+import type { ConfigBatch } from '../config/sources/source.ts';
+import type { Store } from '../config/store/store.ts';
 import { seenClock } from '../kit/seen-clock.ts';
 import { parseMeshSettings } from '../model/mesh-settings.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
 import { createLedger, type Ledger } from '../xds/ledger.ts';
-import { admissionWarnings } from './admission-warnings.ts';
 import { AutoRegistration } from './auto-registration.ts';
 import { openStore } from './config-api.ts';
 import { createDebug } from './debug/create-debug.ts';
@@ -15,7 +15,6 @@ import { RevisionBook } from './delivery/revision-book.ts';
 import { FilterQuarantine } from './filter-quarantine.ts';
 import { Deletions } from './history/deletions.ts';
 import { keepHistory } from './history/keep-history.ts';
-import { keepTrustDomain } from './home-trust-domain.ts';
 import type { Logger } from './log.ts';
 import { type CompileTarget, MeshState } from './mesh-state.ts';
 import { createMonitoring } from './monitoring.ts';
@@ -40,12 +39,15 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
+/** What ends each part that was started, in the order of their starts. */
+type Stops = (() => void | Promise<void>)[];
+
 /** How long proxies wait for the first keys of tokens, in ms: without them valid tokens would be refused. */
 const firstKeysMs = 5_000;
 
 /** Starts everything, in this order: compile, identity, sources, xDS, API, monitoring. Throws what the first failing part throws. */
 export async function startControlPlane(options: ControlPlaneOptions, log: Logger): Promise<ControlPlane> {
-  const stops: (() => void | Promise<void>)[] = [];
+  const stops: Stops = [];
   const stop = async (): Promise<void> => {
     for (const one of stops.splice(0).reverse()) await one();
   };
@@ -60,7 +62,7 @@ export async function startControlPlane(options: ControlPlaneOptions, log: Logge
 async function start(
   options: ControlPlaneOptions,
   log: Logger,
-  stops: (() => void | Promise<void>)[],
+  stops: Stops,
   stop: () => Promise<void>,
 ): Promise<ControlPlane> {
   const kinds = createBuiltInRegistry();
@@ -74,12 +76,7 @@ async function start(
 
   const identity = await openIdentity(options, mesh, log, stops);
   const ledger = createLedger();
-  const parts = [
-    'configuration',
-    ...(options.xds || options.insecureXds ? ['xds'] : []),
-    ...(options.api ? ['api'] : []),
-  ];
-  const monitoring = createMonitoring(engine, parts, identity?.ring);
+  const monitoring = createMonitoring(engine, partsOf(options), identity?.ring);
 
   const store = await openStore(options);
   if (store) stops.push(() => store.close());
@@ -127,23 +124,21 @@ async function start(
   stops.push(quarantine.follow(ledger));
   const patchReports = status && reportPatches(status.writer, { kinds, engine, state, settings });
   if (patchReports) stops.push(() => patchReports.close());
-  const startSource = (name: string, source: ConfigSource): Promise<void> =>
-    source.start((batch) => {
-      state.take(name, batch);
-      quarantine.observe(batch.changes);
-      patchReports?.observe(batch.changes);
-      flusher.request(state.holdUntil);
-      void status?.problems.observe(batch.changes);
-      status?.names.observe(batch.changes);
-      status?.refusals.observe(batch.changes);
-    }, ending.signal);
-
-  const ready: Promise<void>[] = [];
-  if (options.config !== undefined)
-    ready.push(startSource('files', directorySource(options.config, kinds, log)));
-  if (store) ready.push(startSource('store', storeSource(store, log)));
-
-  await Promise.all(ready);
+  const observers = [
+    quarantine,
+    patchReports,
+    ...(status ? [status.problems, status.names, status.refusals] : []),
+  ];
+  const take = (name: string, batch: ConfigBatch): void => {
+    state.take(name, batch);
+    for (const one of observers) void one?.observe(batch.changes);
+    flusher.request(state.holdUntil);
+  };
+  await Promise.all([
+    options.config !== undefined &&
+      directorySource(options.config, kinds, log).start((batch) => take('files', batch), ending.signal),
+    store && storeSource(store, log).start((batch) => take('store', batch), ending.signal),
+  ]);
   void history?.start();
   await keys.settled(firstKeysMs);
   await flusher.settled();
@@ -152,15 +147,7 @@ async function start(
   const source = followLazily(options, engine, flusher, log, stops);
   await flusher.soon();
   const registration =
-    store && status
-      ? new AutoRegistration({
-          store,
-          writer: status.writer,
-          group: (key) => state.merge.get('networking.istio.io', 'WorkloadGroup', key),
-          log,
-          alone: options.store === 'embedded',
-        })
-      : undefined;
+    store && status && openRegistration(options, { store, writer: status.writer, state, log });
   if (registration) stops.push(() => registration.close());
   const debug = createDebug({ options, engine, source, ledger, state, identity, monitoring, log });
   const ownCalls = [proxySettingsCall(settings), namesCall(engine)];
@@ -179,20 +166,24 @@ async function start(
     const trials = new Rollouts({ engine, flusher, state, delivery, kinds, hasTaken, log });
     rollouts = trials;
     stops.push(() => trials.close());
-    const hooks = [
-      deletions.hook,
-      ...(identity ? [keepTrustDomain(mesh, parseMeshSettings)] : []),
-      admissionWarnings({
-        world: engine.world,
-        isCurrent: async () =>
-          !engine.pending && revisions.meshRevisionOf(await store.revision()) !== undefined,
-        now: Date.now,
-      }),
-    ];
-    const xdsPort = ports.get('xds');
     const api = await startApi(options, {
-      ...{ store, kinds, engine, ledger, state, delivery, history, identity, debug, hooks, xdsPort, log },
+      ...{
+        store,
+        kinds,
+        engine,
+        ledger,
+        state,
+        delivery,
+        history,
+        identity,
+        debug,
+        deletions,
+        hasTaken,
+        log,
+      },
       rollouts: trials,
+      mesh,
+      xdsPort: ports.get('xds'),
     });
     stops.push(() => api.close());
     identity?.useAccountTokens(api.tokens);
@@ -205,6 +196,23 @@ async function start(
     stops.push(() => monitoring.stop());
   }
   return { engine, ledger, ports, stop };
+}
+
+/** What has to be there before the control plane is ready. */
+function partsOf({ xds, insecureXds, api }: ControlPlaneOptions): string[] {
+  return ['configuration', ...(xds || insecureXds ? ['xds'] : []), ...(api ? ['api'] : [])];
+}
+
+function openRegistration(
+  { store: kind }: ControlPlaneOptions,
+  parts: { store: Store; writer: StatusWriter; state: MeshState; log: Logger },
+): AutoRegistration {
+  const { state, ...rest } = parts;
+  return new AutoRegistration({
+    ...rest,
+    group: (key) => state.merge.get('networking.istio.io', 'WorkloadGroup', key),
+    alone: kind === 'embedded',
+  });
 }
 
 function reportPatches(

@@ -127,10 +127,14 @@ export class ProxySettingsKeeper {
 
   #tell(line: string): void {
     if (this.#told.has(line)) return;
+    if (this.#told.size >= mostTold) this.#told.clear();
     this.#told.add(line);
     this.#log(line);
   }
 }
+
+/** Complaints that are remembered, so that each is told once; beyond, all may be told again. */
+const mostTold = 1_000;
 
 /** Envoy's messages are read where somebody patches a bootstrap: seldom. */
 async function readPatches(filters: readonly ConfigObject[]): Promise<readonly MeshBootstrapPatch[]> {
