@@ -147,7 +147,7 @@ services:
   });
 });
 
-test('what is spoken on a port: a word after it, or a key; Compose’s own key of both', () => {
+test('what is spoken on a port: a word after it, or a key, Compose’s own of both, or the name as in Kubernetes', () => {
   const [web] = mesh(`
 services:
   web:
@@ -157,12 +157,18 @@ services:
     - { published: 5432, app_protocol: postgres }
     - { published: 9090, app_protocol: thrift, protocol: tcp }
     - { published: 7000, protocol: auto, name: anything }
+    - { published: 7001, name: tcp }
+    - { published: 7002, name: grpc-web-orders }
+    - { published: 7003, name: tcpdump }
 `).workloads;
   expect(web?.ports).toEqual([
     { name: 'zookeeper', port: 2181, protocol: 'zookeeper' },
     { name: 'postgres', port: 5432, protocol: 'postgres' },
     { name: 'thrift', port: 9090, protocol: 'thrift' },
     { name: 'anything', port: 7000, protocol: 'auto' },
+    { name: 'tcp', port: 7001, protocol: 'tcp' },
+    { name: 'grpc-web-orders', port: 7002, protocol: 'grpc-web' },
+    { name: 'tcpdump', port: 7003, protocol: 'http' },
   ]);
 });
 

@@ -79,8 +79,15 @@ function parseLong(reader: NodeReader, node: unknown): MeshPort | undefined {
   // Compose's short long form, `target: 9080` alone, does not pin the program: it takes the port given as PORT.
   const pinned = published !== undefined && target !== undefined;
   // Compose's `protocol: tcp` is what carries the other.
-  const spoken = application ?? protocol ?? 'http';
+  const spoken = application ?? protocol ?? protocolOfName(name) ?? 'http';
   return { name, port, protocol: spoken, ...(pinned ? { target } : {}) } as MeshPort;
+}
+
+/** As Kubernetes' ports are read: `tcp`, `grpc-orders`. */
+function protocolOfName(name: string): PortProtocol | undefined {
+  return portProtocols
+    .filter((one) => one !== 'auto' && (name === one || name.startsWith(`${one}-`)))
+    .sort((a, b) => b.length - a.length)[0];
 }
 
 /** `ports` of a gateway: `8080` (a server's port, on an allocated port here), or `"18080:8080"` to choose the port here. */
