@@ -5,6 +5,7 @@ import { configKind } from '../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../snapshot/query.ts';
 import type { View } from '../snapshot/view.ts';
 import { defineIndex } from '../snapshot/world.ts';
+import { inNamespace } from './attributes.ts';
 import { exported } from './exports.ts';
 import { hostKey, isWildcard, resolveHost } from './hosts.ts';
 
@@ -71,7 +72,7 @@ export interface VirtualServiceFacts {
   /** Full names. */
   readonly hosts: readonly string[];
   readonly exportTo: readonly string[];
-  /** Oldest first, then by name and namespace: Istio's order of precedence. */
+  /** Oldest first, then by name and namespace: Istio's order among those of one reach (see inPrecedence). */
   readonly order: string;
   readonly hasHttp: boolean;
   readonly hasTcp: boolean;
@@ -99,15 +100,30 @@ export const virtualServiceFacts = defineQuery(
   },
 );
 
-/** Keys of the virtual services that are exported to the asking proxy, in order of precedence. */
+/**
+ * Keys of the virtual services that are exported to the asking proxy, in order of precedence: those that only the proxy's namespace has for
+ * itself, those that another namespace has exported to it by name, then those for everybody; the oldest first among equals. So a
+ * namespace can have its own way with a host for which somebody routes everybody's requests.
+ */
 export function inPrecedence(view: View, keys: readonly Key[]): Key[] {
-  return keys
-    .flatMap((key) => {
-      const facts = view.call(virtualServiceFacts, key);
-      return facts && exported(view, facts.exportTo, facts.namespace) ? [{ key, facts }] : [];
-    })
-    .sort((a, b) => compareText(a.facts.order, b.facts.order))
+  const found = keys.flatMap((key) => {
+    const facts = view.call(virtualServiceFacts, key);
+    return facts && exported(view, facts.exportTo, facts.namespace) ? [{ key, facts }] : [];
+  });
+  const alike = found.every(({ facts }) => isPublic(facts));
+  return found
+    .map(({ key, facts }) => ({ key, rank: `${alike ? '' : reachOf(view, facts)} ${facts.order}` }))
+    .sort((a, b) => compareText(a.rank, b.rank))
     .map(({ key }) => key);
+}
+
+export function isPublic({ exportTo }: VirtualServiceFacts): boolean {
+  return exportTo.includes('*');
+}
+
+function reachOf(view: View, facts: VirtualServiceFacts): 0 | 1 | 2 {
+  if (isPublic(facts)) return 2;
+  return view.attribute(inNamespace(facts.namespace)) ? 0 : 1;
 }
 
 /** The hosts that a virtual service may send something to (mirrors and delegates included), by their full names, sorted. */

@@ -16,6 +16,7 @@ import { mergeProblem, resolvedMatches } from './merge-matches.ts';
 import { leastStatus, regexesOf } from './plan.ts';
 import {
   gatewaysOf,
+  isPublic,
   namespaceOf,
   originIn,
   type VirtualService,
@@ -65,7 +66,7 @@ function delegateProblems(view: View, service: VirtualService): Problem[] {
   });
 }
 
-/** In the mesh one object decides for a host: the oldest of those that a proxy sees. */
+/** In the mesh one object decides for a host: of those with the same reach the oldest. */
 function conflictingHosts(view: View, service: VirtualService): Problem[] {
   if (!gatewaysOf(service).includes('mesh')) return [];
   const own = view.call(virtualServiceFacts, `${namespaceOf(service)}/${service.metadata.name}`);
@@ -75,7 +76,7 @@ function conflictingHosts(view: View, service: VirtualService): Problem[] {
     );
     const older = keys.find((key) => {
       const other = view.call(virtualServiceFacts, key);
-      return other && own && other.order < own.order && seenTogether(other, own);
+      return other && own && goesFirst(other, own);
     });
     if (older === undefined) return [];
     return [
@@ -105,8 +106,7 @@ function shadowedAtGateways(view: View, service: VirtualService): Problem[] {
   for (const host of service.spec?.hosts ?? [])
     for (const key of view.list(atGatewaysByHost, host)) {
       const facts = view.call(virtualServiceFacts, key);
-      const goesFirst = facts && facts.order < own.order && seenTogether(facts, own);
-      const older = goesFirst ? view.get(virtualServiceKind, key) : undefined;
+      const older = facts && goesFirst(facts, own) ? view.get(virtualServiceKind, key) : undefined;
       const gateway =
         older &&
         gatewaysOf(older).find((one) => gateways.includes(one) && admitsBoth(view, one, older, service));
@@ -141,6 +141,12 @@ function matchesOf({ match = [] }: Http): string[] {
     deepEqual(conditions, { uri: { prefix: '/' } }) ? everything : canonical(conditions),
   );
   return texts.length > 0 ? texts : [everything];
+}
+
+/** Whether one is before the other for all who see both, by its age alone: what a namespace has for itself is meant to be its own way. */
+function goesFirst(a: VirtualServiceFacts, b: VirtualServiceFacts): boolean {
+  const alike = isPublic(a) ? isPublic(b) : !isPublic(b) && a.namespace === b.namespace;
+  return alike && a.order < b.order && seenTogether(a, b);
 }
 
 /** Whether proxies of some namespace see both. */

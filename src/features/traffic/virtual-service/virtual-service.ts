@@ -22,6 +22,7 @@ export {
   gatewayKey,
   gatewaysOf,
   inPrecedence,
+  isPublic,
   meshVirtualServices,
   namespaceOf,
   type VirtualService,
@@ -56,8 +57,8 @@ const scopedVirtualServiceFor = defineQuery(
 );
 
 /**
- * The virtual service that decides for what the asking proxy sends to a host and port, '' for none: the oldest that names the
- * host, else the oldest of those with the longest wildcard that covers it. Of a Sidecar's listeners the one in charge of the
+ * The virtual service that decides for what the asking proxy sends to a host and port, '' for none: the first, in
+ * order of precedence, that names the host, else the first of those with the longest wildcard that covers it. Of a Sidecar's listeners the one in charge of the
  * port must let it in.
  */
 export function virtualServiceOn(view: View, host: string, port: number | string): Key {
