@@ -32,7 +32,7 @@ export class Held {
   apply(resources: readonly Resource[], removed: readonly string[]): void {
     if (resources.length > overlayLimit || (this.#base.length === 0 && !this.#overlay)) {
       this.#merge();
-      this.#base = mergeOnce(this.#base, resources);
+      this.#base = mergedList(this.#base, resources);
     } else if (resources.length > 0) {
       this.#overlay ??= new Map();
       for (const resource of resources) this.#overlay.set(resource.name, resource);
@@ -77,7 +77,8 @@ export class Held {
 /** By the list and what was merged into it: a change that concerns a whole class is merged once. */
 const mergedWith = new WeakMap<ResourceList, WeakMap<ResourceList, ResourceList>>();
 
-function mergeOnce(base: ResourceList, changes: readonly Resource[]): ResourceList {
+/** Both lists as one; of a name that both hold, the resource of `changes`, which must never change. The same list for the same two. */
+export function mergedList(base: ResourceList, changes: readonly Resource[]): ResourceList {
   if (base === changes || changes.length === 0) return base;
   let byChanges = mergedWith.get(base);
   if (!byChanges) {
@@ -103,9 +104,9 @@ const known = new WeakMap<Resource, WeakRef<ResourceList>[]>();
  * The list that others use already where it holds the same resources: proxies of different classes, and clients that came by
  * different ways to one state, hold a thousand resources once.
  */
-export function sharedList(list: ResourceList): ResourceList {
+export function sharedList(list: ResourceList, leastLength = sharedLength): ResourceList {
   const first = list[0];
-  if (first === undefined || list.length < sharedLength) return list;
+  if (first === undefined || list.length < leastLength) return list;
   const lists: WeakRef<ResourceList>[] = [];
   for (const reference of known.get(first) ?? []) {
     const other = reference.deref();

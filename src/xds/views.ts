@@ -1,9 +1,12 @@
+import { UnionMap } from '../snapshot/engine/union-map.ts';
 import type { ResourceSource } from '../snapshot/push.ts';
 import { endpointSetOf, type Resource } from '../snapshot/resource.ts';
-import { byName, isSorted, type ResourceList, sharedList } from './held.ts';
+import { byName, isSorted, mergedList, type ResourceList, sharedList } from './held.ts';
 import { routeConfigOf } from './xds-type.ts';
 
 export type ResourceMap = ReadonlyMap<string, Resource>;
+
+const nothing: ResourceList = [];
 
 interface ListEntry {
   readonly epoch: number;
@@ -44,13 +47,22 @@ export class Views {
   }
 
   list(map: ResourceMap): ResourceList {
+    if (map instanceof UnionMap) return this.#joined(map.parts);
     const known = this.#lists.get(map);
     if (known && known.epoch === this.#epoch && known.list.length === map.size) return known.list;
     const list = [...map.values()];
     if (!isSorted(list)) list.sort(byName);
-    const shared = sharedList(list);
+    const shared = sharedList(list, 1);
     this.#lists.set(map, { epoch: this.#epoch, list: shared });
     return shared;
+  }
+
+  /**
+   * A proxy has a view of its own as soon as one small part of it is its own: what it shares with its class is listed once, and
+   * joined once with what others have too. Of a name that two parts hold the first one's resource shows.
+   */
+  #joined(parts: readonly ResourceMap[]): ResourceList {
+    return parts.reduceRight<ResourceList>((joined, part) => mergedList(joined, this.list(part)), nothing);
   }
 
   /** The endpoints of a list of clusters, as one list for all who were sent that list. Undefined: some have none. */

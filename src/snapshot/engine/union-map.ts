@@ -6,6 +6,11 @@ export class UnionMap<K, V> implements ReadonlyMap<K, V> {
     this.#maps = maps;
   }
 
+  /** The maps that it is a view over: most often a large one that many views share, and small ones. */
+  get parts(): readonly ReadonlyMap<K, V>[] {
+    return this.#maps;
+  }
+
   /** Looks at every key but those of the largest map: the others are small beside it. */
   get size(): number {
     const [largest, ...others] = this.#maps.toSorted((a, b) => b.size - a.size);
