@@ -29,8 +29,7 @@ function decodeAny(message: Buffer, delta: boolean, wantNode: boolean): XdsReque
 }
 
 /** The proxy that a stream's first request names. Throws INVALID_ARGUMENT. */
-export function readProxy(message: Buffer, method: XdsMethod): MeshProxy {
-  const { node } = decodeRequest(message, method.delta, true);
+export function readProxy({ node }: XdsRequest, method: XdsMethod): MeshProxy {
   if (!node)
     throw new GrpcError(grpcStatus.invalidArgument, 'the first request of a stream must carry the node');
   const aggregated = method.typeUrl === undefined;

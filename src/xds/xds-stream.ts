@@ -8,6 +8,7 @@ import type { GrpcStream } from './grpc-stream.ts';
 import type { HeldResources, Lag, ProxyStatus, RejectedEvent } from './ledger.ts';
 import type { XdsMethod } from './methods.ts';
 import type { Registration } from './proxy-registry.ts';
+import type { XdsRequest } from './request.ts';
 import { retryRefused } from './retry-refused.ts';
 import { hasWork } from './safe-order.ts';
 import type { StreamContext } from './stream-context.ts';
@@ -36,6 +37,8 @@ export class XdsStream implements StreamHandle {
   readonly #context: StreamContext;
   readonly #method: XdsMethod;
   readonly #credentials: Credentials;
+  /** A first request came that is not for debug types. */
+  #isStarting = false;
   readonly #early: Buffer[] = [];
   readonly #requests: StreamRequests;
   readonly #responses: StreamResponses;
@@ -82,28 +85,32 @@ export class XdsStream implements StreamHandle {
   }
 
   onMessage(message: Buffer): void {
+    if (this.#registration) this.guard(() => this.#requests.take(decodeRequest(message, this.delta, false)));
+    else if (this.#debug) this.#debug.onMessage(message);
+    else if (this.#isStarting) this.#keepEarly(message);
+    else this.#onFirst(message);
+  }
+
+  /** The first request names the node, or asks for a debug type. It is decoded once. */
+  #onFirst(message: Buffer): void {
     const { debug } = this.#context;
-    if (debug && this.#transport && !this.#registration && this.#early.length === 0 && !this.#debug)
-      if (isDebugType(decodeRequest(message, this.delta, false).typeUrl)) {
-        this.#debug = new DebugStream(debug, this.#credentials, this.#transport, this.delta);
-        this.#admitted = true;
-      }
-    if (this.#debug) {
+    const request = decodeRequest(message, this.delta, true);
+    if (debug && this.#transport && isDebugType(request.typeUrl)) {
+      this.#debug = new DebugStream(debug, this.#credentials, this.#transport, this.delta);
+      this.#admitted = true;
       this.#debug.onMessage(message);
       return;
     }
-    if (this.#registration) {
-      this.guard(() => this.#requests.take(decodeRequest(message, this.delta, false)));
-      return;
-    }
-    if (this.#early.push(Buffer.from(message)) > maxEarlyRequests)
+    this.#isStarting = true;
+    this.#start(request).catch((error: unknown) => {
+      if (!(error instanceof GrpcError)) this.#context.log.warn({ err: error }, 'xDS stream failed to start');
+      this.#transport?.fail(error);
+    });
+  }
+
+  #keepEarly(message: Buffer): void {
+    if (this.#early.push(Buffer.from(message)) >= maxEarlyRequests)
       throw new GrpcError(grpcStatus.resourceExhausted, 'too many requests before the first was answered');
-    if (this.#early.length === 1)
-      this.#start(message).catch((error: unknown) => {
-        if (!(error instanceof GrpcError))
-          this.#context.log.warn({ err: error }, 'xDS stream failed to start');
-        this.#transport?.fail(error);
-      });
   }
 
   guard(work: () => void): void {
@@ -116,9 +123,9 @@ export class XdsStream implements StreamHandle {
     }
   }
 
-  /** The first request names the node: who calls, and whether it may. */
-  async #start(message: Buffer): Promise<void> {
-    const proxy = readProxy(message, this.#method);
+  /** Who calls, and whether it may. */
+  async #start(request: XdsRequest): Promise<void> {
+    const proxy = readProxy(request, this.#method);
     this.#transport?.pause();
     const release = await admitProxy(proxy, this.#credentials, this.#context.authenticate);
     if (this.isClosed) return release();
@@ -129,6 +136,7 @@ export class XdsStream implements StreamHandle {
     this.#registration = this.#context.registry.acquire(proxy, this);
     this.#context.ledger.open(this);
     this.#transport?.resume();
+    this.#requests.take(request);
     for (const early of this.#early.splice(0))
       if (!this.isClosed) this.#requests.take(decodeRequest(early, this.delta, false));
   }
