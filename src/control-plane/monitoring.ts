@@ -3,9 +3,10 @@ import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { AuthorityRing } from '../ca/authority-ring.ts';
+import { getOrMake } from '../kit/maps.ts';
 import { http } from '../kit/node-http.ts';
 import type { Engine } from '../snapshot/engine/engine.ts';
-import type { XdsMetrics } from '../xds/metrics.ts';
+import type { XdsCounter, XdsMetrics } from '../xds/metrics.ts';
 import type { Address } from './options.ts';
 
 export interface Monitoring {
@@ -19,6 +20,9 @@ export interface Monitoring {
   stop(): Promise<void>;
 }
 
+/** ms between looks at the loop: what a blockage is told too long by, at most. Each wakes a process that has nothing to do. */
+const loopLookMs = 20;
+
 /** Metrics and health: the only thing that answers without authentication, and nothing in it tells of configuration. */
 export function createMonitoring(
   engine: Engine,
@@ -26,12 +30,18 @@ export function createMonitoring(
   ring: AuthorityRing | undefined,
 ): Monitoring {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const counts = new Counter({
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: loopLookMs });
+  const totals = new Map<XdsCounter, Map<string, number>>();
+  new Counter({
     name: 'ostria_xds_events_total',
     help: 'xDS events by name and detail.',
     labelNames: ['event', 'detail'],
     registers: [registry],
+    collect() {
+      this.reset();
+      for (const [event, byDetail] of totals)
+        for (const [detail, total] of byDetail) this.inc({ event, detail }, total);
+    },
   });
   const gauges = new Gauge({
     name: 'ostria_xds',
@@ -53,7 +63,7 @@ export function createMonitoring(
     },
   });
   void compile;
-  const blocked = monitorEventLoopDelay({ resolution: 5 });
+  const blocked = monitorEventLoopDelay({ resolution: loopLookMs });
   blocked.enable();
   new Gauge({
     name: 'ostria_event_loop_blocked_seconds',
@@ -81,7 +91,11 @@ export function createMonitoring(
   let server: Server | undefined;
   return {
     xds: {
-      add: (counter, amount, label) => counts.inc({ event: counter, detail: label }, amount),
+      // Several times for each response: the exporter's own counters hash their labels each time.
+      add(counter, amount, label) {
+        const byDetail = getOrMake(totals, counter, () => new Map<string, number>());
+        byDetail.set(label, (byDetail.get(label) ?? 0) + amount);
+      },
       set: (gauge, value) => gauges.set({ what: gauge }, value),
     },
     port: () => (server?.address() as AddressInfo | null)?.port ?? 0,
