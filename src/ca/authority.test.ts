@@ -8,7 +8,12 @@ import { createAuthority, createSelfSigned, DAY_MS } from './authority.ts';
 import { openAuthority } from './authority-files.ts';
 import { parseCertificateRequest } from './certificate-request.ts';
 import { createKey, createSigningRequest } from './certificate-signing-request.ts';
-import { issueWithNewKey, keepServerCertificate, type ServerCertificate } from './server-certificate.ts';
+import {
+  issueWithNewKey,
+  keepServerCertificate,
+  type ServerCertificate,
+  withRoot,
+} from './server-certificate.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -269,4 +274,13 @@ test('a server certificate is renewed at half life', async () => {
   expect(next.key).not.toBe(current.key);
   expect(next.notAfter.getTime()).toBeGreaterThanOrEqual(current.notAfter.getTime());
   expect(verify(authority.root, next.certificateChain)).toMatch(/OK/);
+});
+
+test('a chain is completed by the root that it ends in, and by no other', async () => {
+  const authority = await createAuthority(await createSelfSigned());
+  const other = await createAuthority(await createSelfSigned());
+  const { certificateChain } = await issueWithNewKey(authority, { dnsNames: ['localhost'] });
+  expect(withRoot(certificateChain, other.root + authority.root)).toBe(certificateChain + authority.root);
+  expect(withRoot(certificateChain, other.root)).toBe(certificateChain);
+  expect(withRoot(certificateChain + authority.root, authority.root)).toBe(certificateChain + authority.root);
 });

@@ -1,8 +1,9 @@
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { type Clock, systemClock } from '../kit/clock.ts';
 import { messageOf } from '../kit/coded-error.ts';
 import type { CertificateAuthority, CertificateTemplate } from './authority.ts';
 import { createKey } from './certificate-signing-request.ts';
+import { pemBlocks } from './pem.ts';
 
 export interface ServerCertificate {
   /** PEM PKCS #8. Secret. */
@@ -27,6 +28,19 @@ export async function issueWithNewKey(
     notBefore: issued.notBefore,
     notAfter: issued.notAfter,
   };
+}
+
+/**
+ * A chain with the root that it ends in, if that is among `roots` (PEM). OpenSSL sends the root as well where it is given one certificate
+ * alone, but looks for it, and verifies it, in each handshake anew.
+ */
+export function withRoot(certificateChain: string, roots: string): string {
+  const last = new X509Certificate(pemBlocks(certificateChain).at(-1) ?? '');
+  const root = pemBlocks(roots).find((pem) => {
+    const candidate = new X509Certificate(pem);
+    return last.checkIssued(candidate) && last.verify(candidate.publicKey);
+  });
+  return root === undefined || last.checkIssued(last) ? certificateChain : certificateChain + root;
 }
 
 /**

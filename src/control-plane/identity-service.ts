@@ -8,6 +8,7 @@ import { ExternalAuthority } from '../ca/external/external-authority.ts';
 import { openJoinTokens } from '../ca/join-token.ts';
 import { pemBlocks } from '../ca/pem.ts';
 import type { AuthorityRingOptions } from '../ca/ring-options.ts';
+import { withRoot } from '../ca/server-certificate.ts';
 import {
   type IdentitySettings,
   noIdentitySettings,
@@ -109,7 +110,7 @@ export async function openIdentityService(options: {
   const unfollowRoots = await keepRootsFile(controlPlaneRootsFile(options.state), ring, log);
   const tls = (): NonNullable<XdsListener['tls']> => ({
     key: own.current.key,
-    cert: own.current.certificateChain,
+    cert: withRoot(own.current.certificateChain, ring.forServers.root),
     ca: ring.root + ownRoots,
     minVersion: 'TLSv1.2',
   });

@@ -5,6 +5,7 @@ import { request } from 'node:https';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CREATE_CERTIFICATE_PATH } from '../../src/ca/certificate-service.ts';
 import { ApiClient } from '../../src/cli/api/api-client.ts';
@@ -224,6 +225,33 @@ describe('xDS and certificates', () => {
     expect(heard === '' || heard.charCodeAt(0) === 21).toBe(true);
     expect(plane.ports.has('insecure-xds')).toBe(false);
   });
+});
+
+test('a connection for proxies does not stand for the next one: no session of TLS is resumed', async () => {
+  const open = (session?: Buffer) =>
+    new Promise<{ reused: boolean; session: Buffer | undefined }>((resolve, reject) => {
+      let given: Buffer | undefined;
+      const socket = connectTls({
+        ...{ host: '127.0.0.1', port: port('xds'), rejectUnauthorized: false, ALPNProtocols: ['h2'] },
+        ...(session ? { session } : {}),
+      });
+      socket.on('session', (latest) => {
+        given = latest;
+      });
+      const http2 = connect('https://127.0.0.1', { createConnection: () => socket });
+      http2.once('error', reject);
+      // What the server tells of sessions comes before the answer.
+      http2.once('connect', () =>
+        http2.ping((error) => {
+          if (error) reject(error);
+          else resolve({ reused: socket.isSessionReused(), session: given });
+          http2.destroy();
+        }),
+      );
+    });
+  const first = await open();
+  expect(first.session).toBeDefined();
+  expect((await open(first.session)).reused).toBe(false);
 });
 
 test('monitoring tells counts and health, and has no other page', async () => {
