@@ -84,6 +84,24 @@ spec: { action: DENY, rules: [{ to: [{ operation: { paths: [/admin], methods: [P
     expect(cuts).toEqual([]);
   });
 
+  it('finds the paths that a regular expression rewrites, among those that it leaves', () => {
+    const { changed } = impact(`
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ledger, namespace: pay }
+spec:
+  hosts: [ledger.pay.svc.cluster.local]
+  http:
+    - match: [{ uri: { prefix: /api/ } }]
+      rewrite: { uri: / }
+      route: [{ destination: { host: ledger.pay.svc.cluster.local } }]
+    - rewrite: { uriRegexRewrite: { match: 'q[0-9]', rewrite: q } }
+      route: [{ destination: { host: ledger.pay.svc.cluster.local } }]
+`);
+    const arriving = changed.flatMap(({ after }) => after.arrivals.map(({ path = '' }) => path));
+    expect(arriving.some((path) => path.includes('q'))).toBe(true);
+  });
+
   it('concerns those without an identity where mutual TLS becomes a must', () => {
     const { changed } = impact(`
 apiVersion: security.istio.io/v1

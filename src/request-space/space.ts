@@ -10,7 +10,7 @@ import {
   tokenValues,
   type Values,
 } from './dimensions.ts';
-import { beforeReplacement, beforeRewrite, type TextCondition } from './text-condition.ts';
+import { beforeReplacement, beforeRewrite, foundCondition, type TextCondition } from './text-condition.ts';
 
 /** What makes one request to a host different from another. */
 export interface Variant {
@@ -73,7 +73,7 @@ export function requestSpace(input: SpaceInput, limits: SpaceLimits = defaultSpa
   return { variants: combine(input, routes, found.values, limits, cuts), cuts };
 }
 
-/** Conditions of servers on paths, as they are before the routes rewrite them. */
+/** What routes rewrite by regular expressions, and conditions of servers on paths, as they are before the routes rewrite them. */
 function* rewritten({ hosts, beyond }: SpaceInput, cuts: Set<string>): Generator<TextCondition> {
   for (const { routes } of hosts)
     for (const route of routes) {
@@ -84,6 +84,8 @@ function* rewritten({ hosts, beyond }: SpaceInput, cuts: Set<string>): Generator
           yield beforeRewrite(condition, prefix.from, prefix.to, fold);
       }
       const replace = route.action.case === 'route' ? route.action.value.regexRewrite : undefined;
+      // Other paths go on as they are.
+      if (replace) yield foundCondition(replace.pattern?.regex ?? '');
       for (const condition of replace ? beyond.paths.values() : []) {
         const { pattern, substitution = '' } = replace ?? {};
         const found = beforeReplacement(condition, pattern?.regex ?? '', substitution);

@@ -59,6 +59,11 @@ function regexCondition(regex: string): TextCondition {
   return condition(`regex ${regex}`, [], () => regexText(regex));
 }
 
+/** Something of it matches an RE2 expression. */
+export function foundCondition(regex: string): TextCondition {
+  return regexCondition(`(?s:.*)(?:${regex})(?s:.*)`);
+}
+
 export function pathCondition({ pathSpecifier: spec, caseSensitive }: RouteMatch): TextCondition | undefined {
   const ignoreCase = caseSensitive === false;
   switch (spec.case) {

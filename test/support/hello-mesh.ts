@@ -17,6 +17,8 @@ export interface HelloMesh {
   /** Through the sidecar of the workload `sleep`: helloworld, and httpbin, which nothing in these tests changes. */
   readonly helloFromSleep: string;
   readonly httpbinFromSleep: string;
+  /** This machine's port by which the workload `sleep` calls a service, `name:port`. */
+  fromSleep(service: string): number;
   readonly client: ApiClient;
   /** Server-side apply of each object, one after the other; resolves when the last is acknowledged. */
   apply(...objects: ConfigObject[]): Promise<void>;
@@ -94,8 +96,9 @@ export async function openHelloMesh(
       ports: Record<string, number>;
     };
     const gatewayPort = (port: number) => ports[`istio-ingressgateway/gateway/${port}`] as number;
-    const outbound = (host: string) =>
-      `http://127.0.0.1:${ports[`sleep-0/outbound/${host.replace(':', '.default.svc.cluster.local:')}`]}`;
+    const fromSleep = (service: string) =>
+      ports[`sleep-0/outbound/${service.replace(':', '.default.svc.cluster.local:')}`] as number;
+    const outbound = (service: string) => `http://127.0.0.1:${fromSleep(service)}`;
     return {
       ostria,
       client: api,
@@ -104,6 +107,7 @@ export async function openHelloMesh(
       gatewayPort,
       ingress: `http://127.0.0.1:${gatewayPort(80)}/hello`,
       helloFromSleep: `${outbound('helloworld:5000')}/hello`,
+      fromSleep,
       httpbinFromSleep: `${outbound('httpbin:8000')}/status/200`,
       apply: async (...objects) => {
         for (const object of objects)

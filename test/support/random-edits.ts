@@ -4,9 +4,13 @@ import type { ConfigObject } from '../../src/config/object.ts';
 import type { Random } from '../../src/snapshot/engine/testing/random.ts';
 import type { OpensslAuthority } from './authority.ts';
 import { type HelloMesh, networkingObject } from './hello-mesh.ts';
+import { surroundingEdits } from './surrounding-edits.ts';
 
 /** What people edit. None of these edits takes a probed request's listener away, or its last healthy destination. */
-export const editKinds = ['routes', 'gateways', 'certificates', 'endpoints'] as const;
+export const editKinds = [
+  ...(['routes', 'gateways', 'certificates', 'endpoints'] as const),
+  ...(Object.keys(surroundingEdits) as (keyof typeof surroundingEdits)[]),
+];
 export type EditKind = (typeof editKinds)[number];
 
 export interface Edit {
@@ -249,7 +253,7 @@ export function* randomEdits(
   const nextRoute = routeEdits(mesh, random);
   for (;;) {
     const kind = random.chance(0.4) ? 'routes' : random.pick(editKinds);
-    const makers: Record<EditKind, () => () => Promise<void>> = {
+    const own: Partial<Record<EditKind, () => () => Promise<void>>> = {
       routes: () => nextRoute.next().value as () => Promise<void>,
       gateways: () => gatewayEdit(mesh, random),
       certificates: () => () =>
@@ -258,6 +262,9 @@ export function* randomEdits(
         ),
       endpoints: () => copies.edit(random),
     };
-    yield { kind, make: makers[kind]() };
+    const surrounding =
+      kind in surroundingEdits ? surroundingEdits[kind as keyof typeof surroundingEdits] : undefined;
+    const make = own[kind]?.() ?? surrounding?.(mesh, random);
+    if (make) yield { kind, make };
   }
 }

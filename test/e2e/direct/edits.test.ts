@@ -7,7 +7,9 @@ import { Random } from '../../../src/snapshot/engine/testing/random.ts';
 import { opensslCertificate } from '../../support/authority.ts';
 import { type HelloMesh, openHelloMesh } from '../../support/hello-mesh.ts';
 import { type Answer, call } from '../../support/http-echo.ts';
+import { keepConnection } from '../../support/kept-connections.ts';
 import { type LoadResult, startLoad } from '../../support/load.ts';
+import { root } from '../../support/ostria.ts';
 import { nightly, seed } from '../../support/properties.ts';
 import {
   applyLastServer,
@@ -20,14 +22,22 @@ import {
   secureHost,
   startCopies,
 } from '../../support/random-edits.ts';
+import { clearSurroundings } from '../../support/surrounding-edits.ts';
 
 const edits = nightly ? 500 : 150;
+
+const program = (name: string) => `node ${join(root, 'test', 'support', name)}`;
+/** Who says back what is said: on connections without HTTP, and on upgraded ones. No edit concerns them. */
+const services = `
+  bytes: { command: ${program('bytes-program.ts')}, ports: ["7000/tcp"] }
+  upgrades: { command: ${program('upgrade-program.ts')}, ports: ["7001/http"] }
+`;
 
 let mesh: HelloMesh;
 let directory: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'ostria-edits-'));
-  mesh = await openHelloMesh();
+  mesh = await openHelloMesh([], '', services);
 });
 afterAll(async () => {
   await mesh?.close();
@@ -61,6 +71,11 @@ test(
       startLoad(mesh.ingress, plain),
       startLoad(mesh.helloFromSleep, plain),
       startLoad(`https://127.0.0.1:${port}/hello`, { ...plain, perSecond: 25, tls }),
+      startLoad(mesh.httpbinFromSleep, { ...plain, perSecond: 60 }),
+    ];
+    const kept = [
+      await keepConnection(mesh.fromSleep('bytes:7000')),
+      await keepConnection(mesh.fromSleep('upgrades:7001'), 'upgrades:7001'),
     ];
     try {
       const made: Partial<Record<EditKind, number>> = {};
@@ -73,6 +88,7 @@ test(
         made[edit.kind] = (made[edit.kind] ?? 0) + 1;
       }
       await clearRules(mesh);
+      await clearSurroundings(mesh);
       await applyLastServer(mesh);
       // No route leads on from there.
       const beside = () => call(mesh.gatewayPort(8080), '/', { host: 'beside-0.example.com' });
@@ -83,11 +99,16 @@ test(
       const [, , secure] = results;
       console.log(JSON.stringify({ made, requests, copies: copies.answered }));
       expectNoFailure(results);
+      const echoed = kept.map((connection) => connection.echoed);
+      const goOn = () => kept.map((connection, index) => connection.echoed > (echoed[index] ?? 0));
+      await expect.poll(goOn, { timeout: 30_000 }).toEqual([true, true]);
+      expect(kept.map(({ lost }) => lost)).toEqual([undefined, undefined]);
       // The edits did something: copies took their part, certificates were replaced, every kind was drawn.
       expect(copies.answered).toBeGreaterThan(0);
       expect(secure?.certificates.size).toBeGreaterThan(1);
       expect(Object.keys(made).sort()).toEqual([...editKinds].sort());
     } finally {
+      for (const connection of kept) connection.close();
       await Promise.all(loads.map((load) => load.stop()));
       await copies.withdraw();
       copies.close();
