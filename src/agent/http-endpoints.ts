@@ -27,6 +27,8 @@ export interface EndpointsOptions {
 }
 
 const MAX_SCRAPES = 4;
+/** A scrape that is read more slowly is cut off, ms: it would keep others from theirs. */
+const SCRAPE_TIMEOUT_MS = 60_000;
 const APPLICATION_TIMEOUT_MS = 5_000;
 const MAX_APPLICATION_BYTES = 16 << 20;
 const PROMETHEUS_TEXT = 'text/plain; version=0.0.4; charset=utf-8';
@@ -98,10 +100,16 @@ async function scrape(response: ServerResponse, options: EndpointsOptions): Prom
       options.log.warn(`the application's metrics are missing from a scrape: ${messageOf(error)}`);
     }
   }
-  await pipeline(Readable.from(parts()), response as unknown as Transform).catch(() => response.destroy());
+  const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
+  await pipeline(Readable.from(parts()), response as unknown as Transform, { signal }).catch(() =>
+    response.destroy(),
+  );
 }
 
 async function* applicationMetrics(target: { port: number; path: string }): AsyncGenerator<Buffer> {
+  // Of the whole answer: one that comes letter by letter would keep a place for ever.
+  const signal = AbortSignal.timeout(APPLICATION_TIMEOUT_MS);
+  const tooLate = new Error(`no whole answer within ${APPLICATION_TIMEOUT_MS} ms`);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const sent = http.request(
       {
@@ -109,13 +117,12 @@ async function* applicationMetrics(target: { port: number; path: string }): Asyn
         port: target.port,
         path: target.path,
         agent: false,
-        timeout: APPLICATION_TIMEOUT_MS,
+        signal,
         headers: { accept: PROMETHEUS_TEXT },
       },
       resolve,
     );
-    sent.on('timeout', () => sent.destroy(new Error(`no answer within ${APPLICATION_TIMEOUT_MS} ms`)));
-    sent.on('error', reject);
+    sent.on('error', (error) => reject(signal.aborted ? tooLate : error));
     sent.end();
   });
   if (response.statusCode !== 200) {
@@ -124,11 +131,15 @@ async function* applicationMetrics(target: { port: number; path: string }): Asyn
   }
   let size = 0;
   let last = 10;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_APPLICATION_BYTES) throw new Error(`more than ${MAX_APPLICATION_BYTES} bytes`);
-    last = chunk.at(-1) ?? last;
-    yield chunk;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > MAX_APPLICATION_BYTES) throw new Error(`more than ${MAX_APPLICATION_BYTES} bytes`);
+      last = chunk.at(-1) ?? last;
+      yield chunk;
+    }
+  } catch (error) {
+    throw signal.aborted ? tooLate : error;
   }
   if (last !== 10) yield Buffer.from('\n');
 }

@@ -41,17 +41,20 @@ function askHttp(
   const headers = Object.fromEntries(
     (probe.httpHeaders ?? []).map(({ name = '', value = '' }) => [name, value]),
   );
+  // Of the whole answer: a server that sends its head letter by letter is never idle.
+  const signal = AbortSignal.timeout(timeout);
   const options = {
     host: probe.host || host,
     port: portOf(probe.port),
     path,
     headers,
-    timeout,
+    signal,
     agent: false,
   };
   return new Promise((resolve) => {
     const done = (response: IncomingMessage): void => {
-      response.resume();
+      // Nobody reads the body.
+      response.on('error', () => undefined).destroy();
       const status = response.statusCode ?? 0;
       resolve(status >= 200 && status < 400 ? undefined : `${path} answers ${status}`);
     };
@@ -59,8 +62,9 @@ function askHttp(
     const sent = secure
       ? httpsRequest({ ...options, rejectUnauthorized: false }, done)
       : http.request(options, done);
-    sent.on('timeout', () => sent.destroy(new Error(`no answer within ${timeout} ms`)));
-    sent.on('error', (error) => resolve(`${path}: ${error.message}`));
+    sent.on('error', ({ message }) =>
+      resolve(`${path}: ${signal.aborted ? `no answer within ${timeout} ms` : message}`),
+    );
     sent.end();
   });
 }
