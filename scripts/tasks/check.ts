@@ -1,12 +1,6 @@
 import { pooled } from '../../src/kit/pooled.ts';
 import { checkImportRules } from './import-rules.ts';
-import { captureNode, runNode, type Task, tools } from './task.ts';
-
-/** What a check found, and what it said of it. */
-export interface CheckOutcome {
-  readonly ok: boolean;
-  readonly said: string;
-}
+import { type CheckOutcome, captureNode, runNode, type Task, tools } from './task.ts';
 
 /** One static check. */
 export interface Check {

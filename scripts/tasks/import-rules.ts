@@ -1,6 +1,5 @@
 import { join } from 'node:path';
-import type { CheckOutcome } from './check.ts';
-import { captureNode, tools } from './task.ts';
+import { type CheckOutcome, captureNode, tools } from './task.ts';
 
 interface CruiseResult {
   readonly summary: {

@@ -71,6 +71,12 @@ function ended(child: ChildProcess): Promise<number> {
   });
 }
 
+/** What a static check found, and what it said of it. */
+export interface CheckOutcome {
+  readonly ok: boolean;
+  readonly said: string;
+}
+
 /** Where the command-line programs of our development tools are. */
 export const tools = {
   tsc: 'node_modules/typescript/bin/tsc',
