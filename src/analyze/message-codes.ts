@@ -1,4 +1,4 @@
-import type { Severity } from './message.ts';
+import type { Severity } from './severity.ts';
 
 /** What is told under each code, and how bad it is. Codes `IST…` and their names are Istio's, so that suppressions and scripts stay as they are. */
 export const messageCodes = {

@@ -1,10 +1,6 @@
 import type { Position } from '../config/source-map.ts';
 import type { MessageCode } from './message-codes.ts';
-
-export type Severity = 'Info' | 'Warning' | 'Error';
-
-/** From harmless to bad. */
-export const severities: readonly Severity[] = ['Info', 'Warning', 'Error'];
+import type { Severity } from './severity.ts';
 
 /** One finding. */
 export interface Message {
@@ -22,8 +18,4 @@ export interface Message {
   readonly analyzer: string;
   /** Where the field stands, if the object came from a file. */
   readonly position?: Position;
-}
-
-export function atLeast(severity: Severity, threshold: Severity): boolean {
-  return severities.indexOf(severity) >= severities.indexOf(threshold);
 }

@@ -1,6 +1,6 @@
 import { parseClusterName } from '../plan/names.ts';
 import { workloadName, workloadNames } from '../request-space/workload-name.ts';
-import type { Checked, Mismatch } from './check.ts';
+import type { Checked, Mismatch } from './checked.ts';
 import type { Place } from './expectation.ts';
 
 /** A place that requests go to by one of the clusters that the first proxy chooses from, with all that is known of it. */

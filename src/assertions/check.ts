@@ -3,18 +3,12 @@ import type { DecidedBy } from '../explain/explanation.ts';
 import type { Question } from '../explain/question.ts';
 import type { Model } from '../model/model.ts';
 import { parseDuration } from '../plan/duration.ts';
-import { ask, type Journey } from '../request-space/journey.ts';
-import { outcomeOf, type RequestOutcome, routeAt } from '../request-space/outcome.ts';
+import { ask } from '../request-space/journey.ts';
+import { outcomeOf, routeAt } from '../request-space/outcome.ts';
 import type { SimulationOptions } from '../simulate/call.ts';
 import { checkPlaces } from './check-places.ts';
+import type { Checked, Mismatch } from './checked.ts';
 import type { Expectation } from './expectation.ts';
-
-/** One thing that is not as expected. */
-export interface Mismatch {
-  readonly field: keyof Expectation | 'request';
-  readonly expected: string;
-  readonly actual: string;
-}
 
 export interface CheckResult {
   readonly mismatches: readonly Mismatch[];
@@ -22,14 +16,6 @@ export interface CheckResult {
   readonly summary: string;
   /** The decisions that made it so, in order, with the object and line of each. */
   readonly decided: readonly { readonly what: string; readonly by: DecidedBy }[];
-}
-
-/** What a check looks at. */
-export interface Checked {
-  readonly model: Model;
-  readonly question: Question;
-  readonly journey: Journey;
-  readonly outcome: RequestOutcome;
 }
 
 /** Compares what becomes of a request with what is expected. */

@@ -1,6 +1,6 @@
 import { analyze } from '../analyze/analyze.ts';
 import type { Analyzer } from '../analyze/analyzer.ts';
-import type { Severity } from '../analyze/message.ts';
+import type { Severity } from '../analyze/severity.ts';
 import type { Issue } from '../config/kind.ts';
 import type { ConfigObject } from '../config/object.ts';
 import type { Workspace } from './workspace.ts';

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { kindKey, kinds, type SourceObject } from '../../analyze/analyzer.ts';
-import { atLeast, type Message, type Severity, severities } from '../../analyze/message.ts';
+import type { Message } from '../../analyze/message.ts';
+import { atLeast, type Severity, severities } from '../../analyze/severity.ts';
 import { parseSuppression, type Suppression } from '../../analyze/suppression.ts';
 import { CodedError } from '../../kit/coded-error.ts';
 import { addConnectionFlags, type ConnectionFlags, connect } from '../connection.ts';

@@ -17,7 +17,7 @@ import {
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import type { Analyzer, SourceObject } from '../../analyze/analyzer.ts';
-import type { Severity } from '../../analyze/message.ts';
+import type { Severity } from '../../analyze/severity.ts';
 import type { Issue, KindRegistry } from '../../config/kind.ts';
 import type { ConfigObject } from '../../config/object.ts';
 import type { SchemaNode } from '../../config/schema/schema-node.ts';

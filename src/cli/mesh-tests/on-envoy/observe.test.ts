@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type Checked, mismatchesOf } from '../../../assertions/check.ts';
+import { mismatchesOf } from '../../../assertions/check.ts';
+import type { Checked } from '../../../assertions/checked.ts';
 import { createModel } from '../../../model/model.ts';
 import { roots } from '../../../pipeline/roots.ts';
 import { ask } from '../../../request-space/journey.ts';

@@ -1,4 +1,4 @@
-import type { Checked } from '../../../assertions/check.ts';
+import type { Checked } from '../../../assertions/checked.ts';
 import type { Leaf } from '../../../explain/leaf.ts';
 import type { Model } from '../../../model/model.ts';
 import { type Arrival, outcomeOf } from '../../../request-space/outcome.ts';

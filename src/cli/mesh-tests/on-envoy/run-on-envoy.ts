@@ -1,4 +1,5 @@
-import { type Checked, type Mismatch, mismatchesOf } from '../../../assertions/check.ts';
+import { mismatchesOf } from '../../../assertions/check.ts';
+import type { Checked, Mismatch } from '../../../assertions/checked.ts';
 import type { Expectation } from '../../../assertions/expectation.ts';
 import type { Question } from '../../../explain/question.ts';
 import { parseTarget } from '../../../explain/target.ts';

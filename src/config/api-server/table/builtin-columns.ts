@@ -3,7 +3,7 @@ import type { Kind } from '../../kind.ts';
 import type { ConfigObject } from '../../object.ts';
 import { certificateRequestState } from '../certificate-requests.ts';
 import { ageOf, duration } from './age.ts';
-import type { Column } from './columns.ts';
+import type { Column } from './column.ts';
 import { endpointsText, sliceEndpoints, slicePorts } from './endpoint-cells.ts';
 import { podReady, podRestarts, podStatus } from './pod-cells.ts';
 

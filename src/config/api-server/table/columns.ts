@@ -1,19 +1,9 @@
 import type { PrinterColumn } from '../../kind.ts';
-import type { ConfigObject } from '../../object.ts';
 import type { Target } from '../context.ts';
 import { ageOf } from './age.ts';
 import { builtinColumns } from './builtin-columns.ts';
+import type { Column } from './column.ts';
 import { compileJsonPath } from './json-path.ts';
-
-export interface Column {
-  name: string;
-  type: string;
-  format: string;
-  description: string;
-  /** Above 0: shown with `-o wide` only. */
-  priority: number;
-  cell: (object: ConfigObject, now: number) => unknown;
-}
 
 const nameColumn: Column = {
   name: 'Name',
