@@ -26,6 +26,11 @@ export const nightlyPackages: readonly DebianPackage[] = [
     program: '/usr/share/zookeeper/bin/zkServer.sh',
     usedBy: 'the ZooKeeper filter’s test',
   },
+  { name: 'mariadb-server', program: 'mariadbd', usedBy: 'the test of servers that speak first' },
+  { name: 'postgresql', program: 'psql', usedBy: 'the test of PostgreSQL through sidecars' },
+  { name: 'golang-go', program: 'go', usedBy: 'the tests with FerretDB and Kafka, which are built' },
+  { name: 'default-jdk-headless', program: 'javac', usedBy: 'the test with Apache Dubbo' },
+  { name: 'maven', program: 'mvn', usedBy: 'the test with Apache Dubbo' },
 ];
 
 export const benchPackages: readonly DebianPackage[] = [

@@ -98,6 +98,9 @@ function udpListener(plan: ListenerPlan, cluster: string): Listener {
   return create(ListenerSchema, {
     name: plan.name,
     address: udpAddress(plan.address, plan.port),
+    additionalAddresses: (plan.additionalAddresses ?? []).map((address) =>
+      create(AdditionalAddressSchema, { address: udpAddress(address, plan.port) }),
+    ),
     udpListenerConfig: {},
     listenerFilters: [
       listenerFilter(

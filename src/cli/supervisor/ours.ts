@@ -1,15 +1,33 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { isAlive, type ProcessId, processId } from '../../kit/process-id.ts';
+import { readJsonFile } from '../state/json-file.ts';
 
 /** In the environment of everything that a mesh starts: the mesh's state directory. Children of children inherit it. */
 export const markerVariable = 'OSTRIA_MESH_STATE';
 
-/** Whether a process was started by (or under) the mesh whose state is in `directory`. False where it cannot be known. */
-export function isOurs(pid: number, directory: string): boolean {
+/** Processes that were recorded when they were started. */
+export type Recorded = readonly ProcessId[];
+
+/** What a mesh's table of processes holds (`process-table.ts`); nothing where it cannot be read. */
+function recordedIn(directory: string): Recorded {
   try {
-    return readFileSync(`/proc/${pid}/environ`, 'latin1')
-      .split('\0')
-      .includes(`${markerVariable}=${directory}`);
+    const table = readJsonFile<{ processes?: Record<string, ProcessId> }>(join(directory, 'processes.json'));
+    return Object.values(table?.processes ?? {});
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Whether a process was started by (or under) the mesh whose state is in `directory`. False where it cannot be known. Servers that
+ * write a title over their environment (Redis, PostgreSQL) have no marker any more: there the record tells, pid and start time.
+ */
+export function isOurs(pid: number, directory: string, recorded?: Recorded): boolean {
+  try {
+    const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
+    if (environment.includes('=')) return environment.split('\0').includes(`${markerVariable}=${directory}`);
+    return (recorded ?? recordedIn(directory)).some((known) => known.pid === pid && isAlive(known));
   } catch {
     return false;
   }
@@ -23,8 +41,10 @@ export function findOurs(directory: string): ProcessId[] {
   } catch {
     return [];
   }
+  const recorded = recordedIn(directory);
   return names
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid && isOurs(Number(name), directory))
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((name) => isOurs(Number(name), directory, recorded))
     .flatMap((name) => processId(Number(name)) ?? []);
 }
 

@@ -29,7 +29,9 @@ export class ProcessTable {
   /** The process under a name when it still runs: same pid, same start, and of this mesh (after a reboot the first two can agree). */
   alive(name: string): RecordedProcess | undefined {
     const recorded = this.#processes.get(name);
-    return recorded && isAlive(recorded) && isOurs(recorded.pid, this.#directory) ? recorded : undefined;
+    return recorded && isAlive(recorded) && isOurs(recorded.pid, this.#directory, [recorded])
+      ? recorded
+      : undefined;
   }
 
   names(): string[] {

@@ -1,7 +1,7 @@
 // Real servers and clients of single protocols, each through two real sidecars with mutual TLS.
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
-import type { Server } from 'node:net';
-import { connect } from 'node:net';
+import { connect, createServer as createTcpServer, type Server } from 'node:net';
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -24,6 +24,7 @@ const servicePorts = {
   redis: 6379,
   thrift: 9090,
   dubbo: 20880,
+  tcp: 7000,
 } as const;
 type Name = keyof typeof servicePorts;
 const names = Object.keys(servicePorts) as Name[];
@@ -59,6 +60,20 @@ spec:
   .join('\n')}
 `;
 
+/** When a client has ended its side: how many bytes it said, and their digest. */
+function createDigestServer(): Server {
+  return createTcpServer({ allowHalfOpen: true }, (socket) => {
+    const digest = createHash('sha256');
+    let length = 0;
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      digest.update(data);
+      length += data.length;
+    });
+    socket.on('end', () => socket.end(`${length} ${digest.digest('hex')}`));
+  });
+}
+
 async function listen(made: Server | import('node:http').Server, port: number): Promise<void> {
   await new Promise<void>((resolve) => made.listen(port, '127.0.0.1', resolve));
   closers.push(() => made.close());
@@ -91,6 +106,7 @@ beforeAll(async () => {
     await listen(createMongoServer(), app.mongo[index]);
     await listen(createThriftEcho(), app.thrift[index]);
     await listen(createDubboEcho(), app.dubbo[index]);
+    await listen(createDigestServer(), app.tcp[index]);
     if (hasRedis) closers.push(await startRedis(app.redis[index]));
   }
 
@@ -174,6 +190,45 @@ describe('gRPC', () => {
     expect(answers.map((answer) => answer.slice(7))).toEqual(['a', 'b', 'c']);
   });
 
+  test('streams of one side: many messages and one answer, one message and many answers, with a trailer', async () => {
+    const echo = grpcEcho(local.grpc);
+    const numbers = Array.from({ length: 500 }, (_, index) => String(index + 1));
+    expect(await echo.collect(numbers)).toBe(numbers.join());
+    expect(await echo.count(500)).toEqual({ numbers, trailer: '500' });
+    echo.close();
+  });
+
+  test('a refusal keeps its code, its words and its trailers; a deadline ends a call', async () => {
+    const echo = grpcEcho(local.grpc);
+    const error = await echo.fail('fail', 'ready');
+    expect([error?.code, error?.details, error?.metadata.get('reason')]).toEqual([9, 'not ready', ['ready']]);
+    const ended = await echo.silent(300);
+    expect([ended?.code, ended?.details]).toEqual([4, expect.stringContaining('Deadline')]);
+    echo.close();
+  });
+
+  test('a code that a route retries is tried again, others are not', async () => {
+    const echo = grpcEcho(local.grpc);
+    expect((await echo.fail('flaky', 'without a rule'))?.code).toBe(14);
+    mesh.apply(`
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: app}
+spec:
+  hosts: [${host}]
+  http:
+  - match: [{port: 50051}]
+    route: [{destination: {host: ${host}, port: {number: 50051}}}]
+    retries: {attempts: 2, retryOn: unavailable}
+`);
+    // Each message is refused once: when a call succeeds, the rule has arrived.
+    let call = 0;
+    await waitFor('the rule to arrive', async () => !(await echo.fail('flaky', `call ${call++}`)));
+    expect(await echo.fail('flaky', 'with the rule')).toBeUndefined();
+    expect((await echo.fail('fail', 'ready'))?.code).toBe(9);
+    echo.close();
+  });
+
   test('gRPC-Web is translated: length-prefixed messages, the trailers as the last of them', async () => {
     const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, 2]), Buffer.from('hi')]);
     const response = await fetch(`http://127.0.0.1:${local['grpc-web']}/test.Echo/Unary`, {
@@ -203,6 +258,23 @@ async function useMongo(documents: number, largest: number): Promise<[number, nu
     await mongo.close();
   }
 }
+
+test('TCP: who has said everything still hears the answer, however much was said', async () => {
+  const said = Buffer.alloc(20_000_000, 'all kinds of bytes \u0000\u00ff');
+  const answer = await new Promise<string>((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port: local.tcp, allowHalfOpen: true }, () =>
+      socket.end(said),
+    );
+    let got = '';
+    socket.setTimeout(30_000, () => socket.destroy(new Error('nothing for 30 s')));
+    socket.on('data', (data) => {
+      got += data;
+    });
+    socket.on('end', () => resolve(got));
+    socket.on('error', reject);
+  });
+  expect(answer).toBe(`${said.length} ${createHash('sha256').update(said).digest('hex')}`);
+});
 
 test('MongoDB: the driver writes, reads by cursor, and sends large documents; the filter counts what it understands', async () => {
   expect(await useMongo(1_000, 4_000_000)).toEqual([1_001, 4_000_000]);

@@ -32,16 +32,18 @@ function nameOf({ bind, port }: BoundPort): string {
   return `${bind}_${port}/udp`;
 }
 
-/** name, address, port, route */
+/** name, addresses, port, route */
 function resolveListener(view: View, name: Key): readonly Key[] | undefined {
   const port = view.call(udpPorts).find((one) => nameOf(one) === name);
-  return port && [name, port.bind, String(port.port), routeAt(view, port)];
+  return port && [name, [port.bind, ...port.others].join(','), String(port.port), routeAt(view, port)];
 }
 
-function planListener(_: View, name: Key, address: Key, port: Key, route: Key): ListenerPlan {
+function planListener(_: View, name: Key, addresses: Key, port: Key, route: Key): ListenerPlan {
+  const [address = '', ...others] = addresses.split(',');
   return listenerPlan({
     name,
     address,
+    ...(others.length > 0 ? { additionalAddresses: others } : {}),
     port: Number(port),
     direction: 'outbound',
     bind: true,
