@@ -10,6 +10,7 @@ import {
   ListenerFilterSchema,
 } from '../../../gen/proto/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../../../gen/proto/envoy/config/listener/v3/listener_pb.js';
+import { Tracing_HttpSchema } from '../../../gen/proto/envoy/config/trace/v3/http_tracer_pb.js';
 import {
   ZipkinConfig_CollectorEndpointVersion as CollectorVersion,
   ZipkinConfigSchema,
@@ -21,19 +22,16 @@ import {
 } from '../../../gen/proto/envoy/extensions/access_loggers/stats/v3/stats_pb.js';
 import { HttpInspectorSchema } from '../../../gen/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
 import { TlsInspectorSchema } from '../../../gen/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
-import {
-  type HttpConnectionManager,
-  HttpConnectionManager_TracingSchema,
-} from '../../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { HttpConnectionManager } from '../../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { UpstreamTlsContextSchema } from '../../../gen/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../../../gen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { pack } from '../../../src/envoy/pack.ts';
+import { decideOnTraces } from './istio-defaults.ts';
 import { repacked } from './patch-resources.ts';
 
 /*
- * What sidecars customarily carry that ours do not: inspectors on every listener, a request id and tracing headers on every
- * request (1 % sampled, spans sent to a Zipkin collector), and a line of text per request. Istio's further default filters
- * (fault, CORS, gRPC statistics, metadata exchange) are left out: this chain is rather too short than too long.
+ * What people customarily add to Istio's defaults (istio-defaults.ts), and ours have not: inspectors on every listener, tracing headers on every
+ * request (1 % sampled, spans sent to a Zipkin collector), and a line of text per request.
  */
 
 const inspectors: ListenerFilter[] = [
@@ -83,33 +81,33 @@ export function addInspectors(listener: Listener): void {
   listener.listenerFilters.push(...inspectors.filter(({ name }) => !present.has(name)));
 }
 
-/** The line per request takes the place of our log of failures; the metrics stay as they are. */
-export function logEveryRequest(manager: HttpConnectionManager): void {
-  manager.accessLog = [
-    ...manager.accessLog.filter(({ name }) => name !== 'envoy.access_loggers.file'),
-    everyRequest(),
-  ];
+/** The metrics stay as they are. */
+export function logNothing(manager: HttpConnectionManager): void {
+  manager.accessLog = manager.accessLog.filter(({ name }) => name !== 'envoy.access_loggers.file');
 }
 
+/** The line per request takes the place of our log of failures. */
+export function logEveryRequest(manager: HttpConnectionManager): void {
+  logNothing(manager);
+  manager.accessLog.push(everyRequest());
+}
+
+/** Gives the traces that Istio's defaults decide on a collector: spans of 1 % of the requests, tracing headers on all. */
 export function traceOnePercent(manager: HttpConnectionManager, collectorCluster: string): void {
-  manager.generateRequestId = true;
-  manager.tracing = create(HttpConnectionManager_TracingSchema, {
-    clientSampling: { value: 100 },
-    randomSampling: { value: 1 },
-    overallSampling: { value: 100 },
-    provider: {
-      name: 'envoy.tracers.zipkin',
-      configType: {
-        case: 'typedConfig',
-        value: pack(ZipkinConfigSchema, {
-          collectorCluster,
-          collectorEndpoint: '/api/v2/spans',
-          collectorEndpointVersion: CollectorVersion.HTTP_JSON,
-          collectorHostname: 'zipkin',
-          traceId128bit: true,
-          sharedSpanContext: false,
-        }),
-      },
+  decideOnTraces(manager);
+  if (!manager.tracing) return;
+  manager.tracing.provider = create(Tracing_HttpSchema, {
+    name: 'envoy.tracers.zipkin',
+    configType: {
+      case: 'typedConfig',
+      value: pack(ZipkinConfigSchema, {
+        collectorCluster,
+        collectorEndpoint: '/api/v2/spans',
+        collectorEndpointVersion: CollectorVersion.HTTP_JSON,
+        collectorHostname: 'zipkin',
+        traceId128bit: true,
+        sharedSpanContext: false,
+      }),
     },
   });
 }

@@ -3,6 +3,10 @@ import { type Any, anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { ClusterSchema } from '../../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import { type Listener, ListenerSchema } from '../../../gen/proto/envoy/config/listener/v3/listener_pb.js';
 import {
+  type RouteConfiguration,
+  RouteConfigurationSchema,
+} from '../../../gen/proto/envoy/config/route/v3/route_pb.js';
+import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
 } from '../../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
@@ -16,9 +20,11 @@ type Cluster = MessageShape<typeof ClusterSchema>;
 export interface ResourcePatch {
   readonly listener?: (listener: Listener) => void;
   readonly cluster?: (cluster: Cluster) => void;
+  /** Routes that come by RDS: those of callers. */
+  readonly routes?: (routes: RouteConfiguration) => void;
 }
 
-/** The same collections with every listener and cluster edited. `variant` makes the queries' names unique. */
+/** The same collections with every listener, cluster and route configuration edited. `variant` makes the queries' names unique. */
 export function patchedCollections(
   variant: string,
   collections: readonly Collection<Resource>[],
@@ -37,6 +43,7 @@ export function patchedCollections(
 function patched(resource: Resource, patch: ResourcePatch): Resource {
   if (resource.typeUrl === typeUrls.listener) return edited(resource, ListenerSchema, patch.listener);
   if (resource.typeUrl === typeUrls.cluster) return edited(resource, ClusterSchema, patch.cluster);
+  if (resource.typeUrl === typeUrls.route) return edited(resource, RouteConfigurationSchema, patch.routes);
   return resource;
 }
 

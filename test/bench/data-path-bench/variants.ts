@@ -5,7 +5,15 @@ import { roots } from '../../../src/pipeline/roots.ts';
 import { type CompiledMesh, rejectedUpdates, startCompiledMesh } from '../../support/compiled-mesh.ts';
 import type { TestEnvoy } from '../../support/envoy.ts';
 import { freePorts } from '../../support/ports.ts';
-import { addInspectors, fullLabels, logEveryRequest, overHttp1, traceOnePercent } from './long-chain.ts';
+import { asIstioSends, decorateRoutes } from './istio-defaults.ts';
+import {
+  addInspectors,
+  fullLabels,
+  logEveryRequest,
+  logNothing,
+  overHttp1,
+  traceOnePercent,
+} from './long-chain.ts';
 import { editManagers, patchedCollections, type ResourcePatch } from './patch-resources.ts';
 import { tenPolicies } from './rbac.ts';
 
@@ -37,7 +45,15 @@ export interface VariantPlan {
   readonly objects?: string;
 }
 
-function longChain(http: 1 | 2, labels: 'ours' | 'full'): VariantPlan {
+/** Istio's defaults, in the ways that its users have them. */
+interface Chain {
+  readonly http: 1 | 2;
+  /** `customary`: a line of text per request, and a collector of traces. `none`: as a default install has it. */
+  readonly records: 'customary' | 'none';
+  readonly labels: 'ours' | 'full';
+}
+
+function istioChain({ http, records, labels }: Chain): VariantPlan {
   return {
     http,
     patch: {
@@ -45,31 +61,38 @@ function longChain(http: 1 | 2, labels: 'ours' | 'full'): VariantPlan {
         addPolicies(listener);
         addInspectors(listener);
         editManagers(listener, (manager) => {
-          logEveryRequest(manager);
-          traceOnePercent(manager, collectorCluster);
+          asIstioSends(manager, listener.trafficDirection);
+          if (records === 'customary') {
+            logEveryRequest(manager);
+            traceOnePercent(manager, collectorCluster);
+          } else logNothing(manager);
           if (labels === 'full') fullLabels(manager, listener.trafficDirection);
         });
       },
+      routes: decorateRoutes,
       ...(http === 1 ? { cluster: overHttp1 } : {}),
     },
   };
 }
 
+const longChain = { records: 'customary', labels: 'ours' } as const;
+const defaultChain = { records: 'none', labels: 'ours' } as const;
+
 const withoutCallLog: typeof addPolicies = (listener) => {
   addPolicies(listener);
-  editManagers(listener, (manager) => {
-    manager.accessLog = manager.accessLog.filter(({ name }) => name !== 'envoy.access_loggers.file');
-  });
+  editManagers(listener, logNothing);
 };
 
 export const variantPlans = {
   ours: { patch: { listener: addPolicies }, http: 2 },
   /** What the mesh's own record of failed calls costs calls that do not fail. */
   oursWithoutCallLog: { patch: { listener: withoutCallLog }, http: 2 },
-  longChainHttp1: longChain(1, 'ours'),
-  longChainHttp2: longChain(2, 'ours'),
-  longChainHttp1FullLabels: longChain(1, 'full'),
-  longChainHttp2FullLabels: longChain(2, 'full'),
+  longChainHttp1: istioChain({ http: 1, ...longChain }),
+  longChainHttp2: istioChain({ http: 2, ...longChain }),
+  defaultChainHttp1: istioChain({ http: 1, ...defaultChain }),
+  defaultChainHttp2: istioChain({ http: 2, ...defaultChain }),
+  longChainHttp1FullLabels: istioChain({ http: 1, ...longChain, labels: 'full' }),
+  longChainHttp2FullLabels: istioChain({ http: 2, ...longChain, labels: 'full' }),
 } as const satisfies Record<string, VariantPlan>;
 
 export type VariantName = keyof typeof variantPlans;
