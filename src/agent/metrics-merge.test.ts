@@ -205,6 +205,12 @@ test('a call’s tag is taken apart; what Envoy did not know is unknown, what a 
   for (const name of ['call', 'peer', 'principal', 'unrouted', 'grpc_response_status'])
     expect(routed).not.toHaveProperty(name);
 
+  const { destination_service_namespace, ...named } = service;
+  expect(await call({ ...source, ...named, destination_service: 'details.example/books' })).toMatchObject({
+    ...service,
+    destination_service_name: 'details.example',
+  });
+
   const tcp = await call({ ...source, ...service, ...proved, request_protocol: 'tcp' });
   expect(tcp).toMatchObject({ request_protocol: 'tcp', destination_service: 'details.example' });
   expect(tcp).not.toHaveProperty('response_code');

@@ -1,4 +1,5 @@
 import { type CallField, callTag, splitCall } from '../kit/call-tag.ts';
+import { readHost } from '../kit/told-host.ts';
 import { decodeFacts, unknownFact, type WorkloadFacts } from '../kit/workload-facts.ts';
 
 /*
@@ -161,10 +162,10 @@ function takeCall(labels: Map<string, string>): void {
 
 /** `destination_service_name`, by the host: a Kubernetes service's first part, else the whole. */
 function nameService(labels: Map<string, string>): void {
-  const host = labels.get('destination_service') ?? unknownFact;
+  const { host, namespace } = readHost(labels.get('destination_service') ?? unknownFact);
+  if (labels.has('destination_service')) labels.set('destination_service', host);
   const [, name = host] = /^([^.]+)\.[^.]+\.svc\./.exec(host) ?? [];
   labels.set('destination_service_name', name);
-  const [, namespace] = /^[^.]+\.([^.]+)\.svc\./.exec(host) ?? [];
   if (!labels.has('destination_service_namespace'))
     labels.set('destination_service_namespace', namespace ?? unknownFact);
   if (NO_SERVICE.test(host)) labels.set('destination_service', unknownFact);

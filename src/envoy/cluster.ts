@@ -29,6 +29,7 @@ import {
   type HttpProtocolOptions,
   HttpProtocolOptionsSchema,
 } from '../../gen/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { tellHost } from '../kit/told-host.ts';
 import {
   type ClusterPlan,
   type HashPlan,
@@ -61,7 +62,11 @@ export function buildCluster(plan: ClusterPlan, dnsRefreshMs: number): Cluster {
     metadata: originMetadata(
       plan.origin,
       service
-        ? { host: service.hostname, name: service.name, namespace: service.namespace }
+        ? {
+            host: tellHost(service.hostname, service.namespace),
+            name: service.name,
+            namespace: service.namespace,
+          }
         : plan.direction === 'passthrough'
           ? { host: plan.name }
           : {},

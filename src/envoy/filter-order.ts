@@ -8,9 +8,9 @@ export const backendAuthorizer = 'envoy.filters.http.composite.authorizer.backen
  */
 export const httpFilterOrder: readonly { readonly name: string; readonly reason: string }[] = [
   {
-    name: 'envoy.filters.http.header_to_metadata',
+    name: 'envoy.filters.http.set_filter_state',
     reason:
-      'takes what the peer’s sidecar says of itself out of the headers before any filter can mistake it for proof',
+      'keeps what the peer’s sidecar says of itself for the metrics, of requests too that a filter after it answers',
   },
   {
     name: 'envoy.filters.http.on_demand',

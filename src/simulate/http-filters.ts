@@ -15,6 +15,7 @@ import {
   RBACPerRouteSchema,
   RBACSchema,
 } from '../../gen/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import { ConfigSchema as SetFilterStateSchema } from '../../gen/proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js';
 import type { HttpFilter } from '../../gen/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { typeUrls } from '../snapshot/resource.ts';
 import { authenticate } from './authentication.ts';
@@ -41,6 +42,7 @@ const handlers: Readonly<Record<string, FilterWalk>> = {
   [CompositeSchema.typeName]: routesAuthorizer,
   [HTTPFaultSchema.typeName]: fault,
   [HeaderToMetadataSchema.typeName]: headersToMetadata,
+  [SetFilterStateSchema.typeName]: setFilterState,
   [LocalRateLimitSchema.typeName]: localRateLimit,
   [RateLimitSchema.typeName]: rateLimit,
 };
@@ -68,10 +70,12 @@ export function walkFilter(walk: Walk, filter: HttpFilter, place: Place): boolea
   const type = config.typeUrl.slice(config.typeUrl.lastIndexOf('/') + 1);
   const handler = handlers[type];
   if (handler) return handler(walk, config, setting, place);
-  if (!harmless.has(type)) {
-    passUnforeseen(walk, filter.name, [config, setting?.config]);
-    assume(walk, `the filter ${filter.name} is not simulated: it lets the request pass`);
-  }
+  return harmless.has(type) || passUnsimulated(walk, filter.name, [config, setting?.config]);
+}
+
+function passUnsimulated(walk: Walk, name: string, what: Parameters<typeof passUnforeseen>[2]): true {
+  passUnforeseen(walk, name, what);
+  assume(walk, `the filter ${name} is not simulated: it lets the request pass`);
   return true;
 }
 
@@ -173,6 +177,14 @@ function headersToMetadata(walk: Walk, any: Any): boolean {
   }
   walk.call = { ...walk.call, headers };
   return true;
+}
+
+/** What the mesh's own filter keeps is for its metrics; others may set what Envoy itself minds. */
+function setFilterState(walk: Walk, any: Any): boolean {
+  const values = unpack(any, SetFilterStateSchema)?.onRequestHeaders ?? [];
+  return values.every(({ key }) => key.case === 'objectKey' && key.value.startsWith('ostria.'))
+    ? true
+    : passUnsimulated(walk, 'envoy.filters.http.set_filter_state', [any]);
 }
 
 function localRateLimit(walk: Walk, any: Any, setting: FilterSetting | undefined): boolean {

@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { type Origin, parseOriginId } from '../../config/origin.ts';
 import { originNamespace } from '../../envoy/pack.ts';
 import { isObject } from '../../kit/json.ts';
+import { readHost } from '../../kit/told-host.ts';
 import { typeUrls } from '../../snapshot/resource.ts';
 import type { ResourcesOf } from './config-dump.ts';
 
@@ -47,7 +48,8 @@ export function addToCluster(
   const [direction, port = '', subset = ''] = name.split('|');
   if (direction !== 'outbound' && direction !== 'inbound') return;
   const config = rule && pathOf(rule);
-  const { host, name: service, namespace } = own;
+  const { name: service, namespace } = own;
+  const host = typeof own.host === 'string' ? readHost(own.host).host : undefined;
   metadata.istio = {
     ...(config === undefined ? {} : { config }),
     ...(/^\d+$/.test(port) ? { default_original_port: Number(port) } : {}),

@@ -21,7 +21,7 @@ import { originNamespace, pack } from '../../../envoy/pack.ts';
 import { type CallField, callTag, joinCall } from '../../../kit/call-tag.ts';
 import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
 import { read } from '../../../plan/slot.ts';
-import { peerKey } from './peer-header.ts';
+import { peerState } from './peer-header.ts';
 import { type MetricsPlan, metricsSlot } from './schema.ts';
 
 /**
@@ -42,7 +42,7 @@ const peers = {
   },
   // Only the principal is proved; the rest is what the caller's sidecar says.
   destination: {
-    peer: `%DYNAMIC_METADATA(${originNamespace}:${peerKey})%`,
+    peer: `%FILTER_STATE(${peerState}:PLAIN)%`,
     principal: '%DOWNSTREAM_PEER_URI_SAN%',
   },
 } as const satisfies Record<MetricsPlan['reporter'], CallFormat>;
@@ -62,14 +62,14 @@ function constants(plan: MetricsPlan, protocol: 'http' | 'grpc' | 'tcp'): CallFo
   };
 }
 
-/** Looking into a cluster's metadata costs as much as all the rest of a series' name: what is the same for every call is written out. */
+/**
+ * Looking into a cluster's metadata is the dearest part of a series' name: what is the same for every call is written out, and elsewhere
+ * the host carries its namespace (`tellHost`).
+ */
 function serviceFields({ service }: MetricsPlan): CallFormat {
   if (service && isPlainText(service.hostname) && isPlainText(service.namespace))
     return { destination_service: service.hostname, destination_service_namespace: service.namespace };
-  return {
-    destination_service: `%CLUSTER_METADATA(${originNamespace}:host)%`,
-    destination_service_namespace: `%CLUSTER_METADATA(${originNamespace}:namespace)%`,
-  };
+  return { destination_service: `%CLUSTER_METADATA(${originNamespace}:host)%` };
 }
 
 /** Nothing in it that a format or a tag would take for something else. */

@@ -2,7 +2,7 @@ import type { Feature } from '../../../plan/feature.ts';
 import { emitCodeStats, omitCodeStats } from './code-stats.ts';
 import { accessLogs } from './envoy.ts';
 import { explain } from './explain.ts';
-import { addPeer, takePeer } from './peer-header.ts';
+import { addPeer, keepPeer } from './peer-header.ts';
 import { decorateChain, decorateVirtualHost } from './plan.ts';
 import { emitStatName, nameStatistics } from './stat-names.ts';
 
@@ -22,7 +22,7 @@ export const metrics: Feature = {
     accessLogs,
     route: addPeer,
     virtualHost: addPeer,
-    httpFilters: takePeer,
+    httpFilters: keepPeer,
     cluster: emitStatName,
     connectionManager: emitCodeStats,
   },

@@ -4,11 +4,8 @@ import {
   HeaderValueOptionSchema,
 } from '../../../../gen/proto/envoy/config/core/v3/base_pb.js';
 import type { Route, VirtualHost } from '../../../../gen/proto/envoy/config/route/v3/route_components_pb.js';
-import {
-  ConfigSchema,
-  Config_ValueType as ValueType,
-} from '../../../../gen/proto/envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata_pb.js';
-import { originNamespace, pack } from '../../../envoy/pack.ts';
+import { ConfigSchema } from '../../../../gen/proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js';
+import { pack } from '../../../envoy/pack.ts';
 import { peerVariable } from '../../../kit/workload-facts.ts';
 import type { HttpFilterFragment } from '../../../plan/feature.ts';
 import type { FilterChainPlan } from '../../../plan/listener-plan.ts';
@@ -20,8 +17,10 @@ import { metricsSlot, peerSlot } from './schema.ts';
  * principal and nothing more. It is read where there is a certificate at all, and never reaches an application.
  */
 const peerHeader = 'x-ostria-peer';
-/** Where the claim is kept in a request's metadata, under `ostria`. */
-export const peerKey = 'peer';
+/** The request's filter state that keeps the claim: a text. Metadata would be a third dearer. */
+export const peerState = 'ostria.peer';
+/** Bytes of a claim that are read; what sidecars write has some hundred. */
+const maxClaim = 4096;
 
 /** Envoy takes the value from its environment, so that all sidecars share the bytes of a route. */
 const told = create(HeaderValueOptionSchema, {
@@ -35,21 +34,33 @@ export function addPeer(plan: Slotted, message: Route | VirtualHost): void {
   else if (peer === 'withheld') message.requestHeadersToRemove.push(peerHeader);
 }
 
-const taken: HttpFilterFragment = {
-  name: 'envoy.filters.http.header_to_metadata',
+const kept: HttpFilterFragment = {
+  name: 'envoy.filters.http.set_filter_state',
   config: pack(ConfigSchema, {
-    requestRules: [
+    onRequestHeaders: [
       {
-        header: peerHeader,
-        onHeaderPresent: { metadataNamespace: originNamespace, key: peerKey, type: ValueType.STRING },
-        remove: true,
+        key: { case: 'objectKey', value: peerState },
+        factoryKey: 'envoy.string',
+        value: {
+          case: 'formatString',
+          value: {
+            format: {
+              case: 'textFormatSource',
+              value: { specifier: { case: 'inlineString', value: `%REQ(${peerHeader}):${maxClaim}%` } },
+            },
+          },
+        },
+        skipIfEmpty: true,
       },
     ],
   }),
 };
 
-/** Without a certificate nobody can be believed: there the route to the application only removes the header. */
-export function takePeer(chain: FilterChainPlan): readonly HttpFilterFragment[] {
+/**
+ * Without a certificate nobody can be believed. The route to the application removes the header, with and without; the metrics are made after
+ * that, so what it said has to be kept.
+ */
+export function keepPeer(chain: FilterChainPlan): readonly HttpFilterFragment[] {
   const plan = read(chain, metricsSlot);
-  return plan?.reporter === 'destination' && plan.security === 'mutual_tls' ? [taken] : [];
+  return plan?.reporter === 'destination' && plan.security === 'mutual_tls' ? [kept] : [];
 }
