@@ -51,8 +51,9 @@ export interface MeshEnvoyOptions {
   readonly prefix?: readonly string[];
   /** Top-level fields of the bootstrap that are added or replaced. */
   readonly bootstrap?: Record<string, unknown>;
-  /** As `TestEnvoyOptions.logFlushMs`. */
+  /** As `TestEnvoyOptions`. */
   readonly logFlushMs?: number;
+  readonly timeoutMs?: number;
 }
 
 /** A mesh compiled from YAML and served to Envoys. */
@@ -114,6 +115,7 @@ export async function startMeshEnvoys(source: ResourceSource): Promise<MeshEnvoy
         ...(options.prefix ? { prefix: options.prefix } : {}),
         until: 'live',
         ...(options.logFlushMs === undefined ? {} : { logFlushMs: options.logFlushMs }),
+        ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
       });
       stops.unshift(() => envoy.stop());
       return envoy;

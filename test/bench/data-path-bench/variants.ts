@@ -165,6 +165,9 @@ function agentBootstrap(): Record<string, unknown> {
 /** What an agent without further statistics tells of its Envoy. */
 const toldByAgents = { OSTRIA_CODE_STATS: 'none' };
 
+/** Under Valgrind, on a machine that has much else to do, an Envoy takes minutes to start. */
+const timeoutMs = 300_000;
+
 /** Compiles the mesh as ever, edits the resources as the variant asks, and starts its two Envoys with one worker each. */
 export async function startVariant(
   name: string,
@@ -187,7 +190,7 @@ export async function startVariant(
           OSTRIA_CAPTURE: { outbound: { [`${host}:80`]: outbound }, inbound: [], httpProxy: 0 },
         },
       },
-      { bootstrap },
+      { bootstrap, timeoutMs },
     );
     const server = await mesh.envoy(
       {
@@ -202,7 +205,7 @@ export async function startVariant(
           },
         },
       },
-      { serviceAccount: 'web', bootstrap },
+      { serviceAccount: 'web', bootstrap, timeoutMs },
     );
     return {
       name,
