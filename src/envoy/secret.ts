@@ -37,5 +37,6 @@ function source(value: Uint8Array | string) {
 
 /** Whatever is renamed into the directory has Envoy read the files again: certificate and key together, and links too. */
 function watched(path: string) {
-  return { watchedDirectory: { path: path.slice(0, path.lastIndexOf('/')) || '/' } };
+  const end = path.lastIndexOf('/');
+  return { watchedDirectory: { path: end < 0 ? '.' : path.slice(0, end) || '/' } };
 }

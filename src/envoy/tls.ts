@@ -2,7 +2,6 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
 import {
-  DataSourceSchema,
   type TransportSocket,
   TransportSocketSchema,
 } from '../../gen/proto/envoy/config/core/v3/base_pb.js';
@@ -93,9 +92,6 @@ function setTrust(
 ): void {
   if (trust.type === 'system') {
     validation.systemRootCerts = create(CertificateValidationContext_SystemRootCertsSchema);
-    context.validationContextType = { case: 'validationContext', value: validation };
-  } else if (trust.type === 'file') {
-    validation.trustedCa = create(DataSourceSchema, { specifier: { case: 'filename', value: trust.path } });
     context.validationContextType = { case: 'validationContext', value: validation };
   } else {
     context.validationContextType = {

@@ -13,6 +13,7 @@ import { cors } from './traffic/cors/feature.ts';
 import { destinationRule } from './traffic/destination-rule/feature.ts';
 import { explicitCapture } from './traffic/explicit-capture/feature.ts';
 import { fault } from './traffic/fault/feature.ts';
+import { fileSecrets } from './traffic/file-secrets/feature.ts';
 import { gateway } from './traffic/gateway/feature.ts';
 import { gatewayApi } from './traffic/gateway-api/feature.ts';
 import { http10 } from './traffic/http10/feature.ts';
@@ -43,6 +44,7 @@ export const features: readonly Feature[] = [
   virtualService,
   gatewayApi,
   destinationRule,
+  fileSecrets,
   peerAuthentication,
   mutualTls,
   requestAuthentication,

@@ -87,7 +87,6 @@ export type CertificateSource =
 
 export type TrustSource =
   | { readonly type: 'mesh' }
-  | { readonly type: 'file'; readonly path: string }
   | { readonly type: 'system' }
   | { readonly type: 'secret'; readonly name: string };
 

@@ -1,9 +1,7 @@
-import type { TrustSource } from './cluster-plan.ts';
+import { anchorsOfFiles } from './file-secret.ts';
 
 /**
- * The machine's own trust anchors. Envoy compares names only where the anchors are named as a file; the path is Debian's, which
- * Envoy's images are made of.
+ * The machine's own trust anchors, where names are compared with certificates: there Envoy wants anchors by name. The path is Debian's,
+ * which Envoy's images are made of; elsewhere Envoy finds them itself.
  */
-export function systemTrust(comparesNames: boolean): TrustSource {
-  return comparesNames ? { type: 'file', path: '/etc/ssl/certs/ca-certificates.crt' } : { type: 'system' };
-}
+export const systemAnchors = anchorsOfFiles('/etc/ssl/certs/ca-certificates.crt', undefined);

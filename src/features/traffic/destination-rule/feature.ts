@@ -2,7 +2,6 @@ import type { Feature } from '../../../plan/feature.ts';
 import { decorateChain } from './connections.ts';
 import { emitCluster } from './envoy.ts';
 import { explain } from './explain.ts';
-import { destinationRuleFiles } from './file-secrets.ts';
 import { decorateCluster } from './plan.ts';
 import { destinationRuleProblems } from './problems.ts';
 
@@ -11,7 +10,6 @@ export const destinationRule: Feature = {
   kinds: ['DestinationRule'],
   explain,
   decorate: { cluster: decorateCluster, chain: decorateChain },
-  secrets: [destinationRuleFiles],
   emit: { cluster: emitCluster },
   problems: destinationRuleProblems,
 };

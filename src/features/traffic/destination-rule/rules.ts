@@ -15,7 +15,7 @@ export type DestinationRule = ConfigObject<DestinationRuleSpec>;
 
 export const destinationRuleKind = configKind<DestinationRuleSpec>('DestinationRule');
 
-function namespaceOf(rule: DestinationRule): string {
+export function namespaceOf(rule: DestinationRule): string {
   return rule.metadata.namespace ?? 'default';
 }
 

@@ -1,4 +1,5 @@
 /** The public face of the feature: which rules apply to a host, and what they say. */
+export { ruleFiles } from './file-secrets.ts';
 export { type LocalitySetting, localitySetting } from './locality-setting.ts';
 export { policyFor, type TrafficPolicy } from './policy.ts';
 export { retryBudgetSlot } from './policy-plan.ts';

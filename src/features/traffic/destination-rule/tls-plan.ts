@@ -8,7 +8,7 @@ import {
   type UpstreamTls,
 } from '../../../plan/cluster-plan.ts';
 import { fill } from '../../../plan/slot.ts';
-import { systemTrust } from '../../../plan/system-trust.ts';
+import { systemAnchors } from '../../../plan/system-trust.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import type { View } from '../../../snapshot/view.ts';
 import { tlsFiles } from './file-secrets.ts';
@@ -77,5 +77,6 @@ function clientOf(tls: TlsSettings): CertificateSource | undefined {
 
 function trustOf(tls: TlsSettings, subjectAltNames: readonly string[]): TrustSource {
   const name = tls.credentialName ? `kubernetes://${tls.credentialName}-cacert` : tlsFiles(tls).anchors?.name;
-  return name === undefined ? systemTrust(subjectAltNames.length > 0) : { type: 'secret', name };
+  if (name !== undefined) return { type: 'secret', name };
+  return subjectAltNames.length > 0 ? { type: 'secret', name: systemAnchors.name } : { type: 'system' };
 }

@@ -2,9 +2,10 @@ import type { BackendTLSPolicyTargetRefs } from '../../../../gen/crd/types/gatew
 import { splitKey } from '../../../config/object.ts';
 import { compareText } from '../../../kit/maps.ts';
 import { type ClusterPlan, slowWarmingSlot, type UpstreamTls } from '../../../plan/cluster-plan.ts';
+import type { PlacedFiles } from '../../../plan/file-secret.ts';
 import { findPort } from '../../../plan/service-scope.ts';
 import { fill } from '../../../plan/slot.ts';
-import { systemTrust } from '../../../plan/system-trust.ts';
+import { systemAnchors } from '../../../plan/system-trust.ts';
 import { serviceKind } from '../../../snapshot/kinds.ts';
 import { defineQuery, type Key } from '../../../snapshot/query.ts';
 import type { View } from '../../../snapshot/view.ts';
@@ -92,6 +93,19 @@ export const backendTls = defineQuery(
   },
 );
 
+/** The machine's own anchors, where a policy asks for them. */
+export const policyFiles = defineQuery('gateway-api.file-secrets', (view): readonly PlacedFiles[] => {
+  const policy = view.list(allBackendTlsPolicies, '').find((key) => view.call(trustsSystem, key));
+  return policy === undefined
+    ? []
+    : [{ ...systemAnchors, origin: originIn(`BackendTLSPolicy/${policy}`, 'spec.validation') }];
+});
+
+const trustsSystem = defineQuery('gateway-api.trusts-system', (view, policy: Key): boolean => {
+  const tls = view.call(backendTls, policy);
+  return tls !== undefined && !tls.broken && tls.anchors.length === 0;
+});
+
 const anyPolicy = defineQuery(
   'gateway-api.any-backend-tls',
   (view): boolean => view.list(allBackendTlsPolicies, '').length > 0,
@@ -174,10 +188,10 @@ export function decorateCluster(view: View, plan: ClusterPlan): void {
     sni: hostname,
     autoSni: false,
     subjectAltNames: names.length > 0 ? names : [hostname],
-    trust: tls.anchors.length > 0 ? { type: 'secret', name: trustName(tls.anchors) } : systemTrust(true),
+    trust: { type: 'secret', name: tls.anchors.length > 0 ? trustName(tls.anchors) : systemAnchors.name },
     ...clientOf(view),
   };
-  if (tls.anchors.length > 0) fill(plan, slowWarmingSlot, true, origin);
+  fill(plan, slowWarmingSlot, true, origin);
 }
 
 function clientOf(view: View): { client?: NonNullable<(UpstreamTls & { type: 'origination' })['client']> } {

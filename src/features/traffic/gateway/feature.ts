@@ -1,7 +1,6 @@
 import type { Feature } from '../../../plan/feature.ts';
 import { sniClusters, sniRouting } from './auto-passthrough.ts';
 import { explain } from './explain.ts';
-import { gatewayFiles } from './file-secrets.ts';
 import { quicTwins } from './http3.ts';
 import { ingressStatus } from './ingress-status.ts';
 import { gatewayListeners } from './listeners.ts';
@@ -16,7 +15,7 @@ export const gateway: Feature = {
   explain,
   listeners: [gatewayListeners, quicTwins],
   routes: [gatewayRoutes],
-  secrets: [gatewaySecrets, gatewayFiles],
+  secrets: [gatewaySecrets],
   emit: { networkFilters: sniRouting },
   problems: gatewayProblems,
   statuses: [ingressStatus],

@@ -1,6 +1,5 @@
 import type { Feature } from '../../../plan/feature.ts';
 import { explain } from './explain.ts';
-import { ingressFileSecrets } from './file-secrets.ts';
 import { sidecarProblems } from './problems.ts';
 
 /** What a Sidecar lets in is decided where services and virtual services are looked up: plan/sidecar-scope.ts. */
@@ -8,6 +7,5 @@ export const sidecar: Feature = {
   name: 'traffic/sidecar',
   kinds: ['Sidecar'],
   explain,
-  secrets: [ingressFileSecrets],
   problems: sidecarProblems,
 };

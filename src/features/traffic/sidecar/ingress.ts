@@ -91,7 +91,7 @@ function targetOf(endpoint: string): IngressTarget {
 }
 
 /** The files of a listener's own TLS: a sidecar fetches no secrets by name for its own ports. */
-export function ingressFiles(tls: SidecarIngressTls): {
+export function filesOf(tls: SidecarIngressTls): {
   readonly pair: FileSecret;
   readonly anchors: FileSecret | undefined;
 } {
@@ -103,7 +103,7 @@ export function ingressFiles(tls: SidecarIngressTls): {
 }
 
 function serverTls(tls: SidecarIngressTls, protocol: Protocol): DownstreamTls {
-  const { pair, anchors } = ingressFiles(tls);
+  const { pair, anchors } = filesOf(tls);
   const http = ['HTTP', 'HTTP2', 'GRPC', 'GRPCWeb'].includes(protocol);
   return {
     certificates: [{ type: 'secret', name: pair.name }],
