@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { registeredGroup } from '../kit/registration.ts';
 import { type AgentConfig, splitHostPort } from './agent-config.ts';
 import { statsTags } from './stats-tags.ts';
 
@@ -150,6 +151,7 @@ export function buildNode(config: AgentConfig): Json {
       ...(config.capture
         ? { INTERCEPTION_MODE: 'NONE', OSTRIA_CAPTURE: config.capture }
         : { INTERCEPTION_MODE: config.metadata.INTERCEPTION_MODE ?? 'REDIRECT' }),
+      ...(config.group === undefined ? {} : { [registeredGroup]: config.group }),
       ...(keepsCodeStats(config) ? {} : { OSTRIA_CODE_STATS: 'none' }),
       ...(config.ports.dns > 0 ? { DNS_CAPTURE: 'true' } : {}),
     },

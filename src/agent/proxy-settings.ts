@@ -11,6 +11,8 @@ export interface ProxySettings {
   readonly environment: Readonly<Record<string, string>>;
   /** Further metadata of its node. */
   readonly metadata: Json;
+  /** Connections of clients, in all. */
+  readonly maxConnections?: number;
   /** Statistics to keep. */
   readonly stats?: Readonly<Record<'prefixes' | 'suffixes' | 'regexps', readonly string[]>>;
   /** What EnvoyFilters merge into Envoy's bootstrap. */
@@ -46,6 +48,7 @@ export function withProxySettings(file: unknown, settings: ProxySettings): Json 
     envoy: {
       ...given('concurrency', settings.concurrency),
       ...given('drainSeconds', settings.drainSeconds),
+      ...given('maxConnections', settings.maxConnections),
       ...envoy,
       stats: {
         ...stats,

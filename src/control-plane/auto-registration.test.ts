@@ -125,6 +125,23 @@ describe('a workload that connects', () => {
     registration.leave(claim, true);
     await expect.poll(entry, { interval: 2 }).toBeUndefined();
   });
+
+  it('keeps its entry while its proxy is connected, though its agent died; a good-bye counts at once', async () => {
+    await registration.register(claim);
+    const end = registration.hold(claim);
+    registration.leave(claim);
+    await new Promise((resolve) => setTimeout(resolve, 2 * graceMs));
+    expect(await entry()).toBeDefined();
+    await registration.register(claim);
+    registration.leave(claim, true);
+    await expect.poll(entry, { interval: 2 }).toBeUndefined();
+    end();
+    await registration.register(claim);
+    const other = registration.hold(claim);
+    registration.leave(claim);
+    other();
+    await expect.poll(entry, { interval: 2, timeout: 10_000 }).toBeUndefined();
+  });
 });
 
 describe('refused, and nothing is written', () => {

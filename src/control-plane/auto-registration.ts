@@ -29,9 +29,13 @@ export interface AutoRegistrationOptions {
   readonly alone: boolean;
 }
 
+type WorkloadId = Pick<RegistrationClaim, 'namespace' | 'workload'>;
+
 /** One workload that is, or lately was, connected. */
 interface Member {
   connections: number;
+  /** Connected proxies whose agents register them. */
+  proxies: number;
   removal: NodeJS.Timeout | undefined;
   /** Writes about one entry follow each other. */
   work: Promise<unknown>;
@@ -73,6 +77,20 @@ export class AutoRegistration {
     });
   }
 
+  /** The proxy of a workload that its agent registers is connected, and keeps the entry where the agent dies. Returns its end. */
+  hold(workload: WorkloadId): () => void {
+    const key = keyOf(workload);
+    const member = this.#member(key);
+    clearTimeout(member.removal);
+    member.removal = undefined;
+    member.proxies++;
+    return () => {
+      member.proxies--;
+      if (member.connections === 0 && member.proxies === 0)
+        this.#removeAfter(workload, member, this.#graceMs);
+    };
+  }
+
   report(claim: RegistrationClaim, report: Exclude<RegistrationReport, { leaving: true }>): void {
     const { healthy, message = '' } = report;
     this.#options.writer.report(refOf(claim), 'Healthy', {
@@ -82,23 +100,26 @@ export class AutoRegistration {
     });
   }
 
-  /** A connection is over; `forGood`: the workload said so. */
-  leave(claim: RegistrationClaim, forGood = false): void {
-    const key = keyOf(claim);
-    const member = this.#members.get(key);
+  /** A connection is over; `forGood`: the workload said so, though its proxy is connected until it is drained. */
+  leave(claim: WorkloadId, forGood = false): void {
+    const member = this.#members.get(keyOf(claim));
     if (!member) return;
     member.connections--;
     if (member.connections > 0) return;
-    member.removal = setTimeout(
-      () => {
-        void this.#inOrder(member, async () => {
-          if (member.connections > 0) return;
-          this.#members.delete(key);
-          await this.#remove(refOf(claim));
-        }).catch((error: Error) => this.#options.log.warn(`WorkloadEntry ${key}: ${error.message}`));
-      },
-      forGood ? 0 : this.#graceMs,
-    );
+    if (forGood) this.#removeAfter(claim, member, 0);
+    else if (member.proxies === 0) this.#removeAfter(claim, member, this.#graceMs);
+  }
+
+  #removeAfter(workload: WorkloadId, member: Member, ms: number): void {
+    const key = keyOf(workload);
+    clearTimeout(member.removal);
+    member.removal = setTimeout(() => {
+      void this.#inOrder(member, async () => {
+        if (member.connections > 0) return;
+        if (member.proxies === 0) this.#members.delete(key);
+        await this.#remove(refOf(workload));
+      }).catch((error: Error) => this.#options.log.warn(`WorkloadEntry ${key}: ${error.message}`));
+    }, ms);
   }
 
   async close(): Promise<void> {
@@ -108,14 +129,19 @@ export class AutoRegistration {
   }
 
   #member(key: string): Member {
-    const member = this.#members.get(key) ?? { connections: 0, removal: undefined, work: Promise.resolve() };
+    const member = this.#members.get(key) ?? {
+      connections: 0,
+      proxies: 0,
+      removal: undefined,
+      work: Promise.resolve(),
+    };
     this.#members.set(key, member);
     return member;
   }
 
   #forget(key: string, member: Member): void {
     member.connections--;
-    if (member.connections === 0) this.#members.delete(key);
+    if (member.connections === 0 && member.proxies === 0) this.#members.delete(key);
   }
 
   #inOrder<T>(member: Member, work: () => Promise<T>): Promise<T> {
@@ -175,11 +201,11 @@ function registered({ workload }: RegistrationClaim, probe: WorkloadProbe | unde
 }
 
 /** Named as the workload is: a proxy finds what it serves by that name. */
-function keyOf({ namespace, workload }: RegistrationClaim): string {
+function keyOf({ namespace, workload }: WorkloadId): string {
   return `${namespace}/${workload}`;
 }
 
-function refOf({ namespace, workload }: RegistrationClaim): ObjectRef {
+function refOf({ namespace, workload }: WorkloadId): ObjectRef {
   return { resource: entryResource, namespace, name: workload };
 }
 

@@ -4,7 +4,13 @@ import { peerOf } from '../ca/peer.ts';
 import type { WorkloadIdentity } from '../ca/spiffe.ts';
 import { parseIp } from '../kit/ip.ts';
 import { isObject } from '../kit/json.ts';
-import { LineReader, type RegistrationClaim, registrationPath, toLine } from '../kit/registration.ts';
+import {
+  LineReader,
+  type RegistrationClaim,
+  registeredGroup,
+  registrationPath,
+  toLine,
+} from '../kit/registration.ts';
 import type { MeshProxy } from '../snapshot/proxy.ts';
 import type { ResourceSource } from '../snapshot/push.ts';
 import type { AutoRegistration } from './auto-registration.ts';
@@ -116,7 +122,10 @@ function isMapOf<T>(value: unknown, isOne: (value: unknown) => value is T): valu
   return entries.length <= mostEntries && entries.every(([key, one]) => isText(key) && isOne(one));
 }
 
-/** Istio's agents name their group in the node metadata of their proxy: registered for as long as the proxy is connected. */
+/**
+ * Istio's agents name their group in the node metadata of their proxy: registered for as long as the proxy is connected. Ours register
+ * themselves, and the proxy keeps the entry where the agent dies.
+ */
 export function withRegistration(source: ResourceSource, registration: AutoRegistration): ResourceSource {
   /** By proxy, what ends its registration, once there is one. */
   const ends = new Map<string, () => void>();
@@ -128,6 +137,10 @@ export function withRegistration(source: ResourceSource, registration: AutoRegis
     connect(proxy) {
       source.connect(proxy);
       leave(proxy.id);
+      if (typeof proxy.metadata[registeredGroup] === 'string') {
+        ends.set(proxy.id, registration.hold({ namespace: proxy.namespace, workload: proxy.name }));
+        return;
+      }
       const claim = claimOf(proxy);
       if (!claim) return;
       const answer = registration.register(claim);

@@ -54,10 +54,6 @@ export const uncoveredFields: Readonly<Record<string, readonly UncoveredField[]>
       path: 'spec.ingress[].tls.caCertCredentialName',
       instead: 'sidecars verify clients by the file caCertificates',
     },
-    {
-      path: 'spec.ingress[].tls.insecureSkipVerify',
-      instead: 'clients are verified as the mode says',
-    },
   ],
   EnvoyFilter: [
     {

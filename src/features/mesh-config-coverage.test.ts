@@ -30,7 +30,6 @@ test('parts of the proxy configuration that nothing acts on are named too', () =
   };
   expect(uncoveredMeshConfig({ defaultConfig }).map(({ field }) => field)).toEqual([
     'defaultConfig.connectionSettings.listenerConnectionLimit',
-    'defaultConfig.proxyHeaders.metadataExchangeHeaders',
     'defaultConfig.statNameLength',
   ]);
 });

@@ -72,10 +72,8 @@ export const proxyConfigActedOn: ReadonlySet<string> = new Set([
 
 /** Parts of these that are not. */
 const proxyConfigParts: Readonly<Record<string, string>> = {
-  'proxyHeaders.metadataExchangeHeaders': 'workloads tell each other what metrics need in every case',
-  'connectionSettings.listenerConnectionLimit': 'listeners take as many connections as the proxy does',
-  'connectionSettings.globalDownstreamConnectionLimit':
-    'the limit is that of the agent (envoy.maxConnections)',
+  'connectionSettings.listenerConnectionLimit':
+    'the proxy’s listeners are limited together, by globalDownstreamConnectionLimit',
 };
 
 /** Sorts of extension providers that something here can use. */

@@ -7,6 +7,8 @@ import { isObject } from './json.ts';
  */
 
 export const registrationPath = '/ostria.registration';
+/** Node metadata of a proxy whose agent registers the workload: its group. */
+export const registeredGroup = 'OSTRIA_GROUP';
 
 export interface RegistrationClaim {
   readonly workload: string;

@@ -280,9 +280,12 @@ export const meshSettingsElsewhere: Readonly<Record<string, string>> = {
   'caCertificates[].pem': ofTrust,
   'caCertificates[].spiffeBundleUrl': ofTrust,
   'defaultConfig.concurrency': ofAgents,
+  'defaultConfig.connectionSettings.globalDownstreamConnectionLimit': ofAgents,
   'defaultConfig.drainDuration': ofAgents,
   'defaultConfig.holdApplicationUntilProxyStarts': ofAgents,
   'defaultConfig.proxyHeaders.attemptCount.disabled': 'the header is never sent',
+  'defaultConfig.proxyHeaders.metadataExchangeHeaders.mode':
+    'what workloads tell each other never leaves the mesh, as IN_MESH has it',
   'defaultConfig.proxyStatsMatcher.inclusionPrefixes[]': ofAgents,
   'defaultConfig.proxyStatsMatcher.inclusionRegexps[]': ofAgents,
   'defaultConfig.proxyStatsMatcher.inclusionSuffixes[]': ofAgents,

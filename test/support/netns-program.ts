@@ -8,16 +8,14 @@ const patienceMs = 30_000;
 const print = (outcome: object): void => void process.stdout.write(`${JSON.stringify(outcome)}\n`);
 
 function serve(http: number, banner: number, udp: number): void {
-  const say = ({ remoteAddress }: { remoteAddress?: string | undefined }) => remoteAddress ?? '';
+  const say = ({ remoteAddress }: { remoteAddress?: string | undefined }) =>
+    (remoteAddress ?? '').replace(/^::ffff:/, '');
   for (const port of [http, http + 2])
     createServer({ keepAliveTimeout: 0 }, ({ headers, url, socket }, response) =>
       response.end(JSON.stringify({ path: url, host: headers.host, headers, from: say(socket) })),
-    ).listen(port, '0.0.0.0');
-  createServer({ keepAliveTimeout: 0 }, (_, response) => response.end('undeclared')).listen(
-    http + 1,
-    '0.0.0.0',
-  );
-  createTcp((socket) => socket.on('error', () => undefined).end('220 hello\r\n')).listen(banner, '0.0.0.0');
+    ).listen(port, '::');
+  createServer({ keepAliveTimeout: 0 }, (_, response) => response.end('undeclared')).listen(http + 1, '::');
+  createTcp((socket) => socket.on('error', () => undefined).end('220 hello\r\n')).listen(banner, '::');
   const answers = createSocket('udp4', (message, { port, address }) => answers.send(message, port, address));
   answers.bind(udp, () => print({ serves: true }));
 }

@@ -20,6 +20,9 @@ export function whyNoNetns(): string | undefined {
 /** Two machines on one wire, whose TCP connections are led through a proxy, in both directions. */
 export interface Wire {
   readonly addresses: readonly [string, string];
+  readonly addresses6: readonly [string, string];
+  /** Before a command that runs there. */
+  prefix(side: 0 | 1): readonly string[];
   /** Before a proxy's command. */
   proxyPrefix(side: 0 | 1): readonly string[];
   /** Runs `netns-program.ts` as an application; what it prints. `asProxy`: past the rules. */
@@ -31,10 +34,11 @@ export interface Wire {
 
 /** Led through the proxies as `options` say. */
 export async function openWire(options: CaptureOptions = {}): Promise<Wire> {
-  const rules = captureRules({ ...options, proxyGroup, families: ['IPv4'] });
+  const rules = captureRules({ ...options, proxyGroup });
   const id = randomInt(1, 2 ** 24).toString(36);
   const names = [`ostria-${id}-a`, `ostria-${id}-b`] as const;
   const addresses = ['10.77.0.1', '10.77.0.2'] as const;
+  const addresses6 = ['fd77::1', 'fd77::2'] as const;
   const children: ChildProcess[] = [];
   const ip = (...args: string[]) => run('ip', args);
   const within = (side: 0 | 1, ...args: string[]) => run('ip', ['netns', 'exec', names[side], ...args]);
@@ -61,9 +65,14 @@ export async function openWire(options: CaptureOptions = {}): Promise<Wire> {
     for (const side of [0, 1] as const) {
       const other = addresses[side === 0 ? 1 : 0];
       await within(side, 'ip', 'addr', 'add', `${addresses[side]}/24`, 'dev', 'eth0');
+      // Without the wait of duplicate address detection.
+      await within(side, 'ip', '-6', 'addr', 'add', `${addresses6[side]}/64`, 'dev', 'eth0', 'nodad');
       for (const device of ['lo', 'eth0']) await within(side, 'ip', 'link', 'set', device, 'up');
       // Virtual addresses must have some way out, else nothing is sent that could be captured.
       await within(side, 'ip', 'route', 'add', 'default', 'via', other);
+      await within(side, 'ip', '-6', 'route', 'add', 'default', 'via', addresses6[side === 0 ? 1 : 0]);
+      // The address by which a proxy speaks IPv6 to its application, as the guide has it.
+      await within(side, 'ip', '-6', 'addr', 'add', '::6/128', 'dev', 'lo', 'nodad');
       await within(side, 'nft', rules);
     }
   } catch (error) {
@@ -76,7 +85,9 @@ export async function openWire(options: CaptureOptions = {}): Promise<Wire> {
   ];
   return {
     addresses,
+    addresses6,
     close,
+    prefix: (side) => as(side, false),
     proxyPrefix: (side) => as(side, true),
     async call(side, args, asProxy = false) {
       const [command = '', ...before] = as(side, asProxy);

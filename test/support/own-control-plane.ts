@@ -24,14 +24,21 @@ export interface OwnControlPlane
 
 /** `prefix`: before its command and those of `ostria`. `host`: whom xDS listens for. */
 export async function startOwnControlPlane(
-  options: { prefix?: readonly string[]; host?: string; flags?: readonly string[] } = {},
+  options: {
+    prefix?: readonly string[];
+    host?: string;
+    /** Of xDS. Default: a free one. */
+    port?: number;
+    flags?: readonly string[];
+  } = {},
 ): Promise<OwnControlPlane> {
   const { prefix = [], host = '127.0.0.1', flags = [] } = options;
   const directory = mkdtempSync(join(tmpdir(), 'ostria-own-'));
   const state = join(directory, 'state');
   mkdirSync(state, { mode: 0o700 });
   const kubeconfig = join(directory, 'kubeconfig');
-  const [port = 0, api = 0] = await freePorts(2);
+  const [free = 0, api = 0] = await freePorts(2);
+  const { port = free } = options;
   const [command = '', ...args] = [
     ...prefix,
     ...[process.execPath, source('control-plane/main.ts'), '--state', state, '--kubeconfig', kubeconfig],

@@ -8,6 +8,8 @@ delete table ip ostria_capture
 table ip ostria_capture {
   chain output {
     type nat hook output priority -100;
+    oifname "lo" ip saddr 127.0.0.6 return
+    meta skgid 1337 oifname "lo" ip daddr != 127.0.0.0/8 tcp dport != { 15001, 15006, 22, 15008, 15020, 15021, 15090 } redirect to :15006
     meta skgid 1337 return
     oifname "lo" return
     meta l4proto tcp redirect to :15001
@@ -38,12 +40,14 @@ test('what is excluded goes before what is included; each family has its own add
     'tcp dport { 80 } redirect to :15001',
     'ip daddr { 10.0.0.0/8 } meta l4proto tcp redirect to :15001',
     '8081 } return',
-    'tcp dport { 8080 } redirect to :15006',
+    '\n    tcp dport { 8080 } redirect to :15006',
   ];
   const places = order.map((rule) => v4.indexOf(rule));
   expect(places).toEqual([...places].sort((a, b) => a - b));
   expect(places[0]).toBeGreaterThan(0);
   expect(v6).toContain('ip6 daddr { fd00::/8 } meta l4proto tcp redirect to :15001');
+  expect(v6).toContain('oifname "lo" ip6 saddr ::6 return');
+  expect(v6).toContain('oifname "lo" ip6 daddr != ::1 tcp dport { 8080 } redirect to :15006');
   expect(v6).not.toContain('10.9.0.0');
   expect(rules).not.toContain('    meta l4proto tcp redirect');
 });

@@ -51,7 +51,12 @@ ${lines(inboundRules(options))}  }
 }
 
 function outboundRules(family: 'ip' | 'ip6', options: CaptureOptions): string[] {
-  const { proxyGroup = 1337, outboundPort = 15_001, includeOutboundRanges = '*' } = options;
+  const {
+    proxyGroup = 1337,
+    outboundPort = 15_001,
+    inboundPort = 15_006,
+    includeOutboundRanges = '*',
+  } = options;
   const { includeOutboundPorts = [], excludeOutboundPorts = [], excludeOutboundRanges = [] } = options;
   const redirect = `redirect to :${outboundPort}`;
   const inFamily = (ranges: readonly string[]): string[] =>
@@ -59,6 +64,13 @@ function outboundRules(family: 'ip' | 'ip6', options: CaptureOptions): string[] 
   const addresses = (ranges: readonly string[], verdict: string): string[] =>
     forEach(inFamily(ranges), (set) => `${family} daddr ${set} ${verdict}`);
   return [
+    // To the application the proxy speaks from this address; it is how the next rule tells that from a call to the own service.
+    `oifname "lo" ${family} saddr ${family === 'ip' ? '127.0.0.6' : '::6'} return`,
+    // A service that calls itself, or another of this namespace: its proxy is called as everybody's is.
+    ...ownPortsOf(options).map(
+      (ports) =>
+        `meta skgid ${proxyGroup} oifname "lo" ${family} daddr != ${family === 'ip' ? '127.0.0.0/8' : '::1'} ${ports} redirect to :${inboundPort}`,
+    ),
     `meta skgid ${proxyGroup} return`,
     // Before what goes over loopback: a resolver of the machine may listen there.
     ...(options.dnsPort === undefined
@@ -76,17 +88,35 @@ function outboundRules(family: 'ip' | 'ip6', options: CaptureOptions): string[] 
 }
 
 function inboundRules(options: CaptureOptions): string[] {
-  const { outboundPort = 15_001, inboundPort = 15_006 } = options;
-  const { includeInboundPorts = '*', excludeInboundPorts = [] } = options;
+  const { inboundPort = 15_006, includeInboundPorts = '*' } = options;
   const redirect = `redirect to :${inboundPort}`;
-  const left = [...new Set([outboundPort, inboundPort, ...ownPorts, ...excludeInboundPorts])];
   return [
     'iifname "lo" return',
-    ...forEach(left, (set) => `tcp dport ${set} return`),
+    ...forEach(leftPorts(options), (set) => `tcp dport ${set} return`),
     ...(includeInboundPorts === '*'
       ? [`meta l4proto tcp ${redirect}`]
       : forEach(includeInboundPorts, (set) => `tcp dport ${set} ${redirect}`)),
   ];
+}
+
+/** The condition of the ports that the proxy takes what comes for; none where it takes nothing. */
+function ownPortsOf(options: CaptureOptions): string[] {
+  const { includeInboundPorts = '*' } = options;
+  const left = leftPorts(options);
+  if (includeInboundPorts === '*') return [`tcp dport != { ${left.join(', ')} }`];
+  return forEach(
+    includeInboundPorts.filter((port) => !left.includes(port)),
+    (set) => `tcp dport ${set}`,
+  );
+}
+
+/** Never led to the proxy's inbound port. */
+function leftPorts({
+  outboundPort = 15_001,
+  inboundPort = 15_006,
+  excludeInboundPorts = [],
+}: CaptureOptions) {
+  return [...new Set([outboundPort, inboundPort, ...ownPorts, ...excludeInboundPorts])];
 }
 
 /** One rule for all of a list; none for none. */

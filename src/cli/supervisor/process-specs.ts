@@ -105,7 +105,8 @@ export function agentConfig(
   config: SupervisorConfig,
   settings: ProxySettings,
 ): Record<string, unknown> {
-  const { concurrency, stats, drainSeconds, environment, certificate, bootstrapPatches } = settings;
+  const { concurrency, stats, drainSeconds, environment, certificate, bootstrapPatches, maxConnections } =
+    settings;
   const applicationMetrics = instance.labels['prometheus.io/port'];
   return {
     workload: instance.name,
@@ -128,6 +129,7 @@ export function agentConfig(
     envoy: {
       path: config.envoyPath,
       ...(concurrency === undefined ? {} : { concurrency }),
+      ...(maxConnections === undefined ? {} : { maxConnections }),
       ...(stats ? { stats } : {}),
       ...(bootstrapPatches ? { bootstrapPatches } : {}),
       ...(drainSeconds === undefined ? {} : { drainSeconds }),

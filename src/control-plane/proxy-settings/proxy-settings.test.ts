@@ -141,3 +141,16 @@ test('what an annotation says wrongly or in vain is said, and nothing of it reac
   expect(given).not.toHaveProperty('concurrency');
   expect(settings({}, { annotation: '[' }).notes).toEqual(['its annotation is no YAML object']);
 });
+
+test('the most connections are the mesh’s, or the annotation’s; what is no number is told', () => {
+  const mesh = { connectionSettings: { globalDownstreamConnectionLimit: 500 } };
+  expect(settings({ mesh })).toMatchObject({ maxConnections: 500, notes: [] });
+  const annotation = (limit: unknown) =>
+    `connectionSettings: {globalDownstreamConnectionLimit: ${JSON.stringify(limit)}}`;
+  expect(settings({ mesh }, { annotation: annotation(7) }).maxConnections).toBe(7);
+  const wrong = settings({}, { annotation: annotation('many') });
+  expect(wrong.maxConnections).toBeUndefined();
+  expect(wrong.notes).toEqual([
+    'connectionSettings.globalDownstreamConnectionLimit must be a whole number from 0 to 2147483647',
+  ]);
+});

@@ -81,6 +81,7 @@ export function proxySettings(sources: ProxySources, owner: ProxyOwner): ProxySe
   const threads = wholeNumber(concurrency, 1_024, 'concurrency', notes);
   const drain = seconds(drainDuration, 'drainDuration', notes);
   const termination = seconds(terminationDrainDuration, 'terminationDrainDuration', notes);
+  const connections = maxConnections(config.connectionSettings, notes);
   const stats = patterns(config.proxyStatsMatcher, notes);
   const allMetadata = { ...metadata, ...reported };
   const bootstrapPatches = ownPatches(sources, owner, allMetadata, notes);
@@ -88,6 +89,7 @@ export function proxySettings(sources: ProxySources, owner: ProxyOwner): ProxySe
     ...(threads === undefined ? {} : { concurrency: threads }),
     environment,
     metadata: allMetadata,
+    ...(connections === undefined ? {} : { maxConnections: connections }),
     ...(stats ? { stats } : {}),
     ...(bootstrapPatches.length > 0 ? { bootstrapPatches } : {}),
     ...(drain === undefined ? {} : { drainSeconds: drain }),
@@ -252,6 +254,13 @@ function wholeNumber(value: unknown, most: number, field: string, notes: string[
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most) return value;
   notes.push(`${field} must be a whole number from 0 to ${most}`);
   return undefined;
+}
+
+function maxConnections(settings: unknown, notes: string[]): number | undefined {
+  const limit = isObject(settings) ? settings.globalDownstreamConnectionLimit : undefined;
+  const field = 'connectionSettings.globalDownstreamConnectionLimit';
+  // As an annotation has it, zero would be a proxy that nobody can call.
+  return wholeNumber(limit ?? undefined, 2 ** 31 - 1, field, notes) || undefined;
 }
 
 function seconds(value: unknown, field: string, notes: string[]): number | undefined {

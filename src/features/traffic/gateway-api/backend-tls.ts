@@ -2,7 +2,6 @@ import type { BackendTLSPolicyTargetRefs } from '../../../../gen/crd/types/gatew
 import { splitKey } from '../../../config/object.ts';
 import { compareText } from '../../../kit/maps.ts';
 import { type ClusterPlan, slowWarmingSlot, type UpstreamTls } from '../../../plan/cluster-plan.ts';
-import type { PlacedFiles } from '../../../plan/file-secret.ts';
 import { findPort } from '../../../plan/service-scope.ts';
 import { fill } from '../../../plan/slot.ts';
 import { systemAnchors } from '../../../plan/system-trust.ts';
@@ -92,19 +91,6 @@ export const backendTls = defineQuery(
     };
   },
 );
-
-/** The machine's own anchors, where a policy asks for them. */
-export const policyFiles = defineQuery('gateway-api.file-secrets', (view): readonly PlacedFiles[] => {
-  const policy = view.list(allBackendTlsPolicies, '').find((key) => view.call(trustsSystem, key));
-  return policy === undefined
-    ? []
-    : [{ ...systemAnchors, origin: originIn(`BackendTLSPolicy/${policy}`, 'spec.validation') }];
-});
-
-const trustsSystem = defineQuery('gateway-api.trusts-system', (view, policy: Key): boolean => {
-  const tls = view.call(backendTls, policy);
-  return tls !== undefined && !tls.broken && tls.anchors.length === 0;
-});
 
 const anyPolicy = defineQuery(
   'gateway-api.any-backend-tls',

@@ -109,6 +109,7 @@ function serverTls(tls: SidecarIngressTls, protocol: Protocol): DownstreamTls {
     certificates: [{ type: 'secret', name: pair.name }],
     ...(anchors ? { trust: { type: 'secret' as const, name: anchors.name } } : {}),
     requireClientCertificate: tls.mode === 'MUTUAL',
+    ...(anchors && tls.insecureSkipVerify ? { acceptUntrusted: true } : {}),
     subjectAltNames: tls.subjectAltNames ?? [],
     ...(tls.verifyCertificateSpki?.length ? { verifySpki: tls.verifyCertificateSpki } : {}),
     ...(tls.verifyCertificateHash?.length ? { verifyHash: tls.verifyCertificateHash } : {}),
