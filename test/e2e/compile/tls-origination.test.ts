@@ -192,7 +192,7 @@ test('a certificate of a Secret is shown by a sidecar that the rule selects, and
 test('nothing was refused, and a file that is missing closes its own host only', async () => {
   expect(mesh.refusals).toEqual([]);
   // Key and certificate come one after the other: between the two they do not fit.
-  expect(await rejectedUpdates(client, /upstream-file-cert.*pair/)).toBe(0);
+  expect(await rejectedUpdates(client, /file-cert.*pair/)).toBe(0);
   // Both in one response, of which Envoy refuses one.
   mesh.apply(rulesFor(later));
   await expect.poll(() => mesh.refusals.join(), patience).toContain('/late/');
