@@ -1,10 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
-import {
-  type TransportSocket,
-  TransportSocketSchema,
-} from '../../gen/proto/envoy/config/core/v3/base_pb.js';
+import { type TransportSocket, TransportSocketSchema } from '../../gen/proto/envoy/config/core/v3/base_pb.js';
 import { ProxyProtocolConfig_Version as ProxyProtocolVersion } from '../../gen/proto/envoy/config/core/v3/proxy_protocol_pb.js';
 import { ProxyProtocolUpstreamTransportSchema } from '../../gen/proto/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js';
 import { QuicDownstreamTransportSchema } from '../../gen/proto/envoy/extensions/transport_sockets/quic/v3/quic_transport_pb.js';
