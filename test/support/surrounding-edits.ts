@@ -82,7 +82,10 @@ function outside(random: Random): ConfigObject {
     hosts: [resolution === 'DYNAMIC_DNS' ? '*.localhost' : 'surrounding.localhost'],
     ports: [
       { number: 80, name: 'http', protocol: 'HTTP' },
-      ...(random.chance(0.5) ? [{ number: 5432, name: 'tcp', protocol: 'TCP' }] : []),
+      // By its name alone a connection must be known.
+      ...(random.chance(0.5) && resolution !== 'DYNAMIC_DNS'
+        ? [{ number: 5432, name: 'tcp', protocol: 'TCP' }]
+        : []),
     ],
     resolution,
   });
