@@ -1,4 +1,7 @@
-import type { Cluster } from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
+import {
+  type Cluster,
+  Cluster_LbPolicy as LbPolicy,
+} from '../../gen/proto/envoy/config/cluster/v3/cluster_pb.js';
 import { HealthStatus } from '../../gen/proto/envoy/config/core/v3/health_check_pb.js';
 import type {
   LbEndpoint,
@@ -82,9 +85,12 @@ function computed(cluster: Cluster, assignment: ClusterLoadAssignment): Endpoint
   const levels = Array.from(priorities, (members) => members ?? []);
   const { loads, panic } = priorityLoads(cluster, levels, factor);
   const byLocality = cluster.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig';
+  const hashes = cluster.lbPolicy === LbPolicy.RING_HASH || cluster.lbPolicy === LbPolicy.MAGLEV;
   return levels.flatMap((members, priority) => {
     const usable = panic[priority] ? members : members.filter(({ healthy }) => healthy);
-    const shares = spread(usable, members, byLocality, factor);
+    // In panic every endpoint is as good as another, wherever it is.
+    const places = byLocality && panic[priority] !== true && (hashes || hasWeights(usable));
+    const shares = spread(usable, members, places, factor);
     return members.map((member) => ({
       address: member.address,
       locality: localityOf(member.group),
@@ -94,6 +100,11 @@ function computed(cluster: Cluster, assignment: ClusterLoadAssignment): Endpoint
       share: (loads[priority] ?? 0) * (shares.get(member) ?? 0),
     }));
   });
+}
+
+/** Localities that all weigh nothing (of usable endpoints) are not chosen among, but for the tables of hashes, which are then empty. */
+function hasWeights(members: readonly Member[]): boolean {
+  return members.some(({ group }) => (group.loadBalancingWeight ?? 0) > 0);
 }
 
 /** Shares of priorities: each takes what its healthy part can carry; where all together carry too little, sick ones may be used too. */
