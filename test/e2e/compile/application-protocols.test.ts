@@ -23,6 +23,7 @@ const servicePorts = {
   mongo: 27017,
   redis: 6379,
   thrift: 9090,
+  'thrift-compact': 9091,
   dubbo: 20880,
   tcp: 7000,
 } as const;
@@ -104,7 +105,8 @@ beforeAll(async () => {
     for (const name of ['grpc', 'grpc-web'] as const)
       closers.push(await startGrpcEcho(`app-${index}`, app[name][index]));
     await listen(createMongoServer(), app.mongo[index]);
-    await listen(createThriftEcho(), app.thrift[index]);
+    await listen(createThriftEcho('framed, binary'), app.thrift[index]);
+    await listen(createThriftEcho('unframed, compact'), app['thrift-compact'][index]);
     await listen(createDubboEcho(), app.dubbo[index]);
     await listen(createDigestServer(), app.tcp[index]);
     if (hasRedis) closers.push(await startRedis(app.redis[index]));
@@ -297,10 +299,13 @@ test.skipIf(!hasRedis)('Redis: each command is sent on by itself', async () => {
   await counted(client, `redis.${cluster('redis')}.command.exists.total`, 60);
 });
 
-test('Thrift: calls of one connection reach every endpoint', async () => {
+test.each([
+  ['framed, binary', 'thrift'],
+  ['unframed, compact', 'thrift-compact'],
+] as const)('Thrift, %s: calls of one connection reach every endpoint', async (wire, name) => {
   const texts = Array.from({ length: 20 }, (_, index) => `call ${index}`);
-  expect(await callThrift(local.thrift, texts)).toEqual(texts);
-  await counted(client, `thrift.${cluster('thrift')}.request_call`, 20);
+  expect(await callThrift(local[name], wire, texts)).toEqual(texts);
+  await counted(client, `thrift.${cluster(name)}.request_call`, 20);
 });
 
 test('Dubbo: values of every kind, and calls of one connection reach every endpoint', async () => {
@@ -316,7 +321,7 @@ test('without filters the same calls pass as TCP', async () => {
   mesh.apply(objects(false, inboundPorts));
   const before = await client.stat(`tcp.${cluster('thrift')}.downstream_cx_total`);
   await waitFor('the listeners to change', async () => {
-    expect(await callThrift(local.thrift, ['plain'])).toEqual(['plain']);
+    expect(await callThrift(local.thrift, 'framed, binary', ['plain'])).toEqual(['plain']);
     return (await client.stat(`tcp.${cluster('thrift')}.downstream_cx_total`)) > before;
   });
   expect(await callDubbo(local.dubbo, 'plain')).toEqual(['plain']);

@@ -88,16 +88,24 @@ class Client {
   }
 }
 
-const wire = { transport: thrift.TFramedTransport, protocol: thrift.TBinaryProtocol };
+const wires = {
+  'framed, binary': { transport: thrift.TFramedTransport, protocol: thrift.TBinaryProtocol },
+  'unframed, compact': { transport: thrift.TBufferedTransport, protocol: thrift.TCompactProtocol },
+};
+export type ThriftWire = keyof typeof wires;
 
-/** A Thrift server (framed, binary) that answers each call with its text. */
-export function createThriftEcho(): Server {
-  return thrift.createServer(Processor as never, {}, wire) as unknown as Server;
+/** A Thrift server that answers each call with its text. */
+export function createThriftEcho(wire: ThriftWire): Server {
+  return thrift.createServer(Processor as never, {}, wires[wire]) as unknown as Server;
 }
 
 /** Makes calls on one connection and closes it. */
-export async function callThrift(port: number, texts: readonly string[]): Promise<string[]> {
-  const connection = thrift.createConnection('127.0.0.1', port, { ...wire, timeout: 30_000 });
+export async function callThrift(
+  port: number,
+  wire: ThriftWire,
+  texts: readonly string[],
+): Promise<string[]> {
+  const connection = thrift.createConnection('127.0.0.1', port, { ...wires[wire], timeout: 30_000 });
   const failed = new Promise<never>((_, reject) => connection.on('error', reject));
   try {
     const client = thrift.createClient(Client as never, connection) as unknown as Client;
