@@ -35,7 +35,7 @@ export const gateways: readonly Promises[] = [
     objects: shopCert,
     tests: [
       shop('https://shop.example/health', toPage),
-      shop('http://shop.example/health', { status: 301, redirect: 'https://shop.example/health' }),
+      shop('http://shop.example/health', { status: 301, redirect: 'https://shop.example:20443/health' }),
     ],
   },
   {

@@ -1,9 +1,11 @@
 import type { Origin } from '../../../config/origin.ts';
 import type { RouteShaper } from '../../../plan/feature.ts';
 import {
+  anyPath,
   type RouteConfigurationPlan,
   type RoutePlan,
   routeConfigurationPlan,
+  routePlan,
   takesEverything,
   type VirtualHostPlan,
   virtualHostPlan,
@@ -16,6 +18,7 @@ import { planHttpRoutes } from '../virtual-service/schema.ts';
 import { gatewayAt, serverOrigin } from './gateways.ts';
 import { alternativeService } from './http3.ts';
 import { type BoundServer, boundServers, hostsOfServer, rulesHost, splitServerHost } from './servers.ts';
+import { gatewayTopology } from './topology.ts';
 
 /** What decides for one host of a route configuration. */
 interface HostSources {
@@ -26,6 +29,8 @@ interface HostSources {
     readonly port: number;
   }[];
   readonly redirect: boolean;
+  /** Where clients reach HTTPS, when it is not where the Host of a plain request says. */
+  readonly securePort?: number;
   readonly tls: boolean;
   readonly port: number;
   /** `namespace/name#index` of the first server. */
@@ -46,6 +51,7 @@ const sourcesOf = defineQuery('gateway.sources', (view, name: Key): Readonly<Rec
     const object = gatewayAt(view, server.gateway);
     const spec = object?.spec?.servers?.[server.index];
     const redirect = spec?.tls?.httpsRedirect ?? false;
+    const allocated = redirect ? allocatedSecurePort(view, server) : undefined;
     const found: Record<string, readonly Key[]> = {
       ...view.call(hostsOfServer, server.gateway, String(server.index)),
     };
@@ -65,9 +71,11 @@ const sourcesOf = defineQuery('gateway.sources', (view, name: Key): Readonly<Rec
         else if (!old.gateways.includes(server.gateway))
           sources[at] = { ...old, gateways: [...old.gateways, server.gateway] };
       }
+      const securePort = allocated ?? known?.securePort;
       hosts[host] = {
         sources,
         redirect: redirect || (known?.redirect ?? false),
+        ...(securePort === undefined ? {} : { securePort }),
         tls: server.kind === 'https',
         port: known?.port ?? server.serverPort,
         server: known?.server ?? `${server.gateway}#${server.index}`,
@@ -76,6 +84,17 @@ const sourcesOf = defineQuery('gateway.sources', (view, name: Key): Readonly<Rec
   }
   return hosts;
 });
+
+/**
+ * Envoy keeps the port of the request's Host when it redirects to HTTPS, and where a supervisor allocated the ports that is the plain one.
+ * Behind proxies that are trusted to say how clients came, Envoy alone knows who needs the redirect.
+ */
+function allocatedSecurePort(view: View, plain: BoundServer): number | undefined {
+  if (!plain.allocated || view.call(gatewayTopology).trust.trustedHops > 0) return undefined;
+  const secure = view.call(boundServers).filter(({ kind, allocated }) => kind === 'https' && allocated);
+  const own = secure.filter(({ gateway }) => gateway === plain.gateway);
+  return (own.find(({ serverPort }) => serverPort === 443) ?? own[0] ?? secure[0])?.port;
+}
 
 /** Hosts that may travel alone: all but `*`, which is part of the route configuration. */
 const hostNames = defineQuery('gateway.hosts', (view, name: Key): readonly Key[] =>
@@ -91,18 +110,31 @@ function resolveHost(view: View, name: Key, host: Key): readonly Key[] | undefin
 }
 
 function planHost(view: View, host: Key, text: Key): VirtualHostPlan {
-  const { sources, redirect, tls, port, server } = JSON.parse(text) as HostSources;
+  const { sources, redirect, securePort, tls, port, server } = JSON.parse(text) as HostSources;
+  const origin = originOfServer(view, server);
+  const name = `${host}:${port}`;
+  if (securePort !== undefined)
+    return virtualHostPlan({ name, domains: [host], routes: [redirectTo(securePort, origin)], origin });
   const routes = sources.flatMap((source) => {
     const rules = rulesHost(source.service);
     if (rules !== undefined) return planIngressRoutes(view, rules);
     return planHttpRoutes(view, source.service, { port: source.port, gateways: source.gateways, tls });
   });
   return virtualHostPlan({
-    name: `${host}:${port}`,
+    name,
     domains: [host],
     routes: catchAllLast(routes),
     ...(redirect ? { requireTls: true } : {}),
-    origin: originOfServer(view, server),
+    origin,
+  });
+}
+
+function redirectTo(port: number, origin: Origin): RoutePlan {
+  return routePlan({
+    name: 'https-redirect',
+    match: anyPath,
+    action: { type: 'redirect', code: 301, scheme: 'https', port },
+    origin,
   });
 }
 
