@@ -192,7 +192,7 @@ test('requests are counted with Istio\u2019s labels on both sides', async () => 
   await expect
     .poll(() => text(client))
     .toMatch(
-      /istio_requests_total\{.*call="source\|http\|unknown\|200\|\|-\|reviews\.default\.svc\.cluster\.local\|default\|\|spiffe:\S*\|reviews-v1;default;reviews;v1"/,
+      /istio_requests_total\{.*call="source\|http\|unknown\|200\|\|-\|reviews\.default\.svc\.cluster\.local\|\|\|spiffe:\S*\|reviews-v1;default;reviews;v1"/,
     );
   expect(await text(servers[0] as TestEnvoy)).toMatch(
     /istio_requests_total\{.*call="destination\|http\|mutual_tls\|.*\|spiffe:\/\/cluster.local\/ns\/default\/sa\/default\|/,
