@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../kit/clock.ts';
 import { messageOf } from '../../kit/coded-error.ts';
 import { deepEqual } from '../../kit/deep-equal.ts';
@@ -53,6 +54,8 @@ export class DirectorySource implements ConfigSource {
   /** Set by events; the loop waits for it. */
   #wake: (() => void) | undefined;
   #changed = false;
+  /** An event is why the present look is taken: events come here, which they do not on every file system. */
+  #told = false;
   #running = false;
   #waiting: { resolve: () => void }[] = [];
 
@@ -93,6 +96,7 @@ export class DirectorySource implements ConfigSource {
       while (!signal.aborted) {
         const answered = this.#waiting;
         this.#waiting = [];
+        this.#told = this.#changed;
         this.#changed = false;
         if (await this.#load(watch, sink, signal)) delivered();
         for (const { resolve } of answered) resolve();
@@ -161,7 +165,7 @@ export class DirectorySource implements ConfigSource {
     const { directory, clock, debounceMs } = this.#options;
     for (let attempt = 0; attempt < mostAttempts && !signal.aborted; attempt++) {
       const scan = await scanDirectory(directory);
-      watch.follow(scan.directories);
+      const watched = watch.follow(scan.directories) && watch.failure === undefined;
       const age = clock.now() - scan.files.reduce((newest, file) => Math.max(newest, file.changedAt), 0);
       const patient = attempt < mostAttempts / 2;
       if (patient && age >= 0 && age < debounceMs) {
@@ -169,7 +173,9 @@ export class DirectorySource implements ConfigSource {
         continue;
       }
       const contents = await this.#files.read(scan, new Breather());
-      if (sameFiles(scan, await scanDirectory(directory))) return { contents, problems: scan.problems };
+      const quiet = watched && this.#told && (await this.#isQuiet());
+      if (quiet || sameFiles(scan, await scanDirectory(directory)))
+        return { contents, problems: scan.problems };
     }
     if (!signal.aborted) {
       this.#report([
@@ -180,6 +186,17 @@ export class DirectorySource implements ConfigSource {
       ]);
     }
     return undefined;
+  }
+
+  /**
+   * Whether no event came since this look began: cheaper than to look at every file again. The kernel tells of a write as it is made, so
+   * what was written while files were read has been told once the loop has looked at its events.
+   */
+  async #isQuiet(): Promise<boolean> {
+    // The first may still belong to the turn in which the last file came.
+    await immediate();
+    await immediate();
+    return !this.#changed;
   }
 
   #deliver(

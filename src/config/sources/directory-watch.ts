@@ -18,22 +18,25 @@ export class DirectoryWatch {
     this.#onChange = onChange;
   }
 
-  /** Makes the watched set equal to `directories` (path to identity). */
-  follow(directories: ReadonlyMap<string, string>): void {
+  /** Makes the watched set equal to `directories` (path to identity). True: all of them were watched before. */
+  follow(directories: ReadonlyMap<string, string>): boolean {
     for (const [directory, { identity, watcher }] of this.#watchers) {
       if (directories.get(directory) === identity) continue;
       watcher.close();
       this.#watchers.delete(directory);
     }
     this.failure = undefined;
+    let before = true;
     for (const [directory, identity] of directories) {
       if (this.#watchers.has(directory)) continue;
+      before = false;
       if (this.#watchers.size >= mostWatches) {
         this.failure = `more than ${mostWatches} directories`;
-        return;
+        break;
       }
       this.#add(directory, identity);
     }
+    return before;
   }
 
   close(): void {
