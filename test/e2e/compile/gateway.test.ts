@@ -120,7 +120,9 @@ test('routes by host and path, with routes of several virtual services for one h
 
 test('sends plain HTTP to HTTPS where the server asks for it', async () => {
   const answer = await call(ports[0] as number, '/x', { host: 'secure.example.com' });
-  expect([answer.status, answer.headers.location]).toEqual([301, 'https://secure.example.com/x']);
+  // Where HTTPS is reached: the supervisor allocated the ports.
+  const location = `https://secure.example.com:${ports[1]}/x`;
+  expect([answer.status, answer.headers.location]).toEqual([301, location]);
 });
 
 test('terminates TLS with the secret of its own namespace', async () => {
