@@ -5,6 +5,7 @@ import { isAbsolute, join } from 'node:path';
 import { type KeyType, keyTypes } from '../ca/client.ts';
 import { CodedError, messageOf } from '../kit/coded-error.ts';
 import { isObject } from '../kit/json.ts';
+import { isSwitchedOn } from '../kit/switched-on.ts';
 import type { ExplicitCapture } from '../snapshot/proxy.ts';
 import { type BootstrapPatch, mostBootstrapPatches } from './merge-bootstrap.ts';
 import { type ProxySettings, withProxySettings } from './proxy-settings.ts';
@@ -182,8 +183,7 @@ export function agentConfigFromEnvironment(env: Readonly<Record<string, string |
 
 /** As Istio's agents do it: `ISTIO_META_DNS_CAPTURE`, or `proxyMetadata` of the mesh. */
 function capturesDns(metadata: unknown): boolean {
-  const given = isObject(metadata) ? metadata.DNS_CAPTURE : undefined;
-  return ['true', '1'].includes(String(given ?? '').toLowerCase());
+  return isObject(metadata) && isSwitchedOn(metadata.DNS_CAPTURE);
 }
 
 /** Checks everything, fills in defaults. Unknown keys are errors: a misspelt one must not pass for its default. */

@@ -1,3 +1,4 @@
+import { isSwitchedOn } from '../kit/switched-on.ts';
 import { type Attribute, defineAttribute } from '../snapshot/attribute.ts';
 
 export const proxyType = defineAttribute('type', (proxy) => proxy.type);
@@ -19,12 +20,10 @@ export const hasIpv4 = defineAttribute(
 );
 /** Whether the agent answers the application's DNS queries: only then do automatic virtual IPs reach the proxy. */
 export const dnsCapture = defineAttribute('dns-capture', ({ metadata }) =>
-  ['true', '1'].includes(String(metadata.DNS_CAPTURE ?? '').toLowerCase()),
+  isSwitchedOn(metadata.DNS_CAPTURE),
 );
 /** Whether the proxy was told to take HTTP/1.0 (`ISTIO_META_HTTP10`). */
-export const acceptsHttp10 = defineAttribute('http10', ({ metadata }) =>
-  ['true', '1'].includes(String(metadata.HTTP10 ?? '').toLowerCase()),
-);
+export const acceptsHttp10 = defineAttribute('http10', ({ metadata }) => isSwitchedOn(metadata.HTTP10));
 /** Whether the proxy's Envoy keeps no statistics by response code (`OSTRIA_CODE_STATS: none`), so that counting them would be for nothing. */
 export const omitsCodeStats = defineAttribute(
   'omits-code-stats',

@@ -1,3 +1,4 @@
+import { isSwitchedOn } from '../kit/switched-on.ts';
 /** What happens to traffic for hosts that nobody configured. */
 export type OutboundMode = 'ALLOW_ANY' | 'REGISTRY_ONLY' | 'ALLOW_ANY_DYNAMIC_DNS';
 
@@ -177,7 +178,7 @@ export function overlayMeshConfig(base: MeshConfig, overlay: Json): MeshConfig {
       ? (overlay.discoverySelectors as Json[])
       : base.discoverySelectors,
     domainSuffix: base.domainSuffix,
-    http10: base.http10 || ['true', '1'].includes(proxyMetadata(overlay, 'ISTIO_META_HTTP10').toLowerCase()),
+    http10: base.http10 || isSwitchedOn(proxyMetadata(overlay, 'ISTIO_META_HTTP10')),
     extensionProviders: Array.isArray(overlay.extensionProviders)
       ? overlay.extensionProviders.filter(isProvider)
       : base.extensionProviders,
